@@ -1,0 +1,215 @@
+"""Every setting of carpipe: its default, unit and meaning, in one place.
+
+A TOML file overrides what it names; an unknown key or a wrong type is an error that names the known
+ones. The resolved configuration of a step is stored in the manifest of whatever the step produced.
+This is the only module that reads the environment:
+
+- `CARPIPE_CONFIG`: path of the TOML file used where no other is given;
+- `CARPIPE_STORE`: overrides `store.url`.
+
+Credentials, region and endpoint of S3 are those of the AWS chain (`AWS_ACCESS_KEY_ID`,
+`AWS_ENDPOINT_URL`, ...), which obstore reads itself.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from carpipe.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses unknown keys and silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class StoreConfig(Section):
+    url: str = Field("s3://carpipe", pattern=r"^s3://[^/]{3,63}(/.*)?$", description="bucket, and a prefix if you like")
+    endpoint: str = Field("", description="URL of the S3 server; empty: AWS, or AWS_ENDPOINT_URL")
+    max_retries: int = Field(8, ge=0, description="retries of one request after network trouble or a 5xx answer")
+    timeout_s: int = Field(120, ge=1, description="seconds until one request is given up")
+    threads: int = Field(16, ge=1, description="photos fetched at a time by one task")
+
+
+class InventoryConfig(Section):
+    partition_photos: int = Field(8192, ge=1, le=100_000, description="photos in a partition at most")
+
+
+class CleanConfig(Section):
+    min_side: int = Field(64, ge=1, description="pixels; a photo with a shorter side is dropped as `too_small`")
+    max_pixels: int = Field(40_000_000, ge=1, description="pixels; a larger picture is a `bomb`, refused undecoded")
+    thumbnail_side: int = Field(256, ge=32, description="pixels of a thumbnail's long side, at most")
+    thumbnail_quality: int = Field(88, ge=1, le=100, description="JPEG quality of thumbnails")
+
+
+class FilterConfig(Section):
+    channel: str = Field("car-filter", description="channel whose production weights judge car / not a car")
+    threshold: float = Field(0.7, ge=0, le=1, description="a photo is kept when p(car) is at least this")
+    batch: int = Field(64, ge=1, description="photos per prediction")
+
+
+class CropConfig(Section):
+    weights: str = Field(
+        "yolov5mu.pt", description="detector for ultralytics: a path, a key in the bucket (`s3:...`), or `sample`"
+    )
+    vehicles: tuple[str, ...] = Field(("car", "truck"), strict=False, description="names of the detector's classes that count")
+    confidence: float = Field(0.25, ge=0, le=1, description="boxes below this are ignored")
+    image_size: int = Field(640, ge=32, multiple_of=32, description="pixels of the detector's input side")
+    batch: int = Field(8, ge=1, description="photos per detection")
+    min_box_share: float = Field(0.04, ge=0, le=1, description="share of the frame; a smaller box is `box_too_small`")
+    margin: float = Field(0.02, ge=0, le=1, description="of the box's sides, added around it before cropping")
+    crop_side: int = Field(320, ge=32, description="pixels of a crop's long side, at most")
+    crop_quality: int = Field(90, ge=1, le=100, description="JPEG quality of crops")
+
+
+class IdentifyConfig(Section):
+    banner_listings: int = Field(3, ge=2, description="a file found in this many listings is a `banner`, not their car")
+
+
+class ClassesConfig(Section):
+    taxonomy: str = Field("published", description="`published` (763 models to 512 classes), `identity`, or a YAML file")
+    min_photos: int = Field(150, ge=1, description="kept photos a model needs, else it is dropped as `too_few_photos`")
+    max_photos: int = Field(1500, ge=0, description="photos of a model at most, by whole vehicles; 0: no cap")
+
+
+class SplitConfig(Section):
+    train: float = Field(0.70, gt=0, lt=1, description="share of photos")
+    val: float = Field(0.15, gt=0, lt=1, description="share of photos")
+    test: float = Field(0.15, gt=0, lt=1, description="share of photos")
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        if abs(self.train + self.val + self.test - 1) > 1e-9:
+            raise ValueError(f"train + val + test must be 1, got {self.train + self.val + self.test:g}")
+        return self
+
+
+class TrainingConfig(Section):
+    """One block for both models; the sections `car_filter` and `classifier` differ in defaults only."""
+
+    channel: str = Field(description="channel that the weights are published to")
+    backbone: str = Field(description="name in `keras.applications`")
+    alpha: float = Field(1.0, gt=0, description="width of MobileNet backbones; ignored by others")
+    weights: str = Field("imagenet", description="backbone weights: `imagenet`, `none`, a path, or a key (`s3:...`)")
+    image_size: int = Field(ge=32, description="pixels of the square input's side")
+    head_epochs: int = Field(ge=0, description="epochs with the backbone frozen")
+    finetune_epochs: int = Field(ge=0, description="epochs, at most, with the backbone trained, batch norm frozen")
+    batch: int = Field(32, ge=1, description="photos per step")
+    head_learning_rate: float = Field(1e-3, gt=0, description="Adam, head phase")
+    finetune_learning_rate: float = Field(1e-4, gt=0, description="Adam, fine-tuning phase")
+    dropout: float = Field(0.2, ge=0, lt=1, description="before the last layer")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the cross entropy's targets")
+    plateau_factor: float = Field(0.75, gt=0, lt=1, description="learning rate is multiplied by it on a plateau")
+    plateau_patience: int = Field(2, ge=1, description="epochs without a better validation loss until then")
+    stop_patience: int = Field(8, ge=1, description="epochs without a better validation loss until training ends")
+    augment: bool = Field(True, description="random flip, rotation, zoom, contrast while training")
+    seed: int = Field(20, ge=0, description="of initial weights, shuffling and augmentation")
+
+    @model_validator(mode="after")
+    def _trains_at_all(self) -> Self:
+        if self.head_epochs + self.finetune_epochs == 0:
+            raise ValueError("head_epochs + finetune_epochs must be at least 1")
+        return self
+
+
+class CarFilterConfig(TrainingConfig):
+    channel: str = Field("car-filter", description="channel that the weights are published to")
+    backbone: str = Field("MobileNetV2", description="name in `keras.applications`")
+    image_size: int = Field(224, ge=32, description="pixels of the square input's side")
+    head_epochs: int = Field(8, ge=0, description="epochs with the backbone frozen")
+    finetune_epochs: int = Field(0, ge=0, description="epochs, at most, with the backbone trained")
+    labels: str = Field("car-filter", description="name of the label set under `labels/`")
+
+
+class ClassifierConfig(TrainingConfig):
+    channel: str = Field("classifier", description="channel that the weights are published to")
+    backbone: str = Field("EfficientNetB1", description="name in `keras.applications`")
+    image_size: int = Field(240, ge=32, description="pixels of the square input's side")
+    head_epochs: int = Field(5, ge=0, description="epochs with the backbone frozen")
+    finetune_epochs: int = Field(95, ge=0, description="epochs, at most, with the backbone trained")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the cross entropy's targets")
+    mixed_precision: Literal["auto", "off"] = Field("auto", description="float16 compute where a GPU is")
+
+
+class Config(Section):
+    """All settings. Immutable: `load_config` makes one, with overrides already applied."""
+
+    store: StoreConfig = StoreConfig()
+    inventory: InventoryConfig = InventoryConfig()
+    clean: CleanConfig = CleanConfig()
+    filter: FilterConfig = FilterConfig()
+    crop: CropConfig = CropConfig()
+    identify: IdentifyConfig = IdentifyConfig()
+    classes: ClassesConfig = ClassesConfig()
+    split: SplitConfig = SplitConfig()
+    car_filter: CarFilterConfig = CarFilterConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
+
+
+def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read the configuration: defaults, then the file, then the environment, then the overrides.
+
+    Args:
+        path: a TOML file; None means the one that `CARPIPE_CONFIG` names, if any.
+        overrides: values by dotted key, such as `{"classes.min_photos": 20}`. None values are skipped.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, or a key is unknown, mistyped or out of range.
+    """
+    if path is None and os.environ.get("CARPIPE_CONFIG"):
+        path = Path(os.environ["CARPIPE_CONFIG"])
+    values = _read_toml(path) if path else {}
+    environment = {"store.url": os.environ.get("CARPIPE_STORE") or None}
+    for key, value in {**environment, **(overrides or {})}.items():
+        if value is not None:
+            _set(values, key, value)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, where=str(path) if path else "the settings")) from None
+
+
+def describe_config(config: Config) -> Iterator[tuple[str, Any, str]]:
+    """Yield (dotted key, value, meaning) for every setting, in order of the stages."""
+    for name in Config.model_fields:
+        section = getattr(config, name)
+        for key, field in type(section).model_fields.items():
+            yield f"{name}.{key}", getattr(section, key), field.description or ""
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no configuration file {path}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"The configuration file {path} cannot be read as TOML: {error}.") from None
+
+
+def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{parent} must be a table of settings, got {values!r}.")
+    values[last] = value
+
+
+def _explain(error: ValidationError, *, where: str) -> str:
+    return " ".join(_explain_one(dict(detail), where=where) for detail in error.errors())
+
+
+def _explain_one(detail: dict[str, Any], *, where: str) -> str:
+    location = [str(part) for part in detail["loc"]]
+    key = ".".join(location)
+    if detail["type"] != "extra_forbidden":
+        return f"In {where}, {key or 'a setting'} = {detail['input']!r} is not possible: {detail['msg']}."
+    owner: type[BaseModel] = Config
+    for part in location[:-1]:
+        owner = owner.model_fields[part].annotation  # type: ignore[assignment]  # sections are models
+    return f"In {where}, {key} is not a known setting; known are {', '.join(owner.model_fields)}."

@@ -1,0 +1,55 @@
+"""Every error that carpipe raises on purpose.
+
+    CarpipeError
+    ├── ConfigError      a setting is unknown, of the wrong type or out of range
+    ├── InputError       the user's photos, labels or weights are not what a step needs
+    ├── ValidationError  the data broke an expectation; the report says which
+    ├── ConflictError    somebody else committed first; the caller decides whether to start over
+    └── StoreError       the S3 server did not do what was asked
+        ├── AccessError      wrong credentials, bucket or endpoint
+        ├── MissingError     no object under that key
+        └── UnavailableError network trouble or an overloaded server: the only one worth a retry
+
+`retryable` tells the executor whether trying the same thing again can help. A message names the
+thing, what was expected and what came, and what to do about it.
+"""
+
+
+class CarpipeError(Exception):
+    """Base of all errors raised on purpose; its message is one sentence for the user."""
+
+    retryable = False
+
+
+class ConfigError(CarpipeError):
+    """A configuration key is unknown, has the wrong type or an impossible value."""
+
+
+class InputError(CarpipeError):
+    """Photos, labels, weights or other input cannot be used as they are."""
+
+
+class ValidationError(CarpipeError):
+    """The data broke an expectation of its validation suite."""
+
+
+class ConflictError(CarpipeError):
+    """A conditional write lost: the object changed, or exists already."""
+
+
+class StoreError(CarpipeError):
+    """The object store did not do what was asked."""
+
+
+class AccessError(StoreError):
+    """The store refuses the credentials, or the bucket or endpoint is wrong."""
+
+
+class MissingError(StoreError):
+    """There is no object under the key."""
+
+
+class UnavailableError(StoreError):
+    """The store could not be reached or answered with a server error."""
+
+    retryable = True

@@ -1,0 +1,108 @@
+"""The photo table: one row per photo, from the first stage to the last.
+
+A photo that is thrown out keeps its row; `dropped` says why and `dropped_by` which stage did. So rows
+in = rows out, always, and the funnel of a run is a group-by. Stages add columns and never touch those
+of an earlier stage.
+
+| column | type | set by | meaning |
+| --- | --- | --- | --- |
+| key, etag, size | str, str, int | inventory | object under `raw/` (the key without the prefix), its version, bytes |
+| model, year | str, int | inventory | `<make>_<model>` and year of the folder |
+| listing, photo | int | inventory | numbers in the file name |
+| listing_uuid, photo_uuid | str | inventory | which listing, which photo |
+| format, width, height | str, int, int | clean | as decoded; pixels after the EXIF turn |
+| sha256, dhash | str, str | clean | of the file's bytes; 64-bit difference hash of the picture, hex |
+| p_car | float | filter | probability that the photo shows a car from outside |
+| box, box_label, box_score | list[float], str, float | crop | the largest vehicle: x0 y0 x1 y1 in pixels, class, confidence |
+| crop_width, crop_height | int | crop | pixels of the stored crop |
+| vehicle | str | identify | id of the car that the photo shows |
+| class_name | str | classes | what the classifier shall answer |
+| split | str | split | `train`, `val` or `test` |
+"""
+
+import io
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from carpipe.errors import CarpipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SPLITS = ("train", "val", "test")
+
+
+def to_parquet(photos: pd.DataFrame) -> bytes:
+    """The table as one Parquet file."""
+    sink = io.BytesIO()
+    photos.to_parquet(sink, index=False, compression="zstd")
+    return sink.getvalue()
+
+
+def from_parquet(data: bytes) -> pd.DataFrame:
+    """The table of one Parquet file."""
+    return pd.read_parquet(io.BytesIO(data))
+
+
+def kept(photos: pd.DataFrame) -> pd.DataFrame:
+    """The rows that no stage has dropped so far."""
+    return photos[photos["dropped"].isna()]
+
+
+def drop(photos: pd.DataFrame, where: "pd.Series[bool]", *, stage: str, reason: str) -> pd.DataFrame:
+    """A copy in which the rows of `where` that were kept so far are dropped by `stage` for `reason`."""
+    photos = photos.copy()
+    rows = where.reindex(photos.index, fill_value=False) & photos["dropped"].isna()
+    photos.loc[rows, "dropped"] = reason
+    photos.loc[rows, "dropped_by"] = stage
+    return photos
+
+
+def add_results(photos: pd.DataFrame, results: pd.DataFrame, *, stage: str) -> pd.DataFrame:
+    """Join a stage's results to the table and drop what the stage rejected.
+
+    Args:
+        photos: the table as the stage got it.
+        results: one row per photo that the stage looked at: `key`, the stage's columns, and `reason`,
+            which is null where the photo stays.
+    """
+    merged = photos.merge(results, on="key", how="left", validate="one_to_one")
+    merged.index = photos.index
+    reasons = merged.pop("reason").astype("str")
+    for reason in reasons.dropna().unique():
+        merged = drop(merged, reasons == reason, stage=stage, reason=str(reason))
+    return merged
+
+
+def check_balance(before: pd.DataFrame, after: pd.DataFrame, *, stage: str) -> None:
+    """Raise CarpipeError unless the stage kept every row in its place and resurrected none."""
+    if not before["key"].reset_index(drop=True).equals(after["key"].reset_index(drop=True)):
+        raise CarpipeError(f"Stage {stage} got {len(before)} rows and returned {len(after)} or other ones; that is a bug.")
+    revived = before["dropped"].notna().to_numpy() & after["dropped"].isna().to_numpy()
+    if revived.any():
+        raise CarpipeError(f"Stage {stage} brought back {revived.sum()} dropped photos; that is a bug.")
+
+
+def count(photos: pd.DataFrame, *, stage: str) -> dict[str, Any]:
+    """What a stage did: photos it looked at, how many it kept, how many it dropped by reason."""
+    dropped = Counter(photos.loc[photos["dropped_by"] == stage, "dropped"])
+    still_in = int(photos["dropped"].isna().sum())
+    return {"in": still_in + dropped.total(), "kept": still_in, "dropped": dict(sorted(dropped.items()))}
+
+
+def blobs_to_parquet(blobs: "Mapping[str, bytes]") -> bytes:
+    """JPEGs by photo key as one Parquet file (columns `key`, `jpeg`), in small row groups."""
+    table = pa.table({"key": pa.array(blobs.keys(), pa.string()), "jpeg": pa.array(blobs.values(), pa.binary())})
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="none", row_group_size=256, use_dictionary=False)
+    return sink.getvalue()
+
+
+def blobs_from_parquet(data: bytes) -> "Iterator[tuple[str, bytes]]":
+    """(photo key, JPEG) in the order written."""
+    for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(batch_size=256):
+        yield from zip(batch["key"].to_pylist(), batch["jpeg"].to_pylist(), strict=True)

@@ -1,0 +1,1 @@
+"""The stages: functions over a photo table that know nothing of Airflow, retries or manifests."""

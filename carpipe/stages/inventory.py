@@ -1,0 +1,95 @@
+"""Inventory: what lies under `raw/`, and which of it is new.
+
+New photos are cut into partitions by a hash of their listing, so that every partition is a random
+sample of the listings it was cut from, and photos of one listing are neighbours. Old partitions never
+change: a nightly run costs what is new, not what is there.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+from carpipe.photos import drop
+from carpipe.storage import ObjectInfo, normalise_key
+
+VERSION = 1
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+# Greedy: the year is the last number of the folder; makes hold no underscore, models may.
+_LAYOUT = re.compile(
+    rf"(?P<model>[^/_]+_[^/]+)_(?P<year>(?:19|20)\d\d)/"
+    rf"(?P<listing>\d+)_(?P<photo>\d+)_(?P<listing_uuid>{_UUID})_(?P<photo_uuid>{_UUID})\.jpe?g",
+    re.IGNORECASE,
+)
+LAYOUT = "<make>_<model>_<year>/<listing>_<photo>_<listing uuid>_<photo uuid>.jpg"
+
+
+def list_photos(objects: Iterable[ObjectInfo]) -> pd.DataFrame:
+    """The photo table of a listing; a name that is not in the layout is dropped as `name_not_understood`.
+
+    Args:
+        objects: what lies under `raw/`, keys without that prefix.
+    """
+    photos = pd.DataFrame((_row(info) for info in objects), columns=list(_COLUMNS)).astype(_COLUMNS)
+    return drop(photos, photos["model"].isna(), stage="inventory", reason="name_not_understood")
+
+
+def subtract(photos: pd.DataFrame, known: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The photos whose key and etag no earlier partition holds."""
+    seen = [part[["key", "etag"]] for part in known]
+    if not seen:
+        return photos
+    index = pd.MultiIndex.from_frame(pd.concat(seen))
+    new = ~pd.MultiIndex.from_frame(photos[["key", "etag"]]).isin(index)
+    return photos[new].reset_index(drop=True)
+
+
+def cut(photos: pd.DataFrame, *, first: int, partition_photos: int) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield (partition id, photos). Ids count on from `first` and end in a digest of what they hold."""
+    listing = photos["listing_uuid"].fillna(photos["key"])
+    order = listing.map(lambda uuid: hashlib.sha256(uuid.encode()).hexdigest()[:16])
+    photos = photos.assign(_order=order).sort_values(["_order", "key"]).drop(columns="_order")
+    parts = -(-len(photos) // partition_photos)
+    # Equal sizes: the last partition is not a crumb that costs a task of its own.
+    size = -(-len(photos) // parts) if parts else 1
+    for number in range(parts):
+        part = photos.iloc[number * size : (number + 1) * size].reset_index(drop=True)
+        content = hashlib.sha256("\n".join(part["key"] + "\t" + part["etag"]).encode()).hexdigest()
+        yield f"p{first + number:05d}-{content[:8]}", part
+
+
+_COLUMNS = {
+    "key": "str",
+    "etag": "str",
+    "size": "int64",
+    "model": "str",
+    "year": "Int16",
+    "listing": "Int64",
+    "photo": "Int64",
+    "listing_uuid": "str",
+    "photo_uuid": "str",
+    "dropped": "str",
+    "dropped_by": "str",
+}
+
+
+def _row(info: ObjectInfo) -> tuple[object, ...]:
+    match = _LAYOUT.fullmatch(info.key)
+    if not match:
+        return (info.key, info.etag, info.size, *(None,) * 8)
+    name = match.groupdict()
+    return (
+        info.key,
+        info.etag,
+        info.size,
+        normalise_key(name["model"]).lower(),
+        int(name["year"]),
+        int(name["listing"]),
+        int(name["photo"]),
+        name["listing_uuid"].lower(),
+        name["photo_uuid"].lower(),
+        None,
+        None,
+    )

@@ -1,0 +1,25 @@
+"""Pack: which crops go into which shard, and in what order."""
+
+import hashlib
+
+import pandas as pd
+
+from carpipe.photos import kept
+
+VERSION = 1
+STAGE = "pack"
+
+# Photo key, class name, split.
+Row = tuple[str, str, str]
+
+
+def rows_of(photos: pd.DataFrame, partition: str) -> list[Row]:
+    """What the dataset keeps of one partition, in key order."""
+    mine = kept(photos[photos["partition"] == partition]).sort_values("key")
+    return list(mine[["key", "class_name", "split"]].itertuples(index=False, name=None))
+
+
+def shuffled(rows: list[Row], split: str) -> list[tuple[str, str]]:
+    """(photo key, class name) of one split, in an order that depends on nothing but the keys."""
+    mine = [(key, label) for key, label, name in rows if name == split]
+    return sorted(mine, key=lambda row: hashlib.sha256(row[0].encode()).digest())

@@ -1,0 +1,118 @@
+"""Getting at what earlier steps and users left: photo tables, shards, weights."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import InputError, MissingError
+from carpipe.manifest import Manifest
+from carpipe.storage import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PHOTOS = "photos.parquet"
+MODEL = "model.keras"
+
+
+def read_photos(store: Store, source: Manifest) -> "pd.DataFrame":
+    """The photo table of a commit."""
+    from carpipe.photos import from_parquet
+
+    return from_parquet(manifest.read_file(store, source, PHOTOS))
+
+
+@contextlib.contextmanager
+def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
+    """Weights a user provides, as a local file or folder, and the sha256 of their content.
+
+    Args:
+        source: `sample` (the sample world's detector), `s3:<key in the bucket>`, or a path.
+
+    Raises:
+        InputError: there are none; says where they were looked for.
+    """
+    if source == "sample":
+        from carpipe.sample import DETECTOR
+
+        yield DETECTOR, _sha256(DETECTOR)
+        return
+    if not source.startswith("s3:"):
+        path = Path(source).expanduser()
+        if not path.exists():
+            raise InputError(f"There are no weights at {path.absolute()}; put them there, or name another path or `s3:<key>`.")
+        yield path, _sha256(path)
+        return
+    key = source.removeprefix("s3:").lstrip("/")
+    try:
+        data = store.get(key)
+    except MissingError:
+        raise InputError(f"There are no weights {key} in {store.url}; upload them, or name another key or a path.") from None
+    with tempfile.TemporaryDirectory(prefix="carpipe-weights-") as folder:
+        path = Path(folder) / Path(key).name
+        path.write_bytes(data)
+        yield path, _sha256(path)
+
+
+@contextlib.contextmanager
+def local_shards(store: Store, dataset: Manifest, *splits: str) -> Iterator[dict[str, list[Path]]]:
+    """TFRecord files of the named splits on local disk, checked, for as long as the block runs."""
+    with tempfile.TemporaryDirectory(prefix="carpipe-shards-") as folder:
+        found: dict[str, list[Path]] = {name: [] for name in splits}
+        for shard in shards_of(dataset):
+            if shard["split"] not in found:
+                continue
+            data = manifest.verified(store, shard)
+            path = Path(folder) / f"{shard['split']}-{len(found[shard['split']]):05d}.tfrecord"
+            path.write_bytes(data)
+            found[shard["split"]].append(path)
+        yield found
+
+
+def shards_of(dataset: Manifest) -> list[dict[str, Any]]:
+    """`split`, `key` and `sha256` of each shard: those a dataset lists, or a label set's own files."""
+    if "shards" in dataset.extra:
+        return list(dataset.extra["shards"])
+    own = ((name.removesuffix(".tfrecord"), entry) for name, entry in dataset.files.items() if name.endswith(".tfrecord"))
+    return [{"split": split, **entry} for split, entry in own]
+
+
+@contextlib.contextmanager
+def local_file(store: Store, source: Manifest, name: str) -> Iterator[Path]:
+    """One file of a commit on local disk, checked, for as long as the block runs."""
+    with tempfile.TemporaryDirectory(prefix="carpipe-file-") as folder:
+        path = Path(folder) / name
+        path.write_bytes(manifest.read_file(store, source, name))
+        yield path
+
+
+def load_car_score(store: Store, model: Manifest) -> "Callable[[list[bytes]], Any]":
+    """JPEGs in, probability that each shows a car from outside, by a published car filter."""
+    from carpipe.training.evaluate import load_predictor
+
+    classes = model.extra["classes"]
+    if CAR not in classes:
+        raise InputError(f"{model.key} is no car filter: it knows {', '.join(classes[:5])}, not {CAR!r}.")
+    with local_file(store, model, MODEL) as path:
+        predict = load_predictor(path)
+    column = classes.index(CAR)
+    return lambda jpegs: predict(jpegs)[:, column]
+
+
+# The published labels of the car filter.
+CAR, NOT_CAR = "auto", "no_auto"
+
+
+def _sha256(path: Path) -> str:
+    """Of a file, or of all files of a folder (an OpenVINO model) with their names."""
+    import hashlib
+
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    whole = hashlib.sha256()
+    for file in sorted(item for item in path.rglob("*") if item.is_file()):
+        whole.update(file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes())
+    return whole.hexdigest()

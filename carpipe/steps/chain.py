@@ -1,0 +1,83 @@
+"""The whole chain in one process, for people without Airflow: the same steps in the same order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from carpipe.manifest import Manifest
+from carpipe.steps import dataset, inventory, labels, partition, training
+from carpipe.steps.session import Session
+from carpipe.weights.channel import Release, read_channel
+
+# Called after each piece of work with the stage's name and what it committed.
+Progress = Callable[[str, Manifest], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ended in."""
+
+    dataset: Manifest
+    evaluation: Manifest
+    release: Release
+
+
+def train_filter(session: Session, *, run: str, at: str, progress: Progress) -> Release:
+    """Labels to a live car filter."""
+    labelled = labels.label_set(session)
+    progress("label_set", labelled)
+    trained = training.train(session, labelled.key, model="car_filter")
+    progress("train car filter", trained)
+    judged = training.evaluate(session, trained.key)
+    progress("evaluate car filter", judged)
+    return training.publish(session, judged.key, model="car_filter", run=run, at=at)
+
+
+def prepare_dataset(session: Session, *, progress: Progress) -> Manifest:
+    """Photos under raw/ to a dataset."""
+    plan = inventory.plan(session, inventory.inventory(session).key)
+    cropped = []
+    for part in plan.partitions:
+        done = partition.clean(session, part["manifest"])
+        progress("clean", done)
+        done = partition.filter_cars(session, done.key, weights=plan.car_filter)
+        progress("filter", done)
+        done = partition.crop(session, done.key)
+        progress("crop", done)
+        cropped.append(done.key)
+    done = dataset.identify(session, cropped)
+    progress("identify", done)
+    done = dataset.classes(session, done.key)
+    progress("classes", done)
+    splitted = dataset.split(session, done.key)
+    progress("split", splitted)
+    validated = dataset.validate(session, splitted.key)
+    progress("validate", validated)
+    packed = [dataset.pack(session, splitted.key, key) for key in cropped]
+    for done in packed:
+        progress("pack", done)
+    done = dataset.dataset(session, splitted.key, validated.key, [shards.key for shards in packed])
+    progress("dataset", done)
+    return done
+
+
+def retrain_classifier(session: Session, dataset_key: str, *, run: str, at: str, progress: Progress) -> tuple[Manifest, Release]:
+    """Dataset to live classifier weights."""
+    trained = training.train(session, dataset_key, model="classifier")
+    progress("train classifier", trained)
+    judged = training.evaluate(session, trained.key)
+    progress("evaluate classifier", judged)
+    return judged, training.publish(session, judged.key, model="classifier", run=run, at=at)
+
+
+def run(session: Session, *, run_id: str, at: str, progress: Progress) -> Outcome:
+    """Everything: the car filter where there are labels for one, the dataset, the classifier.
+
+    Raises:
+        InputError: there are neither labels nor a published car filter, or what the steps say.
+    """
+    has_labels = bool(next(session.store.list_objects(f"labels/{session.config.car_filter.labels}"), None))
+    if has_labels or read_channel(session.store, session.config.filter.channel) is None:
+        train_filter(session, run=run_id, at=at, progress=progress)
+    done = prepare_dataset(session, progress=progress)
+    judged, release = retrain_classifier(session, done.key, run=run_id, at=at, progress=progress)
+    return Outcome(done, judged, release)

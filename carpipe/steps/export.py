@@ -1,0 +1,33 @@
+"""Export: a dataset as `data/{train,val,test}/<class>/*.jpg`, for people who want folders."""
+
+from pathlib import Path
+
+from carpipe import manifest
+from carpipe.photos import SPLITS
+from carpipe.steps import artefacts
+from carpipe.steps.session import Session
+from carpipe.steps.summary import find_dataset
+
+
+def export(session: Session, folder: Path, dataset: str | None) -> int:
+    """Write the crops of a dataset; returns how many. Files that are there are overwritten.
+
+    Args:
+        dataset: manifest key; None means the newest.
+    """
+    from carpipe.training.data import iter_records
+
+    source = find_dataset(session, dataset)
+    written = 0
+    with artefacts.local_shards(session.store, source, *SPLITS) as shards:
+        for split, paths in shards.items():
+            for key, class_name, jpeg in iter_records(paths):
+                path = folder / "data" / split / class_name / Path(key).name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(jpeg)
+                written += 1
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    for name in SPLITS:
+        table = f"table_for_{name}.csv"
+        (folder / "data" / table).write_bytes(manifest.read_file(session.store, source, table))
+    return written

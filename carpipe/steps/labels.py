@@ -1,0 +1,162 @@
+"""Labels: car / no car, by people, kept append-only under `labels/<name>/`."""
+
+import csv
+import io
+import logging
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from carpipe import manifest
+from carpipe.errors import InputError
+from carpipe.manifest import Manifest, Work
+from carpipe.steps import artefacts
+from carpipe.steps.artefacts import CAR, NOT_CAR
+from carpipe.steps.partition import Raw, reused
+from carpipe.steps.session import Session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+LABELS = (CAR, NOT_CAR)
+VERSION = 1
+
+
+def import_labels(session: Session, data: bytes, *, at: str) -> str:
+    """Add a CSV with the columns `key` (below raw/) and `label` to the label set; returns its key.
+
+    The same file twice is one file. Rows without a label are those nobody has decided, and skipped.
+
+    Args:
+        at: time of the import, UTC, `YYYYmmddTHHMMSSZ`: of two labels for a photo the later counts.
+
+    Raises:
+        InputError: the columns or labels are not those, or no row has a label.
+    """
+    from carpipe.images import sha256
+
+    if not parse_labels(data):
+        raise InputError("The labels are empty: no row has a label.")
+    name = f"{sha256(data)[:12]}.csv"
+    folder = f"labels/{session.config.car_filter.labels}"
+    for info in session.store.list_objects(folder):
+        if info.key.endswith(name):
+            return info.key
+    key = f"{folder}/{at}-{name}"
+    session.store.create(key, data)
+    return key
+
+
+def parse_labels(data: bytes) -> dict[str, str]:
+    """Label by photo key of one CSV. Raises InputError that names the line."""
+    try:
+        rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
+        columns = rows.fieldnames or []
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"The labels are not CSV in UTF-8: {error}.") from None
+    if not {"key", "label"} <= set(columns):
+        raise InputError(f"The labels need the columns key and label; found {', '.join(columns) or 'none'}.")
+    labels: dict[str, str] = {}
+    for row in rows:
+        label = (row["label"] or "").strip()
+        if label and label not in LABELS:
+            raise InputError(f"Line {rows.line_num} of the labels says {label!r}; known are {', '.join(LABELS)}.")
+        if label:
+            labels[(row["key"] or "").strip().removeprefix("raw/")] = label
+    return labels
+
+
+def label_set(session: Session) -> Manifest:
+    """Make the labelled photos a dataset to train the car filter on, split by listing.
+
+    Photos are cleaned into thumbnails exactly as the pipeline does it: the filter sees later what it
+    was trained on.
+
+    Raises:
+        InputError: there are no labels, they match no photo, or a label has too few photos.
+    """
+    from carpipe import photos as table
+    from carpipe.stages import clean
+
+    labels, sources = _read_labels(session)
+    settings = {"clean": session.config.clean.model_dump(), "split": session.config.split.model_dump()}
+    work = Work("label_set", VERSION, "all", {**settings, "labels": manifest.digest(labels)}, tuple(sources))
+    if done := manifest.find(session.store, work):
+        return reused(done)
+    started = time.monotonic()
+    source = Raw(session, sorted(labels))
+    results, thumbnails = clean.clean(source, config=session.config.clean)
+    if (results["reason"] == "missing").all():
+        raise InputError(
+            f"The {len(labels)} labels match no photo under raw/, {next(iter(labels))!r} for one; "
+            "a key is <folder>/<file name> below raw/."
+        )
+    photos = _photo_table(session, results, labels)
+    alive = table.kept(photos)
+    _check_enough(alive)
+    return manifest.commit(
+        session.store,
+        work,
+        {artefacts.PHOTOS: table.to_parquet(photos), **_write_shards(alive, thumbnails)},
+        counts={"in": len(photos), "kept": len(alive), "dropped": photos["dropped"].value_counts().to_dict()},
+        seconds=round(time.monotonic() - started, 3),
+        bytes_read=source.bytes,
+        extra={"classes": list(LABELS), "splits": alive["split"].value_counts().to_dict()},
+    )
+
+
+def _read_labels(session: Session) -> tuple[dict[str, str], list[str]]:
+    """All labels, later files over earlier ones, and the keys of the files."""
+    folder = f"labels/{session.config.car_filter.labels}"
+    sources = sorted(info.key for info in session.store.list_objects(folder))
+    if not sources:
+        raise InputError(f"There are no labels under {folder}/; add some with `carpipe labels import <csv>`.")
+    labels: dict[str, str] = {}
+    for key in sources:
+        labels |= parse_labels(session.store.get(key))
+    return labels, sources
+
+
+def _photo_table(session: Session, results: "pd.DataFrame", labels: Mapping[str, str]) -> "pd.DataFrame":
+    """The labelled photos as a photo table, split by vehicle whatever their label is."""
+    from carpipe import photos as table
+    from carpipe.stages import identify, inventory
+    from carpipe.stages import split as splitting
+    from carpipe.storage import ObjectInfo
+
+    photos = inventory.list_photos(ObjectInfo(key, "", 0) for key in results["key"])
+    photos = table.add_results(photos, results, stage="clean")
+    photos = identify.identify(photos, config=session.config.identify)
+    photos = splitting.split(photos.assign(class_name="labelled"), config=session.config.split)
+    return photos.assign(class_name=photos["key"].map(labels))
+
+
+def _check_enough(photos: "pd.DataFrame") -> None:
+    found = photos.groupby(["class_name", "split"]).size()
+    for label in LABELS:
+        for name in ("train", "val", "test"):
+            if not found.get((label, name), 0):
+                total = int(found.get(label, found.iloc[:0]).sum()) if label in found.index.get_level_values(0) else 0
+                raise InputError(
+                    f"There are too few photos labelled {label} to train the car filter: {total} usable ones, and none "
+                    f"in the {name} part; label photos of more listings."
+                )
+
+
+def _write_shards(photos: "pd.DataFrame", thumbnails: Mapping[str, bytes]) -> dict[str, bytes]:
+    from carpipe.photos import SPLITS
+    from carpipe.stages.pack import shuffled
+    from carpipe.training.data import write_shard
+
+    rows = list(photos[["key", "class_name", "split"]].itertuples(index=False, name=None))
+    files = {}
+    with tempfile.TemporaryDirectory(prefix="carpipe-labels-") as folder:
+        for name in SPLITS:
+            path = Path(folder) / f"{name}.tfrecord"
+            write_shard(path, ((key, label, thumbnails[key]) for key, label in shuffled(rows, name)))
+            files[path.name] = path.read_bytes()
+    return files

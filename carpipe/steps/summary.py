@@ -1,0 +1,61 @@
+"""What came of a run, for people: funnel, splits, accuracy, keys."""
+
+import json
+from typing import Any
+
+from carpipe import manifest
+from carpipe.errors import InputError, MissingError
+from carpipe.manifest import Manifest
+from carpipe.steps.dataset import FUNNEL
+from carpipe.steps.session import Session
+from carpipe.weights.channel import Release
+
+
+def find_dataset(session: Session, key: str | None) -> Manifest:
+    """A dataset by its key, or the newest.
+
+    Raises:
+        InputError: there is none.
+    """
+    if key is None:
+        found = [info for info in session.store.list_objects("datasets") if info.key.count("/") == 2]
+        manifests = [info for info in found if info.key.endswith("/manifest.json")]
+        if not manifests:
+            raise InputError(f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`.")
+        key = max(manifests, key=lambda info: (info.modified, info.key)).key
+    try:
+        return manifest.read(session.store, key)
+    except MissingError:
+        raise InputError(f"There is no dataset {key} in {session.store.url}.") from None
+
+
+def read_funnel(session: Session, dataset: str | None) -> list[dict[str, Any]]:
+    """The funnel of a dataset; None means the newest."""
+    entries: list[dict[str, Any]] = json.loads(manifest.read_file(session.store, find_dataset(session, dataset), FUNNEL))
+    return entries
+
+
+def render_funnel(entries: list[dict[str, Any]]) -> str:
+    """The funnel as a table of text."""
+    lines = [f"{'stage':<10} {'in':>9} {'kept':>9}   dropped"]
+    for entry in entries:
+        dropped = ", ".join(f"{number:,} {reason}" for reason, number in entry["dropped"].items()) or "-"
+        lines.append(f"{entry['stage']:<10} {entry['in']:>9,} {entry['kept']:>9,}   {dropped}")
+    return "\n".join(lines)
+
+
+def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, release: Release) -> str:
+    """The closing words of a run."""
+    figures = evaluation.extra["metrics"]
+    splits = ", ".join(f"{name} {dataset.extra['splits'].get(name, 0):,}" for name in ("train", "val", "test"))
+    shown = {"test_accuracy": "top-1", "test_top5_accuracy": "top-5", "test_macro_f1": "macro-F1"}
+    scores = ", ".join(f"{label} {figures[name]:.4f}" for name, label in shown.items() if name in figures)
+    rows = [
+        ("classes", f"{len(dataset.extra['classes'])}, {dataset.extra['vehicles']:,} vehicles"),
+        ("photos", splits),
+        ("test", f"{scores} on {figures['test_photos']:.0f} photos of cars the model was not trained on"),
+        ("dataset", f"{session.store.url}/{dataset.key}"),
+        ("weights", f"{session.store.url}/{release.model}"),
+        ("channel", f"{release.channel}, generation {release.generation}"),
+    ]
+    return render_funnel(read_funnel(session, dataset.key)) + "\n\n" + "\n".join(f"{name:<10} {text}" for name, text in rows)

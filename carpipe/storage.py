@@ -1,0 +1,196 @@
+"""Bytes under keys in an S3 bucket: the only module that knows obstore.
+
+A write is atomic: no reader sees part of an object. `create` and `replace` are conditional, which is
+all that commits and channels rest on; `check` proves that the server honours the conditions. Requests
+are retried here (network trouble, 5xx answers) and nowhere else; what still fails is a StoreError
+with one sentence for the user.
+"""
+
+import logging
+import re
+import unicodedata
+import uuid
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import obstore
+from obstore import exceptions
+from obstore.store import S3Store
+
+from carpipe.config import StoreConfig
+from carpipe.errors import AccessError, ConflictError, MissingError, StoreError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What a listing says of an object. `etag` is unquoted; `size` is in bytes."""
+
+    key: str
+    etag: str
+    size: int
+    modified: datetime | None = None
+
+
+class Store:
+    """The verbs that carpipe needs on a bucket. Safe to share between threads."""
+
+    def __init__(self, config: StoreConfig):
+        self.url = config.url
+        self._endpoint = config.endpoint
+        self._threads = config.threads
+        bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
+        options: dict[str, Any] = {"endpoint": config.endpoint} if config.endpoint else {}
+        if config.endpoint.startswith("http://"):
+            options["client_options"] = {"allow_http": True}
+        client_options = {"timeout": timedelta(seconds=config.timeout_s), "connect_timeout": timedelta(seconds=5)}
+        options["client_options"] = {**options.get("client_options", {}), **client_options}
+        options["retry_config"] = {
+            "max_retries": config.max_retries,
+            "retry_timeout": timedelta(seconds=config.timeout_s),
+        }
+        self._store = S3Store(bucket, prefix=prefix.strip("/") or None, **options)
+
+    def get(self, key: str) -> bytes:
+        """The whole object. Raises MissingError where there is none."""
+        try:
+            return bytes(obstore.get(self._store, key).bytes())
+        except Exception as error:
+            raise self._translate(error, key) from error
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+        """(key, bytes) in the order given, fetched by threads a little ahead; None where there is no object."""
+
+        def fetch(key: str) -> tuple[str, bytes | None]:
+            try:
+                return key, self.get(key)
+            except MissingError:
+                return key, None
+
+        remaining = iter(keys)
+        with ThreadPoolExecutor(self._threads) as pool:
+            pending = [pool.submit(fetch, key) for key in islice(remaining, 4 * self._threads)]
+            while pending:
+                yield pending.pop(0).result()
+                pending.extend(pool.submit(fetch, key) for key in islice(remaining, 1))
+
+    def put(self, key: str, data: bytes) -> str:
+        """Write, replacing what is there; returns the etag."""
+        return self._put(key, data, {})
+
+    def create(self, key: str, data: bytes) -> str:
+        """Write only if there is no such key. Raises ConflictError where there is."""
+        return self._put(key, data, {"mode": "create"})
+
+    def replace(self, key: str, data: bytes, *, etag: str) -> str:
+        """Write only if the object still has this etag. Raises ConflictError where it has not."""
+        return self._put(key, data, {"mode": {"e_tag": f'"{etag}"'}})
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """What is under the key, or None."""
+        try:
+            return _info(dict(obstore.head(self._store, key)))
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._translate(error, key) from error
+
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object under `prefix/`, in key order."""
+        try:
+            for batch in obstore.list(self._store, prefix=prefix):
+                for meta in batch:
+                    yield _info(dict(meta))
+        except Exception as error:
+            raise self._translate(error, prefix) from error
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """The keys one level under `prefix/` that other objects lie under."""
+        try:
+            return list(obstore.list_with_delimiter(self._store, prefix=prefix)["common_prefixes"])
+        except Exception as error:
+            raise self._translate(error, prefix) from error
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects; those already gone are no error."""
+        for key in keys:
+            try:
+                obstore.delete(self._store, key)
+            except FileNotFoundError:
+                continue
+            except Exception as error:
+                raise self._translate(error, key) from error
+
+    def check(self) -> None:
+        """Prove that the bucket is there, may be written, and honours conditional writes.
+
+        Raises:
+            AccessError: wrong bucket, endpoint or credentials, or a server that ignores conditions.
+        """
+        next(self.list_objects("channels"), None)
+        probe = f"runs/probe/{uuid.uuid4()}"
+        etag = self.create(probe, b"1")
+        try:
+            for attempt in (lambda: self.create(probe, b"2"), lambda: self.replace(probe, b"2", etag="0" * 32)):
+                try:
+                    attempt()
+                except ConflictError:
+                    continue
+                raise AccessError(
+                    f"{self.url} ignores conditional writes, so two runs could overwrite each other; "
+                    "use an S3 server that supports If-Match and If-None-Match."
+                )
+            self.replace(probe, b"3", etag=etag)
+        finally:
+            self.delete([probe])
+
+    def _put(self, key: str, data: bytes, options: dict[str, Any]) -> str:
+        try:
+            # One part: conditions do not hold over multipart uploads everywhere.
+            return str(obstore.put(self._store, key, data, use_multipart=False, **options)["e_tag"]).strip('"')
+        except Exception as error:
+            # A retried request may have lost to its own first try: then the object is what we wrote.
+            if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
+                found = self.head(key)
+                if found and found.size == len(data) and self.get(key) == data:
+                    return found.etag
+            raise self._translate(error, key) from error
+
+    def _translate(self, error: Exception, key: str) -> Exception:
+        where = f"{self.url} at {self._endpoint}" if self._endpoint else self.url
+        text = str(error)
+        status = re.search(r"status code: (\d+)", text)
+        code = re.search(r"<Code>(\w+)</Code>", text)
+        if "NoSuchBucket" in text:
+            return AccessError(f"There is no bucket {self.url} here; create it or correct store.url ({where}).")
+        if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
+            return ConflictError(f"{key} in {where} was written by somebody else first.")
+        if isinstance(error, FileNotFoundError):
+            return MissingError(f"There is no object {key} in {where}.")
+        if status and status[1] in ("401", "403"):
+            reason = code[1] if code else f"HTTP {status[1]}"
+            return AccessError(f"{where} refuses these credentials ({reason}); check AWS_ACCESS_KEY_ID and its secret.")
+        if isinstance(error, ValueError):
+            return StoreError(f"The key {key!r} is not possible: {text.splitlines()[0]}.")
+        if status and status[1].startswith("4"):
+            reason = code[1] if code else f"HTTP {status[1]}"
+            return StoreError(f"{where} refused {key}: {reason}.")
+        if isinstance(error, exceptions.BaseError):
+            trouble = re.search(r"HTTP error: (.+)", text)
+            reason = f"HTTP {status[1]}" if status else trouble[1] if trouble else text.splitlines()[0]
+            return UnavailableError(f"{where} cannot be reached or is in trouble ({reason}); is the server up?")
+        return error
+
+
+def normalise_key(name: str) -> str:
+    """NFC, as S3 keys should be: file systems hand out decomposed names too."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _info(meta: dict[str, Any]) -> ObjectInfo:
+    return ObjectInfo(meta["path"], str(meta["e_tag"]).strip('"'), int(meta["size"]), meta["last_modified"])

@@ -1,0 +1,1 @@
+"""Models and their training: the only package that knows keras and tensorflow."""

@@ -1,0 +1,90 @@
+"""The networks: a backbone of `keras.applications` with a softmax on top. Pure Keras 3.
+
+The model takes uint8 RGB and does its backbone's preprocessing and, while training, the augmentation
+itself: a consumer has nothing to get wrong but the size.
+"""
+
+import inspect
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+
+from carpipe.config import TrainingConfig
+from carpipe.errors import ConfigError, InputError
+
+
+def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
+    """A compiled-for-nothing model: uint8 (n, side, side, 3) in, float32 probabilities (n, classes) out.
+
+    Args:
+        weights: a local weights file for the backbone; None where the config says `imagenet` or `none`.
+
+    Raises:
+        ConfigError: keras.applications has no such backbone.
+        InputError: the weights do not fit the backbone, or cannot be downloaded.
+    """
+    side = config.image_size
+    inputs = keras.Input((side, side, 3), dtype="uint8", name="picture")
+    pictures = keras.ops.cast(inputs, "float32")
+    if config.augment:
+        pictures = _augmentation(config.seed)(pictures)
+    backbone = _backbone(config, weights)
+    features = backbone(_module_of(config.backbone).preprocess_input(pictures))
+    features = keras.layers.Dropout(config.dropout, seed=config.seed, name="dropout")(features)
+    # float32 also under mixed precision: softmax over 512 classes needs the range.
+    outputs = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(features)
+    return keras.Model(inputs, outputs, name=config.channel.replace("-", "_"))
+
+
+def freeze_backbone(model: Any, *, frozen: bool, frozen_batch_norm: bool) -> None:
+    """Choose what the next phase trains: the head alone, or all; batch norm apart.
+
+    Batch statistics of small batches harm a pretrained backbone, so fine-tuning keeps it frozen
+    (Keras guide "Transfer learning & fine-tuning").
+    """
+    backbone = model.get_layer("backbone")
+    backbone.trainable = not frozen
+    if not frozen and frozen_batch_norm:
+        for layer in backbone.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+
+
+def _augmentation(seed: int) -> Any:
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.RandomFlip("horizontal", seed=seed),
+            layers.RandomRotation(0.02, fill_mode="nearest", seed=seed + 1),  # of a full turn: 7 degrees
+            layers.RandomZoom(0.1, fill_mode="nearest", seed=seed + 2),
+            layers.RandomBrightness(0.1, value_range=(0, 255), seed=seed + 3),
+        ],
+        name="augmentation",
+    )
+
+
+def _backbone(config: TrainingConfig, weights: Path | None) -> Any:
+    make = getattr(_module_of(config.backbone), config.backbone)
+    source = str(weights) if weights else None if config.weights == "none" else "imagenet"
+    options = {"alpha": config.alpha} if "alpha" in inspect.signature(make).parameters else {}
+    shape = (config.image_size, config.image_size, 3)
+    try:
+        return make(input_shape=shape, include_top=False, pooling="avg", weights=source, name="backbone", **options)
+    except Exception as error:  # h5py, urllib and Keras raise all sorts
+        raise InputError(
+            f"The weights {source!r} cannot be used for {config.backbone} at {config.image_size} px: {error}. "
+            "Set `weights` to a file that fits, to `imagenet` where the network allows, or to `none`."
+        ) from error
+
+
+def _module_of(backbone: str) -> Any:
+    modules = {name: value for name, value in vars(keras.applications).items() if isinstance(value, ModuleType)}
+    known = {
+        name: module for module in modules.values() for name, value in vars(module).items()
+        if name[0].isupper() and callable(value)
+    }  # fmt: skip
+    if backbone not in known:
+        raise ConfigError(f"keras.applications has no backbone {backbone!r}; it has {', '.join(sorted(known))}.")
+    return known[backbone]

@@ -1,0 +1,1 @@
+"""Published weights: immutable models, and channels that say which one is live."""

@@ -1,0 +1,35 @@
+"""The model card: what a model is, what it was trained on and how well it does, as one page of Markdown.
+
+Source of the form: M. Mitchell et al., "Model Cards for Model Reporting", 2019.
+"""
+
+from carpipe.manifest import Manifest
+
+
+def model_card(trained: Manifest, judged: Manifest) -> str:
+    """The card of a trained model and its evaluation."""
+    classes = trained.extra["classes"]
+    figures = "\n".join(f"| {name} | {value:.4g} |" for name, value in judged.extra["metrics"].items())
+    settings = "\n".join(f"| {name} | {value} |" for name, value in sorted(trained.config.items()))
+    return f"""# {trained.config["channel"]}
+
+{trained.config["backbone"]} at {trained.config["image_size"]} px, {len(classes)} classes, trained by carpipe
+{trained.carpipe} in {trained.seconds:.0f} s on `{trained.extra["dataset"]}`.
+
+Answers which of its classes a photo shows; `labels.json` lists them in the order of the output. It cannot say
+"none of these". Feed it what `preprocessing.json` says; `crop.json` says how the photos it learnt from were cut.
+
+## Figures on test photos (vehicles it was not trained on)
+
+| figure | value |
+| --- | --- |
+{figures}
+
+Per class: `report_test.csv`. To check an installation, replay `golden.npz`: `pictures` in, `probabilities` out.
+
+## Settings
+
+| setting | value |
+| --- | --- |
+{settings}
+"""

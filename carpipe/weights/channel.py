@@ -1,0 +1,93 @@
+"""Channels: `channels/<name>/production.json` names the live model; `history/` keeps every change.
+
+The one mutable key of the bucket. It is swapped with If-Match, `generation` + 1 each time, as a table
+format commits: of two publishers one wins, the other reads again. The history entry of a generation is
+written after the swap; should its writer die in between, the next one writes it first.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+from carpipe.errors import ConflictError, InputError
+from carpipe.storage import Store
+
+
+@dataclass(frozen=True)
+class Release:
+    """One state of a channel. `model` is the manifest key of the live model, `at` UTC in ISO 8601."""
+
+    channel: str
+    generation: int
+    model: str
+    reason: str
+    run: str
+    at: str
+
+
+def read_channel(store: Store, name: str) -> Release | None:
+    """The live release, or None where nothing was ever published."""
+    release, _ = _read(store, name)
+    return release
+
+
+def promote(store: Store, name: str, *, model: str, reason: str, run: str, at: str) -> Release:
+    """Make a model the live one; nothing happens when it is already.
+
+    Raises:
+        ConflictError: another publisher was faster; the channel holds its release.
+        InputError: there is no such model.
+    """
+    current, etag = _read(store, name)
+    if current and current.model == model:
+        return current
+    if store.head(model) is None:
+        raise InputError(f"There is no model {model}; `carpipe weights list` shows those there are.")
+    if current:
+        _record(store, current)
+    release = Release(name, current.generation + 1 if current else 1, model, reason, run, at)
+    data = _dump(release)
+    if etag is None:
+        store.create(_key(name), data)
+    else:
+        store.replace(_key(name), data, etag=etag)
+    _record(store, release)
+    return release
+
+
+def history(store: Store, name: str) -> list[Release]:
+    """Every release of the channel, oldest first."""
+    entries = [_parse(store.get(info.key), info.key) for info in store.list_objects(f"channels/{name}/history")]
+    current = read_channel(store, name)
+    if current and current not in entries:
+        entries.append(current)
+    return sorted(entries, key=lambda release: release.generation)
+
+
+def _record(store: Store, release: Release) -> None:
+    try:
+        store.create(f"channels/{release.channel}/history/{release.generation:06d}.json", _dump(release))
+    except ConflictError:
+        pass
+
+
+def _read(store: Store, name: str) -> tuple[Release | None, str | None]:
+    info = store.head(_key(name))
+    if info is None:
+        return None, None
+    # A swap between the two requests makes the etag stale, and a later If-Match fail: never a wrong write.
+    return _parse(store.get(info.key), info.key), info.etag
+
+
+def _parse(data: bytes, key: str) -> Release:
+    try:
+        return Release(**json.loads(data))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{key} is not a release of a channel: {error}.") from None
+
+
+def _dump(release: Release) -> bytes:
+    return json.dumps(asdict(release), indent=1).encode()
+
+
+def _key(name: str) -> str:
+    return f"channels/{name}/production.json"
