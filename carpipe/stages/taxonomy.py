@@ -211,11 +211,11 @@ def _bad_names(taxonomy: Taxonomy) -> Iterator[str]:
         if not model.strip():
             yield f"{where}: model name {model!r} is empty"
         if not unicodedata.is_normalized("NFC", model):
-            yield f"{where}: model {model!r} is not in Unicode NFC, so it looks like another name but is not"
+            yield f"{where}: model {model!r} is not in Unicode NFC, though it may look like it"
     for where, name in _class_names(taxonomy):
         # Class names become folders, keys and lines of label files.
         if name in ("", ".", "..") or any(c in "/\\" or c.isspace() or not c.isprintable() for c in name):
-            yield f"{where}: class name {name!r} is empty or holds a slash, white space or a control character"
+            yield f"{where}: class name {name!r} is empty or holds a slash, space or control character"
         if where == "classes" and not unicodedata.is_normalized("NFC", name):
             yield f"{where}: class name {name!r} is not in Unicode NFC"
 

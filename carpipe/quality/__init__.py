@@ -1,0 +1,1 @@
+"""Great Expectations checks on the tables of a dataset, and the Data Docs that show them."""

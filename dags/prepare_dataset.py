@@ -1,0 +1,137 @@
+"""
+### From photos under `raw/` to a dataset
+
+Takes what is new under `raw/`, cleans it, keeps exterior photos of cars, crops the largest vehicle, and
+makes a dataset of everything there is: identified vehicles, classes, a split without leaks, Great
+Expectations, TFRecord shards. Each partition goes its own way up to `identify`.
+
+**Nothing is done twice.** Clear and rerun any task, or trigger the DAG again: what has a manifest in the
+bucket is reused, and the task's log says so.
+
+**When it fails**, the task's log ends in one sentence that says what to do. Network trouble has been
+retried by then; wrong input has not, since that cannot help.
+
+| task | fails when | then |
+| --- | --- | --- |
+| `inventory` | no photos, or none with a name in the layout | upload photos, or correct the bucket |
+| `plan` | no car filter is published, detector weights or taxonomy are missing | run `train_filter`; set `crop.weights` |
+| `crop` | the detector cannot be used | see its log, correct `crop.weights`, clear the task |
+| `classes` | no model has enough photos | lower `min_photos` |
+| `validate` | the data breaks an expectation | open the Data Docs that the message names |
+"""
+
+from airflow.sdk import CronTriggerTimetable, dag, task, task_group
+from carpipe_airflow import DATASET, DEFAULT_ARGS, MAP_LABEL, label, open_task_session, setting
+
+SETTINGS = {
+    "min_photos": "classes.min_photos",
+    "max_photos": "classes.max_photos",
+    "taxonomy": "classes.taxonomy",
+    "car_threshold": "filter.threshold",
+    "detector": "crop.weights",
+}
+
+
+@dag(
+    schedule=CronTriggerTimetable("0 1 * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+    tags=["carpipe"],
+    params={
+        "min_photos": setting("classes.min_photos", "integer", "Photos a model needs to stay.", minimum=1),
+        "max_photos": setting("classes.max_photos", "integer", "Photos of a model at most; 0: no cap.", minimum=0),
+        "taxonomy": setting("classes.taxonomy", "string", "`published`, `identity`, or a YAML file on the workers."),
+        "car_threshold": setting("filter.threshold", "number", "p(car) a photo needs.", minimum=0, maximum=1),
+        "detector": setting("crop.weights", "string", "Detector weights: a path, `s3:<key>`, or `sample`."),
+    },
+)
+def prepare_dataset():
+    @task
+    def inventory() -> str:
+        from carpipe.steps.inventory import inventory
+
+        return inventory(open_task_session(**SETTINGS)).key
+
+    @task
+    def plan(inventory_key: str) -> list[dict[str, str]]:
+        from carpipe.steps.inventory import plan
+
+        fixed = plan(open_task_session(**SETTINGS), inventory_key)
+        return [{"manifest": part["manifest"], "car_filter": fixed.car_filter} for part in fixed.partitions]
+
+    @task(map_index_template=MAP_LABEL)
+    def clean(part: dict[str, str]) -> str:
+        from carpipe.steps.partition import clean
+
+        return clean(open_task_session(**SETTINGS), label(part["manifest"])).key
+
+    @task(map_index_template=MAP_LABEL)
+    def filter_cars(cleaned: str, part: dict[str, str]) -> str:
+        from carpipe.steps.partition import filter_cars
+
+        return filter_cars(open_task_session(**SETTINGS), label(cleaned), weights=part["car_filter"]).key
+
+    @task(map_index_template=MAP_LABEL)
+    def crop(filtered: str) -> str:
+        from carpipe.steps.partition import crop
+
+        return crop(open_task_session(**SETTINGS), label(filtered)).key
+
+    @task_group
+    def partition(part: dict[str, str]) -> str:
+        return crop(filter_cars(clean(part), part))
+
+    @task
+    def partitions(crops: list[str]) -> list[str]:
+        """All partitions, oldest first; a list of its own, since Airflow cannot map over mapped tasks of a group."""
+        return list(crops)
+
+    @task
+    def identify(crops: list[str]) -> str:
+        from carpipe.steps.dataset import identify
+
+        return identify(open_task_session(**SETTINGS), crops).key
+
+    @task
+    def classes(identified: str) -> str:
+        from carpipe.steps.dataset import classes
+
+        return classes(open_task_session(**SETTINGS), identified).key
+
+    @task
+    def split(classed: str) -> str:
+        from carpipe.steps.dataset import split
+
+        return split(open_task_session(**SETTINGS), classed).key
+
+    @task
+    def validate(splitted: str) -> str:
+        from carpipe.steps.dataset import validate
+
+        return validate(open_task_session(**SETTINGS), splitted).key
+
+    @task(map_index_template=MAP_LABEL)
+    def pack(cropped: str, splitted: str) -> str:
+        from carpipe.steps.dataset import pack
+
+        return pack(open_task_session(**SETTINGS), splitted, label(cropped)).key
+
+    @task(outlets=[DATASET])
+    def dataset(splitted: str, validated: str, packed: list[str], *, outlet_events) -> str:
+        from carpipe.steps.dataset import dataset
+
+        done = dataset(open_task_session(**SETTINGS), splitted, validated, list(packed))
+        outlet_events[DATASET].extra = {"manifest": done.key}
+        return done.key
+
+    crops = partitions(partition.expand(part=plan(inventory())))
+    splitted = split(classes(identify(crops)))
+    validated = validate(splitted)
+    packed = pack.partial(splitted=splitted).expand(cropped=crops)
+    validated >> packed
+    dataset(splitted, validated, packed)
+
+
+prepare_dataset()

@@ -1,0 +1,45 @@
+"""
+### Make a published model the live one
+
+Moves a channel to any model under `models/`: forward, or back to an older one when the live one
+disappoints. Consumers follow within their polling interval; the change and its reason are kept in
+`channels/<name>/history/`.
+
+**When it fails**, there is no such model (`carpipe weights <channel>` lists those that were live), or
+somebody else moved the channel at the same moment: look at what is live now, and run it again.
+"""
+
+from airflow.sdk import Param, dag, task
+from carpipe_airflow import DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts
+
+
+@dag(
+    schedule=None,
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+    tags=["carpipe"],
+    params={
+        "channel": Param("classifier", type="string", minLength=1, description="Channel to move."),
+        "model": Param(
+            type="string",
+            pattern="^models/.+/manifest\\.json$",
+            description="Manifest key of the model, `models/<name>/<id>/manifest.json`.",
+        ),
+        "reason": Param("by hand", type="string", minLength=1, description="Kept in the channel's history."),
+    },
+)
+def promote_weights():
+    @task(outlets=[WEIGHTS])
+    def promote(*, params, outlet_events) -> str:
+        from carpipe.steps.training import promote
+
+        release = promote(
+            open_task_session(), params["channel"], params["model"], reason=params["reason"], **run_facts()
+        )
+        outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
+        return release.model
+
+    promote()
+
+
+promote_weights()

@@ -1,0 +1,64 @@
+"""
+### From labels to a live car filter
+
+Trains the model that tells exterior photos of cars (`auto`) from everything else (`no_auto`) on the
+labelled photos, judges it on photos of cars it was not trained on, and makes it the live model of its
+channel. `prepare_dataset` uses it from its next run on; photos that were cropped before are not
+cropped again.
+
+**When it fails**, the task's log ends in one sentence that says what to do: no labels
+(`carpipe labels <csv>`), labels that match no photo, too few photos of a label, missing backbone weights.
+The live filter stays as it was.
+"""
+
+from airflow.sdk import dag, task
+from carpipe_airflow import DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts, setting
+
+SETTINGS = {
+    "head_epochs": "car_filter.head_epochs",
+    "finetune_epochs": "car_filter.finetune_epochs",
+}
+
+
+@dag(
+    schedule=None,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    doc_md=__doc__,
+    tags=["carpipe"],
+    params={
+        "head_epochs": setting("car_filter.head_epochs", "integer", "Epochs with the backbone frozen.", minimum=0),
+        "finetune_epochs": setting("car_filter.finetune_epochs", "integer", "Epochs with all layers.", minimum=0),
+    },
+)
+def train_filter():
+    @task
+    def label_set() -> str:
+        from carpipe.steps.labels import label_set
+
+        return label_set(open_task_session(**SETTINGS)).key
+
+    @task(queue="gpu", pool="gpu")
+    def train(labelled: str) -> str:
+        from carpipe.steps.training import train
+
+        return train(open_task_session(**SETTINGS), labelled, model="car_filter").key
+
+    @task
+    def evaluate(trained: str) -> str:
+        from carpipe.steps.training import evaluate
+
+        return evaluate(open_task_session(**SETTINGS), trained).key
+
+    @task(outlets=[WEIGHTS])
+    def publish(evaluated: str, *, outlet_events) -> str:
+        from carpipe.steps.training import publish
+
+        release = publish(open_task_session(**SETTINGS), evaluated, model="car_filter", **run_facts())
+        outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
+        return release.model
+
+    publish(evaluate(train(label_set())))
+
+
+train_filter()

@@ -1,0 +1,73 @@
+"""What the DAGs share: settings from the trigger form, the session of a task, retries, labels, assets.
+
+The only module beside the DAGs that knows both Airflow and carpipe. Cheap to import: Airflow parses the
+DAG files again for every task.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_current_context
+
+from carpipe.errors import CarpipeError, ConflictError, UnavailableError
+
+if TYPE_CHECKING:
+    from carpipe.steps.session import Session
+
+DATASET = Asset("carpipe-dataset", uri="carpipe://dataset")
+WEIGHTS = Asset("carpipe-weights", uri="carpipe://weights")
+
+# The first rule that matches counts: network trouble and lost races may pass, wrong input will not.
+RETRIES = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception=[UnavailableError, ConflictError], action=RetryAction.RETRY),
+        RetryRule(exception=CarpipeError, action=RetryAction.FAIL, reason="trying again cannot help"),
+    ]
+)
+
+DEFAULT_ARGS = {
+    "owner": "carpipe",
+    "retries": 3,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "retry_policy": RETRIES,
+}
+
+# Label of a mapped task in the UI: `label` below fills it in.
+MAP_LABEL = "{{ partition }}"
+
+
+def setting(key: str, kind: str, description: str, **limits: Any) -> Param:
+    """A field of the trigger form that overrides one setting; left empty, the configuration counts.
+
+    Args:
+        key: dotted name of the setting.
+        kind: JSON schema type.
+        limits: further JSON schema, such as `minimum=1`.
+    """
+    return Param(None, type=["null", kind], description=f"{description} Empty: `{key}` of the configuration.", **limits)
+
+
+def open_task_session(**settings: str) -> "Session":
+    """The session of the running task.
+
+    Args:
+        settings: dotted setting by name of the DAG parameter that overrides it.
+    """
+    from carpipe.config import load_config
+    from carpipe.steps.session import open_session
+
+    params = get_current_context()["params"]
+    return open_session(load_config(overrides={key: params.get(name) for name, key in settings.items()}))
+
+
+def label(key: str) -> str:
+    """Show the partition of a manifest key as the mapped task's label; returns the key."""
+    get_current_context()["partition"] = key.split("/")[2]  # type: ignore[typeddict-unknown-key]  # ours
+    return key
+
+
+def run_facts() -> dict[str, str]:
+    """Id of the DAG run and time of day, for what gets published: carpipe has no clock of its own."""
+    return {"run": get_current_context()["run_id"], "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
