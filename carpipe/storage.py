@@ -46,10 +46,12 @@ class Store:
         self._threads = config.threads
         bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
         options: dict[str, Any] = {"endpoint": config.endpoint} if config.endpoint else {}
-        if config.endpoint.startswith("http://"):
-            options["client_options"] = {"allow_http": True}
-        client_options = {"timeout": timedelta(seconds=config.timeout_s), "connect_timeout": timedelta(seconds=5)}
-        options["client_options"] = {**options.get("client_options", {}), **client_options}
+        # Plain HTTP only where the endpoint says http://: embedded and in-house servers.
+        options["client_options"] = {
+            "allow_http": True,
+            "timeout": timedelta(seconds=config.timeout_s),
+            "connect_timeout": timedelta(seconds=5),
+        }
         options["retry_config"] = {
             "max_retries": config.max_retries,
             "retry_timeout": timedelta(seconds=config.timeout_s),
