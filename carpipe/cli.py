@@ -43,11 +43,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="carpipe", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--config", type=Path, metavar="TOML", help="settings; default: the file CARPIPE_CONFIG names")
     parser.add_argument(
-        "--set", action="append", type=_setting, metavar="KEY=VALUE", help="override one setting, as in classes.min_photos=20"
+        "--set",
+        action="append",
+        type=_setting,
+        metavar="KEY=VALUE",
+        help="override one setting, as in classes.min_photos=20",
     )
     parser.add_argument("--quiet", action="store_true", help="errors only")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_data_commands, _add_stage_commands, _add_dataset_commands, _add_training_commands, _add_weights_commands):
+    for add in (
+        _add_data_commands,
+        _add_stage_commands,
+        _add_dataset_commands,
+        _add_training_commands,
+        _add_weights_commands,
+    ):
         add(commands)
     return parser
 
@@ -55,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
 Commands = Any  # argparse keeps the type of add_subparsers to itself
 
 
-def _add(commands: Commands, name: str, run: Callable[[argparse.Namespace, Config], None], text: str) -> argparse.ArgumentParser:
+def _add(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace, Config], None], text: str
+) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     command.set_defaults(run=run)
     return command
@@ -66,7 +78,12 @@ def _add_data_commands(commands: Commands) -> None:
     command = _add(commands, "sample", _sample, "draw the sample world: photos with known truth, and labels")
     command.add_argument("folder", type=Path, help="where raw/, labels.csv and truth.csv go")
     command.add_argument("--seed", type=int, default=0, help="another seed, another world")
-    command = _add(commands, "upload", _upload, "copy a folder of listing photos to raw/; what is there already is skipped")
+    command = _add(
+        commands,
+        "upload",
+        _upload,
+        "copy a folder of listing photos to raw/; what is there already is skipped",
+    )
     command.add_argument("folder", type=Path, help="holds <make>_<model>_<year>/ folders")
     command = _add(commands, "labels", _labels, "add car / no-car labels from a CSV with the columns key,label")
     command.add_argument("csv", type=Path)
@@ -78,7 +95,11 @@ def _add_stage_commands(commands: Commands) -> None:
     command = _add(commands, "plan", _plan, "fix weights and partitions of a run; prints them as JSON")
     command.add_argument("inventory", help="key that `inventory` printed")
     for name, source, text in (
-        ("clean", "a partition's manifest key, from `plan`", "decode the photos of a partition, write thumbnails"),
+        (
+            "clean",
+            "a partition's manifest key, from `plan`",
+            "decode the photos of a partition, write thumbnails",
+        ),
         ("crop", "manifest key that `filter` printed", "find vehicles, cut out the largest"),
     ):
         command = _add(commands, name, _partition_step, text)
@@ -297,9 +318,7 @@ def _promote(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.training import promote
 
     now = _now()
-    release = promote(
-        _session(config), options.channel, options.model, run=f"cli-{now}", at=now, reason=options.reason
-    )
+    release = promote(_session(config), options.channel, options.model, run=f"cli-{now}", at=now, reason=options.reason)
     print(f"{release.channel} generation {release.generation}: {release.model}")
 
 

@@ -55,9 +55,12 @@ class FilterConfig(Section):
 
 class CropConfig(Section):
     weights: str = Field(
-        "yolov5mu.pt", description="detector for ultralytics: a path, a key in the bucket (`s3:...`), or `sample`"
+        "yolov5mu.pt",
+        description="detector for ultralytics: a path, or a key in the bucket (`s3:...`)",
     )
-    vehicles: tuple[str, ...] = Field(("car", "truck"), strict=False, description="names of the detector's classes that count")
+    vehicles: tuple[str, ...] = Field(
+        ("car", "truck"), strict=False, description="names of the detector's classes that count"
+    )
     confidence: float = Field(0.25, ge=0, le=1, description="boxes below this are ignored")
     image_size: int = Field(640, ge=32, multiple_of=32, description="pixels of the detector's input side")
     batch: int = Field(8, ge=1, description="photos per detection")
@@ -72,7 +75,9 @@ class IdentifyConfig(Section):
 
 
 class ClassesConfig(Section):
-    taxonomy: str = Field("published", description="`published` (763 models to 512 classes), `identity`, or a YAML file")
+    taxonomy: str = Field(
+        "published", description="`published` (763 models to 512 classes), `identity`, or a YAML file"
+    )
     min_photos: int = Field(150, ge=1, description="kept photos a model needs, else it is dropped as `too_few_photos`")
     max_photos: int = Field(1500, ge=0, description="photos of a model at most, by whole vehicles; 0: no cap")
 
@@ -163,7 +168,7 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
     """
     if path is None and os.environ.get("CARPIPE_CONFIG"):
         path = Path(os.environ["CARPIPE_CONFIG"])
-    values = _read_toml(path) if path else {}
+    values = _with_own_paths(_read_toml(path), path.parent) if path else {}
     environment = {"store.url": os.environ.get("CARPIPE_STORE") or None}
     for key, value in {**environment, **(overrides or {})}.items():
         if value is not None:
@@ -189,6 +194,19 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"There is no configuration file {path}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"The configuration file {path} cannot be read as TOML: {error}.") from None
+
+
+# Settings that may name a file.
+_FILES = (("crop", "weights"), ("classes", "taxonomy"), ("car_filter", "weights"), ("classifier", "weights"))
+
+
+def _with_own_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Files named in a settings file are looked for beside it first, wherever the task runs."""
+    for section, key in _FILES:
+        named = values.get(section, {}).get(key) if isinstance(values.get(section, {}), dict) else None
+        if isinstance(named, str) and named and (folder / named).exists():
+            values[section][key] = str((folder / named).resolve())
+    return values
 
 
 def _set(values: dict[str, Any], dotted: str, value: Any) -> None:

@@ -49,8 +49,7 @@ def decode(data: bytes, *, max_pixels: int) -> tuple[Image.Image, str]:
         name = image.format or "?"
         try:
             image.load()
-            image = ImageOps.exif_transpose(image)
-            return _to_rgb(image), name
+            return _to_rgb(ImageOps.exif_transpose(image)), name
         except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError) as error:
             raise PhotoError("truncated", f"The picture breaks off: {error}.") from None
 

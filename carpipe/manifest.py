@@ -141,11 +141,12 @@ def commit(store: Store, work: Work, files: Mapping[str, bytes], **facts: Any) -
         files: contents by file name, such as `{"photos.parquet": ...}`.
         facts: the other fields of Manifest (`counts`, `seconds`, ...).
     """
-    entries = {}
+    entries: dict[str, dict[str, Any]] = {}
     for filename, data in files.items():
         sha256 = hashlib.sha256(data).hexdigest()
-        entries[filename] = {"key": work.key_of(filename, sha256), "bytes": len(data), "sha256": sha256}
-        store.put(entries[filename]["key"], data)
+        key = work.key_of(filename, sha256)
+        store.put(key, data)
+        entries[filename] = {"key": key, "bytes": len(data), "sha256": sha256}
     manifest = Manifest(
         key=f"{work.prefix}/manifest.json",
         stage=work.stage,

@@ -13,7 +13,8 @@ of an earlier stage.
 | format, width, height | str, int, int | clean | as decoded; pixels after the EXIF turn |
 | sha256, dhash | str, str | clean | of the file's bytes; 64-bit difference hash of the picture, hex |
 | p_car | float | filter | probability that the photo shows a car from outside |
-| box, box_label, box_score | list[float], str, float | crop | the largest vehicle: x0 y0 x1 y1 in pixels, class, confidence |
+| box | list[float] | crop | the largest vehicle: x0 y0 x1 y1 in pixels |
+| box_label, box_score | str, float | crop | its class and confidence |
 | crop_width, crop_height | int | crop | pixels of the stored crop |
 | vehicle | str | identify | id of the car that the photo shows |
 | class_name | str | classes | what the classifier shall answer |
@@ -81,7 +82,9 @@ def add_results(photos: pd.DataFrame, results: pd.DataFrame, *, stage: str) -> p
 def check_balance(before: pd.DataFrame, after: pd.DataFrame, *, stage: str) -> None:
     """Raise CarpipeError unless the stage kept every row in its place and resurrected none."""
     if not before["key"].reset_index(drop=True).equals(after["key"].reset_index(drop=True)):
-        raise CarpipeError(f"Stage {stage} got {len(before)} rows and returned {len(after)} or other ones; that is a bug.")
+        raise CarpipeError(
+            f"Stage {stage} got {len(before)} rows and returned {len(after)} or other ones; that is a bug."
+        )
     revived = before["dropped"].notna().to_numpy() & after["dropped"].isna().to_numpy()
     if revived.any():
         raise CarpipeError(f"Stage {stage} brought back {revived.sum()} dropped photos; that is a bug.")

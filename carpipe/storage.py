@@ -138,11 +138,7 @@ class Store:
         probe = f"runs/probe/{uuid.uuid4()}"
         etag = self.create(probe, b"1")
         try:
-            for attempt in (lambda: self.create(probe, b"2"), lambda: self.replace(probe, b"2", etag="0" * 32)):
-                try:
-                    attempt()
-                except ConflictError:
-                    continue
+            if self._wins("create", probe) or self._wins("replace", probe):
                 raise AccessError(
                     f"{self.url} ignores conditional writes, so two runs could overwrite each other; "
                     "use an S3 server that supports If-Match and If-None-Match."
@@ -150,6 +146,17 @@ class Store:
             self.replace(probe, b"3", etag=etag)
         finally:
             self.delete([probe])
+
+    def _wins(self, verb: str, key: str) -> bool:
+        """Whether a conditional write succeeds that must not."""
+        try:
+            if verb == "create":
+                self.create(key, b"2")
+            else:
+                self.replace(key, b"2", etag="0" * 32)
+        except ConflictError:
+            return False
+        return True
 
     def _put(self, key: str, data: bytes, options: dict[str, Any]) -> str:
         try:

@@ -14,13 +14,14 @@ retried by then; wrong input has not, since that cannot help.
 | task | fails when | then |
 | --- | --- | --- |
 | `inventory` | no photos, or none with a name in the layout | upload photos, or correct the bucket |
-| `plan` | no car filter is published, detector weights or taxonomy are missing | run `train_filter`; set `crop.weights` |
+| `plan` | no car filter is published, weights or taxonomy are missing | run `train_filter`; set `crop.weights` |
 | `crop` | the detector cannot be used | see its log, correct `crop.weights`, clear the task |
 | `classes` | no model has enough photos | lower `min_photos` |
 | `validate` | the data breaks an expectation | open the Data Docs that the message names |
 """
 
 from airflow.sdk import CronTriggerTimetable, dag, task, task_group
+
 from carpipe_airflow import DATASET, DEFAULT_ARGS, MAP_LABEL, label, open_task_session, setting
 
 SETTINGS = {
@@ -44,7 +45,7 @@ SETTINGS = {
         "max_photos": setting("classes.max_photos", "integer", "Photos of a model at most; 0: no cap.", minimum=0),
         "taxonomy": setting("classes.taxonomy", "string", "`published`, `identity`, or a YAML file on the workers."),
         "car_threshold": setting("filter.threshold", "number", "p(car) a photo needs.", minimum=0, maximum=1),
-        "detector": setting("crop.weights", "string", "Detector weights: a path, `s3:<key>`, or `sample`."),
+        "detector": setting("crop.weights", "string", "Detector weights: a path, or `s3:<key>`."),
     },
 )
 def prepare_dataset():

@@ -10,6 +10,7 @@ somebody else moved the channel at the same moment: look at what is live now, an
 """
 
 from airflow.sdk import Param, dag, task
+
 from carpipe_airflow import DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts
 
 

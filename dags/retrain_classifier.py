@@ -11,6 +11,7 @@ to older ones with `promote_weights`.
 """
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, get_current_context, task
+
 from carpipe_airflow import DATASET, DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts, setting
 
 SETTINGS = {
@@ -29,7 +30,9 @@ SETTINGS = {
     tags=["carpipe"],
     params={
         "dataset": Param(
-            None, type=["null", "string"], description="Manifest key under `datasets/`. Empty: the one just made, or the newest."
+            None,
+            type=["null", "string"],
+            description="Manifest key under `datasets/`. Empty: the one just made, or the newest.",
         ),
         "head_epochs": setting("classifier.head_epochs", "integer", "Epochs with the backbone frozen.", minimum=0),
         "finetune_epochs": setting("classifier.finetune_epochs", "integer", "Epochs with all layers.", minimum=0),

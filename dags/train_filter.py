@@ -12,6 +12,7 @@ The live filter stays as it was.
 """
 
 from airflow.sdk import dag, task
+
 from carpipe_airflow import DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts, setting
 
 SETTINGS = {

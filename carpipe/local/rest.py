@@ -121,6 +121,17 @@ class AirflowClient:
         """Let a DAG's runs start; a new DAG is paused."""
         self._send("PATCH", f"/dags/{quote(dag_id)}", body={"is_paused": False})
 
+    def ensure_pool(self, name: str, *, slots: int) -> None:
+        """Make a pool where there is none; Airflow does not run tasks of a pool that does not exist."""
+        if self._send("GET", f"/pools/{quote(name)}", missing_ok=True) is None:
+            self._send("POST", "/pools", body={"name": name, "slots": slots})
+
+    def newest_run(self, dag_id: str) -> str | None:
+        """The id of the DAG's newest run, or None before the first."""
+        answer = self._call("GET", f"/dags/{quote(dag_id)}/dagRuns", params={"limit": 1, "order_by": "-run_after"})
+        runs = answer["dag_runs"]
+        return str(runs[0]["dag_run_id"]) if runs else None
+
     def trigger(self, dag_id: str, conf: Mapping[str, object]) -> str:
         """Start a run with these parameters and return its run id."""
         body = {"logical_date": None, "conf": dict(conf)}

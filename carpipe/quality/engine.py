@@ -85,9 +85,7 @@ class Engine:
         )
         found = {config.id: (config, result) for config, result in map(_with_config, outcome.results)}
         if len(found) != len(rules):
-            raise CarpipeError(
-                f"the checks on table {name!r} are broken: {len(rules)} asked, {len(found)} answered"
-            )
+            raise CarpipeError(f"the checks on table {name!r} are broken: {len(rules)} asked, {len(found)} answered")
         return [_to_check(name, *found[rule.id], len(table)) for rule in suite.expectations]
 
     def write_docs(self) -> None:
@@ -112,9 +110,7 @@ def _with_config(
     return result.expectation_config, result
 
 
-def _to_check(
-    table: str, config: ExpectationConfiguration, result: ExpectationValidationResult, rows: int
-) -> Check:
+def _to_check(table: str, config: ExpectationConfiguration, result: ExpectationValidationResult, rows: int) -> Check:
     rule = config.description or config.type
     _raise_if_broken(f"check {rule!r} on table {table!r}", result.exception_info or {})
     details = result.result
@@ -146,6 +142,4 @@ def _raise_if_broken(what: str, info: dict[str, Any]) -> None:
     causes = [info] if "raised_exception" in info else info.values()
     for cause in causes:
         if cause["raised_exception"]:
-            raise CarpipeError(
-                f"{what} is broken, which says nothing of the data: {cause['exception_message']}"
-            )
+            raise CarpipeError(f"{what} is broken, which says nothing of the data: {cause['exception_message']}")

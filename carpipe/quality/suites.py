@@ -35,9 +35,7 @@ def _split_rules(split: str, classes: Sequence[str]) -> Iterator[Expectation]:
     yield from _complete(SPLIT_COLUMNS)
     yield _is_null("not_a_number")
     for column in NUMBER_COLUMNS[1:]:
-        yield gxe.ExpectColumnValuesToBeBetween(
-            column=column, min_value=1, description=f"{column} is 1 or more"
-        )
+        yield gxe.ExpectColumnValuesToBeBetween(column=column, min_value=1, description=f"{column} is 1 or more")
     # As in the published tables: a listing is part of the running count of its model, which ends at what
     # the cap left of the model.
     yield _at_most("nof_photos", "cumsum_by_model")

@@ -135,9 +135,7 @@ def _lot(draw: ImageDraw.ImageDraw, rng: random.Random, place: Place, width: int
     base = horizon + width // 100
     left = rng.randint(-width // 4, width // 3)
     draw.rectangle((left, base - hall, left + width * 3 // 4, base), fill=place.walls[0])
-    draw.rectangle(
-        (left, base - hall, left + width * 3 // 4, base - hall * 3 // 4), fill=shade(place.walls[1], 0.8)
-    )
+    draw.rectangle((left, base - hall, left + width * 3 // 4, base - hall * 3 // 4), fill=shade(place.walls[1], 0.8))
     for i in range(6):
         x = left + width // 40 + i * width // 8
         draw.rectangle((x, base - hall * 2 // 3, x + width // 10, base - hall // 12), fill=(92, 112, 128))
@@ -181,9 +179,7 @@ def _showroom(draw: ImageDraw.ImageDraw, rng: random.Random, place: Place, width
         x, y = rng.randint(0, width), rng.randint(0, max(1, horizon // 3))
         draw.rectangle((x, y, x + panel, y + horizon // 14), fill=(252, 252, 246))
     poster = rng.randint(0, width - panel)
-    draw.rectangle(
-        (poster, horizon // 4, poster + panel * 2 // 3, horizon * 3 // 4), fill=rng.choice(place.walls)
-    )
+    draw.rectangle((poster, horizon // 4, poster + panel * 2 // 3, horizon * 3 // 4), fill=rng.choice(place.walls))
     draw.rectangle((0, horizon - width // 60, width, horizon), fill=shade(place.walls[0], 0.6))
 
 
@@ -214,9 +210,7 @@ def _suburb(draw: ImageDraw.ImageDraw, rng: random.Random, place: Place, width: 
             fill=(122, 66, 54),
         )
         for wx in (x + wide // 6, x + wide * 5 // 8):
-            draw.rectangle(
-                (wx, base - tall * 3 // 4, wx + wide // 6, base - tall * 2 // 5), fill=(84, 98, 112)
-            )
+            draw.rectangle((wx, base - tall * 3 // 4, wx + wide // 6, base - tall * 2 // 5), fill=(84, 98, 112))
         _tree(draw, rng, x + wide + width // 24, base, rng.randint(tall, tall * 2))
         x += wide + width // 12
     draw.rectangle((0, horizon - width // 60, width, horizon + 6), fill=(80, 110, 62))

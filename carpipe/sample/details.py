@@ -73,9 +73,7 @@ def _papers(rng: random.Random, size: tuple[int, int]) -> Image.Image:
     angle, scale = rng.uniform(-0.2, 0.2), rng.uniform(0.8, 1.05)
     paper = rng.choice(((240, 238, 228), (226, 234, 222), (246, 236, 206)))
     place = _turner(w / 2, h / 2, angle, scale)
-    draw.polygon(
-        [place(p * w * 0.3, q * h * 0.45) for p, q in ((-1, -1), (1, -1), (1, 1), (-1, 1))], fill=paper
-    )
+    draw.polygon([place(p * w * 0.3, q * h * 0.45) for p, q in ((-1, -1), (1, -1), (1, 1), (-1, 1))], fill=paper)
     for i in range(16):
         y = h * (-0.36 + 0.048 * i)
         draw.line(

@@ -106,9 +106,7 @@ def _doors(pen: Pen, look: Look, body: Skin, paint: Colour, side: float) -> None
     ink = (max(20, paint[0] // 3), max(20, paint[1] // 3), max(20, paint[2] // 3))
     edges = [d - 0.12, *[a + (d - a) * p for p in s.pillars]]
     for x in edges:
-        pen.line(
-            [body.point(x, s.clearance + 0.12, side * 1.004), body.point(x, s.belt - 0.01, side * 1.004)], ink
-        )
+        pen.line([body.point(x, s.clearance + 0.12, side * 1.004), body.point(x, s.belt - 0.01, side * 1.004)], ink)
     for x in edges[1:]:
         handle = [(0.08, -0.17), (0.26, -0.17), (0.26, -0.13), (0.08, -0.13)]
         pen.fill([body.point(x + p, s.belt + q, side * 1.005) for p, q in handle], (60, 60, 62))

@@ -99,6 +99,5 @@ def _turn(a: Flat, b: Flat, c: Flat) -> float:
 def circle(radius: float, steps: int = 20) -> list[Flat]:
     """A regular polygon around the origin."""
     return [
-        (radius * math.cos(2 * math.pi * i / steps), radius * math.sin(2 * math.pi * i / steps))
-        for i in range(steps)
+        (radius * math.cos(2 * math.pi * i / steps), radius * math.sin(2 * math.pi * i / steps)) for i in range(steps)
     ]

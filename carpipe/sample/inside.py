@@ -56,15 +56,11 @@ def _dashboard(rng: random.Random, size: tuple[int, int], trim: Colour) -> Image
                 (w * x, top * 1.15 + i * h * 0.03, w * (x + 0.12), top * 1.15 + i * h * 0.03 + h * 0.014),
                 fill=(24, 24, 26),
             )
-    _steering(
-        draw, rng, w * rng.uniform(0.2, 0.34), h * rng.uniform(0.56, 0.72), h * rng.uniform(0.26, 0.38), trim
-    )
+    _steering(draw, rng, w * rng.uniform(0.2, 0.34), h * rng.uniform(0.56, 0.72), h * rng.uniform(0.26, 0.38), trim)
     return image
 
 
-def _steering(
-    draw: ImageDraw.ImageDraw, rng: random.Random, x: float, y: float, r: float, trim: Colour
-) -> None:
+def _steering(draw: ImageDraw.ImageDraw, rng: random.Random, x: float, y: float, r: float, trim: Colour) -> None:
     for dx in (-0.35, 0.35):
         disc(draw, x + r * dx, y - r * 0.72, r * 0.24, (28, 30, 34))
         draw.line((x + r * dx, y - r * 0.72, x + r * (dx + 0.12), y - r * 0.86), fill=(220, 60, 40), width=4)
@@ -84,16 +80,12 @@ def _seats(rng: random.Random, size: tuple[int, int], trim: Colour) -> Image.Ima
     w, h = size
     image = gradient(size, rng.choice(((120, 126, 132), (164, 170, 176), (82, 84, 88))), (44, 44, 46))
     draw = ImageDraw.Draw(image)
-    draw.rectangle(
-        (0, h * 0.08, w, h * 0.3), fill=rng.choice(((150, 176, 200), (190, 194, 196), (112, 132, 106)))
-    )
+    draw.rectangle((0, h * 0.08, w, h * 0.3), fill=rng.choice(((150, 176, 200), (190, 194, 196), (112, 132, 106))))
     shift = rng.uniform(-0.08, 0.08)
     for x in (0.1 + shift, 0.54 + shift):
         left, right = w * x, w * (x + rng.uniform(0.32, 0.38))
         middle, quarter = (left + right) / 2, (right - left) / 4
-        draw.rounded_rectangle(
-            (middle - quarter, h * 0.1, middle + quarter, h * 0.28), h // 24, fill=shade(trim, 0.95)
-        )
+        draw.rounded_rectangle((middle - quarter, h * 0.1, middle + quarter, h * 0.28), h // 24, fill=shade(trim, 0.95))
         draw.rounded_rectangle((left, h * 0.26, right, h * 0.78), h // 14, fill=trim)
         draw.rounded_rectangle(
             (left + quarter * 0.7, h * 0.32, right - quarter * 0.7, h * 0.72), h // 20, fill=shade(trim, 1.18)
@@ -101,12 +93,8 @@ def _seats(rng: random.Random, size: tuple[int, int], trim: Colour) -> Image.Ima
         for i in range(5):
             y = h * (0.38 + 0.07 * i)
             draw.line((left + quarter * 0.7, y, right - quarter * 0.7, y), fill=shade(trim, 0.82), width=3)
-        draw.rounded_rectangle(
-            (left - w * 0.02, h * 0.72, right + w * 0.02, h * 1.1), h // 14, fill=shade(trim, 0.9)
-        )
-        draw.line(
-            (right - quarter * 0.3, h * 0.3, right - quarter * 0.5, h * 0.8), fill=(30, 30, 32), width=9
-        )
+        draw.rounded_rectangle((left - w * 0.02, h * 0.72, right + w * 0.02, h * 1.1), h // 14, fill=shade(trim, 0.9))
+        draw.line((right - quarter * 0.3, h * 0.3, right - quarter * 0.5, h * 0.8), fill=(30, 30, 32), width=9)
     return image
 
 
@@ -119,18 +107,14 @@ def _door(rng: random.Random, size: tuple[int, int], trim: Colour) -> Image.Imag
         [(0, 0), (w, 0), (w, h * (0.3 + tilt)), (0, h * (0.3 - tilt))],
         fill=rng.choice(((160, 184, 206), (196, 200, 204), (110, 130, 104))),
     )
-    draw.polygon(
-        [(0, h * (0.46 - tilt)), (w, h * (0.46 + tilt)), (w, h * 0.6), (0, h * 0.64)], fill=shade(trim, 1.3)
-    )
+    draw.polygon([(0, h * (0.46 - tilt)), (w, h * (0.46 + tilt)), (w, h * 0.6), (0, h * 0.64)], fill=shade(trim, 1.3))
     draw.rounded_rectangle((w * 0.2, h * 0.5, w * 0.66, h * 0.57), h // 40, fill=(40, 40, 43))
     for i in range(3):
         draw.rectangle((w * (0.24 + 0.07 * i), h * 0.515, w * (0.29 + 0.07 * i), h * 0.55), fill=(92, 94, 98))
     x, y, r = w * rng.uniform(0.15, 0.8), h * 0.82, h * rng.uniform(0.1, 0.16)
     disc(draw, x, y, r, (34, 34, 36))
     for i in range(4):
-        draw.ellipse(
-            (x - r * i / 4, y - r * i / 4, x + r * i / 4, y + r * i / 4), outline=(70, 70, 74), width=3
-        )
+        draw.ellipse((x - r * i / 4, y - r * i / 4, x + r * i / 4, y + r * i / 4), outline=(70, 70, 74), width=3)
     return image
 
 

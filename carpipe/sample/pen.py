@@ -40,9 +40,7 @@ class Pen:
     def line(self, points: Sequence[Point], colour: Colour, width: float = 0.012) -> None:
         """A line about `width` metres thick."""
         depth = max(self.camera.depth(points[0]), 0.5)
-        self.draw.line(
-            self.camera.project(points), fill=colour, width=max(1, round(width * self.camera.scale / depth))
-        )
+        self.draw.line(self.camera.project(points), fill=colour, width=max(1, round(width * self.camera.scale / depth)))
 
     def glow(self, nx: float, ny: float, nz: float) -> float:
         """Brightness of a face with this unit normal: sky from above, sun from the side."""

@@ -107,9 +107,7 @@ def encode(image: Image.Image, quality: int = 85) -> bytes:
     return buffer.getvalue()
 
 
-def _exterior(
-    rng: random.Random, car: Car, view: str, size: tuple[int, int]
-) -> tuple[Image.Image, list[Box]]:
+def _exterior(rng: random.Random, car: Car, view: str, size: tuple[int, int]) -> tuple[Image.Image, list[Box]]:
     camera = _aim(rng, car.look, view, size)
     image = draw_place(another_corner(car.place, rng), size, camera)
     draw = ImageDraw.Draw(image)
@@ -148,9 +146,7 @@ def _aim(rng: random.Random, look: Look, view: str, size: tuple[int, int]) -> Ca
 Pose = tuple[float, float, float]  # x, z in metres, turn in radians
 
 
-def _others(
-    rng: random.Random, camera: Camera, main: Look, size: tuple[int, int]
-) -> list[tuple[Look, Colour, Pose]]:
+def _others(rng: random.Random, camera: Camera, main: Look, size: tuple[int, int]) -> list[tuple[Look, Colour, Pose]]:
     """Up to three cars farther off, farthest first: each clearly smaller, and not hidden by the first."""
     first = _bounds(camera, main, (0.0, 0.0, 0.0), size)
     found: list[tuple[Look, Colour, Pose]] = []

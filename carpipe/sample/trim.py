@@ -155,13 +155,10 @@ def draw_rear(pen: Pen, look: Look, body: Skin) -> None:
         _tail(sheet, look, side * wide, high, side)
         sheet.box(side * wide * 0.55, side * wide * 0.75, low + 0.12, low + 0.17, TAIL, 0.7)
     if look.shape.panels:
-        pen.line(
-            [(-s.length / 2 - 0.01, low + 0.3, 0), (-s.length / 2 + 0.02, s.height - 0.1, 0)], BLACK, 0.025
-        )
+        pen.line([(-s.length / 2 - 0.01, low + 0.3, 0), (-s.length / 2 + 0.02, s.height - 0.1, 0)], BLACK, 0.025)
         for side in (-1.0, 1.0):
             quad = [
-                (-s.length / 2 + 0.02, y, side * z)
-                for y, z in ((1.5, 0.12), (1.5, 0.7), (2.05, 0.66), (2.05, 0.12))
+                (-s.length / 2 + 0.02, y, side * z) for y, z in ((1.5, 0.12), (1.5, 0.7), (2.05, 0.66), (2.05, 0.12))
             ]
             pen.fill(quad, (40, 50, 60))
     _plate(sheet, low + 0.36 if s.hood > 0.7 else low + 0.2)

@@ -135,9 +135,7 @@ def draw_batch(raw: Path, shots: list[Shot]) -> list[Truth]:
         gone = shot.expect == "drop"
         label = "" if gone else "no_auto" if shot.view in ("interior", "detail", "banner") else "auto"
         marks = "" if gone else ";".join(map(str, boxes))
-        rows.append(
-            Truth(shot.key, shot.view, label, shot.vehicle, shot.fault, shot.expect, shot.kind, marks)
-        )
+        rows.append(Truth(shot.key, shot.view, label, shot.vehicle, shot.fault, shot.expect, shot.kind, marks))
     return rows
 
 

@@ -100,9 +100,7 @@ def _nothing_left(table: pd.DataFrame, sizes: "pd.Series[int]", min_photos: int,
     )
     if sizes.empty:
         return message + " Check the taxonomy and the reasons of the earlier stages."
-    largest = (
-        f"the largest {unit.removesuffix('_name')} is {sizes.index[0]!r} with {int(sizes.iloc[0]):,} photos"
-    )
+    largest = f"the largest {unit.removesuffix('_name')} is {sizes.index[0]!r} with {int(sizes.iloc[0]):,} photos"
     if sizes.iloc[0] < min_photos:
         return f"{message} Lower min_photos ({min_photos:,}): {largest}."
     return f"{message} Raise max_photos: {largest}, and no vehicle fits under the cap."

@@ -16,7 +16,15 @@ from carpipe.config import CleanConfig
 VERSION = 1
 STAGE = "clean"
 
-_COLUMNS = {"key": "str", "reason": "str", "format": "str", "width": "Int32", "height": "Int32", "sha256": "str", "dhash": "str"}
+_COLUMNS = {
+    "key": "str",
+    "reason": "str",
+    "format": "str",
+    "width": "Int32",
+    "height": "Int32",
+    "sha256": "str",
+    "dhash": "str",
+}
 
 
 @dataclass(frozen=True)

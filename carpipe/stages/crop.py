@@ -51,13 +51,15 @@ class Detector:
             InputError: the file is missing, is no detector, or knows none of the wanted vehicles.
         """
         if not weights.exists():
-            raise InputError(f"There are no detector weights {weights}; set crop.weights to a file that ultralytics opens.")
-        YOLO = _import_ultralytics()
+            raise InputError(
+                f"There are no detector weights {weights}; set crop.weights to a file that ultralytics opens."
+            )
+        yolo = _import_ultralytics()
         self._config = config
         # Exported models have a batch of one; only checkpoints take any.
         self._fixed_batch = weights.suffix != ".pt"
         try:
-            self._model = YOLO(str(weights), task="detect")
+            self._model = yolo(str(weights), task="detect")
             # The first call loads the weights and, unlike the constructor, finds out what is wrong with them.
             self._predict([np.zeros((64, 64, 3), np.uint8)])
         except Exception as error:  # whatever the many loaders raise
@@ -92,7 +94,11 @@ class Detector:
 
 
 def crop(
-    photos: Iterable[tuple[str, bytes | None]], *, detector: Detector | None, config: CropConfig, max_pixels: int
+    photos: Iterable[tuple[str, bytes | None]],
+    *,
+    detector: Detector | None,
+    config: CropConfig,
+    max_pixels: int,
 ) -> tuple[pd.DataFrame, dict[str, bytes]]:
     """Find and cut out the largest vehicle of each photo.
 
@@ -135,7 +141,9 @@ def crop_photo(image: Image.Image, vehicle: Found | None, *, config: CropConfig)
     if _area(vehicle.box) < config.min_box_share * image.width * image.height:
         return {**row, "reason": "box_too_small"}, None
     cut = images.fit(image.crop(_with_margin(vehicle.box, image.size, config.margin)), config.crop_side)
-    return {**row, "crop_width": cut.width, "crop_height": cut.height}, images.encode_jpeg(cut, quality=config.crop_quality)
+    return {**row, "crop_width": cut.width, "crop_height": cut.height}, images.encode_jpeg(
+        cut, quality=config.crop_quality
+    )
 
 
 def _decode(
@@ -175,7 +183,12 @@ def _area(box: list[float]) -> float:
 
 
 def _import_ultralytics() -> Any:
-    quiet = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "ULTRALYTICS_SAFE_LOAD": "true", "YOLO_VERBOSE": "false"}
+    quiet = {
+        "YOLO_OFFLINE": "true",
+        "YOLO_AUTOINSTALL": "false",
+        "ULTRALYTICS_SAFE_LOAD": "true",
+        "YOLO_VERBOSE": "false",
+    }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     # It writes its settings somewhere; the home folder of whoever runs a task is not the place.

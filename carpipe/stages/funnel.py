@@ -17,5 +17,3 @@ def funnel(photos: pd.DataFrame) -> list[dict[str, Any]]:
         entries.append({"stage": stage, "in": remaining, "dropped": dropped, "kept": remaining - int(reasons.sum())})
         remaining -= int(reasons.sum())
     return entries
-
-

@@ -28,7 +28,12 @@ def split(photos: pd.DataFrame, *, config: SplitConfig) -> pd.DataFrame:
     """
     alive = kept(photos)
     vehicles = _vehicles(alive)
-    photos = drop(photos, alive["class_name"] != alive["vehicle"].map(vehicles["class_name"]), stage=STAGE, reason="other_class")
+    photos = drop(
+        photos,
+        alive["class_name"] != alive["vehicle"].map(vehicles["class_name"]),
+        stage=STAGE,
+        reason="other_class",
+    )
     counts = vehicles["class_name"].map(vehicles["class_name"].value_counts())
     thin = alive["vehicle"].map(counts) < len(SPLITS)
     photos = drop(photos, thin, stage=STAGE, reason="too_few_vehicles")

@@ -133,7 +133,7 @@ def parse(text: str, *, name: str) -> Taxonomy:
     Raises `ConfigError` that lists all lints.
     """
     try:
-        content = yaml.load(text, Loader=_StrictLoader)
+        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader that also refuses doubled keys
     except yaml.YAMLError as error:
         raise ConfigError(f"taxonomy {name!r} is not readable YAML: {error}") from error
     problems = list(_shape_problems(content))
@@ -170,7 +170,7 @@ def _from_content(content: dict[str, Any], name: str) -> Taxonomy:
     )
 
 
-def _shape_problems(content: Any) -> Iterator[str]:
+def _shape_problems(content: Any) -> Iterator[str]:  # noqa: C901  # one test after another, nothing nested
     """Say what in the file is not of the right type: Taxonomy itself can then rely on its types."""
     if not isinstance(content, dict):
         yield f"the file must be a mapping with {FORMAT}"

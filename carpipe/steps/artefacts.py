@@ -30,27 +30,29 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
     """Weights a user provides, as a local file or folder, and the sha256 of their content.
 
     Args:
-        source: `sample` (the sample world's detector), `s3:<key in the bucket>`, or a path.
+        source: `s3:<key in the bucket>`, a path, or `sample:<file>` for what comes with the sample world.
 
     Raises:
         InputError: there are none; says where they were looked for.
     """
-    if source == "sample":
-        from carpipe.sample import DETECTOR
-
-        yield DETECTOR, _sha256(DETECTOR)
-        return
+    if source.startswith("sample:"):
+        # Every file of the package is a plain file: carpipe is never installed zipped.
+        source = str(Path(__file__).parents[1] / "sample" / source.removeprefix("sample:"))
     if not source.startswith("s3:"):
         path = Path(source).expanduser()
         if not path.exists():
-            raise InputError(f"There are no weights at {path.absolute()}; put them there, or name another path or `s3:<key>`.")
+            raise InputError(
+                f"There are no weights at {path.absolute()}; put them there, or name another path or `s3:<key>`."
+            )
         yield path, _sha256(path)
         return
     key = source.removeprefix("s3:").lstrip("/")
     try:
         data = store.get(key)
     except MissingError:
-        raise InputError(f"There are no weights {key} in {store.url}; upload them, or name another key or a path.") from None
+        raise InputError(
+            f"There are no weights {key} in {store.url}; upload them, or name another key or a path."
+        ) from None
     with tempfile.TemporaryDirectory(prefix="carpipe-weights-") as folder:
         path = Path(folder) / Path(key).name
         path.write_bytes(data)
@@ -76,7 +78,9 @@ def shards_of(dataset: Manifest) -> list[dict[str, Any]]:
     """`split`, `key` and `sha256` of each shard: those a dataset lists, or a label set's own files."""
     if "shards" in dataset.extra:
         return list(dataset.extra["shards"])
-    own = ((name.removesuffix(".tfrecord"), entry) for name, entry in dataset.files.items() if name.endswith(".tfrecord"))
+    own = (
+        (name.removesuffix(".tfrecord"), entry) for name, entry in dataset.files.items() if name.endswith(".tfrecord")
+    )
     return [{"split": split, **entry} for split, entry in own]
 
 

@@ -60,7 +60,9 @@ def prepare_dataset(session: Session, *, progress: Progress) -> Manifest:
     return done
 
 
-def retrain_classifier(session: Session, dataset_key: str, *, run: str, at: str, progress: Progress) -> tuple[Manifest, Release]:
+def retrain_classifier(
+    session: Session, dataset_key: str, *, run: str, at: str, progress: Progress
+) -> tuple[Manifest, Release]:
     """Dataset to live classifier weights."""
     trained = training.train(session, dataset_key, model="classifier")
     progress("train classifier", trained)

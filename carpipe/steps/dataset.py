@@ -41,7 +41,8 @@ def identify(session: Session, crops: Sequence[str]) -> Manifest:
     started = time.monotonic()
     parts = [manifest.read(session.store, key) for key in crops]
     before = pd.concat(
-        [artefacts.read_photos(session.store, part).assign(partition=part.partition) for part in parts], ignore_index=True
+        [artefacts.read_photos(session.store, part).assign(partition=part.partition) for part in parts],
+        ignore_index=True,
     )
     after = stage.identify(before, config=config)
     return commit_photos(session, work, before, after, started=started)
@@ -92,7 +93,9 @@ def validate(session: Session, splitted: str) -> Manifest:
 
     work = Work("validate", quality.VERSION, "all", {}, (splitted,))
     done = manifest.find(session.store, work)
-    if done is None:
+    if done:
+        reused(done)
+    else:
         started = time.monotonic()
         photos = artefacts.read_photos(session.store, manifest.read(session.store, splitted))
         with tempfile.TemporaryDirectory(prefix="carpipe-validate-") as folder:
@@ -143,7 +146,12 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
             if counts[name]:
                 files[path.name] = path.read_bytes()
     return manifest.commit(
-        session.store, work, files, counts=counts, seconds=round(time.monotonic() - started, 3), bytes_read=crops["bytes"]
+        session.store,
+        work,
+        files,
+        counts=counts,
+        seconds=round(time.monotonic() - started, 3),
+        bytes_read=crops["bytes"],
     )
 
 

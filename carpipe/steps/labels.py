@@ -136,11 +136,11 @@ def _photo_table(session: Session, results: "pd.DataFrame", labels: Mapping[str,
 
 
 def _check_enough(photos: "pd.DataFrame") -> None:
-    found = photos.groupby(["class_name", "split"]).size()
+    found = {(str(label), str(name)) for label, name in zip(photos["class_name"], photos["split"], strict=True)}
     for label in LABELS:
         for name in ("train", "val", "test"):
-            if not found.get((label, name), 0):
-                total = int(found.get(label, found.iloc[:0]).sum()) if label in found.index.get_level_values(0) else 0
+            if (label, name) not in found:
+                total = int((photos["class_name"] == label).sum())
                 raise InputError(
                     f"There are too few photos labelled {label} to train the car filter: {total} usable ones, and none "
                     f"in the {name} part; label photos of more listings."

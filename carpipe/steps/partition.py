@@ -86,7 +86,14 @@ def crop(session: Session, filtered: str) -> Manifest:
     config, max_pixels = session.config.crop, session.config.clean.max_pixels
     settings = config.model_dump(exclude={"weights", "batch"}) | {"max_pixels": max_pixels}
     with artefacts.local_weights(session.store, config.weights) as (weights, sha256):
-        work = Work(stage.STAGE, stage.VERSION, before.partition, settings, (before.key,), weights={"detector": sha256})
+        work = Work(
+            stage.STAGE,
+            stage.VERSION,
+            before.partition,
+            settings,
+            (before.key,),
+            weights={"detector": sha256},
+        )
         if done := manifest.find(session.store, work):
             return reused(done)
         started = time.monotonic()
@@ -180,4 +187,6 @@ def _cropped_before(session: Session, work: Work, wanted: "pd.Series[str]") -> _
         return best
     blobs = manifest.read_file(session.store, manifest.read(session.store, best.source), "crops.parquet")
     keys = set(best.results["key"])
-    return _Known(best.results, {key: jpeg for key, jpeg in table.blobs_from_parquet(blobs) if key in keys}, best.source)
+    return _Known(
+        best.results, {key: jpeg for key, jpeg in table.blobs_from_parquet(blobs) if key in keys}, best.source
+    )

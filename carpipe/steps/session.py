@@ -8,6 +8,8 @@ from carpipe.storage import Store
 
 @dataclass(frozen=True)
 class Session:
+    """A checked configuration and an open bucket."""
+
     config: Config
     store: Store
 

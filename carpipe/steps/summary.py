@@ -21,7 +21,9 @@ def find_dataset(session: Session, key: str | None) -> Manifest:
         found = [info for info in session.store.list_objects("datasets") if info.key.count("/") == 2]
         manifests = [info for info in found if info.key.endswith("/manifest.json")]
         if not manifests:
-            raise InputError(f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`.")
+            raise InputError(
+                f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`."
+            )
         key = max(manifests, key=lambda info: (info.modified, info.key)).key
     try:
         return manifest.read(session.store, key)
@@ -31,7 +33,9 @@ def find_dataset(session: Session, key: str | None) -> Manifest:
 
 def read_funnel(session: Session, dataset: str | None) -> list[dict[str, Any]]:
     """The funnel of a dataset; None means the newest."""
-    entries: list[dict[str, Any]] = json.loads(manifest.read_file(session.store, find_dataset(session, dataset), FUNNEL))
+    entries: list[dict[str, Any]] = json.loads(
+        manifest.read_file(session.store, find_dataset(session, dataset), FUNNEL)
+    )
     return entries
 
 
@@ -58,4 +62,8 @@ def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, releas
         ("weights", f"{session.store.url}/{release.model}"),
         ("channel", f"{release.channel}, generation {release.generation}"),
     ]
-    return render_funnel(read_funnel(session, dataset.key)) + "\n\n" + "\n".join(f"{name:<10} {text}" for name, text in rows)
+    return (
+        render_funnel(read_funnel(session, dataset.key))
+        + "\n\n"
+        + "\n".join(f"{name:<10} {text}" for name, text in rows)
+    )

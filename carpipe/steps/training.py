@@ -37,7 +37,12 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
     source = manifest.read(session.store, dataset)
     with _backbone_weights(session, config) as (weights, sha256):
         work = Work(
-            "train", VERSION, model, config.model_dump(exclude={"weights", "labels"}), (dataset,), weights={"backbone": sha256}
+            "train",
+            VERSION,
+            model,
+            config.model_dump(exclude={"weights", "labels"}),
+            (dataset,),
+            weights={"backbone": sha256},
         )
         if done := manifest.find(session.store, work):
             return reused(done)
@@ -67,7 +72,6 @@ def evaluate(session: Session, trained: str) -> Manifest:
     work = Work("evaluate", VERSION, source.partition, {}, (trained,))
     if done := manifest.find(session.store, work):
         return reused(done)
-    import numpy as np
 
     from carpipe.training import evaluate as judging
     from carpipe.training.data import iter_records
@@ -82,8 +86,14 @@ def evaluate(session: Session, trained: str) -> Manifest:
         records = list(iter_records(shards["test"]))
         predictions = judging.predict_records(records, predict=predict, classes=names, batch=32)
         figures = judging.judge(predictions, classes=names)
-        golden = judging.golden([jpeg for _, _, jpeg in records[:GOLDEN]], predict=predict, side=source.config["image_size"])
-    log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+        golden = judging.golden(
+            [jpeg for _, _, jpeg in records[:GOLDEN]], predict=predict, side=source.config["image_size"]
+        )
+    log.info(
+        "evaluate %s: %s",
+        source.partition,
+        ", ".join(f"{name} {value:.4g}" for name, value in figures.items()),
+    )
     files = {
         "metrics.json": _json(figures),
         "report_test.csv": judging.report(predictions, classes=names).encode(),
@@ -117,7 +127,11 @@ def publish(session: Session, evaluated: str, *, model: Model, run: str, at: str
     done = manifest.find(session.store, work)
     if done is None:
         files = _model_files(session, judged, trained)
-        extra = {"classes": trained.extra["classes"], "metrics": judged.extra["metrics"], "dataset": trained.extra["dataset"]}
+        extra = {
+            "classes": trained.extra["classes"],
+            "metrics": judged.extra["metrics"],
+            "dataset": trained.extra["dataset"],
+        }
         done = manifest.commit(session.store, work, files, counts={}, extra=extra)
     return channel.promote(session.store, config.channel, model=done.key, reason=reason, run=run, at=at)
 
@@ -139,7 +153,9 @@ def _model_files(session: Session, judged: Manifest, trained: Manifest) -> dict[
     files = {name: manifest.read_file(session.store, source, name) for name, source in copied.items()}
     side = trained.config["image_size"]
     files["labels.json"] = _json(trained.extra["classes"])
-    files["preprocessing.json"] = _json({"input": f"uint8 RGB (n, {side}, {side}, 3)", "side": side, "resize": "stretch, bilinear"})
+    files["preprocessing.json"] = _json(
+        {"input": f"uint8 RGB (n, {side}, {side}, 3)", "side": side, "resize": "stretch, bilinear"}
+    )
     files["crop.json"] = _json(session.config.crop.model_dump(exclude={"batch"}))
     files["README.md"] = model_card(trained, judged).encode()
     return files

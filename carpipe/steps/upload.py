@@ -16,6 +16,8 @@ from carpipe.storage import normalise_key
 
 @dataclass(frozen=True)
 class Uploaded:
+    """How many files were written, and how many were there already."""
+
     uploaded: int
     skipped: int
 
@@ -30,7 +32,9 @@ def upload(session: Session, folder: Path) -> Uploaded:
     """
     files = dict(_find(folder))
     if not files:
-        raise InputError(f"There are no photos in {folder}; expected folders named <make>_<model>_<year> with files in them.")
+        raise InputError(
+            f"There are no photos in {folder}; expected folders named <make>_<model>_<year> with files in them."
+        )
     there = {info.key: (info.size, info.etag) for info in session.store.list_objects("raw")}
 
     def copy(item: tuple[str, Path]) -> bool:

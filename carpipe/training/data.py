@@ -38,7 +38,8 @@ def read_shards(
         shuffle_seed: shuffle anew each epoch, reproducibly; None reads in the order written.
     """
     table = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(tf.constant(list(classes)), tf.range(len(classes))), default_value=-1
+        tf.lookup.KeyValueTensorInitializer(tf.constant(list(classes)), tf.range(len(classes))),
+        default_value=-1,
     )
 
     def parse(record: Any) -> tuple[Any, Any]:
@@ -52,7 +53,9 @@ def read_shards(
     names = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
     if shuffle_seed is not None:
         names = names.shuffle(len(paths), seed=shuffle_seed)
-    records = names.interleave(tf.data.TFRecordDataset, cycle_length=16, num_parallel_calls=AUTOTUNE, deterministic=True)
+    records = names.interleave(
+        tf.data.TFRecordDataset, cycle_length=16, num_parallel_calls=AUTOTUNE, deterministic=True
+    )
     if shuffle_seed is not None:
         # Compressed records, about 20 kB each: 8,192 of them are 160 MB.
         records = records.shuffle(8192, seed=shuffle_seed)

@@ -14,6 +14,9 @@ from sklearn.metrics import accuracy_score, classification_report, f1_score, top
 from carpipe.errors import InputError
 from carpipe.images import to_batch
 
+# Photos per forward pass.
+BATCH = 32
+
 Predict = Callable[[list[bytes]], "np.ndarray[Any, np.dtype[np.float32]]"]
 
 
@@ -30,9 +33,18 @@ def load_predictor(file: Path) -> Predict:
     side = network.input_shape[1]
 
     def predict(jpegs: list[bytes]) -> "np.ndarray[Any, np.dtype[np.float32]]":
-        return np.asarray(network.predict_on_batch(to_batch(jpegs, side)), dtype=np.float32)
+        pictures = to_batch(jpegs, side)
+        chunks = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
+        return np.concatenate([_predict_chunk(network, chunk) for chunk in chunks])
 
     return predict
+
+
+def _predict_chunk(network: Any, chunk: Any) -> Any:
+    """Always the same shape: a new one would trace the network again, which takes seconds."""
+    missing = BATCH - len(chunk)
+    full = np.concatenate([chunk, np.zeros((missing, *chunk.shape[1:]), chunk.dtype)]) if missing else chunk
+    return np.asarray(network.predict_on_batch(full), dtype=np.float32)[: len(chunk)]
 
 
 def predict_records(

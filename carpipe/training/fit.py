@@ -1,7 +1,7 @@
 """Fit a model to shards: the head first, then everything, keeping the best epoch."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,12 @@ class Trained:
 
 
 def train(
-    shards: dict[str, Sequence[Path]], *, classes: Sequence[str], config: TrainingConfig, weights: Path | None, folder: Path
+    shards: Mapping[str, Sequence[Path]],
+    *,
+    classes: Sequence[str],
+    config: TrainingConfig,
+    weights: Path | None,
+    folder: Path,
 ) -> Trained:
     """Train on the `train` shards, choose the best epoch on `val`.
 
@@ -55,11 +60,27 @@ def train(
     history: list[dict[str, float]] = []
     if config.head_epochs:
         model.freeze_backbone(network, frozen=True, frozen_batch_norm=True)
-        history += _phase(network, sets, config, config.head_epochs, config.head_learning_rate, keep_best, "head", len(history))
+        history += _phase(
+            network,
+            sets,
+            config,
+            config.head_epochs,
+            config.head_learning_rate,
+            keep_best,
+            "head",
+            len(history),
+        )
     if config.finetune_epochs:
         model.freeze_backbone(network, frozen=False, frozen_batch_norm=pretrained)
         history += _phase(
-            network, sets, config, config.finetune_epochs, config.finetune_learning_rate, keep_best, "finetune", len(history)
+            network,
+            sets,
+            config,
+            config.finetune_epochs,
+            config.finetune_learning_rate,
+            keep_best,
+            "finetune",
+            len(history),
         )
     return Trained(_without_optimizer(best), history)
 
@@ -77,7 +98,14 @@ class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # keras is unt
 
 
 def _phase(
-    network: Any, sets: tuple[Any, Any], config: TrainingConfig, epochs: int, rate: float, keep_best: Any, phase: str, done: int
+    network: Any,
+    sets: tuple[Any, Any],
+    config: TrainingConfig,
+    epochs: int,
+    rate: float,
+    keep_best: Any,
+    phase: str,
+    done: int,
 ) -> list[dict[str, float]]:
     network.compile(
         optimizer=keras.optimizers.Adam(rate),
@@ -90,10 +118,16 @@ def _phase(
         keras.callbacks.EarlyStopping("val_loss", patience=config.stop_patience),
         _Progress(phase, epochs),
     ]
-    logs = network.fit(sets[0], validation_data=sets[1], epochs=epochs, callbacks=callbacks, shuffle=False, verbose=0).history
+    logs = network.fit(
+        sets[0], validation_data=sets[1], epochs=epochs, callbacks=callbacks, shuffle=False, verbose=0
+    ).history
     rows = zip(*logs.values(), strict=True)
     return [
-        {"epoch": done + number, "finetune": float(phase == "finetune"), **dict(zip(logs, map(float, row), strict=True))}
+        {
+            "epoch": done + number,
+            "finetune": float(phase == "finetune"),
+            **dict(zip(logs, map(float, row), strict=True)),
+        }
         for number, row in enumerate(rows, start=1)
     ]
 

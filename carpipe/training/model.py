@@ -31,6 +31,8 @@ def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
     if config.augment:
         pictures = _augmentation(config.seed)(pictures)
     backbone = _backbone(config, weights)
+    if config.weights == "none":
+        _hasten_batch_norm(backbone)
     features = backbone(_module_of(config.backbone).preprocess_input(pictures))
     features = keras.layers.Dropout(config.dropout, seed=config.seed, name="dropout")(features)
     # float32 also under mixed precision: softmax over 512 classes needs the range.
@@ -47,9 +49,22 @@ def freeze_backbone(model: Any, *, frozen: bool, frozen_batch_norm: bool) -> Non
     backbone = model.get_layer("backbone")
     backbone.trainable = not frozen
     if not frozen and frozen_batch_norm:
-        for layer in backbone.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False
+        for layer in _batch_norms(backbone):
+            layer.trainable = False
+
+
+def _hasten_batch_norm(backbone: Any) -> None:
+    """Let running statistics follow within tens of steps.
+
+    The backbones' momentum of 0.99 to 0.999 is made for runs of 100,000 steps: after a short training from
+    scratch the statistics, and so every prediction, would still be those of the untrained network.
+    """
+    for layer in _batch_norms(backbone):
+        layer.momentum = 0.9
+
+
+def _batch_norms(backbone: Any) -> list[Any]:
+    return [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def _augmentation(seed: int) -> Any:

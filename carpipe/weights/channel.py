@@ -5,6 +5,7 @@ format commits: of two publishers one wins, the other reads again. The history e
 written after the swap; should its writer die in between, the next one writes it first.
 """
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 
@@ -64,10 +65,8 @@ def history(store: Store, name: str) -> list[Release]:
 
 
 def _record(store: Store, release: Release) -> None:
-    try:
+    with contextlib.suppress(ConflictError):
         store.create(f"channels/{release.channel}/history/{release.generation:06d}.json", _dump(release))
-    except ConflictError:
-        pass
 
 
 def _read(store: Store, name: str) -> tuple[Release | None, str | None]:

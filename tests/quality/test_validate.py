@@ -40,9 +40,7 @@ def tables() -> Tables:
     listings["single_car_index"] = range(len(listings))
     listings["cumsum_by_model"] = listings.groupby("car_model")["nof_photos"].cumsum()
     listings["directory_size"], listings["updated_directory_size"] = 9, 6
-    return {split: listings[listings["split"] == split].copy() for split in ("train", "val", "test")} | {
-        "audit": audit
-    }
+    return {split: listings[listings["split"] == split].copy() for split in ("train", "val", "test")} | {"audit": audit}
 
 
 def validate(tables: Tables, folder: Path, classes: tuple[str, ...] = CLASSES) -> Verdict:
@@ -140,8 +138,7 @@ def test_categories_pass_as_well(tables: Tables, tmp_path: Path) -> None:
         (put("audit", "sha256", None), "audit: sha256 is never empty"),
         (
             put("audit", "sha256", "sha-fiat_500-test-1"),
-            "audit: no picture (sha256) is in two splits: "
-            "2 of 12 rows break this, such as 'sha-fiat_500-test-1'",
+            "audit: no picture (sha256) is in two splits: 2 of 12 rows break this, such as 'sha-fiat_500-test-1'",
         ),
         (
             put("audit", "vehicle", "fiat_500-val"),
@@ -190,9 +187,7 @@ def test_a_missing_table_is_an_error(tables: Tables, tmp_path: Path) -> None:
         validate(tables, tmp_path)
 
 
-def test_a_broken_check_is_not_bad_data(
-    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_check_is_not_bad_data(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suites, "_applies", lambda *_: True)
     with pytest.raises(CarpipeError, match="'vehicle is never empty' on table 'val' is broken"):
         validate(tables | {"val": tables["val"].drop(columns="vehicle")}, tmp_path)
@@ -247,9 +242,7 @@ def test_docs_link_to_pages_that_exist(tables: Tables, tmp_path: Path) -> None:
 
 
 def test_docs_show_hostile_values_as_text(tables: Tables, tmp_path: Path) -> None:
-    put("audit", "class_name", '<meta http-equiv="refresh" content="0;url=x"><script>alert(1)</script>')(
-        tables
-    )
+    put("audit", "class_name", '<meta http-equiv="refresh" content="0;url=x"><script>alert(1)</script>')(tables)
     docs = validate(tables, tmp_path).docs
     html = "".join(page.read_text("utf-8") for page in docs.rglob("*.html"))
     assert '&lt;meta http-equiv="refresh"' in html

@@ -11,9 +11,7 @@ from carpipe.stages.classes import assign_classes
 from carpipe.stages.taxonomy import Taxonomy, load
 
 TABLES = (
-    Path(
-        os.environ.get("CARPIPE_TEST_DATA", Path(__file__).resolve().parents[2].with_name("shared") / "data")
-    )
+    Path(os.environ.get("CARPIPE_TEST_DATA", Path(__file__).resolve().parents[2].with_name("shared") / "data"))
     / "tables"
 )
 
@@ -32,9 +30,7 @@ def reasons(photos: pd.DataFrame) -> dict[str, int]:
 
 
 def test_models_become_classes_and_rows_stay_in_place() -> None:
-    photos = make_photos(
-        ("fiat_500", "a", 2), ("fiat_others", "b", 1), ("fiat_panda", "c", 1), ("audi_a1", "d", 1)
-    )
+    photos = make_photos(("fiat_500", "a", 2), ("fiat_others", "b", 1), ("fiat_panda", "c", 1), ("audi_a1", "d", 1))
     classes = assign_classes(photos, RULES, min_photos=1, max_photos=0)
     assert list(classes["key"]) == list(photos["key"])
     assert classes["class_name"].fillna("-").tolist() == ["small", "small", "-", "small", "audi_a1"]
@@ -86,9 +82,7 @@ def test_cap_goes_by_the_sha256_of_the_vehicle() -> None:
 def test_cap_takes_the_same_vehicles_in_any_order_and_without_regard_to_other_models() -> None:
     vehicles = [("fiat_500", f"f{i}", 4) for i in range(10)]
     one = assign_classes(make_photos(*vehicles), RULES, min_photos=1, max_photos=10)
-    other = assign_classes(
-        make_photos(("audi_a1", "x", 9), *vehicles[::-1]), RULES, min_photos=1, max_photos=10
-    )
+    other = assign_classes(make_photos(("audi_a1", "x", 9), *vehicles[::-1]), RULES, min_photos=1, max_photos=10)
     kept_one, kept_other = (set(p.loc[p["dropped"].isna(), "vehicle"]) for p in (one, other))
     assert kept_other == kept_one | {"x"}
 
@@ -103,9 +97,7 @@ def test_a_new_vehicle_pushes_out_no_more_than_what_it_takes() -> None:
 
 
 def test_a_vehicle_larger_than_the_cap_takes_no_room() -> None:
-    photos = make_photos(
-        *(("audi_a1", f"glued{i}", 20) for i in range(9)), ("audi_a1", "b", 4), ("audi_a1", "g", 4)
-    )
+    photos = make_photos(*(("audi_a1", f"glued{i}", 20) for i in range(9)), ("audi_a1", "b", 4), ("audi_a1", "g", 4))
     classes = assign_classes(photos, RULES, min_photos=1, max_photos=8)
     assert set(classes.loc[classes["dropped"].isna(), "vehicle"]) == {"b", "g"}
 
@@ -152,9 +144,7 @@ def test_kept_photos_without_vehicle_are_refused() -> None:
 def test_the_published_tables_become_763_models_and_512_classes_in_seconds() -> None:
     if not TABLES.is_dir():
         pytest.skip("no published tables here")
-    listings = pd.concat(
-        [pd.read_csv(TABLES / f"table_for_{split}.csv") for split in ("train", "val", "test")]
-    )
+    listings = pd.concat([pd.read_csv(TABLES / f"table_for_{split}.csv") for split in ("train", "val", "test")])
     row = np.repeat(np.arange(len(listings)), listings["nof_photos"])
     models = listings["car_model"].to_numpy()[row]
     vehicles = (listings["car_model"] + "/" + listings["single_car_index"].astype("str")).to_numpy()[row]

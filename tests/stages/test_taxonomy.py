@@ -7,9 +7,7 @@ import pytest
 from carpipe.errors import ConfigError, InputError
 from carpipe.stages.taxonomy import Taxonomy, load, parse
 
-DATA = Path(
-    os.environ.get("CARPIPE_TEST_DATA", Path(__file__).resolve().parents[2].with_name("shared") / "data")
-)
+DATA = Path(os.environ.get("CARPIPE_TEST_DATA", Path(__file__).resolve().parents[2].with_name("shared") / "data"))
 
 # The published rules keep these names as they are; ours make them safe in folders and label files.
 MADE_ASCII = {
@@ -45,9 +43,7 @@ def test_published_makes_512_classes_of_763_models(published: Taxonomy) -> None:
 
 
 def test_published_equals_the_published_rules_row_by_row(published: Taxonomy) -> None:
-    expected = {
-        model: MADE_ASCII.get(name, name) or None for model, name in read_table("classes_763_to_512.csv")
-    }
+    expected = {model: MADE_ASCII.get(name, name) or None for model, name in read_table("classes_763_to_512.csv")}
     assert {model: published.class_of(model) for model in published.models} == expected
 
 

@@ -1,0 +1,57 @@
+# The two commands that matter:
+#   make run    everything on this machine: S3 server, Airflow, photos in, weights out
+#   make test   the tests
+# Your own photos: make run RAW=<folder> LABELS=<csv key,label> CONFIG=<toml>
+# Your own bucket: make run STORE=s3://bucket/prefix CONFIG=<toml>, credentials by AWS_* variables
+
+PYTHON ?= python3.11
+RAW ?=
+LABELS ?=
+CONFIG ?=
+STORE ?=
+S3_PORT ?= 8333
+UI_PORT ?= 8080
+UV = 0.13.9
+BIN = .venv/bin
+
+.PHONY: run stop test check format lock clean
+
+run: .venv/installed
+	@$(BIN)/python -m carpipe.local.run start --s3-port $(S3_PORT) --ui-port $(UI_PORT) \
+		$(if $(RAW),--raw "$(RAW)") $(if $(LABELS),--labels "$(LABELS)") \
+		$(if $(CONFIG),--config "$(CONFIG)") $(if $(STORE),--store "$(STORE)")
+
+stop: .venv/installed
+	@$(BIN)/python -m carpipe.local.run stop
+
+test: .venv/installed
+	$(BIN)/pytest -n 2 --dist loadscope tests
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy carpipe
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/test_imports.py
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# One environment for CPU, GPU and tests, from the lock alone.
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "carpipe needs Python 3.11; name it with: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock:
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --python-version 3.11 \
+		--python-platform x86_64-manylinux_2_31 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+clean: stop
+	rm -rf local .venv

@@ -1,0 +1,146 @@
+"""Follow a DAG run: a line per stage, with partitions done and photos per second, as they happen."""
+
+import datetime
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from carpipe import manifest
+from carpipe.errors import CarpipeError
+from carpipe.local.rest import AirflowClient, TaskInstance
+from carpipe.manifest import Manifest
+from carpipe.storage import Store
+
+POLL_S = 1.0
+DONE = ("success", "skipped")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How one task of a run stands, over all its partitions."""
+
+    name: str
+    tasks: tuple[TaskInstance, ...]
+
+    @property
+    def done(self) -> int:
+        return sum(task.state in DONE for task in self.tasks)
+
+    @property
+    def finished(self) -> bool:
+        return self.done == len(self.tasks)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time from the first start to the last end, or to now."""
+        starts = [task.start for task in self.tasks if task.start]
+        ends = [task.end for task in self.tasks if task.end] if self.finished else [datetime.datetime.now(datetime.UTC)]
+        return (max(ends) - min(starts)).total_seconds() if starts and ends else 0.0
+
+
+def follow(client: AirflowClient, store: Store, dag_id: str, run_id: str, *, console: Console) -> None:
+    """Show the run until it has ended.
+
+    Raises:
+        CarpipeError: the run failed; names the task and gives the end of its log.
+    """
+    progress = _Progress(client, store, dag_id, run_id)
+    shown: set[str] = set()
+    live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+    if live:
+        live.start()
+    try:
+        while True:
+            finished = client.dag_run(dag_id, run_id).finished
+            stages = progress.stages()
+            for stage in stages:
+                if stage.finished and stage.name not in shown:
+                    shown.add(stage.name)
+                    console.print("  " + progress.line(stage), highlight=False)
+            if live:
+                live.update(_table(progress.line(stage) for stage in stages if not stage.finished and stage.seconds))
+            if finished:
+                break
+            time.sleep(POLL_S)
+    finally:
+        if live:
+            live.stop()
+    _raise_if_failed(client, dag_id, run_id)
+
+
+class _Progress:
+    """Turns task instances into lines; remembers the manifests it has read."""
+
+    def __init__(self, client: AirflowClient, store: Store, dag_id: str, run_id: str):
+        self._client, self._store, self._dag_id, self._run_id = client, store, dag_id, run_id
+        self._manifests: dict[tuple[str, int], Manifest | None] = {}
+
+    def stages(self) -> Sequence[Stage]:
+        groups: dict[str, list[TaskInstance]] = {}
+        for task in self._client.task_instances(self._dag_id, self._run_id):
+            groups.setdefault(task.task_id, []).append(task)
+        stages = [Stage(name, tuple(tasks)) for name, tasks in groups.items()]
+        never = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+        return sorted(stages, key=lambda stage: min((task.start or never for task in stage.tasks), default=never))
+
+    def line(self, stage: Stage) -> str:
+        name = stage.name.rpartition(".")[2].replace("_", " ")
+        mapped = any(task.map_index >= 0 for task in stage.tasks)
+        partitions = f"{stage.done}/{len(stage.tasks)} partitions" if mapped else ""
+        made = [done for task in stage.tasks if task.state in DONE and (done := self._manifest(task))]
+        fresh = [done for done in made if self._is_fresh(done)]
+        photos = sum(done.counts.get("in", 0) for done in fresh)
+        if made and not fresh:
+            work = "unchanged, reused"
+        elif photos and stage.seconds:
+            work = f"{photos:,} photos, {photos / stage.seconds:,.0f} photos/s"
+        else:
+            work = ""
+        retries = sum(task.try_number > 1 for task in stage.tasks)
+        return f"{name:<16} {partitions:<17} {stage.seconds:>6.1f} s   {work}" + (f"   ({retries} retried)" if retries else "")
+
+    def _manifest(self, task: TaskInstance) -> Manifest | None:
+        place = (task.task_id, task.map_index)
+        if place not in self._manifests:
+            try:
+                key = str(self._client.xcom(self._dag_id, self._run_id, task.task_id, map_index=task.map_index))
+                self._manifests[place] = manifest.read(self._store, key) if key.endswith("/manifest.json") else None
+            except CarpipeError:
+                self._manifests[place] = None
+        return self._manifests[place]
+
+    def _is_fresh(self, done: Manifest) -> bool:
+        """Was it committed in this run? Services on one machine share a clock."""
+        info, run = self._store.head(done.key), self._client.dag_run(self._dag_id, self._run_id)
+        # S3 keeps whole seconds.
+        return bool(info and info.modified and run.start and info.modified >= run.start - datetime.timedelta(seconds=1))
+
+
+def _table(lines: Iterable[str]) -> Table:
+    table = Table.grid()
+    for line in lines:
+        table.add_row("  " + line)
+    return table
+
+
+def _raise_if_failed(client: AirflowClient, dag_id: str, run_id: str) -> None:
+    if client.dag_run(dag_id, run_id).state == "success":
+        return
+    for task in client.task_instances(dag_id, run_id):
+        if task.state == "failed":
+            where = f"{task.task_id} {task.label}".strip()
+            log = client.task_log(dag_id, run_id, task, lines=40)
+            raise CarpipeError(f"{dag_id} failed in {where}: {_reason(log)}")
+    raise CarpipeError(f"{dag_id} failed; the Airflow page shows where.")
+
+
+def _reason(log: str) -> str:
+    """The sentence of the error when it is one of ours, else the end of the log."""
+    for line in reversed(log.splitlines()):
+        if "Error: " in line:
+            return line.partition("Error: ")[2].strip()
+    return log

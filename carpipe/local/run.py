@@ -1,0 +1,211 @@
+"""`make run` and `make stop`: the main job on one machine, from a folder of photos to published weights.
+
+    python -m carpipe.local.run start [--raw FOLDER] [--labels CSV] [--config TOML]
+    python -m carpipe.local.run stop
+
+Everything lies under `local/` of the folder it is started in: `s3/` (the embedded S3 server's data),
+`airflow/` (database and logs), `sample/` (the drawn photos).
+"""
+
+import argparse
+import datetime
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from rich.console import Console
+
+from carpipe import manifest
+from carpipe.config import load_config
+from carpipe.errors import CarpipeError, InputError
+from carpipe.local import state
+from carpipe.local.airflow import AirflowServer, start_airflow
+from carpipe.local.follow import follow
+from carpipe.local.rest import AirflowClient
+from carpipe.local.s3server import start_s3
+from carpipe.steps.session import Session, open_session
+from carpipe.weights.channel import read_channel
+
+HOME = Path("local")
+DAGS = ("train_filter", "prepare_dataset", "retrain_classifier", "promote_weights")
+SAMPLE_SEED = 0
+# The scheduler sees a dataset event within a second or two; when it has not after this, something is odd.
+ASSET_RUN_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run on: photos and labels to upload first (None: those in the bucket), and settings."""
+
+    raw: Path | None
+    labels: Path | None
+    config: Path | None
+    store: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    console = Console(soft_wrap=True)
+    try:
+        options.run(options, console)
+    except CarpipeError as error:
+        console.print(f"\ncarpipe: {error}", style="red", highlight=False, markup=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; Airflow and the S3 server go on. `make stop` stops them.", highlight=False)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m carpipe.local.run", description="the main job on one machine")
+    commands = parser.add_subparsers(required=True)
+    start = commands.add_parser("start", help="start the services and run the three DAGs")
+    start.add_argument("--raw", type=Path, help="folder of listing photos; default: the sample world")
+    start.add_argument("--labels", type=Path, help="CSV with the columns key,label to train the car filter on")
+    start.add_argument("--config", type=Path, help="settings in TOML")
+    start.add_argument("--store", default="", help="s3://bucket/prefix of your own instead of the embedded server")
+    start.add_argument("--s3-port", type=int, default=8333)
+    start.add_argument("--ui-port", type=int, default=8080)
+    start.set_defaults(run=_start)
+    stop = commands.add_parser("stop", help="stop the services; the data stays")
+    stop.set_defaults(run=_stop)
+    return parser
+
+
+def _stop(options: argparse.Namespace, console: Console) -> None:
+    stopped = state.stop_all(HOME)
+    console.print(f"Stopped {' and '.join(stopped)}." if stopped else "Nothing was running.", highlight=False)
+
+
+def _start(options: argparse.Namespace, console: Console) -> None:
+    started = time.monotonic()
+    job = _job(options, console)
+    variables = {} if options.store else _embedded_s3(options.s3_port, console)
+    variables |= {"CARPIPE_STORE": job.store, **({"CARPIPE_CONFIG": str(job.config.resolve())} if job.config else {})}
+    os.environ.update(variables)
+    session = open_session(load_config())
+    _upload(session, job)
+    airflow = _airflow(options.ui_port, variables, console)
+    with airflow.client() as client:
+        _prepare(client)
+        outcome = _run_dags(client, session, has_labels=job.labels is not None, console=console)
+    console.print(f"\n{outcome}", highlight=False, markup=False)
+    minutes = (time.monotonic() - started) / 60
+    console.print(f"\nDone in {minutes:.1f} minutes. Airflow: {airflow.url} ({airflow.user} / {airflow.password})", highlight=False)
+    console.print("The services stay up until `make stop`.", highlight=False)
+
+
+def _job(options: argparse.Namespace, console: Console) -> Job:
+    for path in (options.raw, options.labels, options.config):
+        if path is not None and not path.exists():
+            raise InputError(f"There is no {path}.")
+    if options.raw is None and not options.store:
+        return _sample_job(options, console)
+    # A prefix per folder: photos of one never end up in the dataset of another.
+    prefix = re.sub(r"[^a-z0-9-]+", "-", options.raw.resolve().name.lower()).strip("-") if options.raw else ""
+    return Job(options.raw, options.labels, options.config, options.store or f"s3://carpipe/{prefix or 'photos'}")
+
+
+def _sample_job(options: argparse.Namespace, console: Console) -> Job:
+    from carpipe.sample import draw_world
+
+    folder = HOME / "sample"
+    complete = folder / "complete"
+    if not complete.exists():
+        console.print("Drawing the sample world ...", highlight=False)
+        draw_world(folder, seed=SAMPLE_SEED)
+        complete.touch()
+    with resources.as_file(resources.files("carpipe.sample") / "sample.toml") as config:
+        return Job(folder / "raw", options.labels or folder / "labels.csv", options.config or config, "s3://carpipe/sample")
+
+
+def _embedded_s3(port: int, console: Console) -> dict[str, str]:
+    s3 = start_s3(HOME, port=port)
+    console.print(f"S3 server on {s3.settings.endpoint}, data in {HOME / 's3'}", highlight=False)
+    return s3.settings.env()
+
+
+def _upload(session: Session, job: Job) -> None:
+    from carpipe.steps.labels import import_labels
+    from carpipe.steps.upload import upload
+
+    if job.raw:
+        upload(session, job.raw)
+    if job.labels:
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        import_labels(session, job.labels.read_bytes(), at=now)
+
+
+def _airflow(port: int, variables: dict[str, str], console: Console) -> AirflowServer:
+    console.print("Starting Airflow ...", highlight=False)
+    # Two tasks at a time, as many as parallelism allows: one thread each keeps them out of each other's way.
+    environment = variables | {"OMP_NUM_THREADS": "1", **_aws_environment()}
+    folders = {"dags": Path("dags"), "plugins": Path("plugins")}
+    running = state.running(HOME).get("airflow")
+    try:
+        airflow = start_airflow(HOME, **folders, port=port, env=environment)
+    except InputError:
+        if running is None:
+            raise
+        console.print("Airflow runs with other settings: restarting it ...", highlight=False)
+        state.stop(HOME, "airflow")
+        airflow = start_airflow(HOME, **folders, port=port, env=environment)
+    console.print(f"Airflow on {airflow.url}, log in as {airflow.user} with {airflow.password}", highlight=False)
+    return airflow
+
+
+def _aws_environment() -> dict[str, str]:
+    """Credentials and endpoint of the user's own bucket, which Airflow's tasks need as well."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+def _prepare(client: AirflowClient) -> None:
+    client.ensure_pool("gpu", slots=1)
+    for dag_id in DAGS:
+        client.wait_for_dag(dag_id, timeout=120)
+        client.unpause(dag_id)
+
+
+def _run_dags(client: AirflowClient, session: Session, *, has_labels: bool, console: Console) -> str:
+    """Run the three DAGs; returns what came of them, as text."""
+    from carpipe.steps.summary import summary
+
+    def run_dag(dag_id: str, run_id: str) -> None:
+        console.print(f"\n{dag_id}  {run_id}", style="bold", highlight=False)
+        follow(client, session.store, dag_id, run_id, console=console)
+
+    if has_labels or read_channel(session.store, session.config.filter.channel) is None:
+        run_dag("train_filter", client.trigger("train_filter", {}))
+    before = client.newest_run("retrain_classifier")
+    prepared = client.trigger("prepare_dataset", {})
+    run_dag("prepare_dataset", prepared)
+    trained = _started_by_dataset(client, before) or client.trigger("retrain_classifier", {})
+    run_dag("retrain_classifier", trained)
+    release = read_channel(session.store, session.config.classifier.channel)
+    if release is None:
+        raise CarpipeError("The run has ended, but nothing was published; the Airflow page shows why.")
+    dataset = manifest.read(session.store, str(client.xcom("prepare_dataset", prepared, "dataset")))
+    evaluation = manifest.read(session.store, str(client.xcom("retrain_classifier", trained, "evaluate")))
+    return summary(session, dataset=dataset, evaluation=evaluation, release=release)
+
+
+def _started_by_dataset(client: AirflowClient, before: str | None) -> str | None:
+    """The run that the new dataset's event has started."""
+    deadline = time.monotonic() + ASSET_RUN_TIMEOUT_S
+    while time.monotonic() < deadline:
+        newest = client.newest_run("retrain_classifier")
+        if newest != before:
+            return newest
+        time.sleep(1)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

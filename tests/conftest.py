@@ -1,0 +1,65 @@
+"""The real S3 server for all tests, and small pieces of the world to test on."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from carpipe.config import Config, load_config
+from carpipe.local.s3server import S3Settings, s3server
+from carpipe.sample import World, draw_world
+from carpipe.steps.session import Session, open_session
+
+DATA = Path(os.environ.get("CARPIPE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Real photos with truth; they may not be given away, so most machines do not have them."""
+    if not (DATA / "truth.csv").exists():
+        pytest.skip("no real photos here: set CARPIPE_TEST_DATA to their folder")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Settings]:
+    """One server a test process; its settings are also in the environment."""
+    with s3server(tmp_path_factory.mktemp("s3")) as settings:
+        kept = dict(os.environ)
+        os.environ.update(settings.env())
+        yield settings
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+@pytest.fixture
+def make_session(s3: S3Settings) -> Callable[..., Session]:
+    """Open sessions on one bucket prefix of the test's own, with settings by dotted key."""
+    url = f"s3://{s3.bucket}/{uuid4().hex[:12]}"
+
+    def make(**settings: Any) -> Session:
+        return open_session(make_config(url, **settings))
+
+    return make
+
+
+def make_config(url: str, **settings: Any) -> Config:
+    """Settings of the sample world; `classes__min_photos=3` sets classes.min_photos."""
+    sample = Path(__file__).parents[1] / "carpipe" / "sample" / "sample.toml"
+    dotted = {name.replace("__", "."): value for name, value in settings.items()}
+    return load_config(sample, {"store.url": url, **dotted})
+
+
+@pytest.fixture
+def session(make_session: Callable[..., Session]) -> Session:
+    """A session with the sample world's settings on a prefix of the test's own."""
+    return make_session()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A small sample world: about 350 photos."""
+    return draw_world(tmp_path_factory.mktemp("world"), seed=5, listings=44)
