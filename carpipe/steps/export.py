@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from carpipe import manifest
-from carpipe.photos import SPLITS
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
 from carpipe.steps.summary import find_dataset
@@ -15,6 +14,7 @@ def export(session: Session, folder: Path, dataset: str | None) -> int:
     Args:
         dataset: manifest key; None means the newest.
     """
+    from carpipe.photos import SPLITS
     from carpipe.training.data import iter_records
 
     source = find_dataset(session, dataset)

@@ -1,0 +1,65 @@
+"""Settings: what is wrong is said, with the names that would be right."""
+
+import pytest
+
+from carpipe.config import Config, describe_config, load_config
+from carpipe.errors import ConfigError
+
+
+def write(tmp_path, text):
+    path = tmp_path / "carpipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_overrides_what_it_names_and_nothing_else(tmp_path):
+    config = load_config(write(tmp_path, "[classes]\nmin_photos = 20\n"))
+
+    assert config.classes.min_photos == 20
+    assert config.crop == Config().crop
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[classes]\nmin_photo = 3",
+            "classes.min_photo is not a known setting; known are taxonomy, min_photos, max_photos",
+        ),
+        ("[clases]\nmin_photos = 3", "clases is not a known setting; known are store, inventory, clean"),
+        ("[classes]\nmin_photos = '3'", "classes.min_photos = '3' is not possible: Input should be a valid integer"),
+        ("[classes]\nmin_photos = 0", "greater than or equal to 1"),
+        ("[split]\ntrain = 0.8", "train \\+ val \\+ test must be 1"),
+        ("clean = 3", "clean = 3 is not possible"),
+        ("[classifier]\nhead_epochs = 0\nfinetune_epochs = 0", "must be at least 1"),
+        ("[classes", "cannot be read as TOML"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(write(tmp_path, text))
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(ConfigError, match="no configuration file"):
+        load_config(tmp_path / "nothing.toml")
+
+
+def test_overrides_win_over_the_file_and_none_leaves_it(tmp_path):
+    path = write(tmp_path, "[classes]\nmin_photos = 20\nmax_photos = 30\n")
+
+    config = load_config(path, {"classes.min_photos": 5, "classes.max_photos": None})
+
+    assert (config.classes.min_photos, config.classes.max_photos) == (5, 30)
+
+
+def test_files_are_looked_for_beside_the_settings(tmp_path):
+    (tmp_path / "mine.pt").touch()
+
+    config = load_config(write(tmp_path, "[crop]\nweights = 'mine.pt'"))
+
+    assert config.crop.weights == str(tmp_path / "mine.pt")
+
+
+def test_every_setting_has_a_meaning():
+    assert [key for key, _, meaning in describe_config(Config()) if not meaning] == []

@@ -1,0 +1,41 @@
+"""Airflow parses the DAG files for every task: importing steps and DAGs must stay cheap."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("tensorflow", "keras", "torch", "ultralytics", "great_expectations", "pandas", "pyarrow", "scipy", "sklearn")
+
+
+def loaded_by(code: str, tmp_path: Path) -> set[str]:
+    """The heavy packages that a fresh interpreter has loaded after the code."""
+    report = f"import sys; {code}; print(*(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", report],
+        capture_output=True,
+        text=True,
+        env={"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}:{ROOT / 'dags'}", "PATH": ""},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["chain", "dataset", "export", "inventory", "labels", "partition", "summary", "training", "upload"],
+)
+def test_steps_load_nothing_heavy(module, tmp_path):
+    assert loaded_by(f"import carpipe.cli, carpipe.steps.{module}", tmp_path) == set()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "dags").glob("*.py")))
+def test_parsing_a_dag_loads_nothing_heavy(name, tmp_path):
+    assert loaded_by(f"import {name}", tmp_path) == set()
+
+
+def test_the_test_can_fail(tmp_path):
+    assert "pandas" in loaded_by("import carpipe.photos", tmp_path)

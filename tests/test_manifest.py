@@ -1,0 +1,102 @@
+"""The commit protocol on a real S3 server: crash, repeat, race, late writes, tampering."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from carpipe import manifest
+from carpipe.errors import InputError, UnavailableError
+from carpipe.manifest import Work
+
+WORK = Work("clean", 1, "p00000-aa", {"min_side": 64}, ("stages/inventory/p00000-aa/ff/manifest.json",))
+
+
+def test_the_fingerprint_depends_on_everything_that_decides_the_result():
+    others = [
+        replace(WORK, stage="crop"),
+        replace(WORK, version=2),
+        replace(WORK, partition="p00001-bb"),
+        replace(WORK, config={"min_side": 65}),
+        replace(WORK, inputs=("stages/inventory/p00000-aa/ee/manifest.json",)),
+        replace(WORK, weights={"detector": "abc"}),
+    ]
+
+    assert len({work.fingerprint for work in [WORK, *others]}) == len(others) + 1
+
+
+def test_settings_are_blind_to_the_input():
+    assert WORK.settings == replace(WORK, inputs=("other",)).settings
+    assert WORK.settings != replace(WORK, weights={"detector": "abc"}).settings
+
+
+def test_committed_work_is_found_and_reads_back(session):
+    assert manifest.find(session.store, WORK) is None
+
+    done = manifest.commit(session.store, WORK, {"photos.parquet": b"rows"}, counts={"in": 1})
+
+    found = manifest.find(session.store, WORK)
+    assert found == replace(done, fresh=False)
+    assert done.fresh
+    assert manifest.read_file(session.store, found, "photos.parquet") == b"rows"
+
+
+def test_a_crash_before_the_manifest_leaves_nothing_visible(session, monkeypatch):
+    def dies(key, data):
+        raise UnavailableError("killed here")
+
+    monkeypatch.setattr(session.store, "create", dies)
+    with pytest.raises(UnavailableError):
+        manifest.commit(session.store, WORK, {"photos.parquet": b"half"}, counts={})
+    monkeypatch.undo()
+
+    assert manifest.find(session.store, WORK) is None
+    done = manifest.commit(session.store, WORK, {"photos.parquet": b"whole"}, counts={})
+    assert manifest.read_file(session.store, done, "photos.parquet") == b"whole"
+
+
+def test_of_racing_attempts_one_wins_and_all_return_it(session):
+    def attempt(number):
+        return manifest.commit(session.store, WORK, {"photos.parquet": b"%d" % number}, counts={"in": number})
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(attempt, range(8)))
+
+    winner = manifest.find(session.store, WORK)
+    assert [replace(result, fresh=False) for result in results] == [winner] * 8
+    assert sum(result.fresh for result in results) == 1
+    assert manifest.read_file(session.store, winner, "photos.parquet") == b"%d" % winner.counts["in"]
+
+
+def test_an_attempt_that_wakes_up_late_changes_nothing(session):
+    done = manifest.commit(session.store, WORK, {"photos.parquet": b"first"}, counts={"in": 1})
+
+    late = manifest.commit(session.store, WORK, {"photos.parquet": b"late"}, counts={"in": 2})
+
+    assert late == replace(done, fresh=False)
+    assert manifest.read_file(session.store, late, "photos.parquet") == b"first"
+
+
+def test_a_file_that_was_changed_behind_the_manifest_is_refused(session):
+    done = manifest.commit(session.store, WORK, {"photos.parquet": b"rows"}, counts={})
+    session.store.put(done.files["photos.parquet"]["key"], b"swapped")
+
+    with pytest.raises(InputError, match="not what was committed"):
+        manifest.read_file(session.store, done, "photos.parquet")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"stage": 1}', b"\xff\xfe"])
+def test_what_is_no_manifest_is_refused(session, content):
+    session.store.put("stages/x/manifest.json", content)
+
+    with pytest.raises(InputError, match="is not a manifest"):
+        manifest.read(session.store, "stages/x/manifest.json")
+
+
+def test_earlier_finds_commits_under_equal_settings_only(session):
+    manifest.commit(session.store, WORK, {}, counts={"in": 1})
+    manifest.commit(session.store, replace(WORK, config={"min_side": 1}), {}, counts={"in": 2})
+
+    found = list(manifest.earlier(session.store, replace(WORK, inputs=("new",))))
+
+    assert [done.counts["in"] for done in found] == [1]

@@ -1,0 +1,94 @@
+"""The bucket's verbs, on a real S3 server."""
+
+import pytest
+
+from carpipe.errors import AccessError, ConflictError, MissingError, StoreError, UnavailableError
+from carpipe.steps.session import open_session
+from carpipe.storage import Store
+from tests.conftest import make_config
+
+NAMES = [
+    "raw/citroën_c3_2010/1.jpg",
+    "raw/skoda_rapid%2fspaceback_2014/1.jpg",
+    "raw/volkswagen_up!_2012/1.jpg",
+    "raw/nissan_qashqai+2_2011/a b.jpg",
+    "raw/日本_#?&=_2011/1.jpg",
+]
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_keys_of_the_real_world_go_in_and_out_unchanged(session, key):
+    session.store.put(key, b"photo")
+
+    assert session.store.get(key) == b"photo"
+    assert [info.key for info in session.store.list_objects("raw")] == [key]
+
+
+def test_create_refuses_a_key_that_is_taken(session):
+    session.store.create("a", b"first")
+
+    with pytest.raises(ConflictError, match="written by somebody else first"):
+        session.store.create("a", b"second")
+    assert session.store.get("a") == b"first"
+
+
+def test_create_of_equal_bytes_counts_as_our_own_retry(session):
+    assert session.store.create("a", b"same") == session.store.create("a", b"same")
+
+
+def test_replace_needs_the_etag_that_is_there(session):
+    old = session.store.put("a", b"1")
+    session.store.replace("a", b"2", etag=old)
+
+    with pytest.raises(ConflictError):
+        session.store.replace("a", b"3", etag=old)
+    assert session.store.get("a") == b"2"
+
+
+def test_a_missing_object_is_named(session):
+    with pytest.raises(MissingError, match="no object raw/nothing"):
+        session.store.get("raw/nothing")
+    assert session.store.head("raw/nothing") is None
+
+
+def test_get_many_keeps_the_order_and_marks_what_has_gone(session):
+    keys = [f"raw/{number}" for number in range(200)]
+    for key in keys[::2]:
+        session.store.put(key, key.encode())
+
+    found = list(session.store.get_many(keys))
+
+    assert [key for key, _ in found] == keys
+    assert [data for _, data in found] == [key.encode() if i % 2 == 0 else None for i, key in enumerate(keys)]
+
+
+def test_an_impossible_key_is_refused(session):
+    with pytest.raises(StoreError, match="is not possible"):
+        session.store.put("raw/a//b.jpg", b"")
+
+
+def test_a_wrong_bucket_is_an_error_that_says_so(s3):
+    with pytest.raises(AccessError, match="There is no bucket s3://no-such-bucket"):
+        open_session(make_config("s3://no-such-bucket"))
+
+
+def test_wrong_credentials_are_an_error_that_says_so(s3, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+
+    with pytest.raises(AccessError, match="refuses these credentials"):
+        open_session(make_config(f"s3://{s3.bucket}"))
+
+
+def test_an_unreachable_server_is_worth_a_retry(s3):
+    config = make_config(f"s3://{s3.bucket}", store__endpoint="http://127.0.0.1:9", store__max_retries=1)
+
+    with pytest.raises(UnavailableError, match="is the server up") as caught:
+        open_session(config)
+    assert caught.value.retryable
+
+
+def test_a_server_that_ignores_conditions_is_refused(session, monkeypatch):
+    monkeypatch.setattr(Store, "create", Store.put)  # what such a server does
+
+    with pytest.raises(AccessError, match="ignores conditional writes"):
+        session.store.check()
