@@ -14,7 +14,7 @@ UI_PORT ?= 8080
 UV = 0.13.9
 BIN = .venv/bin
 
-.PHONY: run stop test check format lock clean
+.PHONY: run stop test check format lock settings clean
 
 run: .venv/installed
 	@$(BIN)/python -m carpipe.local.run start --s3-port $(S3_PORT) --ui-port $(UI_PORT) \
@@ -52,6 +52,10 @@ lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --python-version 3.11 \
 		--python-platform x86_64-manylinux_2_31 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+# The table of settings in the README, from the settings themselves.
+settings: .venv/installed
+	@$(BIN)/python -m carpipe.settings_table README.md
 
 clean: stop
 	rm -rf local .venv

@@ -1,9 +1,12 @@
 """Settings: what is wrong is said, with the names that would be right."""
 
+from pathlib import Path
+
 import pytest
 
 from carpipe.config import Config, describe_config, load_config
 from carpipe.errors import ConfigError
+from carpipe.settings_table import with_table
 
 
 def write(tmp_path, text):
@@ -63,3 +66,9 @@ def test_files_are_looked_for_beside_the_settings(tmp_path):
 
 def test_every_setting_has_a_meaning():
     assert [key for key, _, meaning in describe_config(Config()) if not meaning] == []
+
+
+def test_the_readme_shows_the_settings_as_they_are():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+    assert with_table(readme) == readme, "run `make settings`"

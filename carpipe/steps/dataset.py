@@ -149,7 +149,7 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
         session.store,
         work,
         files,
-        counts=counts,
+        counts={"in": len(rows), **counts},
         seconds=round(time.monotonic() - started, 3),
         bytes_read=crops["bytes"],
     )

@@ -1,6 +1,7 @@
 """The whole chain on a small drawn world: what comes out, and what a second run does."""
 
 import csv
+import itertools
 import json
 import uuid
 from collections import Counter
@@ -101,7 +102,7 @@ def test_the_funnel_adds_up(session, outcome, photos):
 
     assert entries[0]["in"] == len(photos)
     assert all(entry["in"] - sum(entry["dropped"].values()) == entry["kept"] for entry in entries)
-    assert all(before["kept"] == after["in"] for before, after in zip(entries, entries[1:], strict=False))
+    assert all(before["kept"] == after["in"] for before, after in itertools.pairwise(entries))
     assert entries[-1]["kept"] == photos["split"].notna().sum() == sum(outcome.dataset.extra["splits"].values())
 
 

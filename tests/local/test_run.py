@@ -1,0 +1,115 @@
+"""`make run` on a small world: three real DAG runs through a real Airflow, and nothing left behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from carpipe.local.ports import free_ports
+from carpipe.sample import draw_world
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(840)]
+
+ROOT = Path(__file__).parents[2]
+SMALLER = """
+[inventory]
+partition_photos = 150
+[crop]
+weights = "sample:detector.pt"
+image_size = 320
+[classes]
+min_photos = 8
+[car_filter]
+alpha = 0.35
+weights = "sample:backbone.weights.h5"
+image_size = 96
+head_epochs = 4
+head_learning_rate = 0.005
+[classifier]
+backbone = "MobileNetV2"
+alpha = 0.35
+weights = "sample:backbone.weights.h5"
+image_size = 96
+head_epochs = 2
+finetune_epochs = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder that looks like the repository to `make run`, with photos, labels and settings."""
+    folder = tmp_path_factory.mktemp("machine")
+    for name in ("dags", "plugins"):
+        (folder / name).symlink_to(ROOT / name)
+    draw_world(folder / "world", seed=9, listings=36)
+    (folder / "small.toml").write_text(SMALLER, encoding="utf-8")
+    yield folder
+    run(folder, "stop")
+
+
+@pytest.fixture(scope="module")
+def arguments(place):
+    s3, ui = free_ports(2)
+    world = place / "world"
+    settings = ["--raw", world / "raw", "--labels", world / "labels.csv", "--config", place / "small.toml"]
+    return ["start", "--s3-port", str(s3), "--ui-port", str(ui), *map(str, settings)]
+
+
+def run(folder, *arguments):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARPIPE_"))}
+    command = [sys.executable, "-m", "carpipe.local.run", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def first(place, arguments):
+    return run(place, *arguments)
+
+
+def test_it_ends_in_published_weights(first):
+    assert first.returncode == 0, first.stdout + first.stderr
+    for stage in ("label set", "clean", "filter cars", "crop", "identify", "split", "validate", "pack", "evaluate", "publish"):
+        assert f"\n  {stage}" in first.stdout
+    assert "classifier, generation 1" in first.stdout
+    assert "asset_triggered__" in first.stdout
+    assert "top-1" in first.stdout
+
+
+def test_a_second_run_reuses_everything_and_says_so(place, arguments, first):
+    again = run(place, *arguments)
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    lines = [line for line in again.stdout.splitlines() if line.startswith("  ") and "partitions " in line]
+    assert len(lines) == 4
+    assert all("unchanged, reused" in line for line in lines)
+    assert "classifier, generation 1" in again.stdout
+
+
+def test_a_failing_task_ends_the_run_with_its_reason(place, arguments, first):
+    (place / "bad.toml").write_text(SMALLER.replace("min_photos = 8", "min_photos = 5000"), encoding="utf-8")
+
+    failed = run(place, *[str(place / "bad.toml") if "small.toml" in item else item for item in arguments])
+
+    assert failed.returncode == 1
+    assert "prepare_dataset failed in classes" in failed.stdout
+    assert "min_photos" in failed.stdout
+
+
+def test_stop_leaves_no_process(place, first):
+    stopped = run(place, "stop")
+
+    assert "Stopped" in stopped.stdout
+    assert json.loads((place / "local" / "state.json").read_text() or "{}") == {}
+    mine = f"CARPIPE_LOCAL={place / 'local'}".encode()
+    left = [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if mine in _read(path)]
+    assert left == []
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,136 @@
+"""The commands: help that reads, results on stdout, and bad input answered in one sentence with exit code 1."""
+
+import uuid
+
+import pytest
+
+from carpipe.cli import main
+from carpipe.sample import draw_world
+
+
+@pytest.fixture
+def store(s3, monkeypatch):
+    """A bucket prefix that commands find in the environment."""
+    url = f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"
+    monkeypatch.setenv("CARPIPE_STORE", url)
+    monkeypatch.delenv("CARPIPE_CONFIG", raising=False)
+    return url
+
+
+def fails(capsys, *arguments):
+    """Run a command that must fail; returns the one line it says."""
+    assert main(["--quiet", *arguments]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    message = [line for line in said.err.splitlines() if line.startswith("carpipe: ")]
+    assert len(message) == 1, said.err
+    return message[0]
+
+
+def photo_name(listing=1):
+    return f"audi_a3_2001/{listing}_1_{uuid.uuid4()}_{uuid.uuid4()}.jpg"
+
+
+def put(folder, name, data=b"x"):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+    return folder
+
+
+def test_help_lists_every_step(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["--help"])
+
+    assert done.value.code == 0
+    text = capsys.readouterr().out
+    for step in ("inventory", "plan", "clean", "filter", "crop", "identify", "classes", "split", "validate", "pack"):
+        assert f"    {step} " in text
+    for step in ("label-set", "train", "evaluate", "publish", "promote", "run", "funnel", "sample", "export"):
+        assert f"    {step} " in text
+
+
+def test_an_unknown_setting_names_the_known_ones(store, capsys):
+    assert "known are taxonomy, min_photos" in fails(capsys, "--set", "classes.min=3", "inventory")
+
+
+def test_a_missing_folder(store, capsys, tmp_path):
+    assert "There is no folder" in fails(capsys, "upload", str(tmp_path / "none"))
+
+
+def test_a_folder_without_photos(store, capsys, tmp_path):
+    assert "There are no photos in" in fails(capsys, "upload", str(tmp_path))
+
+
+def test_an_empty_bucket(store, capsys):
+    assert "There are no photos under raw/" in fails(capsys, "inventory")
+
+
+def test_names_that_are_not_in_the_layout(store, capsys, tmp_path):
+    assert main(["upload", str(put(tmp_path, "cars/photo.jpg"))]) == 0
+    capsys.readouterr()
+
+    assert "None of the 1 names under raw/" in fails(capsys, "inventory")
+
+
+def test_no_labels(store, capsys):
+    assert "add some with `carpipe labels" in fails(capsys, "label-set")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"photo,kind\na,b\n", "need the columns key and label; found photo, kind"),
+        (b"key,label\na.jpg,car\n", "Line 2 of the labels says 'car'; known are auto, no_auto"),
+        (b"key,label\na.jpg,\n", "no row has a label"),
+        (b"", "found none"),
+        (b"\xff\xfe\x00", "not CSV in UTF-8"),
+    ],
+)
+def test_labels_that_cannot_be_read(store, capsys, tmp_path, content, message):
+    put(tmp_path, "labels.csv", content)
+
+    assert message in fails(capsys, "labels", str(tmp_path / "labels.csv"))
+
+
+def test_a_missing_labels_file(store, capsys, tmp_path):
+    assert "No such file" in fails(capsys, "labels", str(tmp_path / "none.csv"))
+
+
+def test_labels_that_match_no_photo(store, capsys, tmp_path):
+    put(tmp_path, "labels.csv", f"key,label\n{photo_name()},auto\n".encode())
+    assert main(["labels", str(tmp_path / "labels.csv")]) == 0
+    capsys.readouterr()
+
+    assert "match no photo under raw/" in fails(capsys, "label-set")
+
+
+def test_too_few_labels(store, capsys, tmp_path):
+    world = draw_world(tmp_path / "world", seed=3, listings=3)
+    main(["upload", str(world.raw)])
+    labels = [row for row in world.photos if row.expect == "keep" and row.label == "auto" and row.kind == "original"]
+    rows = "".join(f"{row.key},auto\n" for row in labels)
+    put(tmp_path, "labels.csv", f"key,label\n{rows}".encode())
+    main(["labels", str(tmp_path / "labels.csv")])
+    capsys.readouterr()
+
+    assert "too few photos labelled no_auto" in fails(capsys, "label-set")
+
+
+def test_no_car_filter_yet(store, capsys, tmp_path):
+    main(["upload", str(put(tmp_path, photo_name()))])
+    main(["inventory"])
+    key = capsys.readouterr().out.splitlines()[-1]
+
+    assert "The channel car-filter has no weights yet; run `train_filter` first" in fails(capsys, "plan", key)
+
+
+def test_no_dataset_yet(store, capsys):
+    assert "There is no dataset" in fails(capsys, "funnel")
+
+
+def test_a_key_that_is_nothing(store, capsys):
+    assert "There is no object stages/none" in fails(capsys, "clean", "stages/none/manifest.json")
+
+
+def test_a_model_that_is_not_there(store, capsys):
+    assert "There is no object models/none" in fails(capsys, "promote", "classifier", "models/none/manifest.json")
