@@ -7,6 +7,7 @@ read, so shards outlive changes of the class list.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
@@ -59,7 +60,14 @@ def read_shards(
     if shuffle_seed is not None:
         # Compressed records, about 20 kB each: 8,192 of them are 160 MB.
         records = records.shuffle(8192, seed=shuffle_seed)
+    # Keras has to know the length: else it trains one epoch to find out, and warns about it.
+    records = records.apply(tf.data.experimental.assert_cardinality(count_records(paths)))
     return records.map(parse, num_parallel_calls=AUTOTUNE).batch(batch).prefetch(AUTOTUNE)
+
+
+def count_records(paths: "Sequence[Path]") -> int:
+    """How many photos the shards hold."""
+    return int(tf.data.TFRecordDataset([str(path) for path in paths]).reduce(np.int64(0), lambda n, _: n + 1))
 
 
 def iter_records(paths: "Sequence[Path]") -> Iterator[tuple[str, str, bytes]]:

@@ -173,7 +173,7 @@ def test_a_second_run_writes_nothing(session, outcome):
 def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url, session, outcome):
     before = objects(session)
 
-    done = chain.prepare_dataset(open_session(make_config(url, **SETTINGS, filter__threshold=0.95)), progress=silent)
+    done = chain.prepare_dataset(open_session(make_config(url, **SETTINGS, filter__threshold=0.75)), progress=silent)
 
     new = Counter(key.split("/")[1] for key in objects(session).keys() - before.keys() if key.startswith("stages/"))
     assert done.key != outcome.dataset.key
@@ -182,7 +182,7 @@ def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url
 
 
 def test_a_new_threshold_detects_nothing_again(url, outcome, session):
-    other = open_session(make_config(url, **SETTINGS, filter__threshold=0.9))
+    other = open_session(make_config(url, **SETTINGS, filter__threshold=0.72))
     plan = inventory.plan(other, inventory.latest_inventory(other).key)
     part = plan.partitions[0]["manifest"]
 
