@@ -18,7 +18,7 @@ FOLDERS = 200
 FATES = {
     "empty": {"empty"},
     "html": {"not_an_image"},
-    "tiny": {"too_small"},
+    "tiny": {"too_small", "not_an_image"},
     "bomb": {"bomb"},
     "truncated_10": {"truncated", "not_an_image"},
     "truncated_50": {"truncated"},
