@@ -197,8 +197,7 @@ def _wait(server: AirflowServer, pids: Mapping[str, int], began: datetime.dateti
     deadline = time.monotonic() + START_TIMEOUT_S
     with server.client() as client:
         while waiting := [part for part, beat in client.heartbeats().items() if beat is None or beat < began]:
-            alive = processes.pids(server.home / "airflow")
-            dead = [name for name, pid in pids.items() if pid not in alive]
+            dead = [name for name, pid in pids.items() if not processes.exists(pid)]
             if dead or time.monotonic() > deadline:
                 reason = (
                     f"{dead[0]} ended" if dead else f"{waiting[0]} was not healthy in {START_TIMEOUT_S:.0f} s"

@@ -61,6 +61,7 @@ def stop(folder: Path, *, grace: float = 15.0) -> list[int]:
         for _ in range(2):
             _signal(pids(folder), signal.SIGKILL)
             _gone_within(folder, stopped, 5.0)
+    _reap()
     return stopped
 
 
@@ -91,14 +92,15 @@ def _signal(targets: Sequence[int], number: signal.Signals) -> None:
 def _gone_within(folder: Path, known: Sequence[int], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     # A process that is ending loses its mark before its ports, so those we knew must be gone altogether.
-    while pids(folder) or any(_exists(pid) for pid in known):
+    while pids(folder) or any(exists(pid) for pid in known):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)
     return True
 
 
-def _exists(pid: int) -> bool:
+def exists(pid: int) -> bool:
+    """Whether the process lives; unlike `pids`, right from the start: its environment appears a moment later."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

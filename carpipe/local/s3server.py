@@ -235,7 +235,7 @@ def _wait(server: S3Server) -> None:
     """Return once the server does what it is for."""
     client, deadline = _client(server.settings), time.monotonic() + START_TIMEOUT_S
     while not _answers(client):
-        if not processes.pids(server.home / "s3"):
+        if not processes.exists(server.pid):
             raise StoreError(
                 f"The S3 server ended while it started; its log ends:\n{processes.tail(server.log)}"
             )
