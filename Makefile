@@ -57,5 +57,6 @@ lock:
 settings: .venv/installed
 	@$(BIN)/python -m carpipe.settings_table README.md
 
-clean: stop
+clean:
+	@test ! -x $(BIN)/python || $(BIN)/python -m carpipe.local.run stop
 	rm -rf local .venv

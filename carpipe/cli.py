@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from carpipe.config import Config, describe_config, load_config
-from carpipe.errors import CarpipeError
+from carpipe.errors import CarpipeError, explain_os_error
 from carpipe.manifest import Manifest
 
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("carpipe: interrupted; what was committed stays, the rest can be run again.", file=sys.stderr)
         return 130
     except OSError as error:
-        print(f"carpipe: {error.strerror or error} ({error.filename or 'no file named'}).", file=sys.stderr)
+        print(f"carpipe: {explain_os_error(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -8,17 +8,17 @@
     └── StoreError       the S3 server did not do what was asked
         ├── AccessError      wrong credentials, bucket or endpoint
         ├── MissingError     no object under that key
-        └── UnavailableError network trouble or an overloaded server: the only one worth a retry
+        └── UnavailableError network trouble or an overloaded server: trying again may help
 
-`retryable` tells the executor whether trying the same thing again can help. A message names the
-thing, what was expected and what came, and what to do about it.
+A message names the thing, what was expected and what came, and what to do about it. What is none of
+these is unforeseen, and worth a retry as well.
 """
+
+import errno
 
 
 class CarpipeError(Exception):
     """Base of all errors raised on purpose; its message is one sentence for the user."""
-
-    retryable = False
 
 
 class ConfigError(CarpipeError):
@@ -52,4 +52,10 @@ class MissingError(StoreError):
 class UnavailableError(StoreError):
     """The store could not be reached or answered with a server error."""
 
-    retryable = True
+
+def explain_os_error(error: OSError) -> str:
+    """One sentence for what the operating system refuses: a full disk, a missing file, a folder without rights."""
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"The disk is full{where}; free some space and run it again, what was committed is kept."
+    return f"{error.strerror or error}{where}."

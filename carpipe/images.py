@@ -9,7 +9,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from carpipe.errors import InputError
 
@@ -48,8 +48,11 @@ def decode(data: bytes, *, max_pixels: int) -> tuple[Image.Image, str]:
             raise PhotoError("bomb", f"{image.width}x{image.height} pixels are more than {max_pixels}.")
         name = image.format or "?"
         try:
+            turn = _TURNS.get(_orientation(image))
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image)), name
+            return _to_rgb(image.transpose(turn) if turn is not None else image), name
+        except Image.DecompressionBombError as error:
+            raise PhotoError("bomb", str(error)) from None
         except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError) as error:
             raise PhotoError("truncated", f"The picture breaks off: {error}.") from None
 
@@ -87,6 +90,27 @@ def dhash(image: Image.Image) -> str:
     """
     grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BILINEAR), dtype=np.int16)
     return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
+
+
+# EXIF 2.3, tag 0x0112: what turns a picture of that orientation upright.
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1, upright, where EXIF is absent or broken: that says nothing of the picture."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # Pillow's parser lets many kinds through
+        return 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from carpipe import __version__
-from carpipe.errors import ConflictError, InputError, MissingError
+from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.storage import Store
 
 
@@ -164,7 +164,10 @@ def commit(store: Store, work: Work, files: Mapping[str, bytes], **facts: Any) -
     try:
         store.create(manifest.key, json.dumps(body, indent=1, ensure_ascii=False).encode())
     except ConflictError:
-        return read(store, manifest.key)
+        try:
+            return read(store, manifest.key)
+        except MissingError:
+            raise UnavailableError(f"{manifest.key} is being written by another attempt; try again.") from None
     return manifest
 
 

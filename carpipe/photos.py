@@ -44,9 +44,10 @@ def to_parquet(photos: pd.DataFrame) -> bytes:
     return sink.getvalue()
 
 
-def from_parquet(data: bytes) -> pd.DataFrame:
-    """The table of one Parquet file."""
-    return pd.read_parquet(io.BytesIO(data))
+def from_parquet(data: bytes, *, columns: list[str] | None = None, partition: str | None = None) -> pd.DataFrame:
+    """The table of one Parquet file; only those columns, and the rows of that partition, where named."""
+    filters = [("partition", "==", partition)] if partition else None
+    return pd.read_parquet(io.BytesIO(data), columns=columns, filters=filters)
 
 
 def kept(photos: pd.DataFrame) -> pd.DataFrame:

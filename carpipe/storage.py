@@ -186,7 +186,10 @@ class Store:
             return AccessError(f"{where} refuses these credentials ({reason}); check AWS_ACCESS_KEY_ID and its secret.")
         if isinstance(error, ValueError):
             return StoreError(f"The key {key!r} is not possible: {text.splitlines()[0]}.")
-        if status and status[1].startswith("4"):
+        if code and code[1] in ("ExpiredToken", "InvalidToken", "TokenRefreshRequired"):
+            return AccessError(f"{where} refuses these credentials ({code[1]}); renew them.")
+        passing = (status and status[1] in ("408", "409", "429")) or (code and code[1] == "RequestTimeout")
+        if status and status[1].startswith("4") and not passing:
             reason = code[1] if code else f"HTTP {status[1]}"
             return StoreError(f"{where} refused {key}: {reason}.")
         if isinstance(error, exceptions.BaseError):

@@ -20,6 +20,8 @@ retried by then; wrong input has not, since that cannot help.
 | `validate` | the data breaks an expectation | open the Data Docs that the message names |
 """
 
+from datetime import timedelta
+
 from airflow.sdk import CronTriggerTimetable, dag, task, task_group
 
 from carpipe_airflow import DATASET, DEFAULT_ARGS, MAP_LABEL, label, open_task_session, setting
@@ -34,7 +36,7 @@ SETTINGS = {
 
 
 @dag(
-    schedule=CronTriggerTimetable("0 1 * * *", timezone="UTC"),
+    schedule=CronTriggerTimetable("0 1 * * *", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

@@ -10,7 +10,9 @@ was trained on with the same settings before is not trained on again.
 to older ones with `promote_weights`.
 """
 
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, get_current_context, task
+from datetime import timedelta
+
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 
 from carpipe_airflow import DATASET, DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts, setting
 
@@ -22,7 +24,9 @@ SETTINGS = {
 
 
 @dag(
-    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 3 * * *", timezone="UTC"), assets=[DATASET]),
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 3 * * *", timezone="UTC", run_immediately=timedelta(0)), assets=[DATASET]
+    ),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
@@ -40,14 +44,14 @@ SETTINGS = {
     },
 )
 def retrain_classifier():
-    @task
-    def choose_dataset() -> str:
+    @task(inlets=[DATASET])
+    def choose_dataset(*, params, inlet_events) -> str:
         from carpipe.steps.summary import find_dataset
 
-        context = get_current_context()
-        made = [event.extra["manifest"] for event in context["triggering_asset_events"].get(DATASET, [])]
-        named = context["params"]["dataset"] or (made[-1] if made else None)
-        return find_dataset(open_task_session(**SETTINGS), named).key
+        # Airflow's record of what was made last. The newest object would be wrong where an older dataset
+        # was asked for again, and so reused.
+        made = [event.extra["manifest"] for event in inlet_events[DATASET].limit(1).ascending(False)]
+        return find_dataset(open_task_session(**SETTINGS), params["dataset"] or next(iter(made), None)).key
 
     @task(queue="gpu", pool="gpu")
     def train(dataset: str) -> str:

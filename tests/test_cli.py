@@ -82,7 +82,7 @@ def test_no_labels(store, capsys):
         (b"photo,kind\na,b\n", "need the columns key and label; found photo, kind"),
         (b"key,label\na.jpg,car\n", "Line 2 of the labels says 'car'; known are auto, no_auto"),
         (b"key,label\na.jpg,\n", "no row has a label"),
-        (b"", "found none"),
+        (b"", "no row has a label"),
         (b"\xff\xfe\x00", "not CSV in UTF-8"),
     ],
 )

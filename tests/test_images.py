@@ -74,6 +74,17 @@ def test_exif_turns_are_undone():
     assert image.size == (60, 90)
 
 
+def test_broken_exif_says_nothing_of_the_picture():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = bytearray(encoded(picture(), exif=exif))
+    start = data.index(b"Exif") + 6  # the TIFF header, one entry, the end: 26 bytes
+    for position in range(start, start + 26):
+        for value in (0, 255):
+            broken = bytes(data[:position]) + bytes([value]) + bytes(data[position + 1 :])
+            assert images.decode(broken, max_pixels=LIMIT)[0].mode == "RGB"
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.97])
 def test_a_cut_file_is_truncated(share):
     data = encoded(Image.effect_noise((300, 200), 50).convert("RGB"))

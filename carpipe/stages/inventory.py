@@ -16,11 +16,13 @@ from carpipe.storage import ObjectInfo, normalise_key
 
 VERSION = 1
 
+# More digits than int64 holds are no number.
+_NUMBER = r"[0-9]{1,18}"
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Greedy: the year is the last number of the folder; makes hold no underscore, models may.
 _LAYOUT = re.compile(
-    rf"(?P<model>[^/_]+_[^/]+)_(?P<year>(?:19|20)\d\d)/"
-    rf"(?P<listing>\d+)_(?P<photo>\d+)_(?P<listing_uuid>{_UUID})_(?P<photo_uuid>{_UUID})\.jpe?g",
+    rf"(?P<model>[^/_]+_[^/]+)_(?P<year>(?:19|20)[0-9]{{2}})/"
+    rf"(?P<listing>{_NUMBER})_(?P<photo>{_NUMBER})_(?P<listing_uuid>{_UUID})_(?P<photo_uuid>{_UUID})\.jpe?g",
     re.IGNORECASE,
 )
 LAYOUT = "<make>_<model>_<year>/<listing>_<photo>_<listing uuid>_<photo uuid>.jpg"

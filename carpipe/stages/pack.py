@@ -7,15 +7,14 @@ import pandas as pd
 from carpipe.photos import kept
 
 VERSION = 1
-STAGE = "pack"
 
 # Photo key, class name, split.
 Row = tuple[str, str, str]
 
 
-def rows_of(photos: pd.DataFrame, partition: str) -> list[Row]:
-    """What the dataset keeps of one partition, in key order."""
-    mine = kept(photos[photos["partition"] == partition]).sort_values("key")
+def rows_of(photos: pd.DataFrame) -> list[Row]:
+    """What the dataset keeps of a partition's photos, in key order."""
+    mine = kept(photos).sort_values("key")
     return list(mine[["key", "class_name", "split"]].itertuples(index=False, name=None))
 
 

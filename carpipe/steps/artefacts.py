@@ -18,11 +18,13 @@ PHOTOS = "photos.parquet"
 MODEL = "model.keras"
 
 
-def read_photos(store: Store, source: Manifest) -> "pd.DataFrame":
-    """The photo table of a commit."""
+def read_photos(
+    store: Store, source: Manifest, *, columns: list[str] | None = None, partition: str | None = None
+) -> "pd.DataFrame":
+    """The photo table of a commit, or some columns of it, or the rows of one partition of a dataset."""
     from carpipe.photos import from_parquet
 
-    return from_parquet(manifest.read_file(store, source, PHOTOS))
+    return from_parquet(manifest.read_file(store, source, PHOTOS), columns=columns, partition=partition)
 
 
 @contextlib.contextmanager

@@ -71,14 +71,19 @@ def retrain_classifier(
     return judged, training.publish(session, judged.key, model="classifier", run=run, at=at)
 
 
+def needs_filter(session: Session) -> bool:
+    """Whether to train the car filter first: there are labels to train on, or there is no filter yet."""
+    has_labels = next(session.store.list_objects(f"labels/{session.config.car_filter.labels}"), None) is not None
+    return has_labels or read_channel(session.store, session.config.filter.channel) is None
+
+
 def run(session: Session, *, run_id: str, at: str, progress: Progress) -> Outcome:
     """Everything: the car filter where there are labels for one, the dataset, the classifier.
 
     Raises:
         InputError: there are neither labels nor a published car filter, or what the steps say.
     """
-    has_labels = bool(next(session.store.list_objects(f"labels/{session.config.car_filter.labels}"), None))
-    if has_labels or read_channel(session.store, session.config.filter.channel) is None:
+    if needs_filter(session):
         train_filter(session, run=run_id, at=at, progress=progress)
     done = prepare_dataset(session, progress=progress)
     judged, release = retrain_classifier(session, done.key, run=run_id, at=at, progress=progress)

@@ -126,8 +126,13 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
     from carpipe.stages import pack as stage
 
     source = manifest.read(session.store, cropped)
-    photos = artefacts.read_photos(session.store, manifest.read(session.store, splitted))
-    rows = stage.rows_of(photos, source.partition)
+    photos = artefacts.read_photos(
+        session.store,
+        manifest.read(session.store, splitted),
+        columns=["key", "class_name", "split", "dropped"],
+        partition=source.partition,
+    )
+    rows = stage.rows_of(photos)
     crops = source.files["crops.parquet"]
     content = {"rows": manifest.digest(rows), "crops": crops["sha256"]}
     work = Work("pack", stage.VERSION, source.partition, content, ())
@@ -174,9 +179,18 @@ def dataset(session: Session, splitted: str, validated: str, packed: Sequence[st
         "splits": {name: int(n) for name, n in alive["split"].value_counts().items()},
         "vehicles": int(alive["vehicle"].nunique()),
         "shards": list(_shards(session, packed)),
+        "crop": _crop_policy(session, source),
     }
     counts = {"in": len(photos), "kept": len(alive)}
     return manifest.commit(session.store, work, files, counts=counts, extra=extra)
+
+
+def _crop_policy(session: Session, splitted: Manifest) -> dict[str, Any]:
+    """How the crops were cut: settings, and sha256 of the detector. One run cuts all partitions alike."""
+    classed = manifest.read(session.store, splitted.inputs[0])
+    identified = manifest.read(session.store, classed.inputs[0])
+    cropped = manifest.read(session.store, identified.inputs[0])
+    return {**cropped.config, "detector_sha256": cropped.weights["detector"]}
 
 
 def _judge(photos: "pd.DataFrame", folder: Path) -> Any:

@@ -3,26 +3,36 @@
 from pathlib import Path
 
 from carpipe import manifest
+from carpipe.errors import InputError
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
 from carpipe.steps.summary import find_dataset
 
 
 def export(session: Session, folder: Path, dataset: str | None) -> int:
-    """Write the crops of a dataset; returns how many. Files that are there are overwritten.
+    """Write the crops of a dataset; returns how many.
 
     Args:
         dataset: manifest key; None means the newest.
+
+    Raises:
+        InputError: there is an export in the folder already, or no such dataset.
     """
     from carpipe.photos import SPLITS
     from carpipe.training.data import iter_records
 
+    if (folder / "data").exists() and any((folder / "data").iterdir()):
+        raise InputError(
+            f"{folder / 'data'} holds an export already; photos of two datasets must not mix: name another."
+        )
     source = find_dataset(session, dataset)
     written = 0
     with artefacts.local_shards(session.store, source, *SPLITS) as shards:
         for split, paths in shards.items():
             for key, class_name, jpeg in iter_records(paths):
-                path = folder / "data" / split / class_name / Path(key).name
+                # The year too: a photo may lie in two year folders of a model.
+                year = Path(key).parent.name.rpartition("_")[2]
+                path = folder / "data" / split / class_name / f"{year}_{Path(key).name}"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(jpeg)
                 written += 1

@@ -98,7 +98,10 @@ def _take_stock(session: Session) -> Inventory:
     known = last.partitions if last else []
     found = stage.list_photos(_raw_objects(session))
     _check_names(session, found)
-    seen = [artefacts.read_photos(session.store, manifest.read(session.store, part["manifest"])) for part in known]
+    seen = [
+        artefacts.read_photos(session.store, manifest.read(session.store, part["manifest"]), columns=["key", "etag"])
+        for part in known
+    ]
     new = stage.subtract(found, seen)
     if last and new.empty:
         log.info("inventory: nothing new among %d photos", len(found))

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.errors import InputError
@@ -16,6 +16,7 @@ from carpipe.steps import artefacts
 from carpipe.steps.artefacts import CAR, NOT_CAR
 from carpipe.steps.partition import Raw, reused
 from carpipe.steps.session import Session
+from carpipe.storage import normalise_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,19 +55,19 @@ def import_labels(session: Session, data: bytes, *, at: str) -> str:
 def parse_labels(data: bytes) -> dict[str, str]:
     """Label by photo key of one CSV. Raises InputError that names the line."""
     try:
-        rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
-        columns = rows.fieldnames or []
+        rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"The labels are not CSV in UTF-8: {error}.") from None
-    if not {"key", "label"} <= set(columns):
-        raise InputError(f"The labels need the columns key and label; found {', '.join(columns) or 'none'}.")
+    if rows and not {"key", "label"} <= set(rows[0]):
+        columns = ", ".join(str(name) for name in rows[0])
+        raise InputError(f"The labels need the columns key and label; found {columns}.")
     labels: dict[str, str] = {}
-    for row in rows:
+    for line, row in enumerate(rows, start=2):
         label = (row["label"] or "").strip()
         if label and label not in LABELS:
-            raise InputError(f"Line {rows.line_num} of the labels says {label!r}; known are {', '.join(LABELS)}.")
+            raise InputError(f"Line {line} of the labels says {label!r}; known are {', '.join(LABELS)}.")
         if label:
-            labels[(row["key"] or "").strip().removeprefix("raw/")] = label
+            labels[normalise_key((row["key"] or "").strip().removeprefix("raw/"))] = label
     return labels
 
 
@@ -83,8 +84,7 @@ def label_set(session: Session) -> Manifest:
     from carpipe.stages import clean
 
     labels, sources = _read_labels(session)
-    settings = {"clean": session.config.clean.model_dump(), "split": session.config.split.model_dump()}
-    work = Work("label_set", VERSION, "all", {**settings, "labels": manifest.digest(labels)}, tuple(sources))
+    work = Work("label_set", VERSION, "all", _settings(session, labels), tuple(sources))
     if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
@@ -109,12 +109,27 @@ def label_set(session: Session) -> Manifest:
     )
 
 
+def _settings(session: Session, labels: Mapping[str, str]) -> dict[str, Any]:
+    """What decides the label set beside the labels: settings, code, and which of the photos are there."""
+    from carpipe.stages import clean, identify, split
+
+    listing = ((info.key.removeprefix("raw/"), info.etag) for info in session.store.list_objects("raw"))
+    there = [(key, etag) for key, etag in listing if key in labels]
+    sections = ("clean", "identify", "split")
+    return {
+        **{name: getattr(session.config, name).model_dump() for name in sections},
+        "versions": [clean.VERSION, identify.VERSION, split.VERSION],
+        "labels": manifest.digest(dict(labels)),
+        "photos": manifest.digest(there),
+    }
+
+
 def _read_labels(session: Session) -> tuple[dict[str, str], list[str]]:
     """All labels, later files over earlier ones, and the keys of the files."""
     folder = f"labels/{session.config.car_filter.labels}"
     sources = sorted(info.key for info in session.store.list_objects(folder))
     if not sources:
-        raise InputError(f"There are no labels under {folder}/; add some with `carpipe labels import <csv>`.")
+        raise InputError(f"There are no labels under {folder}/; add some with `carpipe labels <csv>`.")
     labels: dict[str, str] = {}
     for key in sources:
         labels |= parse_labels(session.store.get(key))

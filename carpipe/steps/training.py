@@ -5,6 +5,7 @@ import json
 import logging
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,12 +84,10 @@ def evaluate(session: Session, trained: str) -> Manifest:
         artefacts.local_file(session.store, source, artefacts.MODEL) as file,
     ):
         predict = judging.load_predictor(file)
-        records = list(iter_records(shards["test"]))
-        predictions = judging.predict_records(records, predict=predict, classes=names, batch=32)
+        predictions = judging.predict_records(iter_records(shards["test"]), predict=predict, classes=names)
         figures = judging.judge(predictions, classes=names)
-        golden = judging.golden(
-            [jpeg for _, _, jpeg in records[:GOLDEN]], predict=predict, side=source.config["image_size"]
-        )
+        few = [jpeg for _, _, jpeg in islice(iter_records(shards["test"]), GOLDEN)]
+        golden = judging.golden(few, predict=predict, side=source.config["image_size"])
     log.info(
         "evaluate %s: %s",
         source.partition,
@@ -100,7 +99,7 @@ def evaluate(session: Session, trained: str) -> Manifest:
         "golden.npz": golden,
     }
     seconds = round(time.monotonic() - started, 3)
-    counts = {"in": len(records)}
+    counts = {"in": len(predictions)}
     extra = {"classes": names, "metrics": figures}
     return manifest.commit(session.store, work, files, counts=counts, seconds=seconds, extra=extra)
 
@@ -110,7 +109,7 @@ GOLDEN = 8
 
 
 def publish(session: Session, evaluated: str, *, model: Model, run: str, at: str, reason: str = "trained") -> Release:
-    """Commit `models/<channel>/<id>/` and make it the channel's live model.
+    """Commit `models/<channel>/<id>/` and make it the channel's live model, once: a rollback is not undone.
 
     Args:
         evaluated: manifest key of the evaluation.
@@ -133,6 +132,11 @@ def publish(session: Session, evaluated: str, *, model: Model, run: str, at: str
             "dataset": trained.extra["dataset"],
         }
         done = manifest.commit(session.store, work, files, counts={}, extra=extra)
+    releases = channel.history(session.store, config.channel)
+    if releases and any(release.model == done.key for release in releases):
+        # It was live before. If it is not now, somebody has rolled back from it, and means it.
+        log.info("publish %s: %s was published before, the channel stays as it is", config.channel, done.key)
+        return releases[-1]
     return channel.promote(session.store, config.channel, model=done.key, reason=reason, run=run, at=at)
 
 
@@ -156,7 +160,8 @@ def _model_files(session: Session, judged: Manifest, trained: Manifest) -> dict[
     files["preprocessing.json"] = _json(
         {"input": f"uint8 RGB (n, {side}, {side}, 3)", "side": side, "resize": "stretch, bilinear"}
     )
-    files["crop.json"] = _json(session.config.crop.model_dump(exclude={"batch"}))
+    if "crop" in data.extra:
+        files["crop.json"] = _json(data.extra["crop"])
     files["README.md"] = model_card(trained, judged).encode()
     return files
 

@@ -48,12 +48,12 @@ def _predict_chunk(network: Any, chunk: Any) -> Any:
 
 
 def predict_records(
-    records: Iterable[tuple[str, str, bytes]], *, predict: Predict, classes: Sequence[str], batch: int
+    records: Iterable[tuple[str, str, bytes]], *, predict: Predict, classes: Sequence[str]
 ) -> pd.DataFrame:
     """One row per record: `key`, `class_name`, and `p`, the probabilities in the order of `classes`."""
     rows: list[tuple[str, str, Any]] = []
     iterator = iter(records)
-    while chunk := list(islice(iterator, batch)):
+    while chunk := list(islice(iterator, BATCH)):
         probabilities = predict([jpeg for _, _, jpeg in chunk])
         if probabilities.shape[1] != len(classes):
             raise InputError(f"The model answers {probabilities.shape[1]} classes, the dataset has {len(classes)}.")

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from carpipe.config import TrainingConfig
-from carpipe.errors import ConfigError, InputError
+from carpipe.errors import ConfigError, InputError, UnavailableError
 
 
 def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
@@ -23,7 +23,8 @@ def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
 
     Raises:
         ConfigError: keras.applications has no such backbone.
-        InputError: the weights do not fit the backbone, or cannot be downloaded.
+        InputError: the weights do not fit the backbone.
+        UnavailableError: ImageNet weights cannot be downloaded.
     """
     side = config.image_size
     inputs = keras.Input((side, side, 3), dtype="uint8", name="picture")
@@ -88,6 +89,11 @@ def _backbone(config: TrainingConfig, weights: Path | None) -> Any:
     try:
         return make(input_shape=shape, include_top=False, pooling="avg", weights=source, name="backbone", **options)
     except Exception as error:  # h5py, urllib and Keras raise all sorts
+        if source == "imagenet":
+            raise UnavailableError(
+                f"The ImageNet weights of {config.backbone} cannot be downloaded: {error}. Where there is no way to "
+                "the internet, set `weights` to a file."
+            ) from error
         raise InputError(
             f"The weights {source!r} cannot be used for {config.backbone} at {config.image_size} px: {error}. "
             "Set `weights` to a file that fits, to `imagenet` where the network allows, or to `none`."

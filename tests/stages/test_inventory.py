@@ -37,7 +37,15 @@ def test_names_are_understood(folder, model, year):
 
 
 @pytest.mark.parametrize(
-    "name", ["README.txt", "audi_a3_2001/photo.jpg", "audi_2001/" + key()[25:], key("audi_a3"), "a/" + key()]
+    "name",
+    [
+        "README.txt",
+        "audi_a3_2001/photo.jpg",
+        "audi_2001/" + key()[25:],
+        key("audi_a3"),
+        "a/" + key(),
+        key(listing=10**20),
+    ],
 )
 def test_other_names_are_dropped_with_their_row(name):
     photos = table(name, key())

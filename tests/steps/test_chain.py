@@ -211,6 +211,7 @@ def test_one_new_photo_makes_one_new_partition(session, outcome, world, tmp_path
     assert after.partitions[:-1] == before.partitions
     assert after.partitions[-1]["photos"] == 1
     done = chain.prepare_dataset(session, progress=silent)
+    assert done.extra["crop"]["detector_sha256"]
     assert len(artefacts.read_photos(session.store, done)) == len(world.photos) + 1
     session.store.delete([f"raw/{new}"])
 
@@ -223,12 +224,16 @@ def test_export_lays_the_dataset_out_as_folders(url, outcome, tmp_path, monkeypa
     photos = list(tmp_path.glob("data/*/*/*.jpg"))
     assert Counter(path.parts[-3] for path in photos) == outcome.dataset.extra["splits"]
     assert {path.parts[-2] for path in photos} == set(outcome.dataset.extra["classes"])
+    assert main(["export", str(tmp_path)]) == 1
+    assert "holds an export already" in capsys.readouterr().err
 
 
 def test_a_model_can_be_rolled_back(session, outcome):
     filter_model = channel.read_channel(session.store, "car-filter").model
 
-    moved = training.promote(session, "classifier", filter_model, run="r", at="t", reason="by mistake")
+    moved = training.promote(session, "classifier", filter_model, run="r", at="t", reason="by hand")
+    _, nightly = chain.retrain_classifier(session, outcome.dataset.key, run="n", at="t", progress=silent)
+    assert nightly == moved, "the nightly run must not undo a rollback"
     back = training.promote(session, "classifier", outcome.release.model, run="r", at="t", reason="undo")
 
     assert (moved.generation, back.generation) == (2, 3)
