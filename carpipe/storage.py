@@ -195,7 +195,9 @@ class Store:
         if isinstance(error, exceptions.BaseError):
             trouble = re.search(r"HTTP error: (.+)", text)
             reason = f"HTTP {status[1]}" if status else trouble[1] if trouble else text.splitlines()[0]
-            return UnavailableError(f"{where} cannot be reached or is in trouble ({reason}); is the server up?")
+            return UnavailableError(
+                f"{where} cannot be reached or is in trouble ({reason}); is the server up, and has its disk room?"
+            )
         return error
 
 

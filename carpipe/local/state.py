@@ -45,7 +45,9 @@ def stop(home: Path, name: str) -> bool:
     stopped = processes.stop(home / name)
     entries = _read(home)
     if entries.pop(name, None) is not None:
-        _write(home, entries)
+        # On a full disk the note stays; it is checked against the living processes before anybody believes it.
+        with contextlib.suppress(OSError):
+            _write(home, entries)
     return bool(stopped)
 
 
