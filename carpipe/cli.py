@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from carpipe.config import Config, describe_config, load_config
-from carpipe.errors import CarpipeError, explain_os_error
+from carpipe.errors import CarpipeError, InputError, explain_os_error
 from carpipe.manifest import Manifest
 
 
@@ -94,20 +94,15 @@ def _add_stage_commands(commands: Commands) -> None:
     _add(commands, "inventory", _inventory, "cut the new photos under raw/ into partitions")
     command = _add(commands, "plan", _plan, "fix weights and partitions of a run; prints them as JSON")
     command.add_argument("inventory", help="key that `inventory` printed")
-    for name, source, text in (
-        (
-            "clean",
-            "a partition's manifest key, from `plan`",
-            "decode the photos of a partition, write thumbnails",
-        ),
-        ("crop", "manifest key that `filter` printed", "find vehicles, cut out the largest"),
-    ):
-        command = _add(commands, name, _partition_step, text)
-        command.add_argument("source", help=source)
-        command.set_defaults(step=name)
+    command = _add(commands, "clean", _partition_step, "decode the photos of a partition, write thumbnails")
+    command.add_argument("source", help="a partition's manifest key, from `plan`")
+    command.set_defaults(step="clean")
     command = _add(commands, "filter", _filter, "drop what is not a car seen from outside")
     command.add_argument("source", help="manifest key that `clean` printed")
     command.add_argument("--weights", required=True, help="manifest key of a car filter, from `plan`")
+    command = _add(commands, "crop", _partition_step, "find vehicles, cut out the largest")
+    command.add_argument("source", help="manifest key that `filter` printed")
+    command.set_defaults(step="crop")
 
 
 def _add_dataset_commands(commands: Commands) -> None:
@@ -310,7 +305,11 @@ def _publish(options: argparse.Namespace, config: Config) -> None:
 def _weights(options: argparse.Namespace, config: Config) -> None:
     from carpipe.weights.channel import history
 
-    for release in history(_session(config).store, options.channel):
+    releases = history(_session(config).store, options.channel)
+    if not releases:
+        names = f"{config.classifier.channel} and {config.car_filter.channel}"
+        raise InputError(f"Nothing was ever published to channel {options.channel}; the channels are {names}.")
+    for release in releases:
         print(f"{release.generation:>4}  {release.at}  {release.model}  {release.run}  {release.reason}")
 
 

@@ -176,7 +176,7 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, where=str(path) if path else "the settings")) from None
+        raise ConfigError(_explain(error, where=f"{path} or what overrides it" if path else "the settings")) from None
 
 
 def describe_config(config: Config) -> Iterator[tuple[str, Any, str]]:

@@ -134,3 +134,9 @@ def test_a_key_that_is_nothing(store, capsys):
 
 def test_a_model_that_is_not_there(store, capsys):
     assert "There is no object models/none" in fails(capsys, "promote", "classifier", "models/none/manifest.json")
+
+
+def test_a_channel_that_was_never_published_to(store, capsys):
+    assert "Nothing was ever published to channel clasifier; the channels are classifier and car-filter" in fails(
+        capsys, "weights", "clasifier"
+    )

@@ -43,7 +43,7 @@ TASK_ENV = {
     "GX_ANALYTICS_ENABLED": "false",
     "MPLBACKEND": "Agg",
     "SCARF_ANALYTICS": "false",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
     "ULTRALYTICS_SAFE_LOAD": "true",
     "YOLO_AUTOINSTALL": "false",
     "YOLO_OFFLINE": "true",

@@ -163,11 +163,12 @@ def _upload(session: Session, job: Job) -> None:
 
 
 def _airflow(port: int, variables: dict[str, str], console: Console) -> AirflowServer:
-    console.print("Starting Airflow ...", highlight=False)
     # Two tasks at a time, as many as parallelism allows: one thread each keeps them out of each other's way.
     environment = variables | {"OMP_NUM_THREADS": "1"}
     folders = {"dags": Path("dags"), "plugins": Path("plugins")}
     running = state.running(HOME).get("airflow")
+    if running is None:
+        console.print("Starting Airflow ...", highlight=False)
     try:
         airflow = start_airflow(HOME, **folders, port=port, env=environment)
     except InputError:
