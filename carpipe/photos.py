@@ -35,6 +35,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SPLITS = ("train", "val", "test")
+# Of the published split tables, in their order.
+PUBLISHED_COLUMNS = (
+    "car_model",
+    "single_car_index",
+    "nof_photos",
+    "directory_size",
+    "cumsum_by_model",
+    "updated_directory_size",
+)
 
 
 def to_parquet(photos: pd.DataFrame) -> bytes:

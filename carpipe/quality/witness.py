@@ -9,16 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from carpipe.photos import SPLITS
+from carpipe.photos import PUBLISHED_COLUMNS, SPLITS
 
-PUBLISHED_COLUMNS = (
-    "car_model",
-    "single_car_index",
-    "nof_photos",
-    "directory_size",
-    "cumsum_by_model",
-    "updated_directory_size",
-)
 SPLIT_COLUMNS = (*PUBLISHED_COLUMNS, "class_name", "vehicle", "split")
 NUMBER_COLUMNS = PUBLISHED_COLUMNS[1:]
 AUDIT_COLUMNS = ("key", "sha256", "vehicle", "class_name", "split")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from carpipe.config import SplitConfig
 from carpipe.errors import InputError
-from carpipe.photos import SPLITS, drop, kept
+from carpipe.photos import PUBLISHED_COLUMNS, SPLITS, drop, kept
 
 VERSION = 1
 STAGE = "split"
@@ -71,16 +71,6 @@ def tables(photos: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows["cumsum_by_model"] = rows.groupby("car_model")["nof_photos"].cumsum()
     rows = rows[[*PUBLISHED_COLUMNS, "class_name", "vehicle", "split"]]
     return {name: rows[rows["split"] == name].reset_index(drop=True) for name in SPLITS}
-
-
-PUBLISHED_COLUMNS = (
-    "car_model",
-    "single_car_index",
-    "nof_photos",
-    "directory_size",
-    "cumsum_by_model",
-    "updated_directory_size",
-)
 
 
 def _assign(vehicles: pd.DataFrame, *, shares: list[float]) -> dict[str, str]:

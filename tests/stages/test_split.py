@@ -6,8 +6,8 @@ import pytest
 
 from carpipe.config import SplitConfig
 from carpipe.errors import InputError
-from carpipe.photos import kept
-from carpipe.stages.split import PUBLISHED_COLUMNS, split, tables
+from carpipe.photos import PUBLISHED_COLUMNS, kept
+from carpipe.stages.split import split, tables
 
 
 def table(classes=6, vehicles=50, seed=1):
