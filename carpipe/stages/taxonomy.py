@@ -1,7 +1,8 @@
 """The taxonomy: which class a model (`<make>_<model>`) belongs to, or that it is erased.
 
 A taxonomy is a versioned YAML file that people read and edit, so reading it is strict: whatever is
-contradictory, misspelt or ambiguous in it is an error that says where, never a guess.
+contradictory or ambiguous in it is an error that says where, never a guess. Rules are one step deep: a class lists
+models, never other classes.
 """
 
 import hashlib
@@ -16,6 +17,8 @@ from typing import Any, Literal, get_args
 import yaml
 
 from carpipe.errors import ConfigError, InputError
+from carpipe.stages.taxonomy_check import Finding, lint
+from carpipe.stages.taxonomy_slug import slug
 
 Unknown = Literal["keep", "erase", "error"]
 
@@ -50,8 +53,8 @@ class Taxonomy:
         a model without a rule where `unknown` is `error`.
         """
         model = unicodedata.normalize("NFC", model)
-        if model in self._class_by_model or self.unknown == "erase":
-            return self._class_by_model.get(model)
+        if model in self.class_by_model or self.unknown == "erase":
+            return self.class_by_model.get(model)
         if self.unknown == "keep":
             return model
         raise InputError(
@@ -59,15 +62,26 @@ class Taxonomy:
             "erased, or set unknown to keep or erase"
         )
 
+    def class_or_none(self, model: str) -> str | None:
+        """Return the class of `model`, or None where it is erased, or refused as `unknown: error` does."""
+        try:
+            return self.class_of(model)
+        except InputError:
+            return None
+
+    def slug_of(self, class_name: str) -> str:
+        """Return what a class is called in folders, keys and labels; two classes of the rules never share a slug."""
+        return slug(class_name)
+
     @property
     def models(self) -> tuple[str, ...]:
         """Every model that has a rule, sorted."""
-        return tuple(sorted(self._class_by_model))
+        return tuple(sorted(self.class_by_model))
 
     @cached_property
-    def lints(self) -> tuple[str, ...]:
-        """What is wrong with the rules, one sentence each that says where; empty when all is well."""
-        return (*_bad_names(self), *_double_rules(self), *_bad_classes(self))
+    def lints(self) -> tuple[Finding, ...]:
+        """What is wrong with the rules, each as a sentence that says where; empty when all is well."""
+        return lint(self)
 
     @cached_property
     def sha256(self) -> str:
@@ -87,14 +101,15 @@ class Taxonomy:
         return yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=100)
 
     @cached_property
-    def _class_by_model(self) -> dict[str, str | None]:
+    def class_by_model(self) -> dict[str, str | None]:
+        """The class of every model that has a rule; None where the rule erases it."""
         rules: dict[str, str | None] = dict.fromkeys(self.erased)
         rules.update({model: model for model in self.unchanged})
         rules.update({model: name for name, models in self.classes.items() for model in models})
         return rules
 
-    def _rules(self) -> Iterator[tuple[str, str]]:
-        """Yield (where, model) for every mention of a model."""
+    def rules(self) -> Iterator[tuple[str, str]]:
+        """Yield (place in the file, model) for every mention of a model."""
         for name, models in self.classes.items():
             yield from ((f"classes.{name}", model) for model in models)
         yield from (("unchanged", model) for model in self.unchanged)
@@ -139,7 +154,7 @@ def parse(text: str, *, name: str) -> Taxonomy:
     problems = list(_shape_problems(content))
     if not problems:
         taxonomy = _from_content(content, name)
-        problems = list(taxonomy.lints)
+        problems = list(map(str, taxonomy.lints))
     if problems:
         raise ConfigError(f"taxonomy {name!r} has {len(problems)} problems:\n- " + "\n- ".join(problems))
     return taxonomy
@@ -204,39 +219,3 @@ def _list_problems(where: str, models: Any) -> Iterator[str]:
     for model in models:
         if not isinstance(model, str):
             yield f"{where}: model {model!r} is not text; put it in quotes"
-
-
-def _bad_names(taxonomy: Taxonomy) -> Iterator[str]:
-    for where, model in taxonomy._rules():
-        if not model.strip():
-            yield f"{where}: model name {model!r} is empty"
-        if not unicodedata.is_normalized("NFC", model):
-            yield f"{where}: model {model!r} is not in Unicode NFC, though it may look like it"
-    for where, name in _class_names(taxonomy):
-        # Class names become folders, keys and lines of label files.
-        if name in ("", ".", "..") or any(c in "/\\" or c.isspace() or not c.isprintable() for c in name):
-            yield f"{where}: class name {name!r} is empty or holds a slash, space or control character"
-        if where == "classes" and not unicodedata.is_normalized("NFC", name):
-            yield f"{where}: class name {name!r} is not in Unicode NFC"
-
-
-def _class_names(taxonomy: Taxonomy) -> Iterator[tuple[str, str]]:
-    yield from (("classes", name) for name in taxonomy.classes)
-    yield from (("unchanged", model) for model in taxonomy.unchanged)
-
-
-def _double_rules(taxonomy: Taxonomy) -> Iterator[str]:
-    seen: dict[str, str] = {}
-    for where, model in taxonomy._rules():
-        if model in seen:
-            yield f"model {model!r} has two rules, in {seen[model]} and in {where}"
-        seen.setdefault(model, where)
-
-
-def _bad_classes(taxonomy: Taxonomy) -> Iterator[str]:
-    for name, models in taxonomy.classes.items():
-        if not models:
-            yield f"classes.{name}: no models; list at least one"
-        if name in taxonomy._class_by_model and name not in models:
-            place = next(where for where, model in taxonomy._rules() if model == name)
-            yield f"classes.{name}: {name!r} is also a model, and that one is under {place}"
