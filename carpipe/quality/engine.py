@@ -26,10 +26,10 @@ with warnings.catch_warnings():
         InMemoryStoreBackendDefaults,
         ProgressBarsConfig,
     )
-    from great_expectations.expectations.expectation import Expectation
+    from great_expectations.expectations.expectation import BatchExpectation, Expectation
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-__all__ = ["Check", "Engine", "Expectation", "gxe"]
+__all__ = ["EXAMPLES", "BatchExpectation", "Check", "Engine", "Expectation", "gxe"]
 
 gxe: Any = gx.expectations  # Any: the package re-exports its expectations in a way that mypy refuses
 
@@ -38,14 +38,18 @@ EXAMPLES = 5  # values that a failed check shows
 
 @dataclass(frozen=True)
 class Check:
-    """What one expectation found: `broken_by` of the table's rows break `rule`, among them `examples`."""
+    """What one expectation found: `broken_by` of `examined` units break `rule`, among them `examples`.
+
+    A unit is a row of the table, unless the expectation looks at something else: `vehicles`, `classes`.
+    """
 
     table: str
     column: str
     rule: str
     success: bool
     broken_by: int
-    rows: int
+    examined: int
+    unit: str
     examples: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -54,7 +58,7 @@ class Check:
         examples = ", ".join(self.examples)
         if self.broken_by:
             such_as = f", such as {examples}" if examples else ""
-            return f"{self.table}: {self.rule}: {self.broken_by:,} of {self.rows:,} rows break this{such_as}"
+            return f"{self.table}: {self.rule}: {self.broken_by:,} of {self.examined:,} {self.unit} break this{such_as}"
         return f"{self.table}: {self.rule}: " + (f"missing {examples}" if examples else "this is not so")
 
 
@@ -122,7 +126,8 @@ def _to_check(table: str, config: ExpectationConfiguration, result: ExpectationV
         rule=rule,
         success=bool(result.success),
         broken_by=int(details.get("unexpected_count", 0)),
-        rows=rows,
+        examined=int(details.get("element_count", rows)),
+        unit=details.get("unit", "rows"),
         examples=tuple(dict.fromkeys(_show(value) for value in values if _is_shown(value))),
     )
 

@@ -16,10 +16,14 @@ from carpipe.errors import InputError
 from carpipe.photos import SPLITS
 from carpipe.quality.docs import finish_docs
 from carpipe.quality.engine import Check, Engine
+from carpipe.quality.joins import join_tables
+from carpipe.quality.limits import Limits
 from carpipe.quality.suites import build_suites
-from carpipe.quality.witness import with_witnesses
 
-VERSION = 1
+__all__ = ["VERSION", "Limits", "Verdict", "validate_tables"]
+
+VERSION = 2
+TABLES = (*SPLITS, "audit", "photos")
 
 
 @dataclass(frozen=True)
@@ -37,21 +41,30 @@ class Verdict:
     docs: Path
 
 
-def validate_tables(tables: Mapping[str, pd.DataFrame], *, classes: Sequence[str], folder: Path) -> Verdict:
-    """Check the tables `train`, `val`, `test` (a row per listing) and `audit` (a row per kept photo).
+def validate_tables(
+    tables: Mapping[str, pd.DataFrame], *, classes: Sequence[str], limits: Limits, folder: Path
+) -> Verdict:
+    """Hold the tables of a dataset against `limits`.
 
-    `classes` are the known class names. Writes `folder/data_docs` anew and nothing else; its pages need
-    no network and run no scripts. Raises `InputError` where a table is missing altogether and `CarpipeError`
-    where a check is broken, as opposed to the data.
+    Args:
+        tables: `train`, `val`, `test` (a row per vehicle and model, as `split.tables` makes them), `audit` (a row per
+            kept photo) and `photos` (a row per photo; `split` is null where it was dropped).
+        classes: the class names that the dataset may use, and must.
+        limits: shares, tolerances, photos per model, threshold, funnels.
+        folder: gets `data_docs`, written anew, and nothing else; its pages need no network and run no scripts.
+
+    Raises:
+        InputError: a table is missing altogether.
+        CarpipeError: a check is broken, as opposed to the data.
     """
-    missing = [name for name in (*SPLITS, "audit") if name not in tables]
+    missing = [name for name in TABLES if name not in tables]
     if missing:
         raise InputError(f"no table {', '.join(missing)} to validate: got {', '.join(tables) or 'none'}")
     docs = folder / "data_docs"
     shutil.rmtree(docs, ignore_errors=True)
     engine = Engine(docs)
-    joined = with_witnesses(tables, classes)
-    suites = build_suites(joined, classes)
+    joined = join_tables(tables, classes, limits)
+    suites = build_suites(joined, classes, limits)
     checks = {name: engine.run(name, joined[name], rules) for name, rules in suites.items()}
     engine.write_docs()
     report = _to_report(checks, {name: len(table) for name, table in joined.items()})
