@@ -1,43 +1,167 @@
-"""Which photos show the same car: by listing, by equal files, never by banners."""
+"""Which photos show the same car: by listing, by equal files and near-duplicates, never by banners."""
 
+import numpy as np
 import pandas as pd
+import pytest
 
+from carpipe import images
 from carpipe.config import IdentifyConfig
 from carpipe.stages.identify import identify
 
 
-def table(*rows):
+def table(*rows, folders=None):
+    """Photos by key, listing and picture; the same picture has the same sha256, and a hash of its own."""
     photos = pd.DataFrame(rows, columns=["key", "listing_uuid", "sha256"]).astype("str")
-    return photos.assign(dropped=None, dropped_by=None).astype({"dropped": "str", "dropped_by": "str"})
+    photos["key"] = [f"{folder}/{key}" for folder, key in zip(folders or ["f"] * len(rows), photos["key"], strict=True)]
+    hashes = [np.random.default_rng(sum(map(ord, name))).bytes(8).hex() for name in photos["sha256"]]
+    photos = photos.assign(etag="e", dhash=pd.Series(hashes, dtype="str"), dropped=None, dropped_by=None)
+    return photos.astype({"dropped": "str", "dropped_by": "str"})
 
 
-def run(*rows):
-    photos = identify(table(*rows), config=IdentifyConfig())
-    return photos.set_index("key")
+def strangers(rows):
+    """Signatures of pictures that are nothing alike."""
+    return np.random.default_rng(5).integers(0, 256, (len(rows), 1024)).astype(np.uint8)
+
+
+def run(photos, *, signatures=strangers, gone=None, **settings):
+    done = identify(photos, config=IdentifyConfig(**settings), signatures=signatures, gone=gone).photos
+    return done.assign(key=done["key"].str.rpartition("/")[2]).set_index("key")
 
 
 def test_a_listing_is_a_vehicle():
-    photos = run(("1", "a", "x"), ("2", "a", "y"), ("3", "b", "z"))
+    photos = run(table(("1", "a", "x"), ("2", "a", "y"), ("3", "b", "z")))
 
     assert photos["vehicle"].tolist() == ["a", "a", "b"]
     assert photos["dropped"].isna().all()
 
 
 def test_equal_files_join_listings_through_others_and_one_copy_stays():
-    photos = run(("1", "c", "x"), ("2", "b", "x"), ("3", "b", "y"), ("4", "a", "y"), ("5", "a", "z"))
+    photos = run(table(("1", "c", "x"), ("2", "b", "x"), ("3", "b", "y"), ("4", "a", "y"), ("5", "a", "z")))
 
-    assert photos["vehicle"].tolist() == ["a"] * 5
+    assert photos["vehicle"].tolist() == ["c"] * 5, "named after the oldest listing"
     assert photos["dropped"].fillna("").tolist() == ["", "duplicate", "", "duplicate", ""]
 
 
+def test_a_photo_that_was_dropped_still_says_whose_it_is():
+    photos = table(("1", "a", "inside"), ("2", "a", "x"), ("3", "b", "inside"), ("4", "b", "y"))
+    photos.loc[[0, 2], ["dropped", "dropped_by"]] = ["not_a_car", "filter"]
+
+    after = run(photos)
+
+    assert after.loc["4", "vehicle"] == after.loc["2", "vehicle"]
+    assert after["dropped"].fillna("").tolist() == ["not_a_car", "", "not_a_car", ""]
+
+
 def test_a_banner_goes_and_joins_nothing():
-    photos = run(*((f"{n}", f"listing{n}", "banner") for n in range(3)), ("a", "listing0", "x"), ("b", "listing1", "y"))
+    rows = [(f"{n}", f"listing{n}", "banner") for n in range(3)]
+    photos = run(
+        table(*rows, ("a", "listing0", "x"), ("b", "listing1", "y"), folders=["golf", "polo", "golf", "golf", "polo"])
+    )
 
     assert photos["dropped"].fillna("").tolist() == ["banner"] * 3 + ["", ""]
     assert photos.loc["a", "vehicle"] != photos.loc["b", "vehicle"]
 
 
+def test_a_banner_within_one_model_and_year_goes_when_it_is_in_very_many_listings():
+    rows = [(f"{n}", f"listing{n}", "banner") for n in range(12)]
+
+    assert set(run(table(*rows))["dropped"]) == {"banner"}
+
+
+def test_a_car_that_is_offered_again_and_again_is_no_banner():
+    again = [(f"{n}{picture}", f"listing{n}", picture) for n in range(4) for picture in ("x", "y", "z")]
+    photos = run(table(*again, folders=[f"golf_{2000 + n}" for n in range(4) for _ in "xyz"]))
+
+    assert photos["vehicle"].nunique() == 1
+    assert photos["dropped"].isna().sum() == 3
+
+
 def test_of_two_versions_of_a_photo_the_later_counts():
-    photos = identify(table(("1", "a", "old"), ("2", "a", "y"), ("1", "a", "new")), config=IdentifyConfig())
+    photos = run(table(("1", "a", "old"), ("2", "a", "y"), ("1", "a", "new")))
 
     assert photos["dropped"].fillna("").tolist() == ["superseded", "", ""]
+
+
+def test_a_deleted_photo_leaves_but_still_says_whose_it_is():
+    photos = table(("1", "a", "x"), ("2", "b", "x"), ("3", "b", "y"))
+    gone = photos.iloc[[0]][["key", "etag"]]
+
+    after = run(photos, gone=gone)
+
+    assert after["dropped"].fillna("").tolist() == ["deleted", "", ""]
+    assert after["vehicle"].tolist() == ["a"] * 3
+
+
+def test_an_overwritten_photo_that_was_put_back_counts_again():
+    photos = table(("1", "a", "old"), ("1", "a", "new")).assign(etag=["old", "new"])
+
+    after = run(photos, gone=photos.iloc[[1]][["key", "etag"]])
+
+    assert after["dropped"].fillna("").tolist() == ["", "deleted"]
+
+
+@pytest.fixture
+def photo(world):
+    from PIL import Image
+
+    first = next(row for row in world.photos if row.label == "auto" and row.kind == "original")
+    return Image.open(world.raw / first.key).convert("RGB")
+
+
+def as_table(*pictures):
+    photos = table(*((str(n), f"listing{n}", f"file{n}") for n in range(len(pictures))))
+    return photos.assign(dhash=[images.dhash(picture) for picture in pictures])
+
+
+def of(*pictures):
+    return lambda rows: np.stack([np.frombuffer(images.signature(pictures[n]), np.uint8) for n in rows.index])
+
+
+def reencoded(photo):
+    import io
+
+    from PIL import Image
+
+    half = photo.resize((photo.width // 2, photo.height // 2))
+    return Image.open(io.BytesIO(images.encode_jpeg(half, quality=40))).convert("RGB")
+
+
+def test_a_smaller_and_coarser_copy_joins_and_leaves(photo):
+    pictures = (photo, reencoded(photo))
+
+    photos = run(as_table(*pictures), signatures=of(*pictures))
+
+    assert photos["vehicle"].nunique() == 1
+    assert photos["dropped"].fillna("").tolist() == ["", "duplicate"]
+
+
+def test_pictures_that_only_share_a_hash_do_not_join(photo):
+    pictures = (photo, reencoded(photo))
+
+    photos = run(as_table(*pictures), signatures=strangers)
+
+    assert photos["vehicle"].nunique() == 2
+
+
+def test_flat_pictures_do_not_join(photo):
+    from PIL import Image
+
+    grey = (Image.new("RGB", (300, 200), (120, 120, 120)), Image.new("RGB", (300, 200), (125, 125, 125)))
+
+    photos = run(as_table(*grey), signatures=of(*grey))
+
+    assert photos["vehicle"].nunique() == 2
+
+
+def test_a_banner_that_was_encoded_anew_each_time_is_found(photo):
+    pictures = (photo, reencoded(photo), photo)
+    photos = as_table(*pictures).assign(key=["golf/0", "polo/1", "up/2"])
+
+    assert set(run(photos, signatures=of(*pictures))["dropped"]) == {"banner"}
+
+
+def test_no_photo_at_all():
+    photos = table(("1", "a", "x"))
+    photos[["dropped", "dropped_by", "dhash"]] = ["empty", "clean", None]
+
+    assert run(photos.astype({"dhash": "str"}))["vehicle"].isna().all()

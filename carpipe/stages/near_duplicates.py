@@ -1,0 +1,84 @@
+"""Near-duplicates: pictures that differ by re-encoding, scaling or a watermark, found among millions.
+
+Two passes. `candidates` compares 64-bit difference hashes without looking at all pairs; hashes alone are
+wrong often, so `differences` then looks at the pixels.
+"""
+
+from itertools import combinations, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+# Blocks that must agree: with 4 of `distance + 4` blocks, 28 bits or more tell strangers apart.
+AGREE = 4
+# A picture is compared with so many neighbours in each grouping. Only groups that share a hash almost exactly
+# (a dealer's banner, blank pictures) are larger, and those hold together through their neighbours.
+NEIGHBOURS = 64
+CHUNK = 16_384  # pairs whose pixels are in memory at a time: 2 x 16 MB
+
+
+def candidates(hashes: NDArray[np.uint64], *, distance: int) -> Pairs:
+    """Pairs (i < j) whose hashes differ in at most `distance` bits.
+
+    Complete but for groups of more than 64 hashes that agree in the same blocks. Time grows as n log n.
+
+    Source: G. Manku, A. Jain, A. Das Sarma, "Detecting Near-Duplicates for Web Crawling", WWW 2007: cut in
+    distance + 4 blocks, two such hashes agree in at least 4 of them, so each choice of 4 blocks is a key to sort by.
+    """
+    order = np.argsort(hashes, kind="stable")
+    hashes = hashes[order]
+    found = [np.empty(0, np.int64)]
+    for blocks in combinations(_blocks(distance + AGREE), AGREE):
+        keys = hashes & np.uint64(sum(blocks))
+        found = [np.unique(np.concatenate([*found, _near_in_groups(hashes, keys, distance)]))]
+    first, second = np.divmod(found[0], max(len(hashes), 1))
+    one, other = order[first], order[second]
+    return np.minimum(one, other), np.maximum(one, other)
+
+
+def differences(
+    pairs: Pairs, signatures: NDArray[np.uint8], *, rows: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How far apart the pictures of each pair are, and how much contrast the flatter of the two has.
+
+    Args:
+        pairs: positions of pictures.
+        signatures: grey pictures, uint8 (m, pixels).
+        rows: row in `signatures` of each picture, where they differ from the positions.
+
+    Returns:
+        Mean absolute difference of the pixels and standard deviation of the flatter one, in grey levels (0 to 255).
+    """
+    contrast = np.array([picture.std() for picture in signatures], np.float32)
+    first, second = pairs if rows is None else (rows[pairs[0]], rows[pairs[1]])
+    difference = np.empty(len(first), np.float32)
+    for start in range(0, len(first), CHUNK):
+        part = slice(start, start + CHUNK)
+        apart = signatures[first[part]].astype(np.int16) - signatures[second[part]]
+        difference[part] = np.abs(apart).mean(axis=1)
+    return difference, np.minimum(contrast[first], contrast[second])
+
+
+def _blocks(number: int) -> list[int]:
+    """Masks of 64 bits cut into `number` blocks of equal width, or nearly."""
+    edges = [round(64 * i / number) for i in range(number + 1)]
+    return [(1 << high) - (1 << low) for low, high in pairwise(edges)]
+
+
+def _near_in_groups(hashes: NDArray[np.uint64], keys: NDArray[np.uint64], distance: int) -> NDArray[np.int64]:
+    """Pairs i * n + j, i < j, of near hashes among the neighbours in each group of equal keys."""
+    order = np.argsort(keys, kind="stable")
+    keys, hashes = keys[order], hashes[order]
+    found = []
+    here = np.arange(len(keys))
+    for step in range(1, NEIGHBOURS + 1):
+        here = here[here + step < len(keys)]
+        here = here[keys[here] == keys[here + step]]
+        if not len(here):
+            break
+        near = here[np.bitwise_count(hashes[here] ^ hashes[here + step]) <= distance]
+        one, other = order[near], order[near + step]
+        found.append(np.minimum(one, other) * np.int64(len(keys)) + np.maximum(one, other))
+    return np.concatenate(found) if found else np.empty(0, np.int64)
