@@ -1,54 +1,126 @@
-"""Split: train, validation and test, with all photos of one vehicle on the same side.
+"""Split: train, validation and test, with all photos of one vehicle on the same side, for ever.
 
-Within a class, vehicles go one after another to the split that is furthest below its quota of photos.
-The order is a hash of the vehicle, so the result depends on nothing but the vehicles themselves.
+A listing that was put on a side stays there in every later dataset: the ledger of earlier assignments says
+where. New vehicles go to the side that is furthest below its quota of the class's photos, large ones first.
 """
 
 import hashlib
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from carpipe.config import SplitConfig
 from carpipe.errors import InputError
 from carpipe.photos import PUBLISHED_COLUMNS, SPLITS, drop, kept
 
-VERSION = 1
+VERSION = 2
 STAGE = "split"
 
+# When two vehicles turn out to be one: what was tested on must not be trained on.
+STRONGEST = ("test", "val", "train")
 
-def split(photos: pd.DataFrame, *, config: SplitConfig) -> pd.DataFrame:
-    """Add `split` to every kept photo.
+
+def split(
+    photos: pd.DataFrame, *, config: SplitConfig, ledger: "pd.Series[str] | None" = None
+) -> tuple[pd.DataFrame, "pd.Series[str]"]:
+    """Add `split` to every kept photo, and say which listings were put on a side for the first time.
 
     A vehicle whose photos lie in folders of several classes keeps those of its main class, the others
-    are dropped as `other_class`. A class with fewer vehicles than splits cannot be judged: it is dropped
-    as `too_few_vehicles`.
+    are dropped as `other_class`. Where vehicles of two sides turned out to be one, test wins over val over
+    train, and the photos of the listings on the losing side are dropped as `in_two_splits`. A class that does
+    not reach all sides cannot be judged: it is dropped as `too_few_vehicles`.
+
+    Args:
+        photos: with `vehicle` and `class_name`.
+        ledger: side by listing uuid, of all earlier datasets.
+
+    Returns:
+        The photos, and the entries that are new to the ledger.
 
     Raises:
         InputError: no class is left.
     """
+    before = pd.Series(dtype="str") if ledger is None else ledger
     alive = kept(photos)
-    vehicles = _vehicles(alive)
-    photos = drop(
-        photos,
-        alive["class_name"] != alive["vehicle"].map(vehicles["class_name"]),
-        stage=STAGE,
-        reason="other_class",
-    )
-    counts = vehicles["class_name"].map(vehicles["class_name"].value_counts())
-    thin = alive["vehicle"].map(counts) < len(SPLITS)
-    photos = drop(photos, thin, stage=STAGE, reason="too_few_vehicles")
-    vehicles = vehicles[counts >= len(SPLITS)]
-    if vehicles.empty:
+    main = _main_classes(alive)
+    foreign = alive["class_name"] != alive["vehicle"].map(main)
+    photos = drop(photos, foreign, stage=STAGE, reason="other_class")
+    known = _known_sides(photos, before)
+    sides = photos["vehicle"].map(known)
+    lost = photos["listing_uuid"].map(before)
+    photos = drop(photos, lost.notna() & sides.notna() & (lost != sides), stage=STAGE, reason="in_two_splits")
+
+    vehicles = kept(photos).groupby("vehicle").agg(class_name=("class_name", "first"), photos=("key", "size"))
+    chosen = assign(vehicles.assign(split=known.reindex(vehicles.index)), config=config)
+    reached = chosen.groupby(vehicles["class_name"]).transform("nunique")
+    whole = chosen[reached == len(SPLITS)]
+    photos = drop(photos, ~photos["vehicle"].isin(whole.index), stage=STAGE, reason="too_few_vehicles")
+    if whole.empty:
         raise InputError(f"No class has {len(SPLITS)} vehicles or more, one for each split; add photos of more cars.")
-    chosen = _assign(vehicles, shares=[getattr(config, name) for name in SPLITS])
-    return photos.assign(split=kept(photos)["vehicle"].map(chosen).astype("str").reindex(photos.index))
+    photos["split"] = kept(photos)["vehicle"].map(whole).astype("str").reindex(photos.index)
+    return photos, _new_entries(photos, whole, before)
 
 
-def _vehicles(alive: pd.DataFrame) -> pd.DataFrame:
-    """One row per vehicle: the class most of its photos are in, and how many photos that is."""
+def assign(vehicles: pd.DataFrame, *, config: SplitConfig) -> "pd.Series[str]":
+    """A side for every vehicle; those that have one keep it.
+
+    Args:
+        vehicles: one row per vehicle: `class_name`, `photos`, and `split`, null where there is none yet.
+
+    Returns:
+        The side of each vehicle. It depends on the vehicles only, not on the order of the rows.
+
+    Source: A. Sainte-Laguë, "La représentation proportionnelle et la méthode des moindres carrés", 1910: the photos of a
+    class are seats, the sides are parties.
+    """
+    shares = np.array([getattr(config, name) for name in SPLITS])
+    order = [hashlib.sha256(str(name).encode()).hexdigest() for name in vehicles.index]
+    table = vehicles.assign(order=order, place=np.arange(len(vehicles)))
+    table = table.sort_values(["class_name", "photos", "order"], ascending=[True, False, True])
+    number = table["split"].map({name: i for i, name in enumerate(SPLITS)}).fillna(-1).astype(int).to_numpy(copy=True)
+    sizes = table["photos"].to_numpy()
+    starts = np.flatnonzero(table["class_name"] != table["class_name"].shift())
+    for rows in np.split(np.arange(len(table)), starts[1:]):
+        number[rows] = _fill(number[rows], sizes[rows], shares)
+    return pd.Series(np.array(SPLITS)[number], index=table.index).reindex(vehicles.index)
+
+
+def _fill(sides: NDArray[Any], sizes: NDArray[Any], shares: NDArray[Any]) -> list[int]:
+    """Sides of one class's vehicles, -1 replaced."""
+    filled = [float(sizes[sides == side].sum()) for side in range(len(SPLITS))]
+    result = [int(side) for side in sides]
+    for i, side in enumerate(result):
+        if side < 0:
+            # Every side gets a vehicle; then Sainte-Laguë's rule, the one that favours neither large nor small shares.
+            half = sizes[i] / 2
+            result[i] = min(range(len(SPLITS)), key=lambda j: (filled[j] > 0, (filled[j] + half) / shares[j], j))
+            filled[result[i]] += sizes[i]
+    return result
+
+
+def _main_classes(alive: pd.DataFrame) -> "pd.Series[str]":
+    """The class that most photos of each vehicle are in."""
     sizes = alive.groupby(["vehicle", "class_name"]).size().rename("photos").reset_index()
     sizes = sizes.sort_values(["vehicle", "photos", "class_name"], ascending=[True, False, True])
-    return sizes.drop_duplicates("vehicle").set_index("vehicle")
+    return sizes.drop_duplicates("vehicle").set_index("vehicle")["class_name"]
+
+
+def _known_sides(photos: pd.DataFrame, ledger: "pd.Series[str]") -> "pd.Series[str]":
+    """The side of each vehicle of which a listing has one, dropped photos' listings too."""
+    listings = photos[["vehicle", "listing_uuid"]].dropna().drop_duplicates()
+    found = listings["listing_uuid"].map(ledger)
+    listings = listings.assign(split=found, strength=found.map(STRONGEST.index, na_action="ignore"))
+    strongest = listings.dropna().sort_values("strength").drop_duplicates("vehicle")
+    return strongest.set_index("vehicle")["split"]
+
+
+def _new_entries(photos: pd.DataFrame, sides: "pd.Series[str]", ledger: "pd.Series[str]") -> "pd.Series[str]":
+    """Side by listing, for all listings of the vehicles in the dataset that the ledger does not know."""
+    listings = photos[["vehicle", "listing_uuid"]].dropna().drop_duplicates("listing_uuid")
+    listings = listings[~listings["listing_uuid"].isin(ledger.index)].set_index("listing_uuid")
+    return listings["vehicle"].map(sides).dropna().sort_index()
 
 
 def tables(photos: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -71,16 +143,3 @@ def tables(photos: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows["cumsum_by_model"] = rows.groupby("car_model")["nof_photos"].cumsum()
     rows = rows[[*PUBLISHED_COLUMNS, "class_name", "vehicle", "split"]]
     return {name: rows[rows["split"] == name].reset_index(drop=True) for name in SPLITS}
-
-
-def _assign(vehicles: pd.DataFrame, *, shares: list[float]) -> dict[str, str]:
-    order = [hashlib.sha256(uuid.encode()).hexdigest() for uuid in vehicles.index]
-    chosen: dict[str, str] = {}
-    for _, group in vehicles.assign(order=order).sort_values("order").groupby("class_name"):
-        filled = [0.0] * len(SPLITS)
-        for vehicle, photos in group["photos"].items():
-            # Emptiest in terms of its own quota, so the first vehicles reach every split.
-            target = min(range(len(SPLITS)), key=lambda i: (filled[i] / shares[i], -shares[i]))
-            filled[target] += photos
-            chosen[str(vehicle)] = SPLITS[target]
-    return chosen
