@@ -42,9 +42,34 @@ class InventoryConfig(Section):
 
 class CleanConfig(Section):
     min_side: int = Field(64, ge=1, description="pixels; a photo with a shorter side is dropped as `too_small`")
+    max_unreadable: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of a partition's photos; clearly more, and more than elsewhere, is an outage",
+    )
     max_pixels: int = Field(40_000_000, ge=1, description="pixels; a larger picture is a `bomb`, refused undecoded")
     thumbnail_side: int = Field(256, ge=32, description="pixels of a thumbnail's long side, at most")
     thumbnail_quality: int = Field(88, ge=1, le=100, description="JPEG quality of thumbnails")
+    max_bytes: int = Field(40_000_000, ge=1, description="bytes; a larger file is a `bomb`, refused unread")
+    max_damage: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the picture; more of it not known to be whole is `damaged` or `truncated`",
+    )
+    timeout_s: float = Field(20.0, gt=0, description="seconds for one photo; one that takes longer is `poison`")
+    memory_mb: int = Field(
+        1024, ge=256, description="MiB that decoding may allocate; a photo that needs more is `poison`"
+    )
+
+    @model_validator(mode="after")
+    def _memory_holds_a_picture(self) -> Self:
+        # The greediest decoder, of lossless WebP, allocates 16 bytes a pixel and uses 8 of them.
+        needed = 128 + self.max_pixels * 20 // 2**20
+        if self.memory_mb < needed:
+            raise ValueError(f"memory_mb must be at least {needed} for max_pixels = {self.max_pixels}")
+        return self
 
 
 class FilterConfig(Section):
@@ -71,7 +96,11 @@ class CropConfig(Section):
 
 
 class IdentifyConfig(Section):
-    banner_listings: int = Field(3, ge=2, description="a file found in this many listings is a `banner`, not their car")
+    banner_listings: int = Field(3, ge=2, description="a picture in this many listings is a `banner`, not their car")
+    hash_distance: int = Field(
+        3, ge=0, le=5, description="bits of the 64 in which hashes of near-duplicates may differ"
+    )
+    max_difference: float = Field(8.0, ge=0, description="grey levels, mean over the pixels, between near-duplicates")
 
 
 class ClassesConfig(Section):
@@ -92,6 +121,16 @@ class SplitConfig(Section):
         if abs(self.train + self.val + self.test - 1) > 1e-9:
             raise ValueError(f"train + val + test must be 1, got {self.train + self.val + self.test:g}")
         return self
+
+
+class ValidateConfig(Section):
+    split_tolerance: float = Field(0.02, ge=0, le=1, description="of all photos: how far a split may be from its share")
+    class_tolerance: float = Field(
+        0.05, ge=0, le=1, description="of a class's photos: how far a split may be from its share"
+    )
+    funnel_tolerance: float = Field(
+        0.1, ge=0, le=1, description="how far the share that a stage keeps may be from the previous dataset's"
+    )
 
 
 class TrainingConfig(Section):
@@ -152,6 +191,7 @@ class Config(Section):
     identify: IdentifyConfig = IdentifyConfig()
     classes: ClassesConfig = ClassesConfig()
     split: SplitConfig = SplitConfig()
+    validation: ValidateConfig = ValidateConfig()
     car_filter: CarFilterConfig = CarFilterConfig()
     classifier: ClassifierConfig = ClassifierConfig()
 

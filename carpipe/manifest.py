@@ -56,6 +56,11 @@ class Work:
     def prefix(self) -> str:
         return f"{self.home or f'stages/{self.stage}/{self.partition}'}/{self.fingerprint}"
 
+    @property
+    def key(self) -> str:
+        """Where its manifest lies, or will."""
+        return f"{self.prefix}/manifest.json"
+
     def key_of(self, filename: str, sha256: str) -> str:
         """Where a file of this result lies."""
         if self.home:
@@ -101,7 +106,7 @@ def digest(value: object) -> str:
 def find(store: Store, work: Work) -> Manifest | None:
     """The committed result of this work, if there is one."""
     try:
-        return read(store, f"{work.prefix}/manifest.json")
+        return read(store, work.key)
     except MissingError:
         return None
 
@@ -148,7 +153,7 @@ def commit(store: Store, work: Work, files: Mapping[str, bytes], **facts: Any) -
         store.put(key, data)
         entries[filename] = {"key": key, "bytes": len(data), "sha256": sha256}
     manifest = Manifest(
-        key=f"{work.prefix}/manifest.json",
+        key=work.key,
         stage=work.stage,
         version=work.version,
         partition=work.partition,

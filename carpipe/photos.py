@@ -16,7 +16,7 @@ of an earlier stage.
 | box | list[float] | crop | the largest vehicle: x0 y0 x1 y1 in pixels |
 | box_label, box_score | str, float | crop | its class and confidence |
 | crop_width, crop_height | int | crop | pixels of the stored crop |
-| vehicle | str | identify | id of the car that the photo shows |
+| vehicle | str | identify | id of the car that the photo shows: its oldest listing; dropped photos have one too |
 | class_name | str | classes | what the classifier shall answer |
 | split | str | split | `train`, `val` or `test` |
 """
@@ -27,12 +27,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from carpipe.errors import CarpipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 SPLITS = ("train", "val", "test")
 # Of the published split tables, in their order.
@@ -107,15 +108,24 @@ def count(photos: pd.DataFrame, *, stage: str) -> dict[str, Any]:
     return {"in": still_in + dropped.total(), "kept": still_in, "dropped": dict(sorted(dropped.items()))}
 
 
+def without(data: bytes, keys: "Collection[str]") -> bytes:
+    """A Parquet file with a column `key`, rid of the rows of those photos."""
+    table = pq.read_table(io.BytesIO(data))
+    gone = pc.is_in(table["key"], value_set=pa.array(keys, table.schema.field("key").type))
+    sink = io.BytesIO()
+    pq.write_table(table.filter(pc.invert(gone)), sink, compression="zstd", row_group_size=8192)
+    return sink.getvalue()
+
+
 def blobs_to_parquet(blobs: "Mapping[str, bytes]") -> bytes:
-    """JPEGs by photo key as one Parquet file (columns `key`, `jpeg`), in small row groups."""
-    table = pa.table({"key": pa.array(blobs.keys(), pa.string()), "jpeg": pa.array(blobs.values(), pa.binary())})
+    """Bytes (JPEGs, signatures) by photo key as one Parquet file, columns `key` and `blob`, in small row groups."""
+    table = pa.table({"key": pa.array(blobs.keys(), pa.string()), "blob": pa.array(blobs.values(), pa.binary())})
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="none", row_group_size=256, use_dictionary=False)
     return sink.getvalue()
 
 
 def blobs_from_parquet(data: bytes) -> "Iterator[tuple[str, bytes]]":
-    """(photo key, JPEG) in the order written."""
+    """(photo key, bytes) in the order written."""
     for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(batch_size=256):
-        yield from zip(batch["key"].to_pylist(), batch["jpeg"].to_pylist(), strict=True)
+        yield from zip(batch["key"].to_pylist(), batch["blob"].to_pylist(), strict=True)

@@ -5,6 +5,8 @@ Takes what is new under `raw/`, cleans it, keeps exterior photos of cars, crops 
 makes a dataset of everything there is: identified vehicles, classes, a split without leaks, Great
 Expectations, TFRecord shards. Each partition goes its own way up to `identify`.
 
+**Before anything runs** the log of `plan` says what will: photos per stage, what is reused, minutes expected.
+
 **Nothing is done twice.** Clear and rerun any task, or trigger the DAG again: what has a manifest in the
 bucket is reused, and the task's log says so.
 
@@ -15,16 +17,17 @@ retried by then; wrong input has not, since that cannot help.
 | --- | --- | --- |
 | `inventory` | no photos, or none with a name in the layout | upload photos, or correct the bucket |
 | `plan` | no car filter is published, weights or taxonomy are missing | run `train_filter`; set `crop.weights` |
+| `clean` | very many photos are unreadable | see whether the storage is in trouble; else raise `clean.max_unreadable` |
 | `crop` | the detector cannot be used | see its log, correct `crop.weights`, clear the task |
 | `classes` | no model has enough photos | lower `min_photos` |
-| `validate` | the data breaks an expectation | open the Data Docs that the message names |
+| `validate` | the data breaks an expectation | open the report and Data Docs that the message names |
 """
 
 from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag, task, task_group
 
-from carpipe_airflow import DATASET, DEFAULT_ARGS, MAP_LABEL, label, open_task_session, setting
+from carpipe_airflow import DATASET, DEFAULT_ARGS, MAP_LABEL, label, open_task_session, run_facts, setting
 
 SETTINGS = {
     "min_photos": "classes.min_photos",
@@ -59,16 +62,19 @@ def prepare_dataset():
 
     @task
     def plan(inventory_key: str) -> list[dict[str, str]]:
-        from carpipe.steps.inventory import plan
+        from carpipe.steps.plan import plan
 
         fixed = plan(open_task_session(**SETTINGS), inventory_key)
-        return [{"manifest": part["manifest"], "car_filter": fixed.car_filter} for part in fixed.partitions]
+        return [
+            {"manifest": part["manifest"], "car_filter": fixed.car_filter, "inventory": inventory_key}
+            for part in fixed.partitions
+        ]
 
     @task(map_index_template=MAP_LABEL)
     def clean(part: dict[str, str]) -> str:
         from carpipe.steps.partition import clean
 
-        return clean(open_task_session(**SETTINGS), label(part["manifest"])).key
+        return clean(open_task_session(**SETTINGS), label(part["manifest"]), inventory=part["inventory"]).key
 
     @task(map_index_template=MAP_LABEL)
     def filter_cars(cleaned: str, part: dict[str, str]) -> str:
@@ -92,10 +98,10 @@ def prepare_dataset():
         return list(crops)
 
     @task
-    def identify(crops: list[str]) -> str:
+    def identify(crops: list[str], inventory_key: str) -> str:
         from carpipe.steps.dataset import identify
 
-        return identify(open_task_session(**SETTINGS), crops).key
+        return identify(open_task_session(**SETTINGS), crops, inventory=inventory_key).key
 
     @task
     def classes(identified: str) -> str:
@@ -111,26 +117,27 @@ def prepare_dataset():
 
     @task
     def validate(splitted: str) -> str:
-        from carpipe.steps.dataset import validate
+        from carpipe.steps.validate import validate
 
-        return validate(open_task_session(**SETTINGS), splitted).key
+        return validate(open_task_session(**SETTINGS), splitted, at=run_facts()["at"]).key
 
     @task(map_index_template=MAP_LABEL)
     def pack(cropped: str, splitted: str) -> str:
-        from carpipe.steps.dataset import pack
+        from carpipe.steps.pack import pack
 
         return pack(open_task_session(**SETTINGS), splitted, label(cropped)).key
 
     @task(outlets=[DATASET])
     def dataset(splitted: str, validated: str, packed: list[str], *, outlet_events) -> str:
-        from carpipe.steps.dataset import dataset
+        from carpipe.steps.pack import dataset
 
         done = dataset(open_task_session(**SETTINGS), splitted, validated, list(packed))
         outlet_events[DATASET].extra = {"manifest": done.key}
         return done.key
 
-    crops = partitions(partition.expand(part=plan(inventory())))
-    splitted = split(classes(identify(crops)))
+    stock = inventory()
+    crops = partitions(partition.expand(part=plan(stock)))
+    splitted = split(classes(identify(crops, stock)))
     validated = validate(splitted)
     packed = pack.partial(splitted=splitted).expand(cropped=crops)
     validated >> packed

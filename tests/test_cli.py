@@ -37,20 +37,31 @@ def put(folder, name, data=b"x"):
     return folder
 
 
-def test_help_lists_every_step(capsys):
+def help_of(capsys, *arguments):
     with pytest.raises(SystemExit) as done:
-        main(["--help"])
-
+        main([*arguments, "--help"])
     assert done.value.code == 0
-    text = capsys.readouterr().out
-    for step in ("inventory", "plan", "clean", "filter", "crop", "identify", "classes", "split", "validate", "pack"):
-        assert f"    {step} " in text
-    for step in ("label-set", "train", "evaluate", "publish", "promote", "run", "funnel", "sample", "export"):
-        assert f"    {step} " in text
+    return capsys.readouterr().out
+
+
+def test_help_lists_every_command(capsys):
+    text = help_of(capsys)
+    for name in ("run", "sample", "upload", "labels", "plan", "forget", "gc", "config", "funnel", "report", "export"):
+        assert f"    {name} " in text
+    for name in ("classes", "weights", "promote", "step"):
+        assert f"    {name} " in text
+
+
+def test_help_lists_every_step(capsys):
+    text = help_of(capsys, "step")
+    for name in ("inventory", "clean", "filter", "crop", "identify", "classes", "split", "validate", "pack", "dataset"):
+        assert f"    {name}" in text
+    for name in ("label-set", "train", "evaluate", "publish"):
+        assert f"    {name}" in text
 
 
 def test_an_unknown_setting_names_the_known_ones(store, capsys):
-    assert "known are taxonomy, min_photos" in fails(capsys, "--set", "classes.min=3", "inventory")
+    assert "known are taxonomy, min_photos" in fails(capsys, "--set", "classes.min=3", "step", "inventory")
 
 
 def test_a_missing_folder(store, capsys, tmp_path):
@@ -62,18 +73,18 @@ def test_a_folder_without_photos(store, capsys, tmp_path):
 
 
 def test_an_empty_bucket(store, capsys):
-    assert "There are no photos under raw/" in fails(capsys, "inventory")
+    assert "There are no photos under raw/" in fails(capsys, "step", "inventory")
 
 
 def test_names_that_are_not_in_the_layout(store, capsys, tmp_path):
     assert main(["upload", str(put(tmp_path, "cars/photo.jpg"))]) == 0
     capsys.readouterr()
 
-    assert "None of the 1 names under raw/" in fails(capsys, "inventory")
+    assert "None of the 1 names under raw/" in fails(capsys, "step", "inventory")
 
 
 def test_no_labels(store, capsys):
-    assert "add some with `carpipe labels" in fails(capsys, "label-set")
+    assert "add some with `carpipe labels" in fails(capsys, "step", "label-set")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +112,7 @@ def test_labels_that_match_no_photo(store, capsys, tmp_path):
     assert main(["labels", str(tmp_path / "labels.csv")]) == 0
     capsys.readouterr()
 
-    assert "match no photo under raw/" in fails(capsys, "label-set")
+    assert "match no photo under raw/" in fails(capsys, "step", "label-set")
 
 
 def test_too_few_labels(store, capsys, tmp_path):
@@ -113,15 +124,45 @@ def test_too_few_labels(store, capsys, tmp_path):
     main(["labels", str(tmp_path / "labels.csv")])
     capsys.readouterr()
 
-    assert "too few photos labelled no_auto" in fails(capsys, "label-set")
+    assert "too few photos labelled no_auto" in fails(capsys, "step", "label-set")
 
 
 def test_no_car_filter_yet(store, capsys, tmp_path):
     main(["upload", str(put(tmp_path, photo_name()))])
-    main(["inventory"])
-    key = capsys.readouterr().out.splitlines()[-1]
+    capsys.readouterr()
 
-    assert "The channel car-filter has no weights yet; run `train_filter` first" in fails(capsys, "plan", key)
+    assert "The channel car-filter has no weights yet; run `train_filter` first" in fails(capsys, "plan")
+
+
+def test_a_listing_that_is_not_there(store, capsys):
+    assert "There is no photo of listing" in fails(capsys, "forget", "--listing", str(uuid.uuid4()))
+
+
+def test_a_listing_that_is_no_uuid(store, capsys):
+    assert "'1813' is no listing uuid" in fails(capsys, "forget", "--listing", "1813")
+
+
+def test_an_age_that_is_none(store, capsys):
+    with pytest.raises(SystemExit):
+        main(["gc", "--older-than", "soon"])
+    assert "expected hours or days, such as 12h or 7d, got 'soon'" in capsys.readouterr().err
+
+
+def test_garbage_of_an_empty_bucket(store, capsys):
+    assert main(["gc", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "0 objects, 0.0 MB are garbage; 0 are in use, 0 are too young to tell\n"
+
+
+def test_a_taxonomy_without_data(store, capsys):
+    assert main(["classes", "check", "--offline", "published"]) == 0
+    assert capsys.readouterr().out == "Nothing found.\n"
+
+
+def test_a_taxonomy_with_faults(store, capsys, tmp_path):
+    put(tmp_path, "mine.yaml", b"version: 1\nclasses:\n  a: [b_c]\n  d: [b_c]\n")
+
+    assert main(["--quiet", "classes", "check", "--offline", str(tmp_path / "mine.yaml")]) == 1
+    assert "'b_c' has two rules" in capsys.readouterr().err
 
 
 def test_no_dataset_yet(store, capsys):
@@ -129,7 +170,9 @@ def test_no_dataset_yet(store, capsys):
 
 
 def test_a_key_that_is_nothing(store, capsys):
-    assert "There is no object stages/none" in fails(capsys, "clean", "stages/none/manifest.json")
+    assert "There is no object stages/none" in fails(
+        capsys, "step", "clean", "stages/none/manifest.json", "--inventory", "x"
+    )
 
 
 def test_a_model_that_is_not_there(store, capsys):

@@ -7,7 +7,7 @@ change: a nightly run costs what is new, not what is there.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import pandas as pd
 
@@ -28,24 +28,31 @@ _LAYOUT = re.compile(
 LAYOUT = "<make>_<model>_<year>/<listing>_<photo>_<listing uuid>_<photo uuid>.jpg"
 
 
-def list_photos(objects: Iterable[ObjectInfo]) -> pd.DataFrame:
-    """The photo table of a listing; a name that is not in the layout is dropped as `name_not_understood`.
+def list_photos(objects: Iterable[ObjectInfo], *, forgotten: Collection[str] = ()) -> pd.DataFrame:
+    """The photo table of a listing.
+
+    A name that is not in the layout is dropped as `name_not_understood`, a photo of a listing that was forgotten
+    and has come back as `forgotten`.
 
     Args:
         objects: what lies under `raw/`, keys without that prefix.
+        forgotten: listing uuids.
     """
     photos = pd.DataFrame((_row(info) for info in objects), columns=list(_COLUMNS)).astype(_COLUMNS)
-    return drop(photos, photos["model"].isna(), stage="inventory", reason="name_not_understood")
+    photos = drop(photos, photos["model"].isna(), stage="inventory", reason="name_not_understood")
+    return drop(photos, photos["listing_uuid"].isin(forgotten), stage="inventory", reason="forgotten")
 
 
-def subtract(photos: pd.DataFrame, known: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """The photos whose key and etag no earlier partition holds."""
-    seen = [part[["key", "etag"]] for part in known]
-    if not seen:
-        return photos
-    index = pd.MultiIndex.from_frame(pd.concat(seen))
-    new = ~pd.MultiIndex.from_frame(photos[["key", "etag"]]).isin(index)
-    return photos[new].reset_index(drop=True)
+def compare(photos: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The photos that no earlier partition holds in this version, and those held that are there no longer.
+
+    Args:
+        photos: what lies under `raw/` now.
+        known: `key` and `etag` of every photo in a partition.
+    """
+    now, before = (pd.MultiIndex.from_frame(table[["key", "etag"]]) for table in (photos, known))
+    gone = known.loc[~before.isin(now), ["key", "etag"]].sort_values(["key", "etag"])
+    return photos[~now.isin(before)].reset_index(drop=True), gone.reset_index(drop=True)
 
 
 def cut(photos: pd.DataFrame, *, first: int, partition_photos: int) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -58,8 +65,13 @@ def cut(photos: pd.DataFrame, *, first: int, partition_photos: int) -> Iterator[
     size = -(-len(photos) // parts) if parts else 1
     for number in range(parts):
         part = photos.iloc[number * size : (number + 1) * size].reset_index(drop=True)
-        content = hashlib.sha256("\n".join(part["key"] + "\t" + part["etag"]).encode()).hexdigest()
-        yield f"p{first + number:05d}-{content[:8]}", part
+        yield name_partition(first + number, part), part
+
+
+def name_partition(number: int, photos: pd.DataFrame) -> str:
+    """`p<number>-<digest of the photos>`."""
+    content = hashlib.sha256("\n".join(photos["key"] + "\t" + photos["etag"]).encode()).hexdigest()
+    return f"p{number:05d}-{content[:8]}"
 
 
 _COLUMNS = {

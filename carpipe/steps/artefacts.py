@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PHOTOS = "photos.parquet"
+THUMBNAILS = "thumbnails.parquet"
+SIGNATURES = "signatures.parquet"
+REPAIRED = "repaired.parquet"
+CROPS = "crops.parquet"
+PAIRS = "near_duplicates.parquet"
+TAXONOMY = "taxonomy.yaml"
+FUNNEL = "funnel.json"
+VALIDATION = "validation.json"
+REPORT = "report.html"
 MODEL = "model.keras"
 
 
@@ -25,6 +34,15 @@ def read_photos(
     from carpipe.photos import from_parquet
 
     return from_parquet(manifest.read_file(store, source, PHOTOS), columns=columns, partition=partition)
+
+
+def read_blobs(store: Store, source: Manifest, name: str, *, keys: "pd.Series[str] | None" = None) -> dict[str, bytes]:
+    """Thumbnails, crops and the like of a commit, by photo key; those of `keys`, in no order, where given."""
+    from carpipe.photos import blobs_from_parquet
+
+    wanted = None if keys is None else set(keys)
+    blobs = blobs_from_parquet(manifest.read_file(store, source, name))
+    return {key: blob for key, blob in blobs if wanted is None or key in wanted}
 
 
 @contextlib.contextmanager

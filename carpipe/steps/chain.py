@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from carpipe.manifest import Manifest
-from carpipe.steps import dataset, inventory, labels, partition, training
+from carpipe.steps import dataset, inventory, labels, pack, partition, training, validate
+from carpipe.steps import plan as planning
 from carpipe.steps.session import Session
 from carpipe.weights.channel import Release, read_channel
 
@@ -32,30 +33,30 @@ def train_filter(session: Session, *, run: str, at: str, progress: Progress) -> 
     return training.publish(session, judged.key, model="car_filter", run=run, at=at)
 
 
-def prepare_dataset(session: Session, *, progress: Progress) -> Manifest:
+def prepare_dataset(session: Session, *, at: str, progress: Progress) -> Manifest:
     """Photos under raw/ to a dataset."""
-    plan = inventory.plan(session, inventory.inventory(session).key)
+    plan = planning.plan(session, inventory.inventory(session).key)
     cropped = []
     for part in plan.partitions:
-        done = partition.clean(session, part["manifest"])
+        done = partition.clean(session, part["manifest"], inventory=plan.inventory)
         progress("clean", done)
         done = partition.filter_cars(session, done.key, weights=plan.car_filter)
         progress("filter", done)
         done = partition.crop(session, done.key)
         progress("crop", done)
         cropped.append(done.key)
-    done = dataset.identify(session, cropped)
+    done = dataset.identify(session, cropped, inventory=plan.inventory)
     progress("identify", done)
     done = dataset.classes(session, done.key)
     progress("classes", done)
     splitted = dataset.split(session, done.key)
     progress("split", splitted)
-    validated = dataset.validate(session, splitted.key)
+    validated = validate.validate(session, splitted.key, at=at)
     progress("validate", validated)
-    packed = [dataset.pack(session, splitted.key, key) for key in cropped]
+    packed = [pack.pack(session, splitted.key, key) for key in cropped]
     for done in packed:
         progress("pack", done)
-    done = dataset.dataset(session, splitted.key, validated.key, [shards.key for shards in packed])
+    done = pack.dataset(session, splitted.key, validated.key, [shards.key for shards in packed])
     progress("dataset", done)
     return done
 
@@ -85,6 +86,6 @@ def run(session: Session, *, run_id: str, at: str, progress: Progress) -> Outcom
     """
     if needs_filter(session):
         train_filter(session, run=run_id, at=at, progress=progress)
-    done = prepare_dataset(session, progress=progress)
+    done = prepare_dataset(session, at=at, progress=progress)
     judged, release = retrain_classifier(session, done.key, run=run_id, at=at, progress=progress)
     return Outcome(done, judged, release)

@@ -1,38 +1,49 @@
-"""Steps at the start of a run: what is new in `raw/`, and what the run will do with it.
+"""What lies in `raw/`: what is new, what has changed, what has left.
 
 `stages/inventory/log/<generation>.json` is the inventory's history, one entry per change, created with
 put-if-absent. An entry names every partition there is, so that a run works on one fixed state.
 """
 
+import hashlib
 import json
 import logging
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.errors import ConflictError, InputError, UnavailableError
 from carpipe.manifest import Work
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
-from carpipe.weights.channel import read_channel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
 LOG = "stages/inventory/log"
+GONE = "stages/inventory/gone"
+FORGOTTEN = "stages/inventory/forgotten"
 # Another inventory that wins the race has made this one's work worthless, not wrong: look again.
 ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """One state of `raw/`. `partitions` lists `partition`, `manifest` and `photos` of each, oldest first."""
+    """One state of `raw/`.
+
+    `partitions` lists `partition`, `manifest` and `photos` of each, oldest first. `gone` is the file (`key`,
+    `sha256`, `photos`) that lists the photos in partitions that are no longer under raw/, deleted or
+    overwritten; null where there are none.
+    """
 
     key: str
     generation: int
     partitions: list[dict[str, Any]]
     photos: int
     new_photos: int
+    gone: dict[str, Any] | None = None
 
 
 def inventory(session: Session) -> Inventory:
@@ -60,68 +71,77 @@ def latest_inventory(session: Session) -> Inventory | None:
     return read_inventory(session, max(keys)) if keys else None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run works on, fixed before it starts. `car_filter` is the manifest key of the weights."""
-
-    inventory: str
-    car_filter: str
-    partitions: list[dict[str, Any]]
+def record(session: Session, state: Inventory) -> Inventory:
+    """Make a state the newest. Raises ConflictError where another is that already."""
+    body = {name: value for name, value in asdict(state).items() if name != "key"}
+    session.store.create(state.key, json.dumps(body, indent=1).encode())
+    return state
 
 
-def plan(session: Session, inventory_key: str) -> Plan:
-    """Fix weights and partitions of a run, and find out now what would fail it hours later.
+def commit_partition(session: Session, partition: str, photos: "pd.DataFrame") -> dict[str, Any]:
+    """Commit a partition's photo table; returns its entry of the inventory."""
+    from carpipe import photos as table
+    from carpipe.stages import inventory as stage
 
-    Raises:
-        InputError: the car filter was never published, or the detector's weights are missing.
-        ConfigError: the taxonomy has a fault.
-    """
-    from carpipe.stages.taxonomy import load
+    work = Work("inventory", stage.VERSION, partition, {}, ())
+    counts = table.count(photos, stage="inventory")
+    done = manifest.find(session.store, work) or manifest.commit(
+        session.store, work, {artefacts.PHOTOS: table.to_parquet(photos)}, counts=counts
+    )
+    return {"partition": partition, "manifest": done.key, "photos": len(photos)}
 
-    state = read_inventory(session, inventory_key)
-    name = session.config.filter.channel
-    release = read_channel(session.store, name)
-    if release is None:
-        raise InputError(f"The channel {name} has no weights yet; run `train_filter` first.")
-    with artefacts.local_weights(session.store, session.config.crop.weights):
-        pass
-    load(session.config.classes.taxonomy)
-    return Plan(state.key, release.model, state.partitions)
+
+def forgotten_listings(session: Session) -> list[str]:
+    """Listing uuids that must never come back."""
+    names = (info.key.rpartition("/")[2] for info in session.store.list_objects(FORGOTTEN))
+    return sorted(name.removesuffix(".json") for name in names)
 
 
 def _take_stock(session: Session) -> Inventory:
-    from carpipe import photos as table
     from carpipe.stages import inventory as stage
 
     started = time.monotonic()
     last = latest_inventory(session)
-    known = last.partitions if last else []
-    found = stage.list_photos(_raw_objects(session))
+    parts = list(last.partitions) if last else []
+    found = stage.list_photos(_raw_objects(session), forgotten=forgotten_listings(session))
     _check_names(session, found)
-    seen = [
-        artefacts.read_photos(session.store, manifest.read(session.store, part["manifest"]), columns=["key", "etag"])
-        for part in known
-    ]
-    new = stage.subtract(found, seen)
-    if last and new.empty:
+    new, gone = stage.compare(found, _known_photos(session, parts))
+    gone_file = _write_gone(session, gone)
+    if last and new.empty and gone_file == last.gone:
         log.info("inventory: nothing new among %d photos", len(found))
         return last
-    parts = list(known)
-    for partition, photos in stage.cut(
-        new, first=len(known), partition_photos=session.config.inventory.partition_photos
-    ):
-        work = Work("inventory", stage.VERSION, partition, {}, ())
-        counts = table.count(photos, stage="inventory")
-        done = manifest.find(session.store, work) or manifest.commit(
-            session.store, work, {artefacts.PHOTOS: table.to_parquet(photos)}, counts=counts
-        )
-        parts.append({"partition": partition, "manifest": done.key, "photos": len(photos)})
-    log.info("inventory: %d photos, %d new, %.1f s", len(found), len(new), time.monotonic() - started)
+    first = max((int(part["partition"][1:6]) for part in parts), default=-1) + 1
+    size = session.config.inventory.partition_photos
+    parts += [commit_partition(session, *cut) for cut in stage.cut(new, first=first, partition_photos=size)]
+    log.info(
+        "inventory: %d photos, %d new, %d of earlier ones gone, %.1f s",
+        len(found), len(new), len(gone), time.monotonic() - started,
+    )  # fmt: skip
     generation = last.generation + 1 if last else 1
-    state = Inventory(f"{LOG}/{generation:06d}.json", generation, parts, len(found), len(new))
-    body = {name: value for name, value in asdict(state).items() if name != "key"}
-    session.store.create(state.key, json.dumps(body, indent=1).encode())
-    return state
+    key = f"{LOG}/{generation:06d}.json"
+    return record(session, Inventory(key, generation, parts, len(found), len(new), gone_file))
+
+
+def _known_photos(session: Session, parts: list[dict[str, Any]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    tables = [
+        artefacts.read_photos(session.store, manifest.read(session.store, part["manifest"]), columns=["key", "etag"])
+        for part in parts
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"key": [], "etag": []}, dtype="str")
+
+
+def _write_gone(session: Session, gone: "pd.DataFrame") -> dict[str, Any] | None:
+    from carpipe.photos import to_parquet
+
+    if gone.empty:
+        return None
+    data = to_parquet(gone)
+    sha256 = hashlib.sha256(data).hexdigest()
+    key = f"{GONE}/{sha256[:20]}.parquet"
+    session.store.put(key, data)
+    return {"key": key, "sha256": sha256, "photos": len(gone)}
 
 
 def _raw_objects(session: Session) -> Any:
@@ -136,7 +156,7 @@ def _check_names(session: Session, found: Any) -> None:
 
     if found.empty:
         raise InputError(f"There are no photos under raw/ in {session.store.url}; upload them as raw/{LAYOUT}.")
-    if found["dropped"].notna().all():
+    if (found["dropped"] == "name_not_understood").all():
         raise InputError(
             f"None of the {len(found)} names under raw/ in {session.store.url} is understood, {found['key'][0]!r} "
             f"for one; expected raw/{LAYOUT}."

@@ -14,12 +14,15 @@ from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import artefacts
 from carpipe.steps.artefacts import CAR, NOT_CAR
-from carpipe.steps.partition import Raw, reused
+from carpipe.steps.partition import Raw
+from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.storage import normalise_key
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from carpipe.stages.clean import Cleaned
 
 log = logging.getLogger(__name__)
 
@@ -89,19 +92,19 @@ def label_set(session: Session) -> Manifest:
         return reused(done)
     started = time.monotonic()
     source = Raw(session, sorted(labels))
-    results, thumbnails = clean.clean(source, config=session.config.clean)
-    if (results["reason"] == "missing").all():
+    cleaned = clean.clean(source, config=session.config.clean)
+    if (cleaned.results["reason"] == "missing").all():
         raise InputError(
             f"The {len(labels)} labels match no photo under raw/, {next(iter(labels))!r} for one; "
             "a key is <folder>/<file name> below raw/."
         )
-    photos = _photo_table(session, results, labels)
+    photos = _photo_table(session, cleaned, labels)
     alive = table.kept(photos)
     _check_enough(alive)
     return manifest.commit(
         session.store,
         work,
-        {artefacts.PHOTOS: table.to_parquet(photos), **_write_shards(alive, thumbnails)},
+        {artefacts.PHOTOS: table.to_parquet(photos), **_write_shards(alive, cleaned.thumbnails)},
         counts={"in": len(photos), "kept": len(alive), "dropped": photos["dropped"].value_counts().to_dict()},
         seconds=round(time.monotonic() - started, 3),
         bytes_read=source.bytes,
@@ -136,17 +139,24 @@ def _read_labels(session: Session) -> tuple[dict[str, str], list[str]]:
     return labels, sources
 
 
-def _photo_table(session: Session, results: "pd.DataFrame", labels: Mapping[str, str]) -> "pd.DataFrame":
+def _photo_table(session: Session, cleaned: "Cleaned", labels: Mapping[str, str]) -> "pd.DataFrame":
     """The labelled photos as a photo table, split by vehicle whatever their label is."""
+    import numpy as np
+
     from carpipe import photos as table
+    from carpipe.images import SIGNATURE_SIDE
     from carpipe.stages import identify, inventory
     from carpipe.stages import split as splitting
     from carpipe.storage import ObjectInfo
 
-    photos = inventory.list_photos(ObjectInfo(key, "", 0) for key in results["key"])
-    photos = table.add_results(photos, results, stage="clean")
-    photos = identify.identify(photos, config=session.config.identify)
-    photos = splitting.split(photos.assign(class_name="labelled"), config=session.config.split)
+    def signatures(rows: "pd.DataFrame") -> Any:
+        joined = b"".join(cleaned.signatures[key] for key in rows["key"])
+        return np.frombuffer(joined, np.uint8).reshape(-1, SIGNATURE_SIDE**2)
+
+    photos = inventory.list_photos(ObjectInfo(key, "", 0) for key in cleaned.results["key"])
+    photos = table.add_results(photos, cleaned.results, stage="clean")
+    photos = identify.identify(photos, config=session.config.identify, signatures=signatures).photos
+    photos, _ = splitting.split(photos.assign(class_name="labelled"), config=session.config.split)
     return photos.assign(class_name=photos["key"].map(labels))
 
 

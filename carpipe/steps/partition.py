@@ -1,14 +1,17 @@
-"""Steps over one partition: clean, filter, crop."""
+"""Steps over one partition: clean, filter, crop.
+
+What a step is about to do is a `Work` of its own, so that `plan` knows the keys of results that are not there yet.
+"""
 
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
-from carpipe.steps import artefacts
+from carpipe.steps import artefacts, outage
+from carpipe.steps.reuse import cropped_before, reused
 from carpipe.steps.session import Session
 
 if TYPE_CHECKING:
@@ -17,26 +20,63 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def clean(session: Session, inventory_part: str) -> Manifest:
-    """Decode every photo of the partition; writes the photo table and the thumbnails.
+def clean_work(session: Session, inventory_part: str, partition: str) -> Work:
+    """What `clean` does with a partition."""
+    from carpipe.stages import clean as stage
+
+    settings = session.config.clean.model_dump(exclude={"max_unreadable"})
+    return Work(stage.STAGE, stage.VERSION, partition, settings, (inventory_part,))
+
+
+def filter_work(session: Session, cleaned: str, partition: str, model: Manifest) -> Work:
+    """What `filter_cars` does with a partition.
+
+    Of the settings only the threshold decides: the channel was resolved to weights, the batch is about speed.
+    """
+    from carpipe.stages import filter as stage
+
+    weights = {"car_filter": model.files[artefacts.MODEL]["sha256"]}
+    settings = {"threshold": session.config.filter.threshold}
+    return Work(stage.STAGE, stage.VERSION, partition, settings, (cleaned,), weights=weights)
+
+
+def crop_work(session: Session, filtered: str, partition: str, detector_sha256: str) -> Work:
+    """What `crop` does with a partition."""
+    from carpipe.stages import crop as stage
+
+    settings = session.config.crop.model_dump(exclude={"weights", "batch"})
+    settings["max_pixels"] = session.config.clean.max_pixels
+    return Work(stage.STAGE, stage.VERSION, partition, settings, (filtered,), weights={"detector": detector_sha256})
+
+
+def clean(session: Session, inventory_part: str, *, inventory: str) -> Manifest:
+    """Decode every photo of the partition; writes the photo table, thumbnails, signatures and repaired files.
 
     Args:
         inventory_part: manifest key of the partition, as inventory cut it.
+        inventory: key of the run's inventory: its other partitions tell whether unreadable photos are an outage.
+
+    Raises:
+        UnavailableError: so many are unreadable that the storage must be in trouble; nothing is committed.
     """
     from carpipe import photos as table
     from carpipe.stages import clean as stage
 
     before = manifest.read(session.store, inventory_part)
-    config = session.config.clean
-    work = Work(stage.STAGE, stage.VERSION, before.partition, config.model_dump(), (before.key,))
+    work = clean_work(session, inventory_part, before.partition)
     if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
     photos = artefacts.read_photos(session.store, before)
     source = Raw(session, table.kept(photos)["key"])
-    results, thumbnails = stage.clean(source, config=config)
-    after = table.add_results(photos, results, stage=stage.STAGE)
-    files = {"thumbnails.parquet": table.blobs_to_parquet(thumbnails)}
+    cleaned = stage.clean(source, config=session.config.clean)
+    after = table.add_results(photos, cleaned.results, stage=stage.STAGE)
+    outage.check_readable(session, work, table.count(after, stage=stage.STAGE), inventory=inventory)
+    files = {
+        artefacts.THUMBNAILS: table.blobs_to_parquet(cleaned.thumbnails),
+        artefacts.SIGNATURES: table.blobs_to_parquet(cleaned.signatures),
+        artefacts.REPAIRED: table.blobs_to_parquet(cleaned.repaired),
+    }
     return commit_photos(session, work, photos, after, files=files, started=started, bytes_read=source.bytes)
 
 
@@ -51,23 +91,14 @@ def filter_cars(session: Session, cleaned: str, *, weights: str) -> Manifest:
     from carpipe.stages import filter as stage
 
     before, model = manifest.read(session.store, cleaned), manifest.read(session.store, weights)
-    config = session.config.filter
-    # Of the settings only the threshold decides: the channel was resolved to weights, the batch is about speed.
-    work = Work(
-        stage.STAGE,
-        stage.VERSION,
-        before.partition,
-        {"threshold": config.threshold},
-        (before.key,),
-        weights={"car_filter": model.files[artefacts.MODEL]["sha256"]},
-    )
+    work = filter_work(session, cleaned, before.partition, model)
     if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
     photos = artefacts.read_photos(session.store, before)
-    thumbnails = manifest.read_file(session.store, before, "thumbnails.parquet")
+    thumbnails = manifest.read_file(session.store, before, artefacts.THUMBNAILS)
     score = artefacts.load_car_score(session.store, model)
-    results = stage.filter_cars(table.blobs_from_parquet(thumbnails), score=score, config=config)
+    results = stage.filter_cars(table.blobs_from_parquet(thumbnails), score=score, config=session.config.filter)
     after = table.add_results(photos, results, stage=stage.STAGE)
     return commit_photos(session, work, photos, after, started=started, bytes_read=len(thumbnails))
 
@@ -83,34 +114,31 @@ def crop(session: Session, filtered: str) -> Manifest:
     from carpipe.stages import crop as stage
 
     before = manifest.read(session.store, filtered)
-    config, max_pixels = session.config.crop, session.config.clean.max_pixels
-    settings = config.model_dump(exclude={"weights", "batch"}) | {"max_pixels": max_pixels}
+    config = session.config.crop
     with artefacts.local_weights(session.store, config.weights) as (weights, sha256):
-        work = Work(
-            stage.STAGE,
-            stage.VERSION,
-            before.partition,
-            settings,
-            (before.key,),
-            weights={"detector": sha256},
-        )
+        work = crop_work(session, filtered, before.partition, sha256)
         if done := manifest.find(session.store, work):
             return reused(done)
         started = time.monotonic()
         photos = artefacts.read_photos(session.store, before)
         wanted = table.kept(photos)["key"]
-        known = _cropped_before(session, work, wanted)
+        known = cropped_before(session, work, wanted)
         todo = wanted[~wanted.isin(known.results["key"])]
-        source = Raw(session, todo)
+        repaired = artefacts.read_blobs(
+            session.store, manifest.read(session.store, before.inputs[0]), artefacts.REPAIRED
+        )
+        source = Raw(session, todo, instead=repaired)
         detector = stage.Detector(weights, config=config) if len(todo) else None
-        results, crops = stage.crop(source, detector=detector, config=config, max_pixels=max_pixels)
+        results, crops = stage.crop(
+            source, detector=detector, config=config, max_pixels=session.config.clean.max_pixels
+        )
     after = table.add_results(photos, known.joined(results), stage=stage.STAGE)
     return commit_photos(
         session,
         work,
         photos,
         after,
-        files={"crops.parquet": table.blobs_to_parquet(dict(sorted({**known.crops, **crops}.items())))},
+        files={artefacts.CROPS: table.blobs_to_parquet(dict(sorted({**known.crops, **crops}.items())))},
         started=started,
         bytes_read=source.bytes,
         reused=len(known.results),
@@ -119,16 +147,22 @@ def crop(session: Session, filtered: str) -> Manifest:
 
 
 class Raw:
-    """(photo key, bytes) of photos under `raw/`, fetched ahead; counts the bytes that went through."""
+    """(photo key, bytes) of photos under `raw/`, fetched ahead; counts the bytes that went through.
 
-    def __init__(self, session: Session, keys: Iterable[str]):
+    Args:
+        instead: repaired copies, by photo key, that take the place of the originals.
+    """
+
+    def __init__(self, session: Session, keys: Iterable[str], *, instead: Mapping[str, bytes] | None = None):
         self.bytes = 0
+        self._instead = instead or {}
         self._files = session.store.get_many(f"raw/{key}" for key in keys)
 
     def __iter__(self) -> Iterator[tuple[str, bytes | None]]:
-        for key, data in self._files:
+        for name, data in self._files:
             self.bytes += len(data or b"")
-            yield key.removeprefix("raw/"), data
+            key = name.removeprefix("raw/")
+            yield key, data and self._instead.get(key, data)
 
 
 def commit_photos(
@@ -151,42 +185,3 @@ def commit_photos(
              counts["in"] / max(seconds, 1e-9))  # fmt: skip
     files = {artefacts.PHOTOS: table.to_parquet(after), **(files or {})}
     return manifest.commit(session.store, work, files, counts=counts, seconds=round(seconds, 3), **facts)
-
-
-def reused(done: Manifest) -> Manifest:
-    """Say that nothing had to be done."""
-    log.info("%s %s: unchanged, reused %s", done.stage, done.partition, done.key)
-    return done
-
-
-@dataclass(frozen=True)
-class _Known:
-    """Results and crops taken over from an earlier commit."""
-
-    results: "pd.DataFrame"
-    crops: Mapping[str, bytes] = field(default_factory=dict)
-    source: str = ""
-
-    def joined(self, results: "pd.DataFrame") -> "pd.DataFrame":
-        import pandas as pd
-
-        return pd.concat([self.results, results], ignore_index=True) if len(self.results) else results
-
-
-def _cropped_before(session: Session, work: Work, wanted: "pd.Series[str]") -> _Known:
-    """Of the earlier commits that qualify, the one that knows most of the wanted photos."""
-    from carpipe import photos as table
-    from carpipe.stages import crop as stage
-
-    best = _Known(stage.as_results([]))
-    for done in manifest.earlier(session.store, work):
-        found = stage.results_from(artefacts.read_photos(session.store, done), wanted)
-        if len(found) > len(best.results):
-            best = _Known(found, source=done.key)
-    if not best.source:
-        return best
-    blobs = manifest.read_file(session.store, manifest.read(session.store, best.source), "crops.parquet")
-    keys = set(best.results["key"])
-    return _Known(
-        best.results, {key: jpeg for key, jpeg in table.blobs_from_parquet(blobs) if key in keys}, best.source
-    )

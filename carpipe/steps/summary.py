@@ -1,12 +1,13 @@
 """What came of a run, for people: funnel, splits, accuracy, keys."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
-from carpipe.steps.dataset import FUNNEL
+from carpipe.steps import artefacts
 from carpipe.steps.session import Session
 from carpipe.weights.channel import Release
 
@@ -18,23 +19,30 @@ def find_dataset(session: Session, key: str | None) -> Manifest:
         InputError: there is none.
     """
     if key is None:
-        found = [info for info in session.store.list_objects("datasets") if info.key.count("/") == 2]
-        manifests = [info for info in found if info.key.endswith("/manifest.json")]
-        if not manifests:
+        newest = next(newest_datasets(session), None)
+        if newest is None:
             raise InputError(
                 f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`."
             )
-        key = max(manifests, key=lambda info: (info.modified, info.key)).key
+        return newest
     try:
         return manifest.read(session.store, key)
     except MissingError:
         raise InputError(f"There is no dataset {key} in {session.store.url}.") from None
 
 
+def newest_datasets(session: Session) -> Iterator[Manifest]:
+    """All datasets, the newest first."""
+    found = [info for info in session.store.list_objects("datasets") if info.key.count("/") == 2]
+    manifests = [info for info in found if info.key.endswith("/manifest.json")]
+    for info in sorted(manifests, key=lambda info: (info.modified, info.key), reverse=True):
+        yield manifest.read(session.store, info.key)
+
+
 def read_funnel(session: Session, dataset: str | None) -> list[dict[str, Any]]:
     """The funnel of a dataset; None means the newest."""
     entries: list[dict[str, Any]] = json.loads(
-        manifest.read_file(session.store, find_dataset(session, dataset), FUNNEL)
+        manifest.read_file(session.store, find_dataset(session, dataset), artefacts.FUNNEL)
     )
     return entries
 

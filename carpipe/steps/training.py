@@ -13,8 +13,7 @@ from carpipe import manifest
 from carpipe.config import TrainingConfig
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import artefacts
-from carpipe.steps.dataset import TAXONOMY
-from carpipe.steps.partition import reused
+from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.weights import channel
 from carpipe.weights.card import model_card
@@ -152,7 +151,7 @@ def _model_files(session: Session, judged: Manifest, trained: Manifest) -> dict[
     copied = {
         artefacts.MODEL: trained, "history.json": trained,
         "metrics.json": judged, "report_test.csv": judged, "golden.npz": judged,
-        **({TAXONOMY: data} if TAXONOMY in data.files else {}),
+        **({artefacts.TAXONOMY: data} if artefacts.TAXONOMY in data.files else {}),
     }  # fmt: skip
     files = {name: manifest.read_file(session.store, source, name) for name, source in copied.items()}
     side = trained.config["image_size"]

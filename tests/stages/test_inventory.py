@@ -1,5 +1,6 @@
 """Names, what is new, and how it is cut."""
 
+import pandas as pd
 import pytest
 
 from carpipe.photos import kept
@@ -60,13 +61,27 @@ def test_years_of_a_model_are_one_model():
     assert photos["model"].unique().tolist() == ["mercedes-benz_v"]
 
 
-def test_known_photos_are_subtracted_by_key_and_version():
+def test_new_photos_and_gone_ones_are_told_by_key_and_version():
     before = table(key(photo=1), key(photo=2))
-    changed = table(key(photo=2), etag="other")
-    now = table(key(photo=1), key(photo=3))
+    changed = pd.concat([table(key(photo=1)), table(key(photo=2), etag="other"), table(key(photo=3))])
 
-    assert inventory.subtract(now, [before])["key"].tolist() == [key(photo=3)]
-    assert inventory.subtract(changed, [before])["key"].tolist() == [key(photo=2)]
+    new, gone = inventory.compare(changed, before)
+
+    assert new["key"].tolist() == [key(photo=2), key(photo=3)]
+    assert gone["key"].tolist() == [key(photo=2)]
+    assert gone["etag"].tolist() == ["e"]
+
+
+def test_nothing_is_new_or_gone_in_the_same_listing():
+    new, gone = inventory.compare(table(key()), table(key()))
+
+    assert len(new) == len(gone) == 0
+
+
+def test_a_forgotten_listing_that_comes_back_is_dropped():
+    photos = inventory.list_photos([ObjectInfo(key(), "e", 10)], forgotten=[LISTING])
+
+    assert photos["dropped"].tolist() == ["forgotten"]
 
 
 def test_partitions_hold_everything_once_and_listings_together():

@@ -13,6 +13,7 @@ from carpipe import manifest
 from carpipe.cli import main
 from carpipe.errors import InputError
 from carpipe.steps import artefacts, chain, inventory, labels, partition, training
+from carpipe.steps.plan import plan
 from carpipe.steps.session import open_session
 from carpipe.steps.summary import find_dataset, read_funnel
 from carpipe.steps.upload import upload
@@ -28,6 +29,9 @@ SETTINGS = {
     "classifier__head_epochs": 2,
     "classifier__finetune_epochs": 1,
 }
+
+
+AT = "2026-01-03T00:00:00Z"
 
 
 def silent(stage, done):
@@ -88,13 +92,20 @@ def test_the_filter_keeps_cars_and_drops_the_rest(world, photos):
 
 
 def test_no_vehicle_of_the_truth_is_on_two_sides(world, photos):
-    exact = {row.key: row.vehicle for row in world.photos if row.kind in ("original", "relist_exact")}
-    alive = photos[photos["split"].notna() & photos["key"].isin(exact)]
+    truth = {row.key: row.vehicle for row in world.photos if row.kind != "banner"}
+    alive = photos[photos["split"].notna() & photos["key"].isin(truth)]
 
-    sides = alive.groupby(alive["key"].map(exact))["split"].nunique()
+    assert alive.groupby(alive["key"].map(truth))["split"].nunique().max() == 1
 
-    # Near-duplicates are not joined yet, so relisted cars whose copies were re-encoded do not count here.
-    assert (sides > 1).mean() <= 0.02
+
+def test_relisted_cars_are_one_vehicle_and_banners_join_nothing(world, photos):
+    truth = {row.key: row for row in world.photos}
+    known = photos[photos["vehicle"].notna() & (photos["key"].map(lambda key: truth[key].kind) != "banner")]
+    vehicles = known["key"].map(lambda key: truth[key].vehicle)
+
+    assert {row.kind for row in truth.values()} >= {"relist_exact", "relist_near", "banner"}
+    assert known.groupby(vehicles)["vehicle"].nunique().max() == 1
+    assert vehicles.groupby(known["vehicle"]).nunique().max() == 1
 
 
 def test_the_funnel_adds_up(session, outcome, photos):
@@ -121,7 +132,8 @@ def test_shards_hold_every_kept_photo_once(session, outcome, photos):
 def test_the_dataset_holds_what_people_look_up(session, outcome):
     names = set(outcome.dataset.files)
 
-    assert {"photos.parquet", "taxonomy.yaml", "funnel.json", "validation.json", "data_docs/index.html"} <= names
+    assert {"photos.parquet", "taxonomy.yaml", "funnel.json", "validation.json", "report.html"} <= names
+    assert "data_docs/index.html" in names
     table = manifest.read_file(session.store, outcome.dataset, "table_for_train.csv").decode()
     assert next(csv.reader([table.splitlines()[0]]))[:6] == [
         "car_model", "single_car_index", "nof_photos", "directory_size", "cumsum_by_model", "updated_directory_size",
@@ -173,7 +185,9 @@ def test_a_second_run_writes_nothing(session, outcome):
 def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url, session, outcome):
     before = objects(session)
 
-    done = chain.prepare_dataset(open_session(make_config(url, **SETTINGS, filter__threshold=0.75)), progress=silent)
+    done = chain.prepare_dataset(
+        open_session(make_config(url, **SETTINGS, filter__threshold=0.75)), at=AT, progress=silent
+    )
 
     new = Counter(key.split("/")[1] for key in objects(session).keys() - before.keys() if key.startswith("stages/"))
     assert done.key != outcome.dataset.key
@@ -183,10 +197,10 @@ def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url
 
 def test_a_new_threshold_detects_nothing_again(url, outcome, session):
     other = open_session(make_config(url, **SETTINGS, filter__threshold=0.72))
-    plan = inventory.plan(other, inventory.latest_inventory(other).key)
-    part = plan.partitions[0]["manifest"]
+    fixed = plan(other, inventory.latest_inventory(other).key)
+    cleaned = partition.clean(other, fixed.partitions[0]["manifest"], inventory=fixed.inventory)
 
-    filtered = partition.filter_cars(other, partition.clean(other, part).key, weights=plan.car_filter)
+    filtered = partition.filter_cars(other, cleaned.key, weights=fixed.car_filter)
     cropped = partition.crop(other, filtered.key)
 
     assert cropped.fresh
@@ -210,7 +224,7 @@ def test_one_new_photo_makes_one_new_partition(session, outcome, world, tmp_path
     assert (after.generation, after.new_photos) == (before.generation + 1, 1)
     assert after.partitions[:-1] == before.partitions
     assert after.partitions[-1]["photos"] == 1
-    done = chain.prepare_dataset(session, progress=silent)
+    done = chain.prepare_dataset(session, at=AT, progress=silent)
     assert done.extra["crop"]["detector_sha256"]
     assert len(artefacts.read_photos(session.store, done)) == len(world.photos) + 1
     session.store.delete([f"raw/{new}"])

@@ -1,0 +1,34 @@
+"""What all commands share: how they are declared, the session they open, the time they run at."""
+
+import argparse
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from carpipe.config import Config
+from carpipe.steps.session import Session, open_session
+
+Commands = Any  # argparse keeps the type of add_subparsers to itself
+Run = Callable[[argparse.Namespace, Config], None]
+
+
+def add(commands: Commands, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    """Declare a command."""
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
+
+
+def add_dataset_option(command: argparse.ArgumentParser) -> None:
+    """Let the command work on another dataset than the newest."""
+    command.add_argument("--dataset", help="manifest key; default: the newest dataset")
+
+
+def session(config: Config) -> Session:
+    """The bucket of the settings, checked."""
+    return open_session(config)
+
+
+def now() -> str:
+    """The time of day for what gets recorded: carpipe's steps have no clock of their own."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")

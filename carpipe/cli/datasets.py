@@ -1,0 +1,104 @@
+"""Commands on what comes out: datasets, their classes, weights."""
+
+import argparse
+import json
+from pathlib import Path
+
+from carpipe.cli.common import Commands, add, add_dataset_option, now, session
+from carpipe.config import Config
+from carpipe.errors import InputError
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare them."""
+    command = add(commands, "funnel", _funnel, "photos in, dropped per reason and kept, stage by stage")
+    command.add_argument("--json", action="store_true", help="for machines")
+    add_dataset_option(command)
+    command = add(commands, "report", _report, "download a dataset's report and Data Docs, and open the report")
+    command.add_argument("folder", type=Path, help="where report.html and data_docs/ go")
+    command.add_argument("--no-browser", action="store_true", help="download only")
+    add_dataset_option(command)
+    command = add(commands, "export", _export, "lay a dataset out as data/{train,val,test}/<class>/*.jpg")
+    command.add_argument("folder", type=Path)
+    add_dataset_option(command)
+    _add_classes(commands)
+    command = add(commands, "weights", _weights, "what was live in a channel, when and why")
+    command.add_argument("channel")
+    command = add(commands, "promote", _promote, "make any published model the live one, an older one too")
+    command.add_argument("channel")
+    command.add_argument("model", help="manifest key under models/")
+    command.add_argument("--reason", default="by hand")
+
+
+def _add_classes(commands: Commands) -> None:
+    parent = commands.add_parser("classes", help="look at a taxonomy before a run uses it")
+    actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
+    command = add(actions, "check", _classes_check, "faults of a taxonomy, and rules and models without each other")
+    command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
+    command.add_argument("--offline", action="store_true", help="faults only; does not look at the newest dataset")
+    command.add_argument("--all", action="store_true", help="every note, not the first ten of each kind")
+    add_dataset_option(command)
+    command = add(actions, "diff", _classes_diff, "what a taxonomy would change against a dataset's")
+    command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
+    add_dataset_option(command)
+
+
+def _funnel(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.summary import read_funnel, render_funnel
+
+    entries = read_funnel(session(config), options.dataset)
+    print(json.dumps(entries, indent=1) if options.json else render_funnel(entries))
+
+
+def _report(options: argparse.Namespace, config: Config) -> None:
+    import webbrowser
+
+    from carpipe.steps.report import download_report
+
+    page = download_report(session(config), options.folder, options.dataset)
+    print(page)
+    if not options.no_browser:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def _export(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.export import export
+
+    print(f"{export(session(config), options.folder, options.dataset)} photos written to {options.folder}")
+
+
+def _classes_check(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.taxonomy import check_taxonomy
+
+    opened = None if options.offline else session(config)
+    text, faults = check_taxonomy(
+        opened, options.taxonomy or config.classes.taxonomy, options.dataset, every=options.all
+    )
+    print(text)
+    if faults:
+        raise InputError(f"The taxonomy does not fit: {faults} errors.")
+
+
+def _classes_diff(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.taxonomy import diff_taxonomy
+
+    print(diff_taxonomy(session(config), options.taxonomy or config.classes.taxonomy, options.dataset))
+
+
+def _weights(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.weights.channel import history
+
+    releases = history(session(config).store, options.channel)
+    if not releases:
+        names = f"{config.classifier.channel} and {config.car_filter.channel}"
+        raise InputError(f"Nothing was ever published to channel {options.channel}; the channels are {names}.")
+    for release in releases:
+        print(f"{release.generation:>4}  {release.at}  {release.model}  {release.run}  {release.reason}")
+
+
+def _promote(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.training import promote
+
+    at = now()
+    release = promote(session(config), options.channel, options.model, run=f"cli-{at}", at=at, reason=options.reason)
+    print(f"{release.channel} generation {release.generation}: {release.model}")

@@ -1,0 +1,144 @@
+"""`carpipe step ...`: each task of the DAGs as a command. Prints the key of the manifest it committed."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from carpipe.cli.common import Commands, add, now, session
+from carpipe.config import Config
+
+DATASET = (
+    ("classes", "identify", "apply the taxonomy; drop rare models"),
+    ("split", "classes", "put every vehicle into train, val or test"),
+)
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare them."""
+    parent = commands.add_parser("step", help="one step of a DAG", description=__doc__)
+    steps = parent.add_subparsers(title="steps, in their order", required=True, metavar="STEP")
+    _add_partition_steps(steps)
+    _add_dataset_steps(steps)
+    _add_training_steps(steps)
+
+
+def _add_partition_steps(steps: Commands) -> None:
+    add(steps, "inventory", _inventory, "cut the new photos under raw/ into partitions")
+    command = add(steps, "clean", _clean, "decode the photos of a partition, write thumbnails")
+    command.add_argument("source", help="a partition's manifest key, from `carpipe plan --json`")
+    command.add_argument("--inventory", required=True, help="key that `step inventory` printed")
+    command = add(steps, "filter", _filter, "drop what is not a car seen from outside")
+    command.add_argument("source", help="manifest key that `step clean` printed")
+    command.add_argument("--weights", required=True, help="key of a car filter, from `carpipe plan --json`")
+    command = add(steps, "crop", _one_source("partition", "crop"), "find vehicles, cut out the largest")
+    command.add_argument("source", help="manifest key that `step filter` printed")
+
+
+def _add_dataset_steps(steps: Commands) -> None:
+    command = add(steps, "identify", _identify, "say which photos show the same car")
+    command.add_argument("source", nargs="+", help="manifest keys that `step crop` printed, one per partition")
+    command.add_argument("--inventory", required=True, help="key that `step inventory` printed")
+    for name, source, text in DATASET:
+        command = add(steps, name, _one_source("dataset", name), text)
+        command.add_argument("source", help=f"manifest key that `step {source}` printed")
+    command = add(steps, "validate", _validate, "hold the split against its expectations, write the report")
+    command.add_argument("source", help="manifest key that `step split` printed")
+    command = add(steps, "pack", _pack, "write a partition's crops as TFRecord shards")
+    command.add_argument("source", help="manifest key that `step split` printed")
+    command.add_argument("crop", help="manifest key that `step crop` printed for the partition")
+    command = add(steps, "dataset", _dataset, "commit the dataset")
+    command.add_argument("source", help="manifest key that `step split` printed")
+    command.add_argument("validated", help="manifest key that `step validate` printed")
+    command.add_argument("packed", nargs="+", help="manifest keys that `step pack` printed")
+
+
+def _add_training_steps(steps: Commands) -> None:
+    add(steps, "label-set", _label_set, "make the labelled photos a dataset to train the car filter on")
+    command = add(steps, "train", _train, "train on a dataset or label set")
+    command.add_argument("model", choices=("car_filter", "classifier"))
+    command.add_argument("dataset", help="manifest key")
+    command = add(steps, "evaluate", _evaluate, "judge a trained model on its test split")
+    command.add_argument("trained", help="manifest key that `step train` printed")
+    command = add(steps, "publish", _publish, "make an evaluated model the live one of its channel")
+    command.add_argument("model", choices=("car_filter", "classifier"))
+    command.add_argument("evaluated", help="manifest key that `step evaluate` printed")
+
+
+def _one_source(module: str, name: str) -> Callable[[argparse.Namespace, Config], None]:
+    """A command that calls a step with nothing but the key it starts from."""
+
+    def run(options: argparse.Namespace, config: Config) -> None:
+        from importlib import import_module
+
+        step: Any = getattr(import_module(f"carpipe.steps.{module}"), name)
+        print(step(session(config), options.source).key)
+
+    return run
+
+
+def _inventory(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.inventory import inventory
+
+    print(inventory(session(config)).key)
+
+
+def _clean(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.partition import clean
+
+    print(clean(session(config), options.source, inventory=options.inventory).key)
+
+
+def _filter(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.partition import filter_cars
+
+    print(filter_cars(session(config), options.source, weights=options.weights).key)
+
+
+def _identify(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.dataset import identify
+
+    print(identify(session(config), options.source, inventory=options.inventory).key)
+
+
+def _validate(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.validate import validate
+
+    print(validate(session(config), options.source, at=now()).key)
+
+
+def _pack(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.pack import pack
+
+    print(pack(session(config), options.source, options.crop).key)
+
+
+def _dataset(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.pack import dataset
+
+    print(dataset(session(config), options.source, options.validated, options.packed).key)
+
+
+def _label_set(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.labels import label_set
+
+    print(label_set(session(config)).key)
+
+
+def _train(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.training import train
+
+    print(train(session(config), options.dataset, model=options.model).key)
+
+
+def _evaluate(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.training import evaluate
+
+    print(evaluate(session(config), options.trained).key)
+
+
+def _publish(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.training import publish
+
+    at = now()
+    release = publish(session(config), options.evaluated, model=options.model, run=f"cli-{at}", at=at)
+    print(f"{release.channel} generation {release.generation}: {release.model}")

@@ -1,0 +1,142 @@
+"""Garbage: results of stages that nothing refers to any more.
+
+Mark and sweep. Roots are what people and apps use: every dataset, every published model with its channel's
+history, the newest inventory with the results that the next run takes over. What a root's manifest names as input
+or file is in use too. The rest under `stages/` is garbage once it is old enough that no running job can be about to
+use it. Never touched: raw/, labels/, datasets/, models/, channels/, and the logs of inventory and split.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from carpipe import manifest
+from carpipe.errors import InputError, MissingError
+from carpipe.manifest import Manifest
+from carpipe.steps.inventory import FORGOTTEN, LOG, latest_inventory
+from carpipe.steps.ledger import LEDGER
+from carpipe.steps.session import Session
+from carpipe.storage import ObjectInfo
+
+log = logging.getLogger(__name__)
+
+KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{LEDGER}/")
+# Results that a later run takes over, by the newest of their settings, stage by stage.
+CHAIN = ("clean", "filter", "crop")
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What nothing refers to: the objects, and how many others were looked at and are in use or too young."""
+
+    objects: list[ObjectInfo]
+    in_use: int
+    young: int
+
+    @property
+    def bytes(self) -> int:
+        return sum(info.size for info in self.objects)
+
+
+def find_garbage(session: Session, *, older_than: timedelta, now: datetime) -> Garbage:
+    """List what `collect` would delete.
+
+    Args:
+        older_than: younger objects are left alone: a running job may be about to refer to them.
+        now: with time zone.
+    """
+    used = set(_used_keys(session))
+    garbage, in_use, young = [], 0, 0
+    for info in _candidates(session):
+        if info.key in used:
+            in_use += 1
+        elif info.modified is None or now - info.modified < older_than:
+            young += 1
+        else:
+            garbage.append(info)
+    return Garbage(garbage, in_use, young)
+
+
+def collect(session: Session, garbage: Garbage) -> None:
+    """Delete it, manifests first: what has no manifest is not there for any reader."""
+    order = sorted(garbage.objects, key=lambda info: (not info.key.endswith("/manifest.json"), info.key))
+    session.store.delete(info.key for info in order)
+    log.info("gc: %d objects deleted, %.1f MB", len(order), garbage.bytes / 1e6)
+
+
+def render_garbage(garbage: Garbage) -> str:
+    """Objects and megabytes by stage, then every object."""
+    stages: dict[str, list[int]] = {}
+    for info in garbage.objects:
+        entry = stages.setdefault("/".join(info.key.split("/")[:2]), [0, 0])
+        entry[0] += 1
+        entry[1] += info.size
+    lines = [f"{info.size:>12,}  {info.modified:%Y-%m-%d}  {info.key}" for info in garbage.objects]
+    lines += [f"{name}: {number:,} objects, {size / 1e6:,.1f} MB" for name, (number, size) in sorted(stages.items())]
+    total = f"{len(garbage.objects):,} objects, {garbage.bytes / 1e6:,.1f} MB are garbage"
+    return "\n".join([*lines, f"{total}; {garbage.in_use:,} are in use, {garbage.young:,} are too young to tell"])
+
+
+def _candidates(session: Session) -> Iterator[ObjectInfo]:
+    for prefix in ("stages", "runs"):
+        for info in session.store.list_objects(prefix):
+            if not info.key.startswith(KEPT):
+                yield info
+
+
+def _used_keys(session: Session) -> Iterator[str]:
+    """Keys of all manifests and files that a root reaches."""
+    seen: set[str] = set()
+    waiting = [*_roots(session)]
+    while waiting:
+        key = waiting.pop()
+        if key in seen:
+            continue
+        seen.add(key)
+        try:
+            done = manifest.read(session.store, key)
+        except (MissingError, InputError):
+            continue  # forgotten with its listing, or of an older version of carpipe: it reaches nothing
+        seen.update(_files_of(done))
+        waiting += [*done.inputs, *_named_in(done)]
+    yield from seen
+
+
+def _files_of(done: Manifest) -> Iterator[str]:
+    yield from (entry["key"] for entry in done.files.values())
+    yield from (shard["key"] for shard in done.extra.get("shards", ()))
+    yield from done.extra.get("docs", {}).values()
+
+
+def _named_in(done: Manifest) -> Iterator[str]:
+    yield from done.extra.get("packed", ())
+    if "dataset" in done.extra:
+        yield done.extra["dataset"]
+
+
+def _roots(session: Session) -> Iterator[str]:
+    for prefix in ("datasets", "models"):
+        for info in session.store.list_objects(prefix):
+            if info.key.endswith("/manifest.json"):
+                yield info.key
+    for info in session.store.list_objects("channels"):
+        yield json.loads(session.store.get(info.key)).get("model", info.key)
+    state = latest_inventory(session)
+    if state:
+        if state.gone:
+            yield state.gone["key"]
+        for part in state.partitions:
+            yield part["manifest"]
+            yield from _newest_results(session, part)
+
+
+def _newest_results(session: Session, part: dict[str, Any]) -> Iterator[str]:
+    """Of each stage the partition's newest manifest: the next run starts from it."""
+    for stage in CHAIN:
+        objects = session.store.list_objects(f"stages/{stage}/{part['partition']}")
+        manifests = [info for info in objects if info.key.endswith("/manifest.json")]
+        if manifests:
+            yield max(manifests, key=lambda info: (str(info.modified), info.key)).key

@@ -1,0 +1,46 @@
+"""The ledger of the split: which side each listing was ever put on. Append-only, so a side is for ever.
+
+`stages/split/ledger/<generation>.parquet` holds the listings that became known with that generation, and is
+created with put-if-absent: who wants to add must have read all that is there.
+"""
+
+import io
+from typing import TYPE_CHECKING
+
+from carpipe.errors import MissingError
+from carpipe.steps.session import Session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEDGER = "stages/split/ledger"
+
+
+def read_ledger(session: Session) -> "tuple[int, pd.Series[str]]":
+    """The last generation, 0 before the first, and the side by listing uuid."""
+    import pandas as pd
+
+    keys = sorted(info.key for info in session.store.list_objects(LEDGER))
+    parts = []
+    for key, data in session.store.get_many(keys):
+        if data is None:
+            raise MissingError(f"{key} has gone; without it, listings may change sides. Restore it from a backup.")
+        parts.append(pd.read_parquet(io.BytesIO(data)).set_index("listing_uuid")["split"])
+    generation = int(keys[-1].rpartition("/")[2].removesuffix(".parquet")) if keys else 0
+    if generation != len(keys):
+        raise MissingError(
+            f"{LEDGER}/ holds {len(keys)} of {generation} generations; restore the others from a backup."
+        )
+    return generation, pd.concat(parts) if parts else pd.Series(dtype="str")
+
+
+def append_ledger(session: Session, generation: int, entries: "pd.Series[str]") -> None:
+    """Add listings, by uuid, to the ledger that was read up to `generation`.
+
+    Raises:
+        ConflictError: another split was faster; read again, and split anew.
+    """
+    table = entries.rename("split").rename_axis("listing_uuid").reset_index()
+    sink = io.BytesIO()
+    table.to_parquet(sink, index=False)
+    session.store.create(f"{LEDGER}/{generation + 1:06d}.parquet", sink.getvalue())

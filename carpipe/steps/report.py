@@ -1,0 +1,122 @@
+"""The dataset report: gathers what the page shows, and brings it to people's disks."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import InputError
+from carpipe.manifest import Manifest
+from carpipe.steps import artefacts
+from carpipe.steps.session import Session
+from carpipe.steps.summary import find_dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PER_REASON = 12
+PAIRS_SHOWN = 12
+# Examples come from the newest partitions: their thumbnails are read whole, some 60 MB each.
+EXAMPLE_PARTITIONS = 4
+
+
+def build_report(
+    session: Session,
+    splitted: Manifest,
+    photos: "pd.DataFrame",
+    funnel: Sequence[dict[str, Any]],
+    verdict: Any,
+    *,
+    dataset: str,
+    at: str,
+    previous: Manifest | None,
+) -> str:
+    """The HTML page of a dataset that is about to be made.
+
+    Args:
+        photos: the photo table after `split`.
+        verdict: what the validation found.
+        dataset: the id that it will have.
+    """
+    from carpipe.photos import from_parquet
+    from carpipe.quality.report import ReportInput, choose_examples, choose_pairs, render_report
+
+    lineage = _lineage(session, splitted)
+    pairs = from_parquet(manifest.read_file(session.store, lineage["identify"][0], artefacts.PAIRS))
+    newest = photos["partition"].unique()[-EXAMPLE_PARTITIONS:]
+    examples = choose_examples(photos[photos["partition"].isin(newest)], per_reason=PER_REASON)
+    shown = choose_pairs(pairs, count=PAIRS_SHOWN)
+    wanted = {*examples["key"], *shown["key_a"], *shown["key_b"]}
+    return render_report(
+        ReportInput(
+            dataset=dataset,
+            made=datetime.fromisoformat(at),
+            expectations=verdict.expectations,
+            failed=verdict.failed,
+            photos=photos,
+            funnel=funnel,
+            quotas={name: splitted.config[name] for name in ("train", "val", "test")},
+            examples=examples,
+            near_duplicates=pairs,
+            pairs=shown,
+            pictures=_thumbnails(session, lineage["clean"], photos[photos["key"].isin(wanted)]),
+            previous=_previous(session, previous) if previous else None,
+            manifests={stage: [done.key for done in found] for stage, found in lineage.items()},
+            config={stage: found[0].config for stage, found in lineage.items()},
+            weights={role: sha256 for found in lineage.values() for role, sha256 in found[0].weights.items()},
+        )
+    )
+
+
+def download_report(session: Session, folder: Path, dataset: str | None) -> Path:
+    """Write a dataset's report and Data Docs into a folder; returns the report's path.
+
+    Args:
+        dataset: manifest key; None means the newest.
+
+    Raises:
+        InputError: the dataset has no report: it was made by an earlier version.
+    """
+    source = find_dataset(session, dataset)
+    if artefacts.REPORT not in source.files:
+        raise InputError(f"{source.key} has no report; it was made by an earlier version of carpipe.")
+    for name in source.files:
+        if name == artefacts.REPORT or name.startswith("data_docs/"):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(manifest.read_file(session.store, source, name))
+    return folder / artefacts.REPORT
+
+
+def _lineage(session: Session, splitted: Manifest) -> dict[str, list[Manifest]]:
+    """The manifests that led to the split, from the last stage to the first."""
+    lineage = {"split": [splitted]}
+    for stage in ("classes", "identify", "crop", "filter", "clean", "inventory"):
+        before = [*lineage.values()][-1]
+        lineage[stage] = [manifest.read(session.store, key) for done in before for key in done.inputs]
+    return lineage
+
+
+def _thumbnails(session: Session, cleaned: Sequence[Manifest], photos: "pd.DataFrame") -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for part in cleaned:
+        keys = photos["key"][photos["partition"] == part.partition]
+        if len(keys):
+            found |= artefacts.read_blobs(session.store, part, artefacts.THUMBNAILS, keys=keys)
+    return found
+
+
+def _previous(session: Session, done: Manifest) -> Any:
+    import json
+
+    from carpipe.photos import kept
+    from carpipe.quality.report import PreviousDataset
+
+    alive = kept(artefacts.read_photos(session.store, done, columns=["class_name", "dropped"]))
+    return PreviousDataset(
+        dataset=done.key.split("/")[1],
+        funnel=json.loads(manifest.read_file(session.store, done, artefacts.FUNNEL)),
+        classes={str(name): int(number) for name, number in alive["class_name"].value_counts().items()},
+        splits=done.extra["splits"],
+    )

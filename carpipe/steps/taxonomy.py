@@ -1,0 +1,66 @@
+"""Taxonomies held against the data of a dataset: for people who edit one, and for the record of what it changed."""
+
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.manifest import Manifest
+from carpipe.steps import artefacts
+from carpipe.steps.session import Session
+from carpipe.steps.summary import find_dataset
+
+if TYPE_CHECKING:
+    from carpipe.stages.taxonomy import Taxonomy
+
+
+def check_taxonomy(session: Session | None, source: str, dataset: str | None, *, every: bool) -> tuple[str, int]:
+    """Findings as text, and how many of them are errors.
+
+    Args:
+        session: None looks at the rules alone.
+        source: `published`, `identity` or a YAML file.
+        dataset: the dataset whose models must have rules; None means the newest.
+        every: all notes, not the first of each kind.
+
+    Raises:
+        ConfigError: the file cannot be read or has faults; says each.
+    """
+    from carpipe.stages.taxonomy import load
+    from carpipe.stages.taxonomy_check import check, render_findings
+
+    models = count_models(session, find_dataset(session, dataset)) if session else None
+    found = check(load(source), models)
+    text = render_findings(found, most=0) if every else render_findings(found)
+    return text or "Nothing found.", sum(finding.severity == "error" for finding in found)
+
+
+def diff_taxonomy(session: Session, source: str, dataset: str | None) -> str:
+    """What a taxonomy would change in a dataset; None means the newest."""
+    from carpipe.stages.taxonomy import load
+    from carpipe.stages.taxonomy_diff import diff, render_diff
+
+    old = find_dataset(session, dataset)
+    return render_diff(diff(read_taxonomy(session, old), load(source), count_models(session, old)))
+
+
+def read_taxonomy(session: Session, source: Manifest) -> "Taxonomy":
+    """The taxonomy that a dataset was made with."""
+    from carpipe.stages.taxonomy import parse
+
+    return parse(manifest.read_file(session.store, source, artefacts.TAXONOMY).decode(), name=source.key)
+
+
+def count_models(session: Session, source: Manifest) -> dict[str, int]:
+    """Photos by model, as they came to the `classes` stage."""
+    photos = artefacts.read_photos(session.store, source, columns=["model", "dropped", "dropped_by"])
+    there = photos[photos["dropped"].isna() | photos["dropped_by"].isin(["classes", "split"])]
+    return {str(model): int(number) for model, number in there["model"].value_counts().items()}
+
+
+def class_changes(session: Session, before: Manifest, after: Manifest) -> dict[str, Any]:
+    """Old class to new class, with photos, where the taxonomy has changed between two datasets; else empty."""
+    from carpipe.stages.taxonomy_diff import class_map
+
+    old, new = read_taxonomy(session, before), read_taxonomy(session, after)
+    if old.sha256 == new.sha256:
+        return {}
+    return class_map(old, new, count_models(session, after))

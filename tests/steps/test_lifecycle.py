@@ -1,0 +1,286 @@
+"""A bucket over time: new nights, deleted and changed photos, a listing to forget, plans, outages, garbage."""
+
+import json
+import shutil
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from carpipe import manifest
+from carpipe.cli import main
+from carpipe.errors import UnavailableError
+from carpipe.photos import kept
+from carpipe.sample import draw_world
+from carpipe.steps import artefacts, chain, labels, partition
+from carpipe.steps.forget import forget
+from carpipe.steps.garbage import collect, find_garbage
+from carpipe.steps.inventory import inventory, latest_inventory
+from carpipe.steps.ledger import read_ledger
+from carpipe.steps.plan import plan, render_plan
+from carpipe.steps.session import open_session
+from carpipe.steps.summary import find_dataset
+from carpipe.steps.upload import upload
+from tests.conftest import make_config
+
+pytestmark = [pytest.mark.slow]
+
+AT = "2026-01-01T00:00:00Z"
+# A filter that keeps everything: what is tested here is who does what when.
+SETTINGS = {
+    "classes__min_photos": 1,
+    "filter__threshold": 0.0,
+    "car_filter__head_epochs": 1,
+    "clean__max_unreadable": 0.5,
+    "validation__class_tolerance": 1.0,
+    "validation__split_tolerance": 1.0,
+    "validation__funnel_tolerance": 1.0,
+}
+
+
+def silent(stage, done):
+    pass
+
+
+class Bucket:
+    """A bucket, and what is asked of it; tests run in order, each a night or so later."""
+
+    def __init__(self, url, taxonomy):
+        self.url = url
+        self.taxonomy = str(taxonomy)
+        self.session = self.open()
+        self.store = self.session.store
+
+    def open(self, **settings):
+        return open_session(make_config(self.url, **{**SETTINGS, "classes__taxonomy": self.taxonomy, **settings}))
+
+    def night(self):
+        """Run the pipeline; returns the dataset and the objects that are new."""
+        before = {info.key for info in self.store.list_objects("")}
+        done = chain.prepare_dataset(self.session, at=AT, progress=silent)
+        return done, [key for key in (info.key for info in self.store.list_objects("")) if key not in before]
+
+    def photos(self, dataset=None):
+        return artefacts.read_photos(self.store, dataset or find_dataset(self.session, None)).set_index("key")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return draw_world(tmp_path_factory.mktemp("small"), seed=6, listings=18)
+
+
+@pytest.fixture(scope="module")
+def later(small):
+    """Listings that are uploaded on the second night."""
+    listings = sorted({row.key.split("_")[-2] for row in small.photos})
+    return listings[::4]
+
+
+@pytest.fixture(scope="module")
+def bucket(s3, small, later, tmp_path_factory):
+    models = sorted({row.key.split("/")[0].rpartition("_")[0] for row in small.photos})
+    # So few cars: two classes of many models, else no class has a vehicle for every side.
+    taxonomy = {"version": 1, "classes": {"these": models[::2], "those": models[1::2]}}
+    path = tmp_path_factory.mktemp("taxonomy") / "two.yaml"
+    path.write_text(json.dumps(taxonomy))
+    bucket = Bucket(f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}", path)
+    upload(bucket.session, pick(small, tmp_path_factory.mktemp("first"), lambda listing: listing not in later))
+    rows = "".join(f"{row.key},{row.label}\n" for row in small.photos if row.label)
+    labels.import_labels(bucket.session, f"key,label\n{rows}".encode(), at="20260101T000000Z")
+    chain.train_filter(bucket.session, run="r", at=AT, progress=silent)
+    return bucket
+
+
+def pick(world, folder, wanted):
+    for row in world.photos:
+        if wanted(row.key.split("_")[-2]):
+            path = folder / row.key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(world.raw / row.key, path)
+    return folder
+
+
+def test_before_anything_ran_the_plan_is_to_do_everything(bucket):
+    stock = inventory(bucket.session)
+
+    forecast = {row.stage: row for row in plan(bucket.session, stock.key).forecast}
+
+    assert (forecast["clean"].partitions, forecast["clean"].photos) == (1, stock.photos)
+    assert forecast["clean"].reused_photos == 0
+    assert forecast["crop"].minutes > 0
+    assert not forecast["crop"].measured
+    assert "(guess)" in render_plan(list(forecast.values()))
+
+
+def test_the_second_night_works_on_new_photos_only(bucket, small, later, tmp_path):
+    first, _ = bucket.night()
+    upload(bucket.session, pick(small, tmp_path, lambda listing: listing in later))
+    stock = inventory(bucket.session)
+    forecast = {row.stage: row for row in plan(bucket.session, stock.key).forecast}
+
+    second, written = bucket.night()
+
+    new = {stage: [key for key in written if key.startswith(f"stages/{stage}/") and key.endswith("manifest.json")]
+           for stage in ("clean", "filter", "crop")}  # fmt: skip
+    assert {stage: len(keys) for stage, keys in new.items()} == {"clean": 1, "filter": 1, "crop": 1}
+    assert manifest.read(bucket.store, new["clean"][0]).counts["in"] == stock.new_photos == forecast["clean"].photos
+    assert forecast["clean"].reused_photos == stock.photos - stock.new_photos
+    assert forecast["clean"].measured
+    assert len(bucket.photos(second)) == len(bucket.photos(first)) + stock.new_photos
+    assert second.extra["previous"] == first.key
+
+
+def test_no_listing_of_the_first_night_changed_sides(bucket):
+    first, second = sorted(
+        (info for info in bucket.store.list_objects("datasets") if info.key.count("/") == 2
+         and info.key.endswith("manifest.json")), key=lambda info: info.modified,
+    )  # fmt: skip
+    sides = [
+        kept(bucket.photos(manifest.read(bucket.store, info.key)).reset_index())
+        .drop_duplicates("listing_uuid")
+        .set_index("listing_uuid")["split"]
+        for info in (first, second)
+    ]
+    common = sides[0].index.intersection(sides[1].index)
+
+    assert len(common) > 5
+    assert sides[0][common].equals(sides[1][common])
+    assert set(read_ledger(bucket.session)[1].index) >= set(sides[1].index)
+
+
+def test_after_a_run_the_plan_is_to_do_nothing(bucket):
+    forecast = plan(bucket.session, inventory(bucket.session).key).forecast
+
+    assert [row.partitions for row in forecast if row.stage != "dataset"] == [0, 0, 0]
+
+
+def test_a_new_threshold_filters_again_and_detects_nothing(bucket):
+    other = bucket.open(filter__threshold=0.01)
+
+    forecast = {row.stage: row for row in plan(other, inventory(other).key).forecast}
+
+    assert forecast["clean"].partitions == 0
+    assert forecast["filter"].partitions == 2
+    assert (forecast["crop"].partitions, forecast["crop"].photos) == (2, 0)
+    assert forecast["crop"].reused_photos > 0
+
+
+def test_a_deleted_photo_leaves_and_a_changed_one_takes_its_place(bucket, small):
+    alive = kept(bucket.photos().reset_index())
+    deleted, changed = alive["key"].iloc[0], alive["key"].iloc[-1]
+    other = next(row.key for row in small.photos if row.kind == "original" and row.expect == "keep")
+    bucket.store.delete([f"raw/{deleted}"])
+    bucket.store.put(f"raw/{changed}", (small.raw / other).read_bytes())
+
+    bucket.night()
+
+    rows = artefacts.read_photos(bucket.store, find_dataset(bucket.session, None))
+    assert rows.loc[rows["key"] == deleted, "dropped"].tolist() == ["deleted"]
+    assert rows.loc[rows["key"] == changed, "dropped"].tolist()[0] == "deleted", "the old version has gone"
+    assert rows.loc[rows["key"] == changed, "dropped"].tolist()[1] != "deleted"
+
+
+def test_a_forgotten_listing_is_nowhere_but_in_earlier_datasets(bucket):
+    earlier = find_dataset(bucket.session, None)
+    listing = kept(bucket.photos().reset_index())["listing_uuid"].iloc[0]
+    mine = set(bucket.photos().query("listing_uuid == @listing").index)
+
+    done = forget(bucket.session, listing, at=AT)
+
+    assert done.photos == len(mine)
+    assert earlier.key in done.datasets
+    assert not [info.key for info in bucket.store.list_objects("raw") if listing in info.key]
+    for part in latest_inventory(bucket.session).partitions:
+        for stage in ("clean", "filter", "crop"):
+            for folder in bucket.store.list_folders(f"stages/{stage}/{part['partition']}"):
+                source = manifest.read(bucket.store, f"{folder}/manifest.json")
+                for name in source.files:
+                    assert mine.isdisjoint(names_in(bucket, source, name)), (stage, name)
+    assert all(mine.isdisjoint(artefacts.read_photos(bucket.store, found)["key"]) for found in label_sets(bucket))
+
+
+def names_in(bucket, source, name):
+    from carpipe.photos import from_parquet
+
+    return set(from_parquet(manifest.read_file(bucket.store, source, name), columns=["key"])["key"])
+
+
+def label_sets(bucket):
+    keys = (info.key for info in bucket.store.list_objects("stages/label_set"))
+    return [manifest.read(bucket.store, key) for key in keys if key.endswith("/manifest.json")]
+
+
+def test_after_forgetting_nothing_is_decoded_or_detected_again(bucket):
+    done, written = bucket.night()
+
+    assert not [key for key in written if key.startswith(("stages/inventory/p", "stages/clean", "stages/filter"))]
+    assert not [key for key in written if key.startswith("stages/crop")]
+    forgotten = [info.key.rpartition("/")[2][:-5] for info in bucket.store.list_objects("stages/inventory/forgotten")]
+    assert not bucket.photos(done)["listing_uuid"].isin(forgotten).any()
+    assert manifest.read(bucket.store, done.extra["previous"]).key
+
+
+def test_a_forgotten_listing_that_is_uploaded_again_is_dropped(bucket, small):
+    record = next(iter(bucket.store.list_objects("stages/inventory/forgotten")))
+    listing = json.loads(bucket.store.get(record.key))["listing"]
+    key = next(row.key for row in small.photos if listing in row.key)
+    bucket.store.put(f"raw/{key}", (small.raw / key).read_bytes())
+
+    done, _ = bucket.night()
+
+    assert bucket.photos(done).loc[key, "dropped"] == "forgotten"
+
+
+def test_garbage_is_what_nothing_refers_to(bucket, tmp_path):
+    other = bucket.open(clean__thumbnail_quality=50)
+    stock = latest_inventory(other)
+    stray = partition.clean(other, stock.partitions[0]["manifest"], inventory=stock.key)
+    # The chain's own results are newer again.
+    newest, _ = bucket.night()
+    partition.clean(bucket.session, stock.partitions[0]["manifest"], inventory=stock.key)
+    kept_objects = {info.key for info in bucket.store.list_objects("raw")} | {newest.key}
+    now = datetime.now(UTC)
+
+    assert find_garbage(bucket.session, older_than=timedelta(hours=1), now=now).objects == []
+    garbage = find_garbage(bucket.session, older_than=timedelta(0), now=now + timedelta(seconds=5))
+    collect(bucket.session, garbage)
+
+    deleted = {info.key for info in garbage.objects}
+    assert all(key.startswith(("stages/", "runs/")) for key in deleted)
+    assert kept_objects <= {info.key for info in bucket.store.list_objects("")}
+    assert stray.key not in deleted, "newest of its partition: the next run may start from it"
+    for name in newest.files:
+        manifest.read_file(bucket.store, newest, name)
+    with artefacts.local_shards(bucket.store, newest, "train", "val", "test") as shards:
+        assert all(shards.values())
+    again, written = bucket.night()
+    assert again.key == newest.key
+    assert written == []
+
+
+def test_report_and_docs_are_brought_to_disk(bucket, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CARPIPE_STORE", bucket.url)
+
+    assert main(["report", str(tmp_path), "--no-browser"]) == 0
+
+    assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert find_dataset(bucket.session, None).key.split("/")[1] in page
+    assert (tmp_path / "data_docs" / "index.html").exists()
+
+
+def test_a_storage_in_trouble_drops_nothing(bucket, small):
+    error_page = b"<html><body>503 Service Temporarily Unavailable</body></html>"
+    careful = bucket.open(clean__max_unreadable=0.1)
+    folder = small.photos[0].key.split("/")[0]
+    keys = [f"raw/{folder}/1_{n}_{uuid.uuid4()}_{uuid.uuid4()}.jpg" for n in range(30)]
+    for key in keys:
+        bucket.store.put(key, error_page)
+    stock = inventory(careful)
+
+    with pytest.raises(
+        UnavailableError, match="30 of the 30 photos of partition p0000. are unreadable, 2|30 of the 30"
+    ):
+        partition.clean(careful, stock.partitions[-1]["manifest"], inventory=stock.key)
+
+    assert not bucket.store.list_folders(f"stages/clean/{stock.partitions[-1]['partition']}")
