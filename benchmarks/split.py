@@ -9,6 +9,7 @@ is judged per model, where it looks best.
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +51,14 @@ def read_listings(folder: Path) -> pd.DataFrame:
 
 
 def read_published(folder: Path) -> pd.DataFrame:
+    """The listings as the published project split them; a model stands for a class."""
     parts = [pd.read_csv(folder / f"table_for_{name}.csv").assign(split=name) for name in SPLITS]
     table = pd.concat(parts, ignore_index=True)
     return table.assign(class_name=table["car_model"], photos=table["nof_photos"])
 
 
 def run_carpipe(listings: pd.DataFrame) -> "pd.Series[str]":
+    """As the pipeline does it."""
     return assign(listings[["class_name", "photos"]].assign(split=None), config=SplitConfig())
 
 
@@ -71,7 +74,7 @@ def run_sklearn(listings: pd.DataFrame) -> "pd.Series[str]":
     return pd.Series(sides[folds], index=listings.index)
 
 
-def show(name: str, listings: pd.DataFrame, make) -> tuple[float, float]:
+def show(name: str, listings: pd.DataFrame, make: Callable[[pd.DataFrame], "pd.Series[str]"]) -> tuple[float, float]:
     """Print how good a split is; returns seconds, and the mean over the sides of the standard deviation per class."""
     started = time.perf_counter()
     sides = make(listings)

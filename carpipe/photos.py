@@ -12,6 +12,8 @@ of an earlier stage.
 | listing_uuid, photo_uuid | str | inventory | which listing, which photo |
 | format, width, height | str, int, int | clean | as decoded; pixels after the EXIF turn |
 | sha256, dhash | str, str | clean | of the file's bytes; 64-bit difference hash of the picture, hex |
+| damage | float | clean | share of the picture that is not known to be whole; null where there is no picture |
+| repaired | str | clean | how the file was mended (`end_marker`); null: no need |
 | p_car | float | filter | probability that the photo shows a car from outside |
 | box | list[float] | crop | the largest vehicle: x0 y0 x1 y1 in pixels |
 | box_label, box_score | str, float | crop | its class and confidence |

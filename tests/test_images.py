@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from carpipe import images
 
@@ -22,6 +22,18 @@ def encoded(image, name="JPEG", **options):
     sink = io.BytesIO()
     image.save(sink, name, **options)
     return sink.getvalue()
+
+
+def quarters(size=(96, 64)):
+    """Four colours, so that every turn shows."""
+    image = Image.new("RGB", size, "red")
+    image.paste("blue", (size[0] // 2, 0, *size))
+    image.paste("white", (0, size[1] // 2, size[0] // 2, size[1]))
+    return image
+
+
+def little_endian(tag, value):
+    return b"II\x2a\x00" + struct.pack("<IHHHIHHI", 8, 1, tag, 3, 1, value, 0, 0)
 
 
 def reason_of(data):
@@ -65,13 +77,29 @@ def test_alpha_lies_on_white():
     assert image.getpixel((5, 5)) == (255, 255, 255)
 
 
-def test_exif_turns_are_undone():
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_are_undone(name, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held upright
+    exif[0x0112] = orientation
+    data = encoded(quarters(), name, exif=exif)
 
-    image, _ = images.decode(encoded(picture(), exif=exif), max_pixels=LIMIT)
+    image, _ = images.decode(data, max_pixels=LIMIT)
 
-    assert image.size == (60, 90)
+    # Pillow's own turn is the truth here.
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    assert image.size == upright.size
+    assert np.abs(np.asarray(image).astype(int) - np.asarray(upright)).max() <= 1
+
+
+def test_an_exif_of_the_other_byte_order_turns_too():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    written, other = exif.tobytes()[6:], little_endian(0x0112, 6)
+    data = encoded(picture(), exif=exif).replace(written, other)
+
+    assert other in data
+    assert images.decode(data, max_pixels=LIMIT)[0].size == (60, 90)
 
 
 def test_broken_exif_says_nothing_of_the_picture():
@@ -124,6 +152,120 @@ def test_re_encoding_leaves_no_metadata():
 
     assert again.size == (45, 30)
     assert not again.getexif()
+
+
+@pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_picture_counts(name):
+    frames = [Image.new("RGB", (90, 60), colour) for colour in ("red", "blue", "white")]
+    data = encoded(frames[0], name, save_all=True, append_images=frames[1:])
+
+    image, found = images.decode(data, max_pixels=LIMIT)
+
+    assert found == name
+    red, green, blue = image.getpixel((40, 30))
+    assert red > 240
+    assert max(green, blue) < 15
+
+
+def test_bytes_behind_the_picture_change_nothing():
+    data = encoded(picture())
+
+    image, _ = images.decode(data + b"\xff\xda" + bytes(range(256)) * 9, max_pixels=LIMIT)
+
+    assert np.array_equal(image, images.decode(data, max_pixels=LIMIT)[0])
+
+
+@pytest.mark.parametrize("options", [{"quality": 75}, {"quality": 95, "subsampling": 0}, {"progressive": True}])
+def test_jpegs_have_the_pixels_that_pillow_sees(options):
+    noise = Image.effect_noise((301, 203), 60).convert("RGB")
+    data = encoded(Image.blend(noise, quarters(noise.size), 0.6), **options)
+
+    image, _ = images.decode(data, max_pixels=LIMIT)
+
+    assert np.array_equal(image, Image.open(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_webps_have_the_pixels_that_pillow_sees(mode):
+    data = encoded(quarters().convert(mode), "WEBP", quality=60)
+
+    image, _ = images.decode(data, max_pixels=LIMIT)
+
+    assert np.array_equal(image, Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def test_a_jpeg_without_its_end_marker_is_read_as_if_it_had_it():
+    data = encoded(quarters())
+
+    picture = images.read(data[:-2], max_pixels=LIMIT)
+
+    assert (picture.repaired, picture.repair, picture.damage) == (data, "end_marker", 0.0)
+    assert np.array_equal(picture.pixels, images.read(data, max_pixels=LIMIT).pixels)
+
+
+def test_damage_is_refused_beyond_what_is_allowed():
+    data = encoded(Image.effect_noise((320, 320), 50).convert("RGB"))
+    cut = data[: len(data) * 9 // 10]
+
+    with pytest.raises(images.PhotoError) as caught:
+        images.read(cut, max_pixels=LIMIT, max_damage=0.05)
+
+    assert (caught.value.reason, round(caught.value.damage, 1)) == ("truncated", 0.1)
+    assert images.read(cut, max_pixels=LIMIT, max_damage=0.2).damage == caught.value.damage
+
+
+def test_half_a_picture_of_each_format_is_refused():
+    noise = Image.effect_noise((200, 200), 50).convert("RGB")
+    for name in ("JPEG", "PNG", "WEBP", "BMP", "GIF"):
+        data = encoded(noise, name)
+        assert reason_of(data[: len(data) // 2]) in ("truncated", "damaged", "not_an_image"), name
+
+
+def test_a_large_picture_comes_smaller_where_that_is_enough_and_says_its_size():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("JPEG", "PNG"):
+        data = encoded(quarters((960, 640)), name, exif=exif)
+
+        small = images.read(data, max_pixels=LIMIT, enough=100)
+
+        assert small.size == (640, 960)
+        assert 100 <= small.pixels.shape[1] < 320
+        assert small.pixels[5, 5].tolist() == pytest.approx([255, 255, 255], abs=3)  # it was the lower left
+
+
+@pytest.mark.parametrize("side", [150, 200, 400])
+def test_a_thumbnail_keeps_the_mean_of_what_it_shows(side):
+    stripes = np.zeros((400, 600, 3), np.uint8)
+    stripes[:, ::4] = 255
+
+    small = np.asarray(images.fit(Image.fromarray(stripes), side))
+
+    assert max(small.shape) == side
+    assert abs(small.mean() - 255 / 4) < 3
+
+
+def test_a_signature_is_the_mean_of_areas():
+    image = Image.effect_noise((256, 128), 80).convert("RGB")
+
+    rows = np.frombuffer(images.signature(image), np.uint8).reshape(32, 32)
+
+    grey = np.asarray(image.convert("L"), float)
+    assert np.abs(rows - grey.reshape(32, 4, 32, 8).mean(axis=(1, 3))).max() <= 1
+
+
+def test_a_png_that_ends_early_is_refused_although_decoders_show_it():
+    whole = encoded(Image.effect_noise((90, 60), 50), "PNG")
+    packed = zlib.compress(zlib.decompress(whole[whole.index(b"IDAT") + 4 : -16])[: 40 * 91])
+    start = whole.index(b"IDAT") - 4
+    body = b"IDAT" + packed
+    cut = whole[:start] + struct.pack(">I", len(packed)) + body + struct.pack(">I", zlib.crc32(body)) + whole[-12:]
+    Image.open(io.BytesIO(cut)).load()
+
+    with pytest.raises(images.PhotoError) as caught:
+        images.decode(cut, max_pixels=LIMIT)
+
+    assert (caught.value.reason, caught.value.damage) == ("damaged", pytest.approx(1 / 3))
 
 
 def test_fit_never_enlarges():

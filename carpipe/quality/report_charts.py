@@ -187,7 +187,7 @@ def deviation_bars(values: "pd.Series[float]") -> list[Bar]:
     labels = [_deviation_label(low, high) for low, high in pairwise(edges)]
     # A bin holds its edge that is further from zero, so that +0.5 and -0.5 count as alike.
     counts, _ = np.histogram(np.nextafter(values.to_numpy(float), 0), edges)
-    return _bars(labels, counts)
+    return _bars(labels, counts.tolist())
 
 
 def size_bars(sizes: "pd.Series[int]", starts: Sequence[int]) -> list[Bar]:
@@ -195,7 +195,7 @@ def size_bars(sizes: "pd.Series[int]", starts: Sequence[int]) -> list[Bar]:
     counts, _ = np.histogram(sizes.to_numpy(int), [*starts, np.inf])
     ends = [after - 1 for after in starts[1:]]
     labels = [str(low) if low == high else f"{low}–{high}" for low, high in zip(starts, ends, strict=False)]
-    return _bars([*labels, f"{starts[-1]}+"], counts)
+    return _bars([*labels, f"{starts[-1]}+"], counts.tolist())
 
 
 def photos_per_vehicle(alive: pd.DataFrame) -> "pd.Series[int]":

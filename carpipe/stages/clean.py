@@ -1,19 +1,24 @@
-"""Clean: one full decode per photo decides whether it is a picture.
+"""Clean: one full decode per photo decides whether it is a picture, and a whole one.
 
-Writes the thumbnails that later stages look at instead of the photos: re-encoded, upright, without
-EXIF and so without GPS.
+Writes the thumbnails that later stages look at instead of the photos: re-encoded, upright, without EXIF and so
+without GPS. Photos are decoded in a child process (`isolation`), so one that crashes its decoder costs itself only.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from carpipe import images
 from carpipe.config import CleanConfig
+from carpipe.stages.isolation import Isolated, in_chunks
 
-VERSION = 1
+log = logging.getLogger(__name__)
+
+VERSION = 2
 STAGE = "clean"
 
 _COLUMNS = {
@@ -24,52 +29,85 @@ _COLUMNS = {
     "height": "Int32",
     "sha256": "str",
     "dhash": "str",
+    "damage": "Float64",
+    "repaired": "str",
 }
+_SETTINGS = {"min_side", "max_pixels", "max_damage", "thumbnail_side", "thumbnail_quality"}
 
 
 @dataclass(frozen=True)
-class CleanPhoto:
-    """A photo that passed: facts for the photo table, and its thumbnail as JPEG."""
+class Cleaned:
+    """What cleaning found, per photo key.
 
-    facts: dict[str, Any]
-    thumbnail: bytes
-
-
-def clean_photo(data: bytes, *, config: CleanConfig) -> CleanPhoto:
-    """Decode one photo.
-
-    Raises:
-        images.PhotoError: it is no usable photo; its `reason` goes into the table.
+    `results` has a row per photo: key; reason (null: kept); format, width and height (upright); sha256 of the
+    original file; dhash; damage, the share of the picture that is not known to be whole (null: there is no picture);
+    repaired, how (null: no need). Kept photos have a thumbnail (JPEG) and a signature (`images.signature`).
+    `repaired` holds the mended files of those whose original is not fit for use.
     """
-    image, name = images.decode(data, max_pixels=config.max_pixels)
-    if min(image.size) < config.min_side:
-        raise images.PhotoError("too_small", f"{image.width}x{image.height} pixels, {config.min_side} needed.")
-    thumbnail = images.fit(image, config.thumbnail_side)
-    facts = {"format": name, "width": image.width, "height": image.height, "dhash": images.dhash(thumbnail)}
-    return CleanPhoto(facts, images.encode_jpeg(thumbnail, quality=config.thumbnail_quality))
+
+    results: pd.DataFrame
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
+    signatures: dict[str, bytes] = field(default_factory=dict)
+    repaired: dict[str, bytes] = field(default_factory=dict)
 
 
-def clean(files: Iterable[tuple[str, bytes | None]], *, config: CleanConfig) -> tuple[pd.DataFrame, dict[str, bytes]]:
+def clean(
+    files: Iterable[tuple[str, bytes | None]],
+    *,
+    config: CleanConfig,
+    judge: str = "carpipe.stages.clean_photo:clean_photo",
+) -> Cleaned:
     """Clean the photos of a partition.
+
+    Every photo ends in one row, whatever is in its file: one that kills its process, runs over `timeout_s` or needs
+    more than `memory_mb` is dropped as `poison`.
 
     Args:
         files: (photo key, bytes); None where the object has gone, which drops the photo as `missing`.
+        config: limits and sizes.
+        judge: `module:function` that looks at one photo, in the child process.
 
-    Returns:
-        One row of results per photo, and the thumbnails by key.
+    Raises:
+        CarpipeError: no child process could be started.
     """
     rows: list[dict[str, Any]] = []
-    thumbnails: dict[str, bytes] = {}
+    cleaned = Cleaned(pd.DataFrame(), {}, {}, {})
+    settings = json.dumps(config.model_dump(include=_SETTINGS))
+    with Isolated(judge, settings, timeout_s=config.timeout_s, memory_mb=config.memory_mb) as child:
+        for chunk in in_chunks(_worth_a_look(files, rows, max_bytes=config.max_bytes)):
+            for (row, _), answer in zip(chunk, child.run([data for _, data in chunk]), strict=True):
+                _take(row, answer, cleaned)
+    results = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    return Cleaned(results, cleaned.thumbnails, cleaned.signatures, cleaned.repaired)
+
+
+def _worth_a_look(
+    files: Iterable[tuple[str, bytes | None]], rows: list[dict[str, Any]], *, max_bytes: int
+) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Start a row for every photo; pass on those whose bytes must be decoded to tell more."""
     for key, data in files:
+        row: dict[str, Any] = {"key": key}
+        rows.append(row)
         if data is None:
-            rows.append({"key": key, "reason": "missing"})
+            row["reason"] = "missing"
             continue
-        row = {"key": key, "sha256": images.sha256(data)}
-        try:
-            photo = clean_photo(data, config=config)
-        except images.PhotoError as error:
-            rows.append({**row, "reason": error.reason})
-            continue
-        rows.append({**row, **photo.facts})
-        thumbnails[key] = photo.thumbnail
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS), thumbnails
+        row["sha256"] = images.sha256(data)
+        if len(data) > max_bytes:
+            row["reason"] = "bomb"
+        else:
+            yield row, data
+
+
+def _take(row: dict[str, Any], answer: tuple[bytes, ...] | None, cleaned: Cleaned) -> None:
+    if answer is None:
+        log.warning("%s ended the process that decoded it, twice: dropped as poison", row["key"])
+        row["reason"] = "poison"
+        return
+    facts, thumbnail, signature, repaired = answer
+    row.update(json.loads(facts))
+    if row.get("reason") is not None:
+        return
+    key = row["key"]
+    cleaned.thumbnails[key], cleaned.signatures[key] = thumbnail, signature
+    if repaired:
+        cleaned.repaired[key] = repaired

@@ -103,19 +103,22 @@ def crop(
     detector: Detector | None,
     config: CropConfig,
     max_pixels: int,
+    max_damage: float = 0.0,
 ) -> tuple[pd.DataFrame, dict[str, bytes]]:
     """Find and cut out the largest vehicle of each photo.
 
     Args:
         photos: (photo key, bytes); None where the object has gone, which drops the photo as `missing`.
         detector: may be None when there are no photos.
+        max_pixels, max_damage: as in cleaning, so that both stages see the same pictures.
 
     Returns:
         One row of results per photo, and the crops as JPEG by key.
     """
     rows: list[dict[str, Any]] = []
     crops: dict[str, bytes] = {}
-    for batch in _batches(_decode(photos, rows, max_pixels=max_pixels), config.batch):
+    decoded = _decode(photos, rows, max_pixels=max_pixels, max_damage=max_damage)
+    for batch in _batches(decoded, config.batch):
         found = detector.largest([image for _, image in batch]) if detector else []
         for (key, image), vehicle in zip(batch, found, strict=True):
             row, jpeg = crop_photo(image, vehicle, config=config)
@@ -151,14 +154,14 @@ def crop_photo(image: Image.Image, vehicle: Found | None, *, config: CropConfig)
 
 
 def _decode(
-    photos: Iterable[tuple[str, bytes | None]], rows: list[dict[str, Any]], *, max_pixels: int
+    photos: Iterable[tuple[str, bytes | None]], rows: list[dict[str, Any]], *, max_pixels: int, max_damage: float
 ) -> Iterator[tuple[str, Image.Image]]:
     for key, data in photos:
         if data is None:
             rows.append({"key": key, "reason": "missing"})
             continue
         try:
-            yield key, images.decode(data, max_pixels=max_pixels)[0]
+            yield key, images.decode(data, max_pixels=max_pixels, max_damage=max_damage)[0]
         except images.PhotoError as error:
             rows.append({"key": key, "reason": error.reason})
 

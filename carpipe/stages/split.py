@@ -72,8 +72,8 @@ def assign(vehicles: pd.DataFrame, *, config: SplitConfig) -> "pd.Series[str]":
     Returns:
         The side of each vehicle. It depends on the vehicles only, not on the order of the rows.
 
-    Source: A. Sainte-Laguë, "La représentation proportionnelle et la méthode des moindres carrés", 1910: the photos of a
-    class are seats, the sides are parties.
+    Source: A. Sainte-Laguë, "La représentation proportionnelle et la méthode des moindres carrés", 1910. The photos of
+    a class are seats, the sides are parties.
     """
     shares = np.array([getattr(config, name) for name in SPLITS])
     order = [hashlib.sha256(str(name).encode()).hexdigest() for name in vehicles.index]

@@ -32,8 +32,9 @@ def check_readable(session: Session, work: Work, counts: Mapping[str, Any], *, i
     expected = min(1.0, max(limit, JUMP * share))
     if binomtest(unreadable, total, expected, alternative="greater").pvalue < CHANCE:
         raise UnavailableError(
-            f"{unreadable:,} of the {total:,} photos of partition {work.partition} are unreadable, {share:.1%} of those "
-            f"in the other partitions: the storage, or what is between, seems to be in trouble, so none is dropped. If the photos are really broken, raise clean.max_unreadable ({limit:g})."
+            f"{unreadable:,} of the {total:,} photos of partition {work.partition} are unreadable, {share:.1%} of "
+            "those in the other partitions. The storage, or what is between, seems to be in trouble, so none of them "
+            f"is dropped. If the photos are really broken, raise clean.max_unreadable ({limit:g})."
         )
 
 

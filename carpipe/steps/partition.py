@@ -45,7 +45,7 @@ def crop_work(session: Session, filtered: str, partition: str, detector_sha256: 
     from carpipe.stages import crop as stage
 
     settings = session.config.crop.model_dump(exclude={"weights", "batch"})
-    settings["max_pixels"] = session.config.clean.max_pixels
+    settings |= session.config.clean.model_dump(include={"max_pixels", "max_damage"})
     return Work(stage.STAGE, stage.VERSION, partition, settings, (filtered,), weights={"detector": detector_sha256})
 
 
@@ -129,9 +129,8 @@ def crop(session: Session, filtered: str) -> Manifest:
         )
         source = Raw(session, todo, instead=repaired)
         detector = stage.Detector(weights, config=config) if len(todo) else None
-        results, crops = stage.crop(
-            source, detector=detector, config=config, max_pixels=session.config.clean.max_pixels
-        )
+        limits = session.config.clean.model_dump(include={"max_pixels", "max_damage"})
+        results, crops = stage.crop(source, detector=detector, config=config, **limits)
     after = table.add_results(photos, known.joined(results), stage=stage.STAGE)
     return commit_photos(
         session,

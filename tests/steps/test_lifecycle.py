@@ -278,9 +278,7 @@ def test_a_storage_in_trouble_drops_nothing(bucket, small):
         bucket.store.put(key, error_page)
     stock = inventory(careful)
 
-    with pytest.raises(
-        UnavailableError, match="30 of the 30 photos of partition p0000. are unreadable, 2|30 of the 30"
-    ):
+    with pytest.raises(UnavailableError, match="30 of the 30 photos of partition p00003-"):
         partition.clean(careful, stock.partitions[-1]["manifest"], inventory=stock.key)
 
     assert not bucket.store.list_folders(f"stages/clean/{stock.partitions[-1]['partition']}")

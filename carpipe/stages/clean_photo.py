@@ -1,0 +1,55 @@
+"""One photo: decoded in full, measured, hashed, and its thumbnail.
+
+Runs in the child process of `clean`, so it imports nothing of the pipeline but the decoding.
+"""
+
+import json
+from typing import Any
+
+import cv2
+from PIL import Image
+
+from carpipe import images
+
+cv2.setNumThreads(1)  # tasks are what runs in parallel
+
+
+def clean_photo(data: bytes, settings: str) -> tuple[bytes, bytes, bytes, bytes]:
+    """Judge one photo.
+
+    Args:
+        data: the file.
+        settings: JSON: `min_side`, `max_pixels`, `max_damage`, `thumbnail_side`, `thumbnail_quality`.
+
+    Returns:
+        Facts for the photo table as JSON, thumbnail, signature, repaired file. A photo that is dropped has `reason`
+        among its facts, and the rest empty; the last is empty also for one that needs no repair.
+    """
+    try:
+        facts, *blobs = _judge(data, **json.loads(settings))
+    except images.PhotoError as error:
+        facts, blobs = {"reason": error.reason, "damage": error.damage}, [b"", b"", b""]
+    except MemoryError:
+        facts, blobs = {"reason": "poison"}, [b"", b"", b""]
+    return json.dumps(facts).encode(), blobs[0], blobs[1], blobs[2]
+
+
+def _judge(
+    data: bytes, *, min_side: int, max_pixels: int, max_damage: float, thumbnail_side: int, thumbnail_quality: int
+) -> tuple[dict[str, Any], bytes, bytes, bytes]:
+    # Twice the thumbnail: enough for a mean over areas, and a fraction of a large picture.
+    picture = images.read(data, max_pixels=max_pixels, max_damage=max_damage, enough=2 * thumbnail_side)
+    width, height = picture.size
+    if min(width, height) < min_side:
+        raise images.PhotoError("too_small", f"{width}x{height} pixels, {min_side} needed.")
+    pixels = images.shrink(picture.pixels, thumbnail_side)
+    signature = images.signature(Image.fromarray(pixels))
+    facts = {
+        "format": picture.format,
+        "width": width,
+        "height": height,
+        "dhash": images.dhash(Image.frombytes("L", (images.SIGNATURE_SIDE, images.SIGNATURE_SIDE), signature)),
+        "damage": picture.damage,
+        "repaired": picture.repair,
+    }
+    return facts, images.encode_pixels(pixels, quality=thumbnail_quality), signature, picture.repaired or b""
