@@ -20,20 +20,27 @@ retried by then; wrong input has not, since that cannot help.
 | `clean` | very many photos are unreadable | see whether the storage is in trouble; else raise `clean.max_unreadable` |
 | `crop` | the detector cannot be used | see its log, correct `crop.weights`, clear the task |
 | `classes` | no model has enough photos | lower `min_photos` |
-| `validate` | the data breaks an expectation | open the report and Data Docs that the message names |
+| `validate` | the data breaks an expectation | open the report that the message names; see below |
+
+`validate` also fails when a stage keeps another share of its photos than before. After a change of weights or settings
+that you wanted, trigger the DAG once with `funnel_tolerance` 1.
 """
 
+import logging
 from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag, task, task_group
 
 from carpipe_airflow import DATASET, DEFAULT_ARGS, MAP_LABEL, label, open_task_session, run_facts, setting
 
+log = logging.getLogger(__name__)
+
 SETTINGS = {
     "min_photos": "classes.min_photos",
     "max_photos": "classes.max_photos",
     "taxonomy": "classes.taxonomy",
     "car_threshold": "filter.threshold",
+    "funnel_tolerance": "validation.funnel_tolerance",
     "detector": "crop.weights",
 }
 
@@ -50,6 +57,13 @@ SETTINGS = {
         "max_photos": setting("classes.max_photos", "integer", "Photos of a model at most; 0: no cap.", minimum=0),
         "taxonomy": setting("classes.taxonomy", "string", "`published`, `identity`, or a YAML file on the workers."),
         "car_threshold": setting("filter.threshold", "number", "p(car) a photo needs.", minimum=0, maximum=1),
+        "funnel_tolerance": setting(
+            "validation.funnel_tolerance",
+            "number",
+            "How far a stage may be from the share it kept in the previous dataset; 1 accepts a change you wanted.",
+            minimum=0,
+            maximum=1,
+        ),
         "detector": setting("crop.weights", "string", "Detector weights: a path, or `s3:<key>`."),
     },
 )
@@ -62,9 +76,10 @@ def prepare_dataset():
 
     @task
     def plan(inventory_key: str) -> list[dict[str, str]]:
-        from carpipe.steps.plan import plan
+        from carpipe.steps.plan import plan, render_plan
 
         fixed = plan(open_task_session(**SETTINGS), inventory_key)
+        log.info("this run will do:\n%s", render_plan(fixed.forecast))
         return [
             {"manifest": part["manifest"], "car_filter": fixed.car_filter, "inventory": inventory_key}
             for part in fixed.partitions

@@ -4,6 +4,7 @@ It runs without telemetry, progress bars, network or files other than the Data D
 not be carried out raises, so it can never pass for bad data, or for good data.
 """
 
+import logging
 import os
 import warnings
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ with warnings.catch_warnings():
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
 __all__ = ["EXAMPLES", "BatchExpectation", "Check", "Engine", "Expectation", "gxe"]
+
+# It tells about its own registration of methods, hundreds of lines, at level INFO.
+logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 gxe: Any = gx.expectations  # Any: the package re-exports its expectations in a way that mypy refuses
 

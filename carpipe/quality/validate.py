@@ -20,9 +20,8 @@ from carpipe.quality.joins import join_tables
 from carpipe.quality.limits import Limits
 from carpipe.quality.suites import build_suites
 
-__all__ = ["VERSION", "Limits", "Verdict", "validate_tables"]
+__all__ = ["Limits", "Verdict", "validate_tables"]
 
-VERSION = 2
 TABLES = (*SPLITS, "audit", "photos")
 
 

@@ -1,5 +1,6 @@
 """The whole chain in one process, for people without Airflow: the same steps in the same order."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from carpipe.steps import dataset, inventory, labels, pack, partition, training,
 from carpipe.steps import plan as planning
 from carpipe.steps.session import Session
 from carpipe.weights.channel import Release, read_channel
+
+log = logging.getLogger(__name__)
 
 # Called after each piece of work with the stage's name and what it committed.
 Progress = Callable[[str, Manifest], None]
@@ -36,6 +39,7 @@ def train_filter(session: Session, *, run: str, at: str, progress: Progress) -> 
 def prepare_dataset(session: Session, *, at: str, progress: Progress) -> Manifest:
     """Photos under raw/ to a dataset."""
     plan = planning.plan(session, inventory.inventory(session).key)
+    log.info("this run will do:\n%s", planning.render_plan(plan.forecast))
     cropped = []
     for part in plan.partitions:
         done = partition.clean(session, part["manifest"], inventory=plan.inventory)

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
@@ -19,7 +19,32 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from carpipe.stages.taxonomy import Taxonomy
+
 log = logging.getLogger(__name__)
+
+
+def identify_work(session: Session, crops: Sequence[str], gone: Mapping[str, Any] | None) -> Work:
+    """What `identify` does: the photos that have left raw/ decide too."""
+    from carpipe.stages import identify as stage
+
+    settings = {**session.config.identify.model_dump(), "gone": gone["sha256"] if gone else ""}
+    return Work(stage.STAGE, stage.VERSION, "all", settings, tuple(crops))
+
+
+def classes_work(session: Session, identified: str, taxonomy: "Taxonomy") -> Work:
+    """What `classes` does."""
+    from carpipe.stages import classes as stage
+
+    settings = session.config.classes.model_dump(exclude={"taxonomy"}) | {"taxonomy": taxonomy.sha256}
+    return Work(stage.STAGE, stage.VERSION, "all", settings, (identified,))
+
+
+def split_work(session: Session, classed: str) -> Work:
+    """What `split` does. The ledger of sides is no input: who splits first decides, and all later splits agree."""
+    from carpipe.stages import split as stage
+
+    return Work(stage.STAGE, stage.VERSION, "all", session.config.split.model_dump(), (classed,))
 
 
 def identify(session: Session, crops: Sequence[str], *, inventory: str) -> Manifest:
@@ -35,8 +60,7 @@ def identify(session: Session, crops: Sequence[str], *, inventory: str) -> Manif
     from carpipe.stages import identify as stage
 
     gone = read_inventory(session, inventory).gone
-    settings = {**session.config.identify.model_dump(), "gone": gone["sha256"] if gone else ""}
-    work = Work(stage.STAGE, stage.VERSION, "all", settings, tuple(crops))
+    work = identify_work(session, crops, gone)
     if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
@@ -79,8 +103,7 @@ def classes(session: Session, identified: str) -> Manifest:
 
     config = session.config.classes
     taxonomy = load(config.taxonomy)
-    settings = config.model_dump(exclude={"taxonomy"}) | {"taxonomy": taxonomy.sha256}
-    work = Work("classes", stage.VERSION, "all", settings, (identified,))
+    work = classes_work(session, identified, taxonomy)
     if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
@@ -91,21 +114,17 @@ def classes(session: Session, identified: str) -> Manifest:
 
 
 def split(session: Session, classed: str) -> Manifest:
-    """Put every vehicle into train, val or test, where it stays for ever; writes the three tables.
-
-    The ledger of sides is no input: whoever splits a table first decides, and all later splits agree.
-    """
+    """Put every vehicle into train, val or test, where it stays for ever; writes the three tables."""
     from carpipe.stages import split as stage
 
-    config = session.config.split
-    work = Work(stage.STAGE, stage.VERSION, "all", config.model_dump(), (classed,))
+    work = split_work(session, classed)
     if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
     source = manifest.read(session.store, classed)
     before = artefacts.read_photos(session.store, source)
     generation, sides = read_ledger(session)
-    after, entries = stage.split(before, config=config, ledger=sides)
+    after, entries = stage.split(before, config=session.config.split, ledger=sides)
     if len(entries):
         append_ledger(session, generation, entries)
     files = {f"table_for_{name}.csv": table.to_csv(index=False).encode() for name, table in stage.tables(after).items()}

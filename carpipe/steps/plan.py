@@ -4,22 +4,25 @@ Keys follow from the work, so a result that is not there yet has a known key too
 of it. Photos and minutes of work to come are estimates, by the shares and rates of earlier results.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import artefacts
+from carpipe.steps.dataset import classes_work, identify_work, split_work
 from carpipe.steps.inventory import Inventory, read_inventory
+from carpipe.steps.pack import dataset_work
 from carpipe.steps.partition import clean_work, crop_work, filter_work
 from carpipe.steps.session import Session
 from carpipe.steps.summary import find_dataset
+from carpipe.steps.validate import validate_work
 from carpipe.weights.channel import read_channel
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from carpipe.stages.taxonomy import Taxonomy
 
 # Share of photos that a stage keeps, where nothing was done yet to tell: the published data set's.
 KEPT = {"clean": 0.98, "filter": 0.42, "crop": 0.98}
@@ -74,10 +77,10 @@ def plan(session: Session, inventory_key: str) -> Plan:
         raise InputError(f"The channel {name} has no weights yet; run `train_filter` first.")
     with artefacts.local_weights(session.store, session.config.crop.weights) as (_, sha256):
         detector = sha256
-    load(session.config.classes.taxonomy)
+    taxonomy = load(session.config.classes.taxonomy)
     model = manifest.read(session.store, release.model)
-    forecast = _Forecaster(session, state, model, detector).forecast()
-    log.info("this run will do:\n%s", render_plan(forecast))
+    forecaster = _Forecaster(session, state, model, detector)
+    forecast = [*forecaster.stages(), forecaster.dataset(taxonomy)]
     return Plan(state.key, release.model, state.partitions, forecast)
 
 
@@ -101,20 +104,30 @@ class _Forecaster:
         self._chains = [self._chain(part) for part in state.partitions]
         self._sizes = {part["partition"]: part for part in state.partitions}
         self._known = [*self._done(), *self._earlier()]
+        self._gone = state.gone
+        self._left = 0.0  # photos that `crop` keeps
 
-    def forecast(self) -> list[Forecast]:
-        """One entry per stage, in order, and one for the stages over the whole dataset."""
+    def stages(self) -> list[Forecast]:
+        """One entry per stage that works on partitions, in order."""
         rows = {stage: Forecast(stage, measured=bool(self._rate(stage))) for stage in STAGES}
-        left = 0.0
         for works, found in self._chains:
             photos = float(self._sizes[works["clean"].partition]["photos"])
             for stage in STAGES:
                 photos = self._add(rows[stage], works[stage], found[stage], photos)
-            left += photos
-        rate = _dataset_rate(self._session)
-        minutes = left / (rate or DATASET_RATE) / 60
-        whole = Forecast("dataset", len(self._chains), round(left), minutes=minutes, measured=bool(rate))
-        return [*rows.values(), whole]
+            self._left += photos
+        return list(rows.values())
+
+    def dataset(self, taxonomy: "Taxonomy") -> Forecast:
+        """What comes after: from identify to pack. To be asked after `stages`."""
+        session = self._session
+        identified = identify_work(session, [works["crop"].key for works, _ in self._chains], self._gone)
+        splitted = split_work(session, classes_work(session, identified.key, taxonomy).key)
+        work = dataset_work(splitted.key, validate_work(session, splitted.key).key)
+        if done := manifest.find(session.store, work):
+            return Forecast("dataset", reused_partitions=len(self._chains), reused_photos=done.counts["in"])
+        rate = _dataset_rate(session)
+        minutes = self._left / (rate or DATASET_RATE) / 60
+        return Forecast("dataset", len(self._chains), round(self._left), minutes=minutes, measured=bool(rate))
 
     def _chain(self, part: dict[str, Any]) -> tuple[dict[str, Work], dict[str, Manifest | None]]:
         partition = part["partition"]

@@ -9,6 +9,7 @@ from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
 from carpipe.steps import artefacts
+from carpipe.steps.partition import Raw
 from carpipe.steps.session import Session
 from carpipe.steps.summary import find_dataset
 
@@ -19,6 +20,9 @@ PER_REASON = 12
 PAIRS_SHOWN = 12
 # Examples come from the newest partitions: their thumbnails are read whole, some 60 MB each.
 EXAMPLE_PARTITIONS = 4
+# Reasons of photos without a thumbnail of which something can be seen, and how large it is shown, in pixels.
+BROKEN = ("truncated", "damaged")
+REMAINS_SIDE = 160
 
 
 def build_report(
@@ -60,7 +64,10 @@ def build_report(
             examples=examples,
             near_duplicates=pairs,
             pairs=shown,
-            pictures=_thumbnails(session, lineage["clean"], photos[photos["key"].isin(wanted)]),
+            pictures={
+                **_thumbnails(session, lineage["clean"], photos[photos["key"].isin(wanted)]),
+                **_remains(session, examples[examples["dropped"].isin(BROKEN)]["key"]),
+            },
             previous=_previous(session, previous) if previous else None,
             manifests={stage: [done.key for done in found] for stage, found in lineage.items()},
             config={stage: found[0].config for stage, found in lineage.items()},
@@ -104,6 +111,22 @@ def _thumbnails(session: Session, cleaned: Sequence[Manifest], photos: "pd.DataF
         keys = photos["key"][photos["partition"] == part.partition]
         if len(keys):
             found |= artefacts.read_blobs(session.store, part, artefacts.THUMBNAILS, keys=keys)
+    return found
+
+
+def _remains(session: Session, keys: "pd.Series[str]") -> dict[str, bytes]:
+    """What can still be seen of broken photos. They were decoded before, in a process of their own, and survived."""
+    from carpipe import images
+
+    found = {}
+    for key, data in Raw(session, keys):
+        try:
+            picture = images.read(
+                data or b"", max_pixels=session.config.clean.max_pixels, max_damage=1.0, enough=2 * REMAINS_SIDE
+            )
+        except images.PhotoError:
+            continue
+        found[key] = images.encode_pixels(images.shrink(picture.pixels, REMAINS_SIDE), quality=80)
     return found
 
 

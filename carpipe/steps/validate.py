@@ -39,11 +39,8 @@ def validate(session: Session, splitted: str, *, at: str) -> Manifest:
     Raises:
         ValidationError: an expectation is not met; says which, and where the report is.
     """
-    from carpipe.quality import validate as quality
-
     source = manifest.read(session.store, splitted)
-    settings = {**session.config.validation.model_dump(), **_rules(session, source)}
-    work = Work("validate", quality.VERSION, "all", settings, (splitted,))
+    work = validate_work(session, splitted)
     done = manifest.find(session.store, work)
     if done:
         reused(done)
@@ -56,6 +53,20 @@ def validate(session: Session, splitted: str, *, at: str) -> Manifest:
             f"See {done.files[artefacts.REPORT]['key']} and {done.extra['docs']['index.html']}."
         )
     return done
+
+
+def validate_work(session: Session, splitted: str) -> Work:
+    """What `validate` does: it holds the stages before to what they were asked to do."""
+    from carpipe.quality import VERSION
+
+    settings = {
+        **session.config.validation.model_dump(),
+        "shares": [getattr(session.config.split, name) for name in ("train", "val", "test")],
+        "min_photos": session.config.classes.min_photos,
+        "max_photos": session.config.classes.max_photos,
+        "threshold": session.config.filter.threshold,
+    }
+    return Work("validate", VERSION, "all", settings, (splitted,))
 
 
 def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manifest:
@@ -92,17 +103,6 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manife
             "previous": previous.key if previous else "",
         },
     )
-
-
-def _rules(session: Session, source: Manifest) -> dict[str, Any]:
-    """What the stages before were asked to do: the validation holds them to it."""
-    classed = manifest.read(session.store, source.inputs[0])
-    return {
-        "shares": [source.config[name] for name in ("train", "val", "test")],
-        "min_photos": classed.config["min_photos"],
-        "max_photos": classed.config["max_photos"],
-        "threshold": session.config.filter.threshold,
-    }
 
 
 def _limits(session: Session, work: Work, funnel: list[dict[str, Any]], previous: Manifest | None) -> Any:

@@ -151,7 +151,8 @@ def test_no_listing_of_the_first_night_changed_sides(bucket):
 def test_after_a_run_the_plan_is_to_do_nothing(bucket):
     forecast = plan(bucket.session, inventory(bucket.session).key).forecast
 
-    assert [row.partitions for row in forecast if row.stage != "dataset"] == [0, 0, 0]
+    assert [row.partitions for row in forecast] == [0, 0, 0, 0]
+    assert [row.minutes for row in forecast] == [0, 0, 0, 0]
 
 
 def test_a_new_threshold_filters_again_and_detects_nothing(bucket):

@@ -1,0 +1,138 @@
+"""The clean stage as the pipeline runs it, against the tools that people use on a folder.
+
+    python benchmarks/clean.py <folder of photos>
+
+carpipe: the whole step from the S3 server (GET, full decode, sha256, dHash, damage, signature, thumbnail, commit).
+CleanVision: `Imagelab(...).find_issues()`, all its checks, one process. imagededup: `DHash().encode_images()`, one
+process. Pillow: decode and 256-pixel thumbnail in a loop. The others read from disk. They are installed by uv into
+an environment of their own, since they are not ours to depend on.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from carpipe import images
+from carpipe.config import load_config
+from carpipe.local.s3server import s3server
+from carpipe.steps.inventory import inventory
+from carpipe.steps.partition import clean
+from carpipe.steps.session import open_session
+from carpipe.steps.upload import upload
+
+PACKAGES = ("cleanvision==0.3.7", "imagededup==0.3.3.post2")
+TIMED = """
+import io, json, os, pathlib, sys, time
+folder = pathlib.Path(sys.argv[1])
+files = [path for path in folder.rglob("*") if path.is_file()]
+{setup}
+wall, cpu = time.perf_counter(), sum(os.times()[:4])
+try:
+    {run}
+    error = ""
+except Exception as problem:
+    error = f"{type(problem).__name__}: {problem}"[:120]
+done = {"photos": len(files), "wall": time.perf_counter() - wall, "cpu": sum(os.times()[:4]) - cpu, "error": error}
+print("\\n" + json.dumps(done))
+"""
+OTHERS = {
+    "CleanVision": (
+        "from cleanvision import Imagelab",
+        "Imagelab(data_path=str(folder)).find_issues(n_jobs=1, verbose=False)",
+    ),
+    "imagededup dHash": (
+        "from imagededup.methods import DHash",
+        "DHash().encode_images(image_dir=folder, recursive=True, num_enc_workers=0)",
+    ),
+    "Pillow loop": (
+        "from PIL import Image",
+        "[Image.open(f).convert('RGB').resize((256, 170)).save(io.BytesIO(), 'JPEG', quality=88) for f in files]",
+    ),
+}
+
+
+def main(folder: Path) -> None:
+    """Print one line per tool."""
+    print(f"{'tool':<28} {'photos':>7} {'photos/s':>9} {'per core':>9} {'ms CPU':>7}  note")
+    ours = run_carpipe(folder)
+    show("carpipe clean", ours, ours)
+    with tempfile.TemporaryDirectory() as scratch:
+        readable = link_readable(folder, Path(scratch) / "readable")
+        for name, (setup, run) in OTHERS.items():
+            everything = run_other(folder, setup, run)
+            if everything["error"]:
+                show(name, everything, ours)
+                show(f"{name}, readable only", run_other(readable, setup, run), ours)
+            else:
+                show(name, everything, ours)
+
+
+def run_carpipe(folder: Path) -> dict[str, float | str]:
+    """Upload, then clean every partition in this process; only the cleaning is timed."""
+    with tempfile.TemporaryDirectory() as home, s3server(Path(home)) as server:
+        os.environ.update(server.env())
+        overrides = {"store.url": f"s3://{server.bucket}/benchmark", "clean.max_unreadable": 1.0}
+        session = open_session(load_config(overrides=overrides))
+        upload(session, folder)
+        stock = inventory(session)
+        wall, cpu = time.perf_counter(), sum(os.times()[:4])
+        for part in stock.partitions:
+            clean(session, part["manifest"], inventory=stock.key)
+        return {
+            "photos": stock.photos,
+            "wall": time.perf_counter() - wall,
+            "cpu": sum(os.times()[:4]) - cpu,
+            "error": "",
+        }
+
+
+def run_other(folder: Path, setup: str, run: str) -> dict[str, float | str]:
+    """The figures of another tool, in its own environment."""
+    code = TIMED.replace("{setup}", setup).replace("{run}", run)
+    uv = [str(Path(sys.executable).parent / "uv"), "run", "--quiet", "--no-project", "--python", "3.11"]
+    extra = [part for package in PACKAGES for part in ("--with", package)]
+    done = subprocess.run(
+        [*uv, *extra, "python", "-W", "ignore", "-c", code, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    figures: dict[str, float | str] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def link_readable(folder: Path, target: Path) -> Path:
+    """The photos that can be decoded, for tools that stop at the first that cannot."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            try:
+                images.decode(path.read_bytes(), max_pixels=40_000_000)
+            except images.PhotoError:
+                continue
+            link = target / path.relative_to(folder)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+    return target
+
+
+def show(name: str, figures: dict[str, float | str], ours: dict[str, float | str]) -> None:
+    """One line, with the ratio of CPU per photo."""
+    if figures["error"]:
+        print(f"{name:<28} {figures['photos']:>7} {'-':>9} {'-':>9} {'-':>7}  aborts: {figures['error']}")
+        return
+    photos, wall, cpu = (float(figures[key]) for key in ("photos", "wall", "cpu"))
+    ratio = (cpu / photos) / (float(ours["cpu"]) / float(ours["photos"]))
+    note = "" if figures is ours else f"{ratio:.2f} x carpipe's CPU per photo"
+    print(f"{name:<28} {photos:>7.0f} {photos / wall:>9.0f} {photos / cpu:>9.0f} {1000 * cpu / photos:>7.2f}  {note}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]).resolve())
