@@ -16,7 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from carpipe import images
+from PIL import Image
+
 from carpipe.config import load_config
 from carpipe.local.s3server import s3server
 from carpipe.steps.inventory import inventory
@@ -108,12 +109,12 @@ def run_other(folder: Path, setup: str, run: str) -> dict[str, float | str]:
 
 
 def link_readable(folder: Path, target: Path) -> Path:
-    """The photos that can be decoded, for tools that stop at the first that cannot."""
+    """The photos that Pillow decodes, for tools that stop at the first that it does not."""
     for path in folder.rglob("*"):
         if path.is_file():
             try:
-                images.decode(path.read_bytes(), max_pixels=40_000_000)
-            except images.PhotoError:
+                Image.open(path).convert("RGB")
+            except (OSError, Image.DecompressionBombError):
                 continue
             link = target / path.relative_to(folder)
             link.parent.mkdir(parents=True, exist_ok=True)
