@@ -126,7 +126,7 @@ class SplitConfig(Section):
 class ValidateConfig(Section):
     split_tolerance: float = Field(0.02, ge=0, le=1, description="of all photos: how far a split may be from its share")
     class_tolerance: float = Field(
-        0.05, ge=0, le=1, description="of a class's photos: how far a split may be from its share"
+        0.1, ge=0, le=1, description="of a class's photos: how far a split may be from its share"
     )
     funnel_tolerance: float = Field(
         0.1, ge=0, le=1, description="how far the share that a stage keeps may be from the previous dataset's"

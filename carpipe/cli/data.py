@@ -26,11 +26,14 @@ def add_commands(commands: Commands) -> None:
     command = add(commands, "plan", _plan, "what the next run would do: photos, bytes and minutes per stage")
     command.add_argument("--json", action="store_true", help="for machines: with weights and partitions")
     command = add(
-        commands, "forget", _forget, "remove a listing from raw/ and from all that later datasets are made of"
+        commands,
+        "forget",
+        _forget,
+        "remove a listing from raw/ and from all that later datasets are made of; when no DAG runs",
     )
     command.add_argument("--listing", required=True, metavar="UUID")
-    command = add(commands, "gc", _gc, "list stage results that no dataset, model or run refers to, and delete them")
-    command.add_argument("--dry-run", action="store_true", help="list only")
+    command = add(commands, "gc", _gc, "delete old stage results that no dataset or model refers to; when no DAG runs")
+    command.add_argument("--dry-run", action="store_true", help="list every object, delete nothing")
     command.add_argument(
         "--older-than", type=_age, default="7d", metavar="AGE", help="spare younger objects; as in 12h or 7d (default)"
     )
@@ -93,9 +96,9 @@ def _gc(options: argparse.Namespace, config: Config) -> None:
 
     opened = session(config)
     garbage = find_garbage(opened, older_than=options.older_than, now=datetime.datetime.now(datetime.UTC))
-    print(render_garbage(garbage))
+    print(render_garbage(garbage, every=options.dry_run))
     if not options.dry_run:
-        collect(opened, garbage)
+        print(f"{collect(opened, garbage):,} objects deleted")
 
 
 def _age(text: str) -> datetime.timedelta:

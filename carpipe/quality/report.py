@@ -38,8 +38,8 @@ MEANINGS = {
     "truncated": "the picture breaks off before its end",
     "damaged": "part of the picture does not hold what the camera saw",
     "too_small": "a side is shorter than clean.min_side",
-    "bomb": "more pixels than clean.max_pixels; refused undecoded",
-    "poison": "decoding it crashed or hung the process",
+    "bomb": "more pixels than clean.max_pixels or bytes than clean.max_bytes; refused undecoded",
+    "poison": "decoding it crashed or hung the process, or took too much memory",
     "not_a_car": "p(car) is below filter.threshold",
     "no_vehicle": "the detector found no vehicle",
     "box_too_small": "the largest vehicle fills less of the frame than crop.min_box_share",
@@ -50,9 +50,9 @@ MEANINGS = {
     "erased_class": "the taxonomy gives the model no class",
     "too_few_photos": "its model has fewer photos than classes.min_photos",
     "over_cap": "its model has more photos than classes.max_photos; whole vehicles go",
-    "too_few_vehicles": "its class has fewer vehicles than there are splits",
+    "too_few_vehicles": "the vehicles of its class do not reach all three splits",
     "other_class": "its vehicle is mostly in another class",
-    "in_two_splits": "its vehicle turned out to be in two splits; the copy in train goes",
+    "in_two_splits": "its vehicle turned out to be in two splits; test wins over val over train",
 }
 
 

@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from carpipe.config import IdentifyConfig
 from carpipe.photos import drop, kept
 from carpipe.stages.near_duplicates import candidates, differences
+from carpipe.stages.split import STRONGEST
 
 VERSION = 2
 STAGE = "identify"
@@ -47,17 +48,24 @@ class Identified:
 
 
 def identify(
-    photos: pd.DataFrame, *, config: IdentifyConfig, signatures: Signatures, gone: pd.DataFrame | None = None
+    photos: pd.DataFrame,
+    *,
+    config: IdentifyConfig,
+    signatures: Signatures,
+    gone: pd.DataFrame | None = None,
+    ledger: "pd.Series[str] | None" = None,
 ) -> Identified:
     """Add `vehicle` to every photo that was decoded and is no banner; drop what must not be in a dataset.
 
-    Dropped are `deleted` photos, `superseded` versions, `banner`s, and each `duplicate` of a picture but the first.
-    A vehicle is named after its oldest listing, so it keeps its name when others join it.
+    Dropped are `deleted` photos, `superseded` versions, `banner`s, and each `duplicate` of a picture but one: the
+    first, or where the copies are on two sides of the split, the first on the side that will win. A vehicle is named
+    after its oldest listing, so it keeps its name when others join it.
 
     Args:
         photos: all partitions, oldest first.
         signatures: fetches the pixels that near-duplicates are verified on.
         gone: `key` and `etag` of photos that are no longer under raw/.
+        ledger: side of the split by listing uuid, of all earlier datasets.
     """
     photos = _leave(photos.assign(vehicle=pd.Series(None, index=photos.index, dtype="str")), gone)
     seen = photos[photos["dhash"].notna()]
@@ -66,8 +74,7 @@ def identify(
     photos = drop(photos, banner, stage=STAGE, reason="banner")
     mine = ~banner
     photos.loc[seen.index[mine], "vehicle"] = _vehicles(seen.loc[mine, "listing_uuid"], pictures[mine])
-    alive = kept(photos).index
-    copies = pictures[alive].duplicated()
+    copies = _copies(kept(photos)["listing_uuid"], pictures, ledger)
     return Identified(drop(photos, copies, stage=STAGE, reason="duplicate"), pairs)
 
 
@@ -118,6 +125,16 @@ def _mostly_shared(table: pd.DataFrame, common: "pd.Series[bool]") -> "pd.Series
     unique = table.assign(common=common).drop_duplicates(["listing", "picture"])
     shared = unique.groupby("listing")["common"].agg(["sum", "mean"])
     return (shared["sum"] >= RELISTED_PICTURES) & (shared["mean"] >= RELISTED_SHARE)
+
+
+def _copies(
+    listing: "pd.Series[str]", pictures: "pd.Series[int]", ledger: "pd.Series[str] | None"
+) -> "pd.Series[bool]":
+    """All copies of a picture but the one that stays."""
+    sides = listing.map(ledger if ledger is not None else {})
+    rank = sides.map(STRONGEST.index, na_action="ignore").fillna(len(STRONGEST)).astype(int)
+    order = rank.sort_values(kind="stable").index
+    return pictures[order].duplicated()
 
 
 def _vehicles(listing: "pd.Series[str]", picture: "pd.Series[int]") -> "pd.Series[str]":

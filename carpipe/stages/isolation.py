@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Self, TypeVar
 
-from carpipe.errors import CarpipeError
+from carpipe.errors import UnavailableError
 
 # Items larger than this go over one by one: a child holds one chunk in memory.
 CHUNK_BYTES = 8_000_000
@@ -60,11 +60,17 @@ class Isolated:
         if len(answers) < len(items):
             self._stop()
             self.restarts += 1
-            if len(items) == 1:
-                return [None]
-            for item in items[len(answers) :]:
-                answers += self.run([item])
+            answers += map(self._ask_alone, items[len(answers) :])
         return answers
+
+    def _ask_alone(self, item: bytes) -> tuple[bytes, ...] | None:
+        """The answer for an item that was there when the child ended: it may have been another's fault."""
+        answers = list(self._ask([item]))
+        if answers:
+            return answers[0]
+        self._stop()
+        self.restarts += 1
+        return None
 
     def _ask(self, items: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
         """Answers as far as the child gets. It reads all items before it answers, so neither waits for the other."""
@@ -86,7 +92,7 @@ class Isolated:
                 receive(_stream(child.stdout))  # it says hello once it has imported the function
         except EOFError:
             child.communicate()
-            raise CarpipeError(
+            raise UnavailableError(
                 f"The process that decodes photos ended with {child.returncode} before it saw one; its log says why."
             ) from None
         return child

@@ -16,6 +16,7 @@ AGREE = 4
 # A picture is compared with so many neighbours in each grouping. Only groups that share a hash almost exactly
 # (a dealer's banner, blank pictures) are larger, and those hold together through their neighbours.
 NEIGHBOURS = 64
+MERGE_AT = 4_000_000  # pairs, 32 MB
 # 2**64 / golden ratio, odd (D. Knuth, "Sorting and Searching", 6.4): spreads values over the high bits.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 CHUNK = 16_384  # pairs whose pixels are in memory at a time: 2 x 16 MB
@@ -31,8 +32,12 @@ def candidates(hashes: NDArray[np.uint64], *, distance: int) -> Pairs:
     """
     order = np.argsort(hashes, kind="stable")
     hashes = hashes[order]
-    choices = combinations(_blocks(distance + AGREE), AGREE)
-    found = [_near_in_groups(hashes, np.uint64(sum(blocks)), distance) for blocks in choices]
+    found = [np.empty(0, np.int64)]
+    for blocks in combinations(_blocks(distance + AGREE), AGREE):
+        found.append(_near_in_groups(hashes, np.uint64(sum(blocks)), distance))
+        # Equal pictures agree in every choice: merged now and then, their pairs do not fill the memory.
+        if sum(map(len, found[1:])) > MERGE_AT:
+            found = [np.unique(np.concatenate(found))]
     first, second = np.divmod(np.unique(np.concatenate(found)), max(len(hashes), 1))
     one, other = order[first], order[second]
     return np.minimum(one, other), np.maximum(one, other)
@@ -88,7 +93,7 @@ def _sort_by_group(values: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDAr
     """Keys in order, equal for equal values, and the position of each.
 
     Sorting numbers is eight times as fast as sorting positions by them, so key and position share one number. The
-    key is what is left of a multiplicative hash; of two values with one key, pairs are too far apart to count.
+    key is what is left of a multiplicative hash; pairs of two values with one key fail the test of distance.
     """
     bits = np.uint64(max(1, len(values) - 1).bit_length())
     packed = (values * GOLDEN >> bits << bits) | np.arange(len(values), dtype=np.uint64)

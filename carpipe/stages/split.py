@@ -58,7 +58,7 @@ def split(
     whole = chosen[reached == len(SPLITS)]
     photos = drop(photos, ~photos["vehicle"].isin(whole.index), stage=STAGE, reason="too_few_vehicles")
     if whole.empty:
-        raise InputError(f"No class has {len(SPLITS)} vehicles or more, one for each split; add photos of more cars.")
+        raise InputError("No class has vehicles on all three sides of the split; add photos of more cars.")
     photos["split"] = kept(photos)["vehicle"].map(whole).astype("str").reindex(photos.index)
     return photos, _new_entries(photos, whole, before)
 

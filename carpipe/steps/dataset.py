@@ -13,6 +13,7 @@ from carpipe.steps.ledger import append_ledger, read_ledger
 from carpipe.steps.partition import commit_photos
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
+from carpipe.steps.summary import newest_datasets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,15 +52,18 @@ def identify(session: Session, crops: Sequence[str], *, inventory: str) -> Manif
     """Put the partitions together and say which photos show the same car.
 
     Args:
-        crops: manifest keys of all partitions after `crop`, oldest partition first.
-        inventory: key of the run's inventory; it says which photos have left `raw/`.
+        crops: manifest keys of all partitions after `crop`.
+        inventory: key of the run's inventory; it says which partition is older, and which photos have left `raw/`.
     """
     import pandas as pd
 
     from carpipe.photos import from_parquet, to_parquet
     from carpipe.stages import identify as stage
 
-    gone = read_inventory(session, inventory).gone
+    state = read_inventory(session, inventory)
+    gone = state.gone
+    order = {part["partition"]: number for number, part in enumerate(state.partitions)}
+    crops = sorted(crops, key=lambda key: order.get(key.split("/")[2], len(order)))
     work = identify_work(session, crops, gone)
     if done := manifest.find(session.store, work):
         return reused(done)
@@ -74,6 +78,7 @@ def identify(session: Session, crops: Sequence[str], *, inventory: str) -> Manif
         config=session.config.identify,
         signatures=lambda rows: _signatures(session, parts, rows),
         gone=from_parquet(manifest.verified(session.store, gone)) if gone else None,
+        ledger=read_ledger(session)[1],
     )
     files = {artefacts.PAIRS: to_parquet(found.pairs)}
     return commit_photos(session, work, before, found.photos, files=files, started=started)
@@ -123,11 +128,12 @@ def split(session: Session, classed: str) -> Manifest:
     started = time.monotonic()
     source = manifest.read(session.store, classed)
     before = artefacts.read_photos(session.store, source)
-    generation, sides = read_ledger(session)
+    newest = next(newest_datasets(session), None)
+    generation, sides = read_ledger(session, at_least=newest.extra["ledger"] if newest else 0)
     after, entries = stage.split(before, config=session.config.split, ledger=sides)
     if len(entries):
-        append_ledger(session, generation, entries)
+        generation = append_ledger(session, generation, entries)
     files = {f"table_for_{name}.csv": table.to_csv(index=False).encode() for name, table in stage.tables(after).items()}
     files[artefacts.TAXONOMY] = manifest.read_file(session.store, source, artefacts.TAXONOMY)
     log.info("split: %d listings had a side, %d got one", len(sides), len(entries))
-    return commit_photos(session, work, before, after, files=files, started=started)
+    return commit_photos(session, work, before, after, files=files, started=started, extra={"ledger": generation})

@@ -10,7 +10,7 @@ from carpipe.steps.summary import find_dataset
 
 
 def export(session: Session, folder: Path, dataset: str | None) -> int:
-    """Write the crops of a dataset; returns how many.
+    """Write the crops of a dataset, in folders named after the classes' ASCII slugs; returns how many.
 
     Args:
         dataset: manifest key; None means the newest.
@@ -19,6 +19,7 @@ def export(session: Session, folder: Path, dataset: str | None) -> int:
         InputError: there is an export in the folder already, or no such dataset.
     """
     from carpipe.photos import SPLITS
+    from carpipe.stages.taxonomy_slug import slug
     from carpipe.training.data import iter_records
 
     if (folder / "data").exists() and any((folder / "data").iterdir()):
@@ -32,7 +33,7 @@ def export(session: Session, folder: Path, dataset: str | None) -> int:
             for key, class_name, jpeg in iter_records(paths):
                 # The year too: a photo may lie in two year folders of a model.
                 year = Path(key).parent.name.rpartition("_")[2]
-                path = folder / "data" / split / class_name / f"{year}_{Path(key).name}"
+                path = folder / "data" / split / slug(class_name) / f"{year}_{Path(key).name}"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(jpeg)
                 written += 1

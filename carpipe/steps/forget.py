@@ -1,13 +1,14 @@
 """Forget: remove a listing and everything made of it, and see to it that it stays away.
 
 Committed files never change, so each partition that holds the listing is replaced by a copy without it, stage
-by stage; nothing is decoded or detected again. Datasets made before are left as they are, and named.
+by stage; nothing is decoded or detected again. Datasets made before are left as they are, and named. What earlier
+runs wrote about all partitions together (tables, reports) stays until `carpipe gc` takes it.
 """
 
 import json
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,8 @@ class Forgotten:
 def forget(session: Session, listing: str, *, at: str) -> Forgotten:
     """Remove a listing from raw/ and from the results of all stages, so that no later dataset holds it.
 
-    Uploaded again, its photos are dropped as `forgotten`. A run that is under way fails, for its partition has gone;
-    the next one works.
+    Uploaded again, its photos are dropped as `forgotten`. To be run when no DAG runs: a run under way may fail, or
+    still finish a dataset that holds the listing. Interrupted, it can be run again.
 
     Args:
         listing: its uuid.
@@ -59,23 +60,47 @@ def forget(session: Session, listing: str, *, at: str) -> Forgotten:
     if not UUID.fullmatch(listing):
         raise InputError(f"{listing!r} is no listing uuid, such as 0b9b1b0e-52f8-4e7c-9a80-0d3b2f9a4c11.")
     raw = [info.key for info in session.store.list_objects("raw") if f"_{listing}_" in info.key.lower()]
-    record_key = f"{FORGOTTEN}/{listing}.json"
-    if not raw and not _holders(session, latest_inventory(session), listing) and not session.store.head(record_key):
+    key = f"{FORGOTTEN}/{listing}.json"
+    begun = _begun(session, key)
+    if not raw and not begun and not _holders(session, latest_inventory(session), listing):
         raise InputError(f"There is no photo of listing {listing} in {session.store.url}.")
-    # The record first: an inventory from now on takes nothing of it in.
-    session.store.put(record_key, json.dumps({"listing": listing, "at": at}).encode())
+    # The record first: an inventory from now on takes nothing of it in. Partitions to remove are written down
+    # before they are replaced, so that one that is interrupted can be run again.
+    record_of = {"listing": listing, "at": at, "raw": len(raw), "photos": 0, "partitions": [], **begun}
+    session.store.put(key, json.dumps(record_of).encode())
     session.store.delete(raw)
-    removed = _remove_from_partitions(session, listing)
+    _replace_partitions(session, listing, lambda partitions, photos: _note(session, key, partitions, photos))
+    noted = _begun(session, key)
+    for partition in noted["partitions"]:
+        for stage in ("inventory", *STAGES):
+            session.store.delete(info.key for info in session.store.list_objects(f"stages/{stage}/{partition}"))
     done = Forgotten(
         listing,
         at,
-        raw=len(raw),
-        photos=len(removed),
-        label_sets=_drop_label_sets(session, {*removed, *(key.removeprefix("raw/") for key in raw)}),
+        raw=noted["raw"],
+        photos=noted["photos"],
+        label_sets=_drop_label_sets(session, listing),
         datasets=_datasets_with(session, listing),
     )
-    session.store.put(record_key, json.dumps(asdict(done), indent=1).encode())
+    session.store.put(key, json.dumps({**noted, **asdict(done)}, indent=1).encode())
     return done
+
+
+def _begun(session: Session, key: str) -> dict[str, Any]:
+    """The record of the listing, empty before the first attempt."""
+    try:
+        found: dict[str, Any] = json.loads(session.store.get(key))
+    except MissingError:
+        return {}
+    return found
+
+
+def _note(session: Session, key: str, partitions: list[str], photos: int) -> None:
+    """Add partitions to the record that are about to be replaced."""
+    found = _begun(session, key)
+    found["partitions"] = sorted({*found["partitions"], *partitions})
+    found["photos"] += photos
+    session.store.put(key, json.dumps(found).encode())
 
 
 def _holders(session: Session, state: Inventory | None, listing: str) -> dict[str, list[str]]:
@@ -90,28 +115,24 @@ def _holders(session: Session, state: Inventory | None, listing: str) -> dict[st
     return held
 
 
-def _remove_from_partitions(session: Session, listing: str) -> list[str]:
-    """Replace the partitions that hold the listing; returns the keys of its photos."""
+def _replace_partitions(session: Session, listing: str, note: Callable[[list[str], int], None]) -> None:
+    """Make the newest inventory one without the listing; `note` is told before which partitions that replaces."""
     for _ in range(ATTEMPTS):
         state = latest_inventory(session)
         held = _holders(session, state, listing)
         if state is None or not held:
-            return []
+            return
         copies = [_copy_without(session, part, held.get(part["partition"], ())) for part in state.partitions]
-        keys = [key for photos in held.values() for key in photos]
+        photos = sum(len(keys) for keys in held.values())
         number = state.generation + 1
         parts = [part for part in copies if part]
+        note(list(held), photos)
         try:
-            record(
-                session, Inventory(f"{LOG}/{number:06d}.json", number, parts, state.photos - len(keys), 0, state.gone)
-            )
+            record(session, Inventory(f"{LOG}/{number:06d}.json", number, parts, state.photos - photos, 0, state.gone))
         except ConflictError:
             log.warning("an inventory was faster; looking again")
             continue
-        for partition in held:
-            for stage in ("inventory", *STAGES):
-                session.store.delete(info.key for info in session.store.list_objects(f"stages/{stage}/{partition}"))
-        return keys
+        return
     raise UnavailableError(f"{ATTEMPTS} inventories were faster; run it again when no DAG runs.")
 
 
@@ -140,8 +161,8 @@ def _commits(session: Session, stage: str, partition: str) -> list[Manifest]:
     for folder in session.store.list_folders(f"stages/{stage}/{partition}"):
         try:
             found.append(manifest.read(session.store, f"{folder}/manifest.json"))
-        except MissingError:
-            continue
+        except (MissingError, InputError):
+            continue  # no result, or of another version of carpipe: nobody will ask for it
     return found
 
 
@@ -156,11 +177,11 @@ def _commit_without(session: Session, done: Manifest, partition: str, source: st
     return manifest.commit(session.store, work, files, counts=counts, **facts, reused_from=done.reused_from)
 
 
-def _drop_label_sets(session: Session, keys: set[str]) -> int:
-    """Remove the label sets that hold a thumbnail of the photos; they are made anew when asked for."""
+def _drop_label_sets(session: Session, listing: str) -> int:
+    """Remove the label sets that hold a thumbnail of the listing; they are made anew when asked for."""
     dropped = 0
     for done in _commits(session, "label_set", "all"):
-        if keys & set(artefacts.read_photos(session.store, done, columns=["key"])["key"]):
+        if (artefacts.read_photos(session.store, done, columns=["listing_uuid"])["listing_uuid"] == listing).any():
             folder = done.key.rpartition("/")[0]
             session.store.delete(info.key for info in session.store.list_objects(folder))
             dropped += 1
@@ -168,11 +189,15 @@ def _drop_label_sets(session: Session, keys: set[str]) -> int:
 
 
 def _datasets_with(session: Session, listing: str) -> list[str]:
+    """Datasets that hold the listing, and those of other versions of carpipe, which may."""
     found = []
     for folder in session.store.list_folders("datasets"):
         try:
             done = manifest.read(session.store, f"{folder}/manifest.json")
         except MissingError:
+            continue
+        except InputError:
+            found.append(f"{folder}/manifest.json")
             continue
         photos: pd.DataFrame = artefacts.read_photos(session.store, done, columns=["listing_uuid"])
         if (photos["listing_uuid"] == listing).any():

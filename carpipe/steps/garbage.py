@@ -2,8 +2,9 @@
 
 Mark and sweep. Roots are what people and apps use: every dataset, every published model with its channel's
 history, the newest inventory with the results that the next run takes over. What a root's manifest names as input
-or file is in use too. The rest under `stages/` is garbage once it is old enough that no running job can be about to
-use it. Never touched: raw/, labels/, datasets/, models/, channels/, and the logs of inventory and split.
+or file is in use too. The rest under `stages/` and `runs/` is garbage once it is old enough that no running job can be
+about to use it; run it when no DAG runs, all the same. Never touched: raw/, labels/, datasets/, models/, channels/,
+and the logs of inventory and split.
 """
 
 import json
@@ -14,9 +15,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from carpipe import manifest
-from carpipe.errors import InputError, MissingError
+from carpipe.errors import MissingError
 from carpipe.manifest import Manifest
-from carpipe.steps.inventory import FORGOTTEN, LOG, latest_inventory
+from carpipe.steps.inventory import FORGOTTEN, LOG, Inventory, latest_inventory
 from carpipe.steps.ledger import LEDGER
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
@@ -60,21 +61,30 @@ def find_garbage(session: Session, *, older_than: timedelta, now: datetime) -> G
     return Garbage(garbage, in_use, young)
 
 
-def collect(session: Session, garbage: Garbage) -> None:
-    """Delete it, manifests first: what has no manifest is not there for any reader."""
+def collect(session: Session, garbage: Garbage) -> int:
+    """Delete it, manifests first, since what has no manifest is not there for any reader; returns how many objects.
+
+    What was written again since it was listed is left alone.
+    """
     order = sorted(garbage.objects, key=lambda info: (not info.key.endswith("/manifest.json"), info.key))
-    session.store.delete(info.key for info in order)
-    log.info("gc: %d objects deleted, %.1f MB", len(order), garbage.bytes / 1e6)
+    deleted = 0
+    for info in order:
+        now = session.store.head(info.key)
+        if now and now.modified == info.modified:
+            session.store.delete([info.key])
+            deleted += 1
+    log.info("gc: %d objects deleted", deleted)
+    return deleted
 
 
-def render_garbage(garbage: Garbage) -> str:
-    """Objects and megabytes by stage, then every object."""
+def render_garbage(garbage: Garbage, *, every: bool) -> str:
+    """Objects and megabytes by stage, after the list of every object where asked for."""
     stages: dict[str, list[int]] = {}
     for info in garbage.objects:
         entry = stages.setdefault("/".join(info.key.split("/")[:2]), [0, 0])
         entry[0] += 1
         entry[1] += info.size
-    lines = [f"{info.size:>12,}  {info.modified:%Y-%m-%d}  {info.key}" for info in garbage.objects]
+    lines = [f"{info.size:>12,}  {info.modified:%Y-%m-%d}  {info.key}" for info in garbage.objects if every]
     lines += [f"{name}: {number:,} objects, {size / 1e6:,.1f} MB" for name, (number, size) in sorted(stages.items())]
     total = f"{len(garbage.objects):,} objects, {garbage.bytes / 1e6:,.1f} MB are garbage"
     return "\n".join([*lines, f"{total}; {garbage.in_use:,} are in use, {garbage.young:,} are too young to tell"])
@@ -88,9 +98,14 @@ def _candidates(session: Session) -> Iterator[ObjectInfo]:
 
 
 def _used_keys(session: Session) -> Iterator[str]:
-    """Keys of all manifests and files that a root reaches."""
-    seen: set[str] = set()
-    waiting = [*_roots(session)]
+    """Keys of all manifests and files that a root reaches.
+
+    Raises:
+        InputError: a manifest cannot be read; what it refers to is unknown, so nothing may be deleted.
+    """
+    state = latest_inventory(session)
+    seen: set[str] = {state.gone["key"]} if state and state.gone else set()
+    waiting = [*_roots(session, state)]
     while waiting:
         key = waiting.pop()
         if key in seen:
@@ -98,8 +113,8 @@ def _used_keys(session: Session) -> Iterator[str]:
         seen.add(key)
         try:
             done = manifest.read(session.store, key)
-        except (MissingError, InputError):
-            continue  # forgotten with its listing, or of an older version of carpipe: it reaches nothing
+        except MissingError:
+            continue  # an input that was forgotten with its listing
         seen.update(_files_of(done))
         waiting += [*done.inputs, *_named_in(done)]
     yield from seen
@@ -117,20 +132,16 @@ def _named_in(done: Manifest) -> Iterator[str]:
         yield done.extra["dataset"]
 
 
-def _roots(session: Session) -> Iterator[str]:
+def _roots(session: Session, state: Inventory | None) -> Iterator[str]:
     for prefix in ("datasets", "models"):
         for info in session.store.list_objects(prefix):
             if info.key.endswith("/manifest.json"):
                 yield info.key
     for info in session.store.list_objects("channels"):
-        yield json.loads(session.store.get(info.key)).get("model", info.key)
-    state = latest_inventory(session)
-    if state:
-        if state.gone:
-            yield state.gone["key"]
-        for part in state.partitions:
-            yield part["manifest"]
-            yield from _newest_results(session, part)
+        yield json.loads(session.store.get(info.key))["model"]
+    for part in state.partitions if state else ():
+        yield part["manifest"]
+        yield from _newest_results(session, part)
 
 
 def _newest_results(session: Session, part: dict[str, Any]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import artefacts
 from carpipe.steps.artefacts import CAR, NOT_CAR
+from carpipe.steps.inventory import forgotten_listings
 from carpipe.steps.partition import Raw
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -124,6 +125,7 @@ def _settings(session: Session, labels: Mapping[str, str]) -> dict[str, Any]:
         "versions": [clean.VERSION, identify.VERSION, split.VERSION],
         "labels": manifest.digest(dict(labels)),
         "photos": manifest.digest(there),
+        "forgotten": manifest.digest(forgotten_listings(session)),
     }
 
 
@@ -153,7 +155,8 @@ def _photo_table(session: Session, cleaned: "Cleaned", labels: Mapping[str, str]
         joined = b"".join(cleaned.signatures[key] for key in rows["key"])
         return np.frombuffer(joined, np.uint8).reshape(-1, SIGNATURE_SIDE**2)
 
-    photos = inventory.list_photos(ObjectInfo(key, "", 0) for key in cleaned.results["key"])
+    listing = (ObjectInfo(key, "", 0) for key in cleaned.results["key"])
+    photos = inventory.list_photos(listing, forgotten=forgotten_listings(session))
     photos = table.add_results(photos, cleaned.results, stage="clean")
     photos = identify.identify(photos, config=session.config.identify, signatures=signatures).photos
     photos, _ = splitting.split(photos.assign(class_name="labelled"), config=session.config.split)

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 LEDGER = "stages/split/ledger"
 
 
-def read_ledger(session: Session) -> "tuple[int, pd.Series[str]]":
-    """The last generation, 0 before the first, and the side by listing uuid."""
+def read_ledger(session: Session, *, at_least: int = 0) -> "tuple[int, pd.Series[str]]":
+    """The last generation, 0 before the first, and the side by listing uuid.
+
+    Args:
+        at_least: the generation that the newest dataset was split with.
+
+    Raises:
+        MissingError: some of it has gone; listings could change sides.
+    """
     import pandas as pd
 
     keys = sorted(info.key for info in session.store.list_objects(LEDGER))
@@ -27,15 +34,16 @@ def read_ledger(session: Session) -> "tuple[int, pd.Series[str]]":
             raise MissingError(f"{key} has gone; without it, listings may change sides. Restore it from a backup.")
         parts.append(pd.read_parquet(io.BytesIO(data)).set_index("listing_uuid")["split"])
     generation = int(keys[-1].rpartition("/")[2].removesuffix(".parquet")) if keys else 0
-    if generation != len(keys):
+    if len(keys) < (expected := max(generation, at_least)):
         raise MissingError(
-            f"{LEDGER}/ holds {len(keys)} of {generation} generations; restore the others from a backup."
+            f"{LEDGER}/ holds {len(keys)} of {expected} generations; without the others, listings may change sides. "
+            "Restore them from a backup."
         )
     return generation, pd.concat(parts) if parts else pd.Series(dtype="str")
 
 
-def append_ledger(session: Session, generation: int, entries: "pd.Series[str]") -> None:
-    """Add listings, by uuid, to the ledger that was read up to `generation`.
+def append_ledger(session: Session, generation: int, entries: "pd.Series[str]") -> int:
+    """Add listings, by uuid, to the ledger that was read up to `generation`; returns the new generation.
 
     Raises:
         ConflictError: another split was faster; read again, and split anew.
@@ -44,3 +52,4 @@ def append_ledger(session: Session, generation: int, entries: "pd.Series[str]") 
     sink = io.BytesIO()
     table.to_parquet(sink, index=False)
     session.store.create(f"{LEDGER}/{generation + 1:06d}.parquet", sink.getvalue())
+    return generation + 1

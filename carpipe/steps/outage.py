@@ -9,7 +9,8 @@ from carpipe.manifest import Work
 from carpipe.steps.inventory import read_inventory
 from carpipe.steps.session import Session
 
-UNREADABLE = ("empty", "not_an_image", "truncated", "missing")
+# Not `missing`: users may delete photos. But `poison`: a decoder that always dies is broken itself.
+UNREADABLE = ("empty", "not_an_image", "truncated", "poison")
 # So many times the share of the run's other partitions is a jump.
 JUMP = 3.0
 # How seldom chance alone may raise the alarm, per partition.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from carpipe import manifest
+from carpipe.errors import MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import artefacts
 from carpipe.steps.reuse import reused
@@ -47,8 +48,7 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
     with tempfile.TemporaryDirectory(prefix="carpipe-pack-") as folder:
         for name in SPLITS:
             path = Path(folder) / f"{name}.tfrecord"
-            records = ((key, label, jpegs[key]) for key, label in stage.shuffled(rows, name))
-            counts[name] = write_shard(path, records)
+            counts[name] = write_shard(path, ((key, label, jpegs[key]) for key, label in stage.shuffled(rows, name)))
             if counts[name]:
                 files[path.name] = path.read_bytes()
     return manifest.commit(
@@ -69,6 +69,7 @@ def dataset_work(splitted: str, validated: str) -> Work:
 def dataset(session: Session, splitted: str, validated: str, packed: Sequence[str]) -> Manifest:
     """Commit `datasets/<id>/`: table, CSVs, taxonomy, funnel, report, Data Docs, and the list of shards."""
     from carpipe import photos as table
+    from carpipe.stages.taxonomy_slug import slugs_of
 
     work = dataset_work(splitted, validated)
     if done := manifest.find(session.store, work):
@@ -79,16 +80,18 @@ def dataset(session: Session, splitted: str, validated: str, packed: Sequence[st
     files = {name: manifest.read_file(session.store, source, name) for name in source.files}
     files |= {name: manifest.read_file(session.store, judged, name) for name in judged.files}
     files |= {f"data_docs/{name}": session.store.get(key) for name, key in judged.extra["docs"].items()}
-    previous = judged.extra["previous"]
+    classes = sorted(alive["class_name"].unique())
     extra = {
-        "classes": sorted(alive["class_name"].unique()),
+        "classes": classes,
+        "slugs": slugs_of(classes),
         "splits": {name: int(n) for name, n in alive["split"].value_counts().items()},
         "vehicles": int(alive["vehicle"].nunique()),
         "packed": list(packed),
         "shards": list(_shards(session, packed)),
         "crop": _crop_policy(session, source),
-        "previous": previous,
-        "class_changes": class_changes(session, manifest.read(session.store, previous), source) if previous else {},
+        "ledger": source.extra["ledger"],
+        "previous": judged.extra["previous"],
+        "class_changes": class_changes(session, judged.extra["previous"], source),
     }
     counts = {"in": len(photos), "kept": len(alive)}
     return manifest.commit(session.store, work, files, counts=counts, extra=extra)
@@ -106,5 +109,7 @@ def _shards(session: Session, packed: Sequence[str]) -> Iterator[dict[str, Any]]
     for key in packed:
         done = manifest.read(session.store, key)
         for name, entry in done.files.items():
+            if session.store.head(entry["key"]) is None:
+                raise MissingError(f"The shard {entry['key']} has gone; delete {done.key} and run `pack` again.")
             split = name.removesuffix(".tfrecord")
             yield {"split": split, "photos": done.counts[split], **entry}

@@ -1,6 +1,7 @@
 """What came of a run, for people: funnel, splits, accuracy, keys."""
 
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ from carpipe.manifest import Manifest
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
 from carpipe.weights.channel import Release
+
+log = logging.getLogger(__name__)
 
 
 def find_dataset(session: Session, key: str | None) -> Manifest:
@@ -32,11 +35,14 @@ def find_dataset(session: Session, key: str | None) -> Manifest:
 
 
 def newest_datasets(session: Session) -> Iterator[Manifest]:
-    """All datasets, the newest first."""
+    """All datasets, the newest first; those of other versions of carpipe are passed over."""
     found = [info for info in session.store.list_objects("datasets") if info.key.count("/") == 2]
     manifests = [info for info in found if info.key.endswith("/manifest.json")]
     for info in sorted(manifests, key=lambda info: (info.modified, info.key), reverse=True):
-        yield manifest.read(session.store, info.key)
+        try:
+            yield manifest.read(session.store, info.key)
+        except InputError as error:
+            log.warning("%s", error)
 
 
 def read_funnel(session: Session, dataset: str | None) -> list[dict[str, Any]]:

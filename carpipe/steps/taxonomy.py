@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
+from carpipe.errors import MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
@@ -56,11 +57,22 @@ def count_models(session: Session, source: Manifest) -> dict[str, int]:
     return {str(model): int(number) for model, number in there["model"].value_counts().items()}
 
 
-def class_changes(session: Session, before: Manifest, after: Manifest) -> dict[str, Any]:
-    """Old class to new class, with photos, where the taxonomy has changed between two datasets; else empty."""
+def class_changes(session: Session, before: str, after: Manifest) -> dict[str, Any]:
+    """Old class to new class, with photos, where the taxonomy has changed since the dataset before; else empty.
+
+    Args:
+        before: manifest key of that dataset; empty where there is none.
+        after: a split, which holds the photos and the taxonomy of the dataset to come.
+    """
     from carpipe.stages.taxonomy_diff import class_map
 
-    old, new = read_taxonomy(session, before), read_taxonomy(session, after)
+    try:
+        old = read_taxonomy(session, manifest.read(session.store, before)) if before else None
+    except MissingError:
+        old = None  # it has been deleted since
+    if old is None:
+        return {}
+    new = read_taxonomy(session, after)
     if old.sha256 == new.sha256:
         return {}
     return class_map(old, new, count_models(session, after))

@@ -1,5 +1,6 @@
 """Validate: the gate that bad data does not pass, and what people read about it: Data Docs and report."""
 
+import io
 import json
 import tempfile
 import time
@@ -16,14 +17,12 @@ from carpipe.steps.report import build_report
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.steps.summary import newest_datasets
+from carpipe.steps.taxonomy import read_taxonomy
 
 if TYPE_CHECKING:
     import pandas as pd
 
-AUDIT_COLUMNS = [
-    "key", "sha256", "listing_uuid", "model", "vehicle", "class_name", "split",
-    "p_car", "box", "box_score", "width", "height",
-]  # fmt: skip
+    from carpipe.quality.validate import Limits, Verdict
 
 
 def validate(session: Session, splitted: str, *, at: str) -> Manifest:
@@ -39,20 +38,10 @@ def validate(session: Session, splitted: str, *, at: str) -> Manifest:
     Raises:
         ValidationError: an expectation is not met; says which, and where the report is.
     """
-    source = manifest.read(session.store, splitted)
     work = validate_work(session, splitted)
-    done = manifest.find(session.store, work)
-    if done:
-        reused(done)
-    else:
-        done = _judge(session, work, source, at=at)
-    if not done.extra["success"]:
-        failed = "\n- ".join(done.extra["failed"])
-        raise ValidationError(
-            f"The dataset broke {len(done.extra['failed'])} expectations:\n- {failed}\n"
-            f"See {done.files[artefacts.REPORT]['key']} and {done.extra['docs']['index.html']}."
-        )
-    return done
+    if done := manifest.find(session.store, work):
+        return reused(done)
+    return _judge(session, work, manifest.read(session.store, splitted), at=at)
 
 
 def validate_work(session: Session, splitted: str) -> Work:
@@ -76,36 +65,46 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manife
     started = time.monotonic()
     photos = artefacts.read_photos(session.store, source)
     entries = funnel(photos)
-    previous = next((done for done in newest_datasets(session) if done.inputs[0] != source.key), None)
-    limits = _limits(session, work, entries, previous)
+    datasets = list(newest_datasets(session))
+    previous = next((done for done in datasets if done.inputs[0] != source.key), None)
+    # What has become a dataset once was accepted; else a change that was wanted would be refused night after night.
+    compared = next((done for done in datasets if done.inputs[0] == source.key), previous)
     with tempfile.TemporaryDirectory(prefix="carpipe-validate-") as folder:
-        verdict = validate_tables(_tables(photos), classes=_classes(photos), limits=limits, folder=Path(folder))
+        verdict = validate_tables(
+            _tables(session, source, photos),
+            classes=_classes(session, source, photos),
+            limits=_limits(session, work, entries, compared),
+            folder=Path(folder),
+        )
         docs = dict(_upload_docs(session, verdict.docs, f"{work.prefix}/data_docs"))
     page = build_report(
         session, source, photos, entries, verdict, dataset=dataset_work(source.key, work.key).fingerprint, at=at,
         previous=previous,
     )  # fmt: skip
+    if not verdict.success:
+        raise _refusal(session, work, verdict, docs, page)
     files = {
         artefacts.FUNNEL: _json(entries),
         artefacts.VALIDATION: _json(verdict.report),
         artefacts.REPORT: page.encode(),
     }
-    return manifest.commit(
-        session.store,
-        work,
-        files,
-        counts={"in": len(photos), "expectations": verdict.expectations},
-        seconds=round(time.monotonic() - started, 3),
-        extra={
-            "success": verdict.success,
-            "failed": list(verdict.failed),
-            "docs": docs,
-            "previous": previous.key if previous else "",
-        },
+    counts = {"in": len(photos), "expectations": verdict.expectations}
+    extra = {"docs": docs, "previous": previous.key if previous else ""}
+    seconds = round(time.monotonic() - started, 3)
+    return manifest.commit(session.store, work, files, counts=counts, seconds=seconds, extra=extra)
+
+
+def _refusal(session: Session, work: Work, verdict: "Verdict", docs: dict[str, str], page: str) -> ValidationError:
+    """The error that stops the run. Nothing is committed: the same data is judged anew when somebody tries again."""
+    key = f"{work.prefix}/{artefacts.REPORT}"
+    session.store.put(key, page.encode())
+    failed = "\n- ".join(verdict.failed)
+    return ValidationError(
+        f"The dataset broke {len(verdict.failed)} expectations:\n- {failed}\nSee {key} and {docs['index.html']}."
     )
 
 
-def _limits(session: Session, work: Work, funnel: list[dict[str, Any]], previous: Manifest | None) -> Any:
+def _limits(session: Session, work: Work, funnel: list[dict[str, Any]], previous: Manifest | None) -> "Limits":
     from carpipe.quality.validate import Limits
 
     before = json.loads(manifest.read_file(session.store, previous, artefacts.FUNNEL)) if previous else None
@@ -116,18 +115,25 @@ def _limits(session: Session, work: Work, funnel: list[dict[str, Any]], previous
     )
 
 
-def _tables(photos: "pd.DataFrame") -> dict[str, "pd.DataFrame"]:
+def _tables(session: Session, source: Manifest, photos: "pd.DataFrame") -> dict[str, "pd.DataFrame"]:
+    """The tables as they were written, and those that they are held against."""
+    import pandas as pd
+
+    from carpipe.photos import SPLITS, kept
+    from carpipe.quality.joins import AUDIT_COLUMNS
+
+    written = {name: manifest.read_file(session.store, source, f"table_for_{name}.csv") for name in SPLITS}
+    tables = {name: pd.read_csv(io.BytesIO(data)) for name, data in written.items()}
+    return {**tables, "audit": kept(photos)[list(AUDIT_COLUMNS)].reset_index(drop=True), "photos": photos}
+
+
+def _classes(session: Session, source: Manifest, photos: "pd.DataFrame") -> list[str]:
+    """What the taxonomy makes of the models in the dataset."""
     from carpipe.photos import kept
-    from carpipe.stages.split import tables
 
-    audit = kept(photos)[AUDIT_COLUMNS].reset_index(drop=True)
-    return {**tables(photos), "audit": audit, "photos": photos}
-
-
-def _classes(photos: "pd.DataFrame") -> list[str]:
-    from carpipe.photos import kept
-
-    return sorted(kept(photos)["class_name"].unique())
+    taxonomy = read_taxonomy(session, source)
+    found = {taxonomy.class_of(model) for model in kept(photos)["model"].unique()}
+    return sorted(name for name in found if name)
 
 
 def _upload_docs(session: Session, docs: Path, prefix: str) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,7 @@ def test_a_vehicle_in_two_classes_keeps_its_main_one():
 
 
 def test_no_class_left_is_an_error_that_says_so():
-    with pytest.raises(InputError, match="No class has 3 vehicles"):
+    with pytest.raises(InputError, match="No class has vehicles on all three sides"):
         done(table(3, 2))
 
 

@@ -41,5 +41,12 @@ def test_a_gap_is_an_error_and_no_reason_to_let_listings_change_sides(session):
         append_ledger(session, generation, sides(**{name: "train"}))
     session.store.delete([f"{LEDGER}/000002.parquet"])
 
-    with pytest.raises(MissingError, match="holds 2 of 3 generations; restore"):
+    with pytest.raises(MissingError, match="holds 2 of 3 generations"):
         read_ledger(session)
+
+
+def test_a_ledger_that_is_behind_the_newest_dataset_is_an_error(session):
+    append_ledger(session, 0, sides(a="train"))
+
+    with pytest.raises(MissingError, match="holds 1 of 2 generations"):
+        read_ledger(session, at_least=2)

@@ -1,6 +1,7 @@
 """A bucket over time: new nights, deleted and changed photos, a listing to forget, plans, outages, garbage."""
 
 import json
+import re
 import shutil
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ import pytest
 
 from carpipe import manifest
 from carpipe.cli import main
-from carpipe.errors import UnavailableError
+from carpipe.errors import InputError, UnavailableError, ValidationError
 from carpipe.photos import kept
 from carpipe.sample import draw_world
 from carpipe.steps import artefacts, chain, labels, partition
@@ -21,6 +22,7 @@ from carpipe.steps.plan import plan, render_plan
 from carpipe.steps.session import open_session
 from carpipe.steps.summary import find_dataset
 from carpipe.steps.upload import upload
+from carpipe.steps.validate import validate
 from tests.conftest import make_config
 
 pytestmark = [pytest.mark.slow]
@@ -259,6 +261,63 @@ def test_garbage_is_what_nothing_refers_to(bucket, tmp_path):
     assert written == []
 
 
+def test_garbage_is_not_collected_past_a_manifest_that_cannot_be_read(bucket):
+    strange = "datasets/from-the-future/manifest.json"
+    bucket.store.put(strange, b'{"stage": "dataset", "color": "blue"}')
+
+    with pytest.raises(InputError, match=r"from-the-future/manifest\.json is not a manifest"):
+        find_garbage(bucket.session, older_than=timedelta(0), now=datetime.now(UTC))
+
+    bucket.store.delete([strange])
+
+
+def test_forgetting_that_was_interrupted_can_be_run_again(bucket, monkeypatch):
+    listing = kept(bucket.photos().reset_index())["listing_uuid"].iloc[-1]
+    delete = bucket.store.delete
+
+    def killed(keys):
+        keys = list(keys)
+        if any(key.startswith("stages/") for key in keys):
+            raise KeyboardInterrupt
+        delete(keys)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bucket.store, "delete", killed)
+        with pytest.raises(KeyboardInterrupt):
+            forget(bucket.session, listing, at=AT)
+    left = thumbnails_of(bucket, listing)
+    done = forget(bucket.session, listing, at=AT)
+
+    assert left
+    assert not thumbnails_of(bucket, listing)
+    assert done.photos > 0
+    assert done.raw > 0
+
+
+def thumbnails_of(bucket, listing):
+    """Manifests of cleaned partitions that still hold a thumbnail of the listing."""
+    found = []
+    for info in bucket.store.list_objects("stages/clean"):
+        if info.key.endswith("/manifest.json"):
+            source = manifest.read(bucket.store, info.key)
+            names = names_in(bucket, source, "thumbnails.parquet")
+            found += [info.key] if any(f"_{listing}_" in name for name in names) else []
+    return found
+
+
+def test_bad_data_stops_the_run_and_is_judged_anew(bucket):
+    strict = bucket.open(validation__split_tolerance=0.0)
+    dataset, _ = bucket.night()
+
+    for _ in range(2):
+        with pytest.raises(ValidationError, match="broke 1 expectations") as stopped:
+            validate(strict, dataset.inputs[0], at=AT)
+
+    report = re.search(r"See (\S+) and (\S+)\.$", str(stopped.value))
+    assert "share" in bucket.store.get(report[1]).decode()
+    assert bucket.store.get(report[2])
+
+
 def test_report_and_docs_are_brought_to_disk(bucket, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CARPIPE_STORE", bucket.url)
 
@@ -279,7 +338,7 @@ def test_a_storage_in_trouble_drops_nothing(bucket, small):
         bucket.store.put(key, error_page)
     stock = inventory(careful)
 
-    with pytest.raises(UnavailableError, match="30 of the 30 photos of partition p00003-"):
+    with pytest.raises(UnavailableError, match="30 of the 30 photos of partition p00004-"):
         partition.clean(careful, stock.partitions[-1]["manifest"], inventory=stock.key)
 
     assert not bucket.store.list_folders(f"stages/clean/{stock.partitions[-1]['partition']}")
