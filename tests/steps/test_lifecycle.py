@@ -306,15 +306,16 @@ def thumbnails_of(bucket, listing):
 
 
 def test_bad_data_stops_the_run_and_is_judged_anew(bucket):
-    strict = bucket.open(validation__split_tolerance=0.0)
+    strict = bucket.open(classes__min_photos=10_000, classes__max_photos=0)
     dataset, _ = bucket.night()
 
     for _ in range(2):
-        with pytest.raises(ValidationError, match="broke 1 expectations") as stopped:
+        with pytest.raises(ValidationError, match="broke 4 expectations") as stopped:
             validate(strict, dataset.inputs[0], at=AT)
 
     report = re.search(r"See (\S+) and (\S+)\.$", str(stopped.value))
-    assert "share" in bucket.store.get(report[1]).decode()
+    assert "10,000 photos or more" in str(stopped.value)
+    assert "10,000 photos or more" in bucket.store.get(report[1]).decode()
     assert bucket.store.get(report[2])
 
 
