@@ -1,5 +1,6 @@
 """The real S3 server for all tests, and small pieces of the world to test on."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,15 @@ from carpipe.sample import World, draw_world
 from carpipe.steps.session import Session, open_session
 
 DATA = Path(os.environ.get("CARPIPE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """Commands set the level of carpipe's log for their process; here many share one."""
+    logger = logging.getLogger("carpipe")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from carpipe.steps.upload import upload
 
 pytestmark = [pytest.mark.slow]
 
-FOLDERS = 70
+FOLDERS = 50
 
 
 @pytest.fixture(scope="module")

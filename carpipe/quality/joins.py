@@ -20,6 +20,9 @@ AUDIT_COLUMNS = (
 )  # fmt: skip
 PHOTO_COLUMNS = ("key", "etag", "model", "p_car", "split", "dropped", "dropped_by")
 
+# What these stages keep depends on how many photos there are: a model of 140 photos is dropped whole, one of 150 stays.
+GROWING = ("classes", "split")
+
 
 def join_tables(tables: Mapping[str, pd.DataFrame], classes: Sequence[str], limits: Limits) -> dict[str, pd.DataFrame]:
     """Return `tables` and three more.
@@ -87,7 +90,7 @@ def _listed_photos(table: pd.DataFrame) -> "pd.Series[float] | None":
 
 
 def _compare_funnels(limits: Limits) -> pd.DataFrame:
-    table = _funnel_table(limits.funnel)
+    table = _funnel_table([entry for entry in limits.funnel if entry["stage"] not in GROWING])
     before = _funnel_table(limits.previous_funnel or ()).set_index("stage")["share"]
     return table.assign(previous_share=table["stage"].map(before).astype(float))
 

@@ -83,6 +83,12 @@ def test_without_a_cap_and_without_a_previous_dataset_nothing_is_compared(tables
     assert good.expectations == 64
 
 
+def test_a_bucket_that_grows_may_keep_more_of_its_models(tables: Tables, tmp_path: Path) -> None:
+    before = [entry | {"kept": entry["in"] // 2} if entry["stage"] == "classes" else entry for entry in LIMITS.funnel]
+
+    assert validate(tables, tmp_path, limits=replace(LIMITS, previous_funnel=tuple(before))).success
+
+
 def test_a_previous_funnel_without_one_of_this_dataset_is_an_error() -> None:
     with pytest.raises(InputError, match="there is a previous funnel, but none of this dataset"):
         replace(LIMITS, funnel=())

@@ -103,7 +103,7 @@ def test_relisted_cars_are_one_vehicle_and_banners_join_nothing(world, photos):
     known = photos[photos["vehicle"].notna() & (photos["key"].map(lambda key: truth[key].kind) != "banner")]
     vehicles = known["key"].map(lambda key: truth[key].vehicle)
 
-    assert {row.kind for row in truth.values()} >= {"relist_exact", "relist_near", "banner"}
+    assert {row.kind for row in truth.values()} >= {"relist_exact", "banner"}
     assert known.groupby(vehicles)["vehicle"].nunique().max() == 1
     assert vehicles.groupby(known["vehicle"]).nunique().max() == 1
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -317,6 +318,27 @@ def test_bad_data_stops_the_run_and_is_judged_anew(bucket):
     assert "10,000 photos or more" in str(stopped.value)
     assert "10,000 photos or more" in bucket.store.get(report[1]).decode()
     assert bucket.store.get(report[2])
+
+
+def test_a_changed_taxonomy_makes_a_dataset_that_says_what_changed(bucket, tmp_path, monkeypatch, capsys):
+    rules = json.loads(Path(bucket.taxonomy).read_text())
+    model = kept(bucket.photos().reset_index())["model"].iloc[0]
+    old, new = sorted(rules["classes"], key=lambda name: model not in rules["classes"][name])
+    rules["classes"][old].remove(model)
+    rules["classes"][new].append(model)
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(json.dumps({**rules, "version": 2}))
+    before = find_dataset(bucket.session, None)
+    monkeypatch.setenv("CARPIPE_STORE", bucket.url)
+
+    assert main(["classes", "diff", str(changed)]) == 0
+    told = capsys.readouterr().out
+    done = chain.prepare_dataset(bucket.open(classes__taxonomy=str(changed)), at=AT, progress=silent)
+
+    assert model in told
+    assert done.key != before.key
+    assert new in done.extra["class_changes"][old]
+    assert before.extra["class_changes"] == {}
 
 
 def test_report_and_docs_are_brought_to_disk(bucket, tmp_path, monkeypatch, capsys):
