@@ -176,15 +176,18 @@ def commit(store: Store, work: Work, files: Mapping[str, bytes], **facts: Any) -
     return manifest
 
 
-def earlier(store: Store, work: Work) -> Iterator[Manifest]:
-    """Other committed results of the same stage and partition under the same settings and weights."""
-    for folder in store.list_folders(f"stages/{work.stage}/{work.partition}"):
+def commits(store: Store, stage: str, partition: str) -> Iterator[Manifest]:
+    """All committed results of a stage for a partition, but for those of other versions of carpipe."""
+    for folder in store.list_folders(f"stages/{stage}/{partition}"):
         try:
-            manifest = read(store, f"{folder}/manifest.json")
+            yield read(store, f"{folder}/manifest.json")
         except (MissingError, InputError):
             continue
-        if manifest.settings == work.settings:
-            yield manifest
+
+
+def earlier(store: Store, work: Work) -> Iterator[Manifest]:
+    """Other committed results of the same stage and partition under the same settings and weights."""
+    return (done for done in commits(store, work.stage, work.partition) if done.settings == work.settings)
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ import yaml
 
 from carpipe.errors import ConfigError, InputError
 from carpipe.stages.taxonomy_check import Finding, lint
-from carpipe.stages.taxonomy_slug import slug
 
 Unknown = Literal["keep", "erase", "error"]
 
@@ -68,10 +67,6 @@ class Taxonomy:
             return self.class_of(model)
         except InputError:
             return None
-
-    def slug_of(self, class_name: str) -> str:
-        """Return what a class is called in folders, keys and labels; two classes of the rules never share a slug."""
-        return slug(class_name)
 
     @property
     def models(self) -> tuple[str, ...]:

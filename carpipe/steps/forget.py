@@ -17,6 +17,7 @@ from carpipe.errors import ConflictError, InputError, MissingError, UnavailableE
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import artefacts
 from carpipe.steps.inventory import ATTEMPTS, FORGOTTEN, LOG, Inventory, commit_partition, latest_inventory, record
+from carpipe.steps.partition import STAGES
 from carpipe.steps.session import Session
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGES = ("clean", "filter", "crop")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -150,20 +150,10 @@ def _copy_without(session: Session, part: dict[str, Any], keys: Collection[str])
     entry = commit_partition(session, name_partition(int(part["partition"][1:6]), photos), photos)
     copies = {source.key: entry["manifest"]}
     for stage in STAGES:
-        for done in _commits(session, stage, part["partition"]):
+        for done in manifest.commits(session.store, stage, part["partition"]):
             if done.inputs[0] in copies:
                 copies[done.key] = _commit_without(session, done, entry["partition"], copies[done.inputs[0]], keys).key
     return entry
-
-
-def _commits(session: Session, stage: str, partition: str) -> list[Manifest]:
-    found = []
-    for folder in session.store.list_folders(f"stages/{stage}/{partition}"):
-        try:
-            found.append(manifest.read(session.store, f"{folder}/manifest.json"))
-        except (MissingError, InputError):
-            continue  # no result, or of another version of carpipe: nobody will ask for it
-    return found
 
 
 def _commit_without(session: Session, done: Manifest, partition: str, source: str, keys: Collection[str]) -> Manifest:
@@ -180,7 +170,7 @@ def _commit_without(session: Session, done: Manifest, partition: str, source: st
 def _drop_label_sets(session: Session, listing: str) -> int:
     """Remove the label sets that hold a thumbnail of the listing; they are made anew when asked for."""
     dropped = 0
-    for done in _commits(session, "label_set", "all"):
+    for done in manifest.commits(session.store, "label_set", "all"):
         if (artefacts.read_photos(session.store, done, columns=["listing_uuid"])["listing_uuid"] == listing).any():
             folder = done.key.rpartition("/")[0]
             session.store.delete(info.key for info in session.store.list_objects(folder))

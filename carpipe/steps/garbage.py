@@ -19,14 +19,13 @@ from carpipe.errors import MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps.inventory import FORGOTTEN, LOG, Inventory, latest_inventory
 from carpipe.steps.ledger import LEDGER
+from carpipe.steps.partition import STAGES
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
 
 log = logging.getLogger(__name__)
 
 KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{LEDGER}/")
-# Results that a later run takes over, by the newest of their settings, stage by stage.
-CHAIN = ("clean", "filter", "crop")
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _roots(session: Session, state: Inventory | None) -> Iterator[str]:
 
 def _newest_results(session: Session, part: dict[str, Any]) -> Iterator[str]:
     """Of each stage the partition's newest manifest: the next run starts from it."""
-    for stage in CHAIN:
+    for stage in STAGES:
         objects = session.store.list_objects(f"stages/{stage}/{part['partition']}")
         manifests = [info for info in objects if info.key.endswith("/manifest.json")]
         if manifests:

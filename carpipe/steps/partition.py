@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+STAGES = ("clean", "filter", "crop")
+
 
 def clean_work(session: Session, inventory_part: str, partition: str) -> Work:
     """What `clean` does with a partition."""

@@ -15,7 +15,7 @@ from carpipe.steps import artefacts
 from carpipe.steps.dataset import classes_work, identify_work, split_work
 from carpipe.steps.inventory import Inventory, read_inventory
 from carpipe.steps.pack import dataset_work
-from carpipe.steps.partition import clean_work, crop_work, filter_work
+from carpipe.steps.partition import STAGES, clean_work, crop_work, filter_work
 from carpipe.steps.session import Session
 from carpipe.steps.summary import find_dataset
 from carpipe.steps.validate import validate_work
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 KEPT = {"clean": 0.98, "filter": 0.42, "crop": 0.98}
 # Photos a second and worker, on a CPU of today, where nothing was done yet to tell.
 RATES = {"clean": 200.0, "filter": 50.0, "crop": 5.0}
-STAGES = tuple(KEPT)
 # From identify to pack, which look at all partitions.
 DATASET_RATE = 500.0
 
@@ -79,8 +78,7 @@ def plan(session: Session, inventory_key: str) -> Plan:
         detector = sha256
     taxonomy = load(session.config.classes.taxonomy)
     model = manifest.read(session.store, release.model)
-    forecaster = _Forecaster(session, state, model, detector)
-    forecast = [*forecaster.stages(), forecaster.dataset(taxonomy)]
+    forecast = _Forecaster(session, state, model, detector).forecast(taxonomy)
     return Plan(state.key, release.model, state.partitions, forecast)
 
 
@@ -105,20 +103,20 @@ class _Forecaster:
         self._sizes = {part["partition"]: part for part in state.partitions}
         self._known = [*self._done(), *self._earlier()]
         self._gone = state.gone
-        self._left = 0.0  # photos that `crop` keeps
 
-    def stages(self) -> list[Forecast]:
-        """One entry per stage that works on partitions, in order."""
+    def forecast(self, taxonomy: "Taxonomy") -> list[Forecast]:
+        """One entry per stage that works on partitions, in order, and one for what comes after."""
+        left = 0.0
         rows = {stage: Forecast(stage, measured=bool(self._rate(stage))) for stage in STAGES}
         for works, found in self._chains:
             photos = float(self._sizes[works["clean"].partition]["photos"])
             for stage in STAGES:
                 photos = self._add(rows[stage], works[stage], found[stage], photos)
-            self._left += photos
-        return list(rows.values())
+            left += photos
+        return [*rows.values(), self._dataset(taxonomy, left)]
 
-    def dataset(self, taxonomy: "Taxonomy") -> Forecast:
-        """What comes after: from identify to pack. To be asked after `stages`."""
+    def _dataset(self, taxonomy: "Taxonomy", photos: float) -> Forecast:
+        """From identify to pack, of the photos that `crop` keeps."""
         session = self._session
         identified = identify_work(session, [works["crop"].key for works, _ in self._chains], self._gone)
         splitted = split_work(session, classes_work(session, identified.key, taxonomy).key)
@@ -126,8 +124,8 @@ class _Forecaster:
         if done := manifest.find(session.store, work):
             return Forecast("dataset", reused_partitions=len(self._chains), reused_photos=done.counts["in"])
         rate = _dataset_rate(session)
-        minutes = self._left / (rate or DATASET_RATE) / 60
-        return Forecast("dataset", len(self._chains), round(self._left), minutes=minutes, measured=bool(rate))
+        minutes = photos / (rate or DATASET_RATE) / 60
+        return Forecast("dataset", len(self._chains), round(photos), minutes=minutes, measured=bool(rate))
 
     def _chain(self, part: dict[str, Any]) -> tuple[dict[str, Work], dict[str, Manifest | None]]:
         partition = part["partition"]
@@ -163,16 +161,9 @@ class _Forecaster:
 
     def _earlier(self) -> list[Manifest]:
         """Where a stage has to run on all partitions, results under other settings tell its rate."""
-        missing = {stage for stage in STAGES if not any(found[stage] for _, found in self._chains)}
-        found = []
-        for stage in missing:
-            for partition in self._sizes:
-                for folder in self._session.store.list_folders(f"stages/{stage}/{partition}"):
-                    try:
-                        found.append(manifest.read(self._session.store, f"{folder}/manifest.json"))
-                    except MissingError:
-                        continue
-        return found
+        missing = [stage for stage in STAGES if not any(found[stage] for _, found in self._chains)]
+        store = self._session.store
+        return [done for stage in missing for part in self._sizes for done in manifest.commits(store, stage, part)]
 
     def _of(self, stage: str) -> list[Manifest]:
         return [done for done in self._known if done.stage == stage and done.counts["in"]]

@@ -113,6 +113,12 @@ def test_a_photo_that_only_met_a_dying_process_is_not_poison(judge):
     assert cleaned.results["reason"].isna().all()
 
 
+def test_a_photo_that_is_alone_gets_a_second_chance_too(judge):
+    cleaned = clean([("a", b"once")], config=CleanConfig(), judge=judge)
+
+    assert cleaned.results["reason"].isna().all()
+
+
 def test_what_libraries_print_does_not_mix_with_the_answers(judge, capfd):
     cleaned = clean([("a", b"talk"), ("b", photo())], config=CleanConfig(), judge=judge)
 

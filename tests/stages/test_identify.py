@@ -23,8 +23,8 @@ def strangers(rows):
     return np.random.default_rng(5).integers(0, 256, (len(rows), 1024)).astype(np.uint8)
 
 
-def run(photos, *, signatures=strangers, gone=None, **settings):
-    done = identify(photos, config=IdentifyConfig(**settings), signatures=signatures, gone=gone).photos
+def run(photos, *, signatures=strangers, gone=None, ledger=None):
+    done = identify(photos, config=IdentifyConfig(), signatures=signatures, gone=gone, ledger=ledger).photos
     return done.assign(key=done["key"].str.rpartition("/")[2]).set_index("key")
 
 
@@ -165,3 +165,12 @@ def test_no_photo_at_all():
     photos[["dropped", "dropped_by", "dhash"]] = ["empty", "clean", None]
 
     assert run(photos.astype({"dhash": "str"}))["vehicle"].isna().all()
+
+
+def test_of_copies_on_two_sides_of_the_split_the_one_on_the_winning_side_stays():
+    photos = table(("1", "a", "x"), ("2", "b", "x"), ("3", "c", "x"))
+    ledger = pd.Series({"a": "train", "b": "test"})
+
+    after = run(photos, ledger=ledger)
+
+    assert after["dropped"].fillna("").tolist() == ["duplicate", "", "duplicate"]
