@@ -46,7 +46,21 @@ def help_of(capsys, *arguments):
 
 def test_help_lists_every_command(capsys):
     text = help_of(capsys)
-    for name in ("run", "sample", "upload", "labels", "plan", "forget", "gc", "config", "funnel", "report", "export"):
+    for name in (
+        "run",
+        "sample",
+        "upload",
+        "labels",
+        "plan",
+        "forget",
+        "gc",
+        "config",
+        "funnel",
+        "report",
+        "export",
+        "datasets",
+        "photo",
+    ):
         assert f"    {name} " in text
     for name in ("classes", "weights", "promote", "step"):
         assert f"    {name} " in text
@@ -163,6 +177,17 @@ def test_a_taxonomy_with_faults(store, capsys, tmp_path):
 
     assert main(["--quiet", "classes", "check", "--offline", str(tmp_path / "mine.yaml")]) == 1
     assert "'b_c' has two rules" in capsys.readouterr().err
+
+
+def test_the_published_taxonomy_can_be_printed_and_used(store, capsys, tmp_path):
+    assert main(["classes", "show", "published"]) == 0
+    put(tmp_path, "mine.yaml", capsys.readouterr().out.encode())
+
+    assert main(["classes", "check", "--offline", str(tmp_path / "mine.yaml")]) == 0
+
+
+def test_no_dataset_to_list(store, capsys):
+    assert "There is no dataset" in fails(capsys, "datasets")
 
 
 def test_no_dataset_yet(store, capsys):

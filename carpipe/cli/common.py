@@ -19,7 +19,7 @@ def add(commands: Commands, name: str, run: Run, text: str) -> argparse.Argument
     return command
 
 
-def add_dataset_option(command: argparse.ArgumentParser) -> None:
+def add_dataset_option(command: argparse._ActionsContainer) -> None:
     """Let the command work on another dataset than the newest."""
     command.add_argument("--dataset", help="manifest key; default: the newest dataset")
 

@@ -17,6 +17,12 @@ def add_commands(commands: Commands) -> None:
     command = add(commands, "report", _report, "download a dataset's report and Data Docs, and open the report")
     command.add_argument("folder", type=Path, help="where report.html and data_docs/ go")
     command.add_argument("--no-browser", action="store_true", help="download only")
+    which = command.add_mutually_exclusive_group()
+    add_dataset_option(which)
+    which.add_argument("--validation", metavar="ID", help="of a validation that failed, as its message names it")
+    add(commands, "datasets", _datasets, "every dataset, the newest first")
+    command = add(commands, "photo", _photo, "why a photo is in a dataset, or why not, and what each stage found")
+    command.add_argument("key", help="its key, a listing's uuid, or another part of keys")
     add_dataset_option(command)
     command = add(commands, "export", _export, "lay a dataset out as data/{train,val,test}/<class>/*.jpg")
     command.add_argument("folder", type=Path)
@@ -38,6 +44,8 @@ def _add_classes(commands: Commands) -> None:
     command.add_argument("--offline", action="store_true", help="faults only; does not look at the newest dataset")
     command.add_argument("--all", action="store_true", help="every note, not the first ten of each kind")
     add_dataset_option(command)
+    command = add(actions, "show", _classes_show, "print a taxonomy's YAML, to start your own from")
+    command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
     command = add(actions, "diff", _classes_diff, "what a taxonomy would change against a dataset's")
     command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
     add_dataset_option(command)
@@ -53,12 +61,27 @@ def _funnel(options: argparse.Namespace, config: Config) -> None:
 def _report(options: argparse.Namespace, config: Config) -> None:
     import webbrowser
 
-    from carpipe.steps.report import download_report
+    from carpipe.steps.report import download_refusal, download_report
 
-    page = download_report(session(config), options.folder, options.dataset)
+    if options.validation:
+        page = download_refusal(session(config), options.folder, options.validation)
+    else:
+        page = download_report(session(config), options.folder, options.dataset)
     print(page)
     if not options.no_browser:
         webbrowser.open(page.resolve().as_uri())
+
+
+def _datasets(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.lookup import list_datasets
+
+    print(list_datasets(session(config)))
+
+
+def _photo(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.lookup import describe_photos
+
+    print(describe_photos(session(config), options.key, options.dataset))
 
 
 def _export(options: argparse.Namespace, config: Config) -> None:
@@ -77,6 +100,12 @@ def _classes_check(options: argparse.Namespace, config: Config) -> None:
     print(text)
     if faults:
         raise InputError(f"The taxonomy does not fit: {faults} errors.")
+
+
+def _classes_show(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.stages.taxonomy import load
+
+    print(load(options.taxonomy or config.classes.taxonomy).to_yaml(), end="")
 
 
 def _classes_diff(options: argparse.Namespace, config: Config) -> None:

@@ -96,6 +96,27 @@ def download_report(session: Session, folder: Path, dataset: str | None) -> Path
     return folder / artefacts.REPORT
 
 
+def download_refusal(session: Session, folder: Path, validation: str) -> Path:
+    """Write report and Data Docs of a validation that failed into a folder; returns the report's path.
+
+    Args:
+        validation: its id, as the error message names it.
+
+    Raises:
+        InputError: there is none.
+    """
+    prefix = f"stages/validate/all/{validation}"
+    keys = [info.key for info in session.store.list_objects(prefix)]
+    page = f"{prefix}/{artefacts.REPORT}"
+    if page not in keys:
+        raise InputError(f"There is no failed validation {validation} in {session.store.url}.")
+    for key in keys:
+        path = folder / key.removeprefix(f"{prefix}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(session.store.get(key))
+    return folder / artefacts.REPORT
+
+
 def _lineage(session: Session, splitted: Manifest) -> dict[str, list[Manifest]]:
     """The manifests that led to the split, from the last stage to the first."""
     lineage = {"split": [splitted]}

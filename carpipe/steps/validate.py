@@ -100,7 +100,8 @@ def _refusal(session: Session, work: Work, verdict: "Verdict", docs: dict[str, s
     session.store.put(key, page.encode())
     failed = "\n- ".join(verdict.failed)
     return ValidationError(
-        f"The dataset broke {len(verdict.failed)} expectations:\n- {failed}\nSee {key} and {docs['index.html']}."
+        f"The dataset broke {len(verdict.failed)} expectations:\n- {failed}\nSee {key} and {docs['index.html']}: "
+        f"`carpipe report <folder> --validation {work.fingerprint}` fetches and opens them."
     )
 
 

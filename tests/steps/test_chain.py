@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import re
 import uuid
 from collections import Counter
 
@@ -69,6 +70,15 @@ def test_every_photo_has_a_row_and_every_row_a_fate(world, photos):
     assert sorted(photos["key"]) == sorted(row.key for row in world.photos)
     assert (photos["dropped"].isna() == photos["dropped_by"].isna()).all()
     assert (photos["dropped"].isna() == photos["split"].notna()).all()
+
+
+def test_the_report_shows_what_is_left_of_broken_photos(session, outcome, photos):
+    page = manifest.read_file(session.store, outcome.dataset, artefacts.REPORT).decode()
+    shown = set(re.findall(r'<img src="data:image/jpeg;base64,[^"]{500,}" [^>]*alt="([^"]+)"', page))
+    broken = set(photos.loc[photos["dropped"].isin(["truncated", "damaged"]), "key"])
+
+    assert broken
+    assert broken <= shown
 
 
 def test_broken_photos_are_dropped_and_sound_ones_are_not(world, photos):

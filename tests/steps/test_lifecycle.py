@@ -11,7 +11,7 @@ import pytest
 
 from carpipe import manifest
 from carpipe.cli import main
-from carpipe.errors import InputError, UnavailableError, ValidationError
+from carpipe.errors import InputError, MissingError, UnavailableError, ValidationError
 from carpipe.photos import kept
 from carpipe.sample import draw_world
 from carpipe.steps import artefacts, chain, labels, partition
@@ -192,6 +192,7 @@ def test_a_forgotten_listing_is_nowhere_but_in_earlier_datasets(bucket):
     done = forget(bucket.session, listing, at=AT)
 
     assert done.photos == len(mine)
+    assert done.label_sets == 1
     assert earlier.key in done.datasets
     assert not [info.key for info in bucket.store.list_objects("raw") if listing in info.key]
     for part in latest_inventory(bucket.session).partitions:
@@ -306,7 +307,7 @@ def thumbnails_of(bucket, listing):
     return found
 
 
-def test_bad_data_stops_the_run_and_is_judged_anew(bucket):
+def test_bad_data_stops_the_run_and_is_judged_anew(bucket, monkeypatch, tmp_path):
     strict = bucket.open(classes__min_photos=10_000, classes__max_photos=0)
     dataset, _ = bucket.night()
 
@@ -314,10 +315,79 @@ def test_bad_data_stops_the_run_and_is_judged_anew(bucket):
         with pytest.raises(ValidationError, match="broke 4 expectations") as stopped:
             validate(strict, dataset.inputs[0], at=AT)
 
-    report = re.search(r"See (\S+) and (\S+)\.$", str(stopped.value))
+    report = re.search(r"See (\S+) and (\S+): ", str(stopped.value))
     assert "10,000 photos or more" in str(stopped.value)
     assert "10,000 photos or more" in bucket.store.get(report[1]).decode()
     assert bucket.store.get(report[2])
+    named = re.search(r"--validation (\w+)`", str(stopped.value))[1]
+    monkeypatch.setenv("CARPIPE_STORE", bucket.url)
+    assert main(["report", str(tmp_path), "--no-browser", "--validation", named]) == 0
+    assert "10,000 photos or more" in (tmp_path / "report.html").read_text()
+    assert (tmp_path / "data_docs" / "index.html").exists()
+
+
+def test_a_validation_that_never_failed_has_no_report(bucket, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("CARPIPE_STORE", bucket.url)
+
+    assert main(["report", str(tmp_path), "--no-browser", "--validation", "0" * 20]) == 1
+    assert "There is no failed validation 00000000000000000000" in capsys.readouterr().err
+
+
+def test_a_photo_can_be_asked_what_became_of_it(bucket, monkeypatch, capsys):
+    monkeypatch.setenv("CARPIPE_STORE", bucket.url)
+    rows = bucket.photos()
+    alive, out = rows[rows["dropped"].isna()].iloc[0], rows[rows["dropped_by"] == "clean"].iloc[0]
+
+    assert main(["photo", f"raw/{alive.name}"]) == 0
+    told_alive = capsys.readouterr().out
+    assert main(["photo", out.name.rpartition("/")[2]]) == 0
+    told_out = capsys.readouterr().out
+
+    assert told_alive.startswith(f"{alive.name}\n  in: {alive['split']}\n")
+    assert alive["class_name"] in told_alive
+    assert told_out.startswith(f"{out.name}\n  out: {out['dropped']}, by stage clean\n")
+
+
+def test_a_listing_can_be_asked_for_all_its_photos(bucket, monkeypatch, capsys):
+    monkeypatch.setenv("CARPIPE_STORE", bucket.url)
+    rows = bucket.photos()
+    listing = rows["listing_uuid"].iloc[0]
+
+    assert main(["photo", listing]) == 0
+
+    told = capsys.readouterr().out
+    assert all(key in told for key in rows.index[rows["listing_uuid"] == listing])
+
+
+def test_a_photo_that_is_not_there(bucket, monkeypatch, capsys):
+    monkeypatch.setenv("CARPIPE_STORE", bucket.url)
+
+    assert main(["photo", "lada_niva_1999/1.jpg"]) == 1
+    assert "has 'lada_niva_1999/1.jpg' in its key" in capsys.readouterr().err
+
+
+def test_datasets_are_listed_newest_first(bucket, monkeypatch, capsys):
+    monkeypatch.setenv("CARPIPE_STORE", bucket.url)
+
+    assert main(["datasets"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 2
+    assert all(bucket.store.head(line.split()[-1]) for line in lines[1:])
+    assert lines[1].endswith(find_dataset(bucket.session, None).key)
+
+
+def test_a_dataset_is_not_made_of_shards_that_have_gone(bucket):
+    done = find_dataset(bucket.session, None)
+    shard = artefacts.shards_of(done)[0]["key"]
+    data = bucket.store.get(shard)
+    bucket.store.delete([shard, done.key])
+
+    with pytest.raises(MissingError, match=re.escape(f"The shard {shard} has gone")):
+        bucket.night()
+
+    bucket.store.put(shard, data)
+    assert bucket.night()[0].key == done.key
 
 
 def test_a_changed_taxonomy_makes_a_dataset_that_says_what_changed(bucket, tmp_path, monkeypatch, capsys):
