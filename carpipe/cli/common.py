@@ -21,7 +21,7 @@ def add(commands: Commands, name: str, run: Run, text: str) -> argparse.Argument
 
 def add_dataset_option(command: argparse._ActionsContainer) -> None:
     """Let the command work on another dataset than the newest."""
-    command.add_argument("--dataset", help="manifest key; default: the newest dataset")
+    command.add_argument("--dataset", help="id or manifest key; default: the newest dataset")
 
 
 def session(config: Config) -> Session:

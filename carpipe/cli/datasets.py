@@ -48,6 +48,7 @@ def _add_classes(commands: Commands) -> None:
     command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
     command = add(actions, "diff", _classes_diff, "what a taxonomy would change against a dataset's")
     command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
+    command.add_argument("--all", action="store_true", help="also rules for models that the dataset has no photo of")
     add_dataset_option(command)
 
 
@@ -111,7 +112,9 @@ def _classes_show(options: argparse.Namespace, config: Config) -> None:
 def _classes_diff(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.taxonomy import diff_taxonomy
 
-    print(diff_taxonomy(session(config), options.taxonomy or config.classes.taxonomy, options.dataset))
+    print(
+        diff_taxonomy(session(config), options.taxonomy or config.classes.taxonomy, options.dataset, every=options.all)
+    )
 
 
 def _weights(options: argparse.Namespace, config: Config) -> None:

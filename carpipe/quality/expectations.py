@@ -271,7 +271,7 @@ class ExpectFunnelNearPrevious(FindingExpectation):
     """Each stage keeps about the share of photos that it kept in the previous dataset.
 
     A jump means that weights, settings or the photos themselves are not what they were. A stage without
-    photos, or new since then, has nothing to be compared with; nor have stages whose share grows with the bucket.
+    photos, or new since then, has nothing to be compared with; and where a share grows with the bucket, growth is none.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("stage", "share", "previous_share")

@@ -20,7 +20,7 @@ AUDIT_COLUMNS = (
 )  # fmt: skip
 PHOTO_COLUMNS = ("key", "etag", "model", "p_car", "split", "dropped", "dropped_by")
 
-# What these stages keep depends on how many photos there are: a model of 140 photos is dropped whole, one of 150 stays.
+# What these stages keep grows with the bucket: a model of 140 photos is dropped whole, one of 150 stays.
 GROWING = ("classes", "split")
 
 
@@ -90,9 +90,12 @@ def _listed_photos(table: pd.DataFrame) -> "pd.Series[float] | None":
 
 
 def _compare_funnels(limits: Limits) -> pd.DataFrame:
-    table = _funnel_table([entry for entry in limits.funnel if entry["stage"] not in GROWING])
+    table = _funnel_table(limits.funnel)
     before = _funnel_table(limits.previous_funnel or ()).set_index("stage")["share"]
-    return table.assign(previous_share=table["stage"].map(before).astype(float))
+    previous = table["stage"].map(before).astype(float)
+    # A share that has grown, where it grows with the bucket, is no change to speak of.
+    grown = table["stage"].isin(GROWING) & (table["share"] > previous)
+    return table.assign(previous_share=previous.mask(grown, table["share"]))
 
 
 def _funnel_table(entries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -124,7 +124,8 @@ def _class_rules(limits: Limits) -> Iterator[Expectation]:
 def _funnel_rules(limits: Limits) -> Iterator[Expectation]:
     yield ours.ExpectFunnelNearPrevious(
         tolerance=limits.funnel_tolerance,
-        description=f"each stage keeps the share that it kept before, within {100 * limits.funnel_tolerance:g} points",
+        description=f"each stage keeps the share that it kept before, within {100 * limits.funnel_tolerance:g} points; "
+        "classes and split may keep more",
     )
 
 

@@ -52,14 +52,17 @@ class Diff:
         return None if self.photos is None else sum(move.photos or 0 for move in self.moves)
 
 
-def diff(old: Taxonomy, new: Taxonomy, models: Mapping[str, int] | None = None) -> Diff:
+def diff(
+    old: Taxonomy, new: Taxonomy, models: Mapping[str, int] | None = None, *, with_photos_only: bool = False
+) -> Diff:
     """Compare what two taxonomies make of all models of their rules and of the data.
 
     Args:
         models: model -> photos in the data, as `classes` gets them. None: no photos are counted.
+        with_photos_only: leave out the rules for models of which the data has none.
     """
     counts = None if models is None else count_models(models)
-    names = sorted({*old.models, *new.models, *(counts or ())})
+    names = sorted(counts if counts and with_photos_only else {*old.models, *new.models, *(counts or ())})
     pairs = {model: (old.class_or_none(model), new.class_or_none(model)) for model in names}
     targets, sources = _links(pairs.values())
     return Diff(

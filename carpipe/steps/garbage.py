@@ -110,6 +110,8 @@ def _used_keys(session: Session) -> Iterator[str]:
         if key in seen:
             continue
         seen.add(key)
+        if not key.endswith("/manifest.json"):
+            continue  # an input that users wrote, such as labels
         try:
             done = manifest.read(session.store, key)
         except MissingError:

@@ -148,7 +148,10 @@ def _raw_objects(session: Session) -> Any:
     from dataclasses import replace
 
     for info in session.store.list_objects("raw"):
-        yield replace(info, key=info.key.removeprefix("raw/"))
+        key = info.key.removeprefix("raw/")
+        # Consoles and other tools leave empty objects named like a folder.
+        if info.size or "/" in key:
+            yield replace(info, key=key)
 
 
 def _check_names(session: Session, found: Any) -> None:

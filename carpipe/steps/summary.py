@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def find_dataset(session: Session, key: str | None) -> Manifest:
-    """A dataset by its key, or the newest.
+    """A dataset by its key or its id, or the newest.
 
     Raises:
         InputError: there is none.
@@ -28,10 +28,17 @@ def find_dataset(session: Session, key: str | None) -> Manifest:
                 f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`."
             )
         return newest
+    if "/" not in key:
+        key = f"datasets/{key}/manifest.json"
     try:
         return manifest.read(session.store, key)
     except MissingError:
         raise InputError(f"There is no dataset {key} in {session.store.url}.") from None
+
+
+def has_dataset(session: Session) -> bool:
+    """Whether there is any."""
+    return next(newest_datasets(session), None) is not None
 
 
 def newest_datasets(session: Session) -> Iterator[Manifest]:

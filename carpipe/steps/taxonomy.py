@@ -7,7 +7,7 @@ from carpipe.errors import MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
-from carpipe.steps.summary import find_dataset
+from carpipe.steps.summary import find_dataset, has_dataset
 
 if TYPE_CHECKING:
     from carpipe.stages.taxonomy import Taxonomy
@@ -28,19 +28,23 @@ def check_taxonomy(session: Session | None, source: str, dataset: str | None, *,
     from carpipe.stages.taxonomy import load
     from carpipe.stages.taxonomy_check import check, render_findings
 
-    models = count_models(session, find_dataset(session, dataset)) if session else None
-    found = check(load(source), models)
-    text = render_findings(found, most=0) if every else render_findings(found)
-    return text or "Nothing found.", sum(finding.severity == "error" for finding in found)
+    taxonomy = load(source)
+    known = find_dataset(session, dataset) if session and has_dataset(session) else None
+    found = check(taxonomy, count_models(session, known) if session and known else None)
+    text = (render_findings(found, most=0) if every else render_findings(found)) or "Nothing found."
+    if session and not known:
+        text += "\nThere is no dataset yet: only the rules were looked at, not whether every model has one."
+    return text, sum(finding.severity == "error" for finding in found)
 
 
-def diff_taxonomy(session: Session, source: str, dataset: str | None) -> str:
-    """What a taxonomy would change in a dataset; None means the newest."""
+def diff_taxonomy(session: Session, source: str, dataset: str | None, *, every: bool) -> str:
+    """What a taxonomy would change in a dataset (None means the newest); rules for models it lacks too if `every`."""
     from carpipe.stages.taxonomy import load
     from carpipe.stages.taxonomy_diff import diff, render_diff
 
-    old = find_dataset(session, dataset)
-    return render_diff(diff(read_taxonomy(session, old), load(source), count_models(session, old)))
+    new, old = load(source), find_dataset(session, dataset)
+    models = count_models(session, old)
+    return render_diff(diff(read_taxonomy(session, old), new, models, with_photos_only=not every))
 
 
 def read_taxonomy(session: Session, source: Manifest) -> "Taxonomy":

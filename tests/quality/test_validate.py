@@ -89,6 +89,14 @@ def test_a_bucket_that_grows_may_keep_more_of_its_models(tables: Tables, tmp_pat
     assert validate(tables, tmp_path, limits=replace(LIMITS, previous_funnel=tuple(before))).success
 
 
+def test_a_stage_that_grows_with_the_bucket_may_not_shrink(tables, tmp_path) -> None:
+    now = [entry | {"kept": entry["in"] // 2} if entry["stage"] == "classes" else entry for entry in LIMITS.funnel]
+
+    verdict = validate(tables, tmp_path, limits=replace(LIMITS, funnel=tuple(now)))
+
+    assert [line for line in verdict.failed if "classes" in line and "within 10 points" in line]
+
+
 def test_a_previous_funnel_without_one_of_this_dataset_is_an_error() -> None:
     with pytest.raises(InputError, match="there is a previous funnel, but none of this dataset"):
         replace(LIMITS, funnel=())

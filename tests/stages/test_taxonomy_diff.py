@@ -118,3 +118,13 @@ def test_a_diff_reads_as_text() -> None:
         "  mini_one: (no class) -> mini_one  4 photos",
     ]
     assert "photos" not in render_diff(diff(OLD, new))
+
+
+def test_rules_for_models_without_photos_can_be_left_out():
+    new = Taxonomy("new", classes={"mixed": ("fiat_500", "audi_a1", "trabant_601")})
+
+    found = diff(OLD, new, MODELS, with_photos_only=True)
+
+    assert {move.model for move in found.moves} <= set(MODELS)
+    assert "trabant_601" in {move.model for move in diff(OLD, new, MODELS).moves}
+    assert "trabant_601" not in render_diff(found)

@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from carpipe import manifest
 from carpipe.cli import main
 from carpipe.errors import InputError
 from carpipe.steps import artefacts, chain, inventory, labels, partition, training
+from carpipe.steps.garbage import find_garbage
 from carpipe.steps.plan import plan
 from carpipe.steps.session import open_session
 from carpipe.steps.summary import find_dataset, read_funnel
@@ -79,6 +81,15 @@ def test_the_report_shows_what_is_left_of_broken_photos(session, outcome, photos
 
     assert broken
     assert broken <= shown
+
+
+def test_what_a_run_has_made_is_no_garbage(session, outcome):
+    now = datetime.now(UTC) + timedelta(seconds=5)
+
+    garbage = find_garbage(session, older_than=timedelta(0), now=now)
+
+    assert [info.key for info in garbage.objects if not info.key.startswith("runs/")] == []
+    assert garbage.in_use > 30
 
 
 def test_broken_photos_are_dropped_and_sound_ones_are_not(world, photos):

@@ -377,6 +377,24 @@ def test_datasets_are_listed_newest_first(bucket, monkeypatch, capsys):
     assert lines[1].endswith(find_dataset(bucket.session, None).key)
 
 
+def test_a_dataset_is_known_by_its_id(bucket, monkeypatch, capsys):
+    monkeypatch.setenv("CARPIPE_STORE", bucket.url)
+    done = find_dataset(bucket.session, None)
+
+    assert find_dataset(bucket.session, done.key.split("/")[1]) == done
+
+
+def test_a_folder_that_some_tool_left_is_no_photo(bucket, s3):
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=s3.endpoint)
+    prefix = bucket.url.removeprefix(f"s3://{s3.bucket}/")
+    before = inventory(bucket.session).photos
+    client.put_object(Bucket=s3.bucket, Key=f"{prefix}/raw/audi_a3_2001/", Body=b"")
+
+    assert inventory(bucket.session).photos == before
+
+
 def test_a_dataset_is_not_made_of_shards_that_have_gone(bucket):
     done = find_dataset(bucket.session, None)
     shard = artefacts.shards_of(done)[0]["key"]
