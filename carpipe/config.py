@@ -148,11 +148,30 @@ class TrainingConfig(Section):
     finetune_learning_rate: float = Field(1e-4, gt=0, description="Adam, fine-tuning phase")
     dropout: float = Field(0.2, ge=0, lt=1, description="before the last layer")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the cross entropy's targets")
+    max_class_weight: float = Field(
+        1.0, ge=1, description="a class with few photos counts up to this many times more in the loss; 1: all alike"
+    )
     plateau_factor: float = Field(0.75, gt=0, lt=1, description="learning rate is multiplied by it on a plateau")
     plateau_patience: int = Field(2, ge=1, description="epochs without a better validation loss until then")
     stop_patience: int = Field(8, ge=1, description="epochs without a better validation loss until training ends")
-    augment: bool = Field(True, description="random flip, rotation, zoom, contrast while training")
+    flip: bool = Field(True, description="half of the training photos are mirrored left to right")
+    rotation: float = Field(7.0, ge=0, le=180, description="degrees by which a training photo is turned, at most")
+    zoom: float = Field(0.1, ge=0, lt=1, description="share by which a training photo is enlarged or shrunk, at most")
+    brightness: float = Field(0.1, ge=0, lt=1, description="share of white added or taken away, at most")
+    shuffle_photos: int = Field(
+        8192,
+        ge=1,
+        description="photos (about 20 kB each) that the next of a batch is drawn from, beside shuffled shards",
+    )
+    mixed_precision: Literal["auto", "off"] = Field("auto", description="float16 compute where a GPU is")
+    xla: Literal["auto", "off"] = Field("auto", description="compile the network with XLA where a GPU is")
+    deterministic: bool = Field(False, description="the same weights on every run of one machine; slower on a GPU")
     seed: int = Field(20, ge=0, description="of initial weights, shuffling and augmentation")
+    time_limit_h: float = Field(
+        20.0,
+        gt=0,
+        description="hours; a training that takes longer is stopped, a later run goes on from its last epoch",
+    )
 
     @model_validator(mode="after")
     def _trains_at_all(self) -> Self:
@@ -177,7 +196,9 @@ class ClassifierConfig(TrainingConfig):
     head_epochs: int = Field(5, ge=0, description="epochs with the backbone frozen")
     finetune_epochs: int = Field(95, ge=0, description="epochs, at most, with the backbone trained")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the cross entropy's targets")
-    mixed_precision: Literal["auto", "off"] = Field("auto", description="float16 compute where a GPU is")
+    max_class_weight: float = Field(
+        3.0, ge=1, description="a class with few photos counts up to this many times more in the loss; 1: all alike"
+    )
 
 
 class Config(Section):

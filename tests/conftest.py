@@ -14,6 +14,7 @@ from carpipe.local.s3server import S3Settings, s3server
 from carpipe.sample import World, draw_world
 from carpipe.steps.session import Session, open_session
 
+SAMPLE = Path(__file__).parents[1] / "carpipe" / "sample" / "sample.toml"
 DATA = Path(os.environ.get("CARPIPE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -58,9 +59,8 @@ def make_session(s3: S3Settings) -> Callable[..., Session]:
 
 def make_config(url: str, **settings: Any) -> Config:
     """Settings of the sample world; `classes__min_photos=3` sets classes.min_photos."""
-    sample = Path(__file__).parents[1] / "carpipe" / "sample" / "sample.toml"
     dotted = {name.replace("__", "."): value for name, value in settings.items()}
-    return load_config(sample, {"store.url": url, **dotted})
+    return load_config(SAMPLE, {"store.url": url, **dotted})
 
 
 @pytest.fixture

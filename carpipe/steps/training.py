@@ -15,19 +15,22 @@ from carpipe.manifest import Manifest, Work
 from carpipe.steps import artefacts
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
+from carpipe.steps.train_process import TrainingRun, train_in_process
 from carpipe.weights import channel
 from carpipe.weights.card import model_card
 from carpipe.weights.channel import Release
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 # The sections of the configuration that describe a training.
 Model = Literal["car_filter", "classifier"]
 
 
 def train(session: Session, dataset: str, *, model: Model) -> Manifest:
     """Train on a dataset; the same dataset, settings and backbone weights are trained once.
+
+    Runs in a process of its own. Killed at any moment, the next attempt goes on from the last epoch.
 
     Args:
         dataset: manifest key of a dataset, or of a label set.
@@ -36,33 +39,48 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
     config: TrainingConfig = getattr(session.config, model)
     source = manifest.read(session.store, dataset)
     with _backbone_weights(session, config) as (weights, sha256):
-        work = Work(
-            "train",
-            VERSION,
-            model,
-            config.model_dump(exclude={"weights", "labels"}),
-            (dataset,),
-            weights={"backbone": sha256},
-        )
+        work = train_work(config, dataset, model=model, backbone=sha256)
         if done := manifest.find(session.store, work):
             return reused(done)
-        from carpipe.training.fit import train as fit
-
         started = time.monotonic()
+        run = TrainingRun(session.store, f"runs/train/{work.fingerprint}")
         with (
             artefacts.local_shards(session.store, source, "train", "val") as shards,
             tempfile.TemporaryDirectory(prefix="carpipe-train-") as folder,
         ):
-            trained = fit(shards, classes=source.extra["classes"], config=config, weights=weights, folder=Path(folder))
-            files = {artefacts.MODEL: trained.file.read_bytes(), "history.json": _json(trained.history)}
-    return manifest.commit(
+            spec = {
+                "classes": _class_photos(session, source),
+                "shards": {name: [[str(path) for path in paths], source.extra["splits"].get(name, 0)]
+                           for name, paths in shards.items()},
+                "weights": str(weights or ""),
+            }  # fmt: skip
+            history = train_in_process(run, section=model, config=config, spec=spec, folder=Path(folder))
+            files = {artefacts.MODEL: (Path(folder) / artefacts.MODEL).read_bytes(), "history.json": _json(history)}
+    done = manifest.commit(
         session.store,
         work,
         files,
-        counts={"in": source.extra["splits"]["train"], "epochs": len(trained.history)},
+        counts={"in": source.extra["splits"]["train"], "epochs": len(history)},
         seconds=round(time.monotonic() - started, 3),
-        extra={"classes": source.extra["classes"], "dataset": dataset},
+        extra={"classes": source.extra["classes"], "dataset": dataset, "tensorboard": f"{run.prefix}/tensorboard"},
     )
+    run.forget_checkpoint()
+    return done
+
+
+def train_work(config: TrainingConfig, dataset: str, *, model: Model, backbone: str) -> Work:
+    """What a training does; how long it may take and how fast it computes are no part of it."""
+    settings = config.model_dump(exclude={"weights", "labels", "time_limit_h", "xla"})
+    return Work("train", VERSION, model, settings, (dataset,), weights={"backbone": backbone})
+
+
+def _class_photos(session: Session, source: Manifest) -> dict[str, int]:
+    """Photos to train on, by class, in the order of the labels."""
+    from carpipe.photos import kept
+
+    photos = kept(artefacts.read_photos(session.store, source, columns=["class_name", "split", "dropped"]))
+    counts = photos.loc[photos["split"] == "train", "class_name"].value_counts()
+    return {name: int(counts.get(name, 0)) for name in source.extra["classes"]}
 
 
 def evaluate(session: Session, trained: str) -> Manifest:

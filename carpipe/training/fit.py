@@ -1,144 +1,192 @@
-"""Fit a model to shards: the head first, then everything, keeping the best epoch."""
+"""Fit a model to shards: the head first, then everything, keeping the best epoch.
+
+After every epoch all there is to a training (network, optimizer, learning rate, patience, history) is one file. A
+training that goes on from it ends as it would have without the interruption.
+"""
 
 import logging
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
-from carpipe.config import ClassifierConfig, TrainingConfig
+from carpipe.config import TrainingConfig
 from carpipe.errors import InputError
-from carpipe.training import data, model
+from carpipe.training import checkpoint, data, model
+from carpipe.training.checkpoint import Progress
+from carpipe.training.data import Shards
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The best epoch's model as a `.keras` file, and the history of all epochs."""
+class Job:
+    """What to train, on local files.
 
-    file: Path
-    history: list[dict[str, float]]
+    Attributes:
+        classes: photos to train on by class name, in the order of the output.
+        shards: by split, `train` and `val`.
+        weights: backbone weights; None where the configuration says `imagenet` or `none`.
+        folder: where files may be written: `model.keras` (the best epoch), `checkpoint.tar`, `tensorboard/`.
+    """
+
+    config: TrainingConfig
+    classes: Mapping[str, int]
+    shards: Mapping[str, Shards]
+    weights: Path | None
+    folder: Path
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "model.keras"
 
 
-def train(
-    shards: Mapping[str, Sequence[Path]],
-    *,
-    classes: Sequence[str],
-    config: TrainingConfig,
-    weights: Path | None,
-    folder: Path,
-) -> Trained:
-    """Train on the `train` shards, choose the best epoch on `val`.
+class Phase(NamedTuple):
+    """A part of the training, with a learning rate and an optimizer of its own."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+
+
+# Called after every epoch with its figures; the checkpoint is written by then.
+Report = Callable[[dict[str, Any]], None]
+
+
+def train(job: Job, *, resume: Path | None, report: Report) -> list[dict[str, Any]]:
+    """Train on the `train` shards, choose the best epoch on `val`; writes `model.keras`, returns the history.
 
     Args:
-        shards: TFRecord files by split.
-        classes: class names in the order of the output.
-        weights: local backbone weights, or None.
-        folder: where the model file may be written.
+        resume: a checkpoint of the same job to go on from.
+        report: told of every epoch.
 
     Raises:
-        InputError: a split is empty.
+        InputError: a split is empty, or the checkpoint is of another version.
     """
     for name in ("train", "val"):
-        if not shards.get(name):
+        if name not in job.shards or not job.shards[name].photos:
             raise InputError(f"There are no {name} photos to train on; the dataset needs more vehicles.")
-    keras.utils.set_random_seed(config.seed)
-    if isinstance(config, ClassifierConfig) and config.mixed_precision == "auto" and _has_gpu():
-        keras.mixed_precision.set_global_policy("mixed_float16")
-    network = model.build(config, classes=len(classes), weights=weights)
-    options = {"side": config.image_size, "batch": config.batch}
-    sets = (
-        data.read_shards(shards["train"], classes, shuffle_seed=config.seed, **options),
-        data.read_shards(shards["val"], classes, **options),
+    _set_up(job.config)
+    if resume:
+        network, progress = checkpoint.load(resume, job.folder)
+    else:
+        network, progress = model.build(job.config, classes=len(job.classes), weights=job.weights), Progress()
+    training = _Training(job, network, progress, report)
+    for number, phase in enumerate(phases(job.config)):
+        if progress.phase == number:
+            training.run(phase)
+    _strip_optimizer(job.best)
+    return progress.history
+
+
+def phases(config: TrainingConfig) -> list[Phase]:
+    """The phases that have epochs."""
+    both = (
+        Phase("head", config.head_epochs, config.head_learning_rate),
+        Phase("finetune", config.finetune_epochs, config.finetune_learning_rate),
     )
-    best = folder / "model.keras"
-    keep_best = keras.callbacks.ModelCheckpoint(str(best), monitor="val_loss", save_best_only=True)
-    pretrained = config.weights != "none"
-    history: list[dict[str, float]] = []
-    if config.head_epochs:
-        model.freeze_backbone(network, frozen=True, frozen_batch_norm=True)
-        history += _phase(
-            network,
-            sets,
-            config,
-            config.head_epochs,
-            config.head_learning_rate,
-            keep_best,
-            "head",
-            len(history),
-        )
-    if config.finetune_epochs:
-        model.freeze_backbone(network, frozen=False, frozen_batch_norm=pretrained)
-        history += _phase(
-            network,
-            sets,
-            config,
-            config.finetune_epochs,
-            config.finetune_learning_rate,
-            keep_best,
-            "finetune",
-            len(history),
-        )
-    return Trained(_without_optimizer(best), history)
+    return [phase for phase in both if phase.epochs]
 
 
-class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """One log line per epoch."""
+class _Training:
+    """One training in this process. Keras' own callbacks are driven by hand, so that they survive it."""
 
-    def __init__(self, phase: str, epochs: int):
-        super().__init__()
-        self._phase, self._epochs = phase, epochs
+    def __init__(self, job: Job, network: Any, progress: Progress, report: Report):
+        self._job, self._network, self._progress, self._report = job, network, progress, report
+        self._classes = list(job.classes)
+        self._options = {
+            "validation_data": data.evaluation_batches(job.shards["val"], self._classes, config=job.config),
+            "class_weight": class_weights(list(job.classes.values()), job.config.max_class_weight),
+            "shuffle": False,
+            "verbose": 0,
+        }
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        figures = ", ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
-        log.info("%s epoch %d of %d: %s", self._phase, epoch + 1, self._epochs, figures)
+    def run(self, phase: Phase) -> None:
+        progress, network = self._progress, self._network
+        if progress.epoch == 0:
+            _begin(network, phase, self._job.config)
+        plateau, patience = _schedule(self._job.config)
+        callbacks = self._callbacks([plateau, patience])
+        progress.restore(plateau=plateau, patience=patience)
+        number = progress.phase
+        while progress.phase == number:
+            figures = self._epoch(phase)
+            callbacks.on_epoch_end(figures["epoch"] - 1, figures)
+            last = bool(network.stop_training) or progress.epoch + 1 == phase.epochs
+            progress.advance(figures, plateau=plateau, patience=patience, last=last)
+            checkpoint.save(network, progress, self._job.folder)
+            self._report({"phase": phase.name, "epochs": phase.epochs, **figures})
+        callbacks.on_train_end()
+
+    def _epoch(self, phase: Phase) -> dict[str, Any]:
+        """Train for one epoch; keeps the model if it is the best so far."""
+        number = len(self._progress.history)
+        rate = float(self._network.optimizer.learning_rate)
+        batches = data.training_batches(self._job.shards["train"], self._classes, config=self._job.config, epoch=number)
+        started = time.monotonic()
+        logs = self._network.fit(batches, epochs=1, **self._options).history
+        seconds = time.monotonic() - started
+        figures = {name: float(values[-1]) for name, values in logs.items()}
+        if not math.isfinite(figures["loss"] + figures["val_loss"]):
+            raise InputError(f"Training has diverged in epoch {number + 1}; lower the {phase.name}_learning_rate.")
+        if figures["val_loss"] < self._progress.best:
+            self._progress.best = figures["val_loss"]
+            self._network.save(self._job.best)
+        facts = {"epoch": number + 1, "finetune": float(phase.name == "finetune"), "learning_rate": rate}
+        return {**facts, **figures, "seconds": round(seconds, 1)}
+
+    def _callbacks(self, schedule: list[Any]) -> Any:
+        board = keras.callbacks.TensorBoard(str(self._job.folder / "tensorboard"), write_graph=False)
+        callbacks = keras.callbacks.CallbackList([*schedule, board], model=self._network)
+        callbacks.on_train_begin()
+        return callbacks
 
 
-def _phase(
-    network: Any,
-    sets: tuple[Any, Any],
-    config: TrainingConfig,
-    epochs: int,
-    rate: float,
-    keep_best: Any,
-    phase: str,
-    done: int,
-) -> list[dict[str, float]]:
+def class_weights(counts: Sequence[int], limit: float) -> dict[int, float]:
+    """Weight of each class in the loss: the mean class's photos by its own, from 1 to `limit`."""
+    mean = sum(counts) / len(counts)
+    return {number: min(limit, max(1.0, mean / max(photos, 1))) for number, photos in enumerate(counts)}
+
+
+def _begin(network: Any, phase: Phase, config: TrainingConfig) -> None:
+    head = phase.name == "head"
+    model.freeze_backbone(network, frozen=head, frozen_batch_norm=head or config.weights != "none")
     network.compile(
-        optimizer=keras.optimizers.Adam(rate),
+        optimizer=keras.optimizers.Adam(phase.learning_rate),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=config.xla == "auto" and has_gpu() and not config.deterministic,
     )
-    callbacks = [
-        keep_best,
-        keras.callbacks.ReduceLROnPlateau("val_loss", factor=config.plateau_factor, patience=config.plateau_patience),
-        keras.callbacks.EarlyStopping("val_loss", patience=config.stop_patience),
-        _Progress(phase, epochs),
-    ]
-    logs = network.fit(
-        sets[0], validation_data=sets[1], epochs=epochs, callbacks=callbacks, shuffle=False, verbose=0
-    ).history
-    rows = zip(*logs.values(), strict=True)
-    return [
-        {
-            "epoch": done + number,
-            "finetune": float(phase == "finetune"),
-            **dict(zip(logs, map(float, row), strict=True)),
-        }
-        for number, row in enumerate(rows, start=1)
-    ]
 
 
-def _without_optimizer(path: Path) -> Path:
+def _schedule(config: TrainingConfig) -> tuple[Any, Any]:
+    plateau = keras.callbacks.ReduceLROnPlateau(
+        "val_loss", mode="min", factor=config.plateau_factor, patience=config.plateau_patience
+    )
+    return plateau, keras.callbacks.EarlyStopping("val_loss", mode="min", patience=config.stop_patience)
+
+
+def _set_up(config: TrainingConfig) -> None:
+    keras.utils.set_random_seed(config.seed)
+    if config.deterministic:
+        from tensorflow.config.experimental import enable_op_determinism
+
+        enable_op_determinism()
+    if config.mixed_precision == "auto" and has_gpu():
+        keras.mixed_precision.set_global_policy("mixed_float16")
+
+
+def _strip_optimizer(path: Path) -> None:
     """Weights for others need no optimizer state: a third of the bytes."""
     keras.models.load_model(path, compile=False).save(path, include_optimizer=False)
-    return path
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether TensorFlow sees one."""
     from tensorflow.config import list_physical_devices
 
     return bool(list_physical_devices("GPU"))

@@ -1,7 +1,7 @@
 """The networks: a backbone of `keras.applications` with a softmax on top. Pure Keras 3.
 
-The model takes uint8 RGB and does its backbone's preprocessing and, while training, the augmentation
-itself: a consumer has nothing to get wrong but the size.
+The model takes uint8 RGB and does its backbone's preprocessing itself: a consumer has nothing to get wrong but the
+size.
 """
 
 import inspect
@@ -29,8 +29,6 @@ def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
     side = config.image_size
     inputs = keras.Input((side, side, 3), dtype="uint8", name="picture")
     pictures = keras.ops.cast(inputs, "float32")
-    if config.augment:
-        pictures = _augmentation(config.seed)(pictures)
     backbone = _backbone(config, weights)
     if config.weights == "none":
         _hasten_batch_norm(backbone)
@@ -66,19 +64,6 @@ def _hasten_batch_norm(backbone: Any) -> None:
 
 def _batch_norms(backbone: Any) -> list[Any]:
     return [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
-
-
-def _augmentation(seed: int) -> Any:
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            layers.RandomFlip("horizontal", seed=seed),
-            layers.RandomRotation(0.02, fill_mode="nearest", seed=seed + 1),  # of a full turn: 7 degrees
-            layers.RandomZoom(0.1, fill_mode="nearest", seed=seed + 2),
-            layers.RandomBrightness(0.1, value_range=(0, 255), seed=seed + 3),
-        ],
-        name="augmentation",
-    )
 
 
 def _backbone(config: TrainingConfig, weights: Path | None) -> Any:

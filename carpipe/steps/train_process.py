@@ -1,0 +1,141 @@
+"""The training process as its step sees it: started, watched, its checkpoints brought to safety, killed in time."""
+
+import contextlib
+import json
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carpipe import errors
+from carpipe.config import TrainingConfig
+from carpipe.errors import CarpipeError, MissingError, UnavailableError
+from carpipe.storage import Store
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.tar"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Where a training keeps its scratch: checkpoint and TensorBoard logs, `runs/train/<fingerprint>/`."""
+
+    store: Store
+    prefix: str
+
+    def fetch_checkpoint(self, folder: Path) -> Path | None:
+        """The last checkpoint as a local file, or None where there is none."""
+        try:
+            data = self.store.get(f"{self.prefix}/{CHECKPOINT}")
+        except MissingError:
+            return None
+        path = folder / f"resume-{CHECKPOINT}"
+        path.write_bytes(data)
+        return path
+
+    def keep(self, checkpoint: Path) -> None:
+        """Bring a checkpoint to the bucket, as one object: readers see this one or the one before."""
+        self.store.put(f"{self.prefix}/{CHECKPOINT}", checkpoint.read_bytes())
+        checkpoint.unlink()
+
+    def keep_logs(self, folder: Path) -> None:
+        """Bring TensorBoard's files to the bucket."""
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            self.store.put(f"{self.prefix}/tensorboard/{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+    def forget_checkpoint(self) -> None:
+        """The training is committed; nobody will go on from it."""
+        self.store.delete([f"{self.prefix}/{CHECKPOINT}"])
+
+
+def train_in_process(
+    run: TrainingRun, *, section: str, config: TrainingConfig, spec: Mapping[str, Any], folder: Path
+) -> list[dict[str, Any]]:
+    """Train in a child process from the last checkpoint on; returns the history, `model.keras` is in the folder.
+
+    Args:
+        section: of the configuration, `car_filter` or `classifier`.
+        spec: `classes`, `shards` and `weights` as `carpipe.training.child` wants them.
+
+    Raises:
+        UnavailableError: the process was killed or crashed; another attempt goes on from its last checkpoint.
+        CarpipeError: it ran longer than `time_limit_h`, or what it raised itself.
+    """
+    resume = run.fetch_checkpoint(folder)
+    if resume:
+        log.info("train: going on from the checkpoint in %s", run.prefix)
+    job = {
+        "section": section,
+        "config": config.model_dump(),
+        "resume": str(resume or ""),
+        "folder": str(folder),
+        **spec,
+    }
+    job_file = folder / "job.json"
+    job_file.write_text(json.dumps(job), encoding="utf-8")
+    with _child(job_file, limit_s=config.time_limit_h * 3600) as (child, timed_out):
+        history = _follow(child, run, folder)
+        code = child.wait()
+    if history is not None:
+        return history
+    if timed_out.is_set():
+        raise CarpipeError(
+            f"Training took longer than time_limit_h = {config.time_limit_h:g} hours and was stopped. "
+            "Run it again to go on from its last epoch, or raise the limit."
+        )
+    raise UnavailableError(f"The training process ended with {_name(code)}; trying again goes on from its last epoch.")
+
+
+@contextlib.contextmanager
+def _child(job_file: Path, *, limit_s: float) -> Iterator[tuple["subprocess.Popen[str]", threading.Event]]:
+    """The process; it is gone when the block ends, however that ends. Its standard input is held open meanwhile."""
+    command = [sys.executable, "-m", "carpipe.training.child", str(job_file)]
+    timed_out = threading.Event()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+
+        def stop() -> None:
+            timed_out.set()
+            child.kill()
+
+        timer = threading.Timer(limit_s, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield child, timed_out
+        finally:
+            timer.cancel()
+            child.kill()
+
+
+def _follow(child: "subprocess.Popen[str]", run: TrainingRun, folder: Path) -> list[dict[str, Any]] | None:
+    """Listen until the process ends; returns the history if it ended well."""
+    history = None
+    for line in child.stdout or ():
+        event = json.loads(line)
+        if event["event"] == "epoch":
+            log.info("%s", describe_epoch(event))
+            run.keep(Path(event["checkpoint"]))
+            run.keep_logs(folder / "tensorboard")
+        elif event["event"] == "error":
+            raise getattr(errors, event["kind"])(event["message"])
+        else:
+            history = event["history"]
+    return history
+
+
+def describe_epoch(event: Mapping[str, Any]) -> str:
+    """One line for the log."""
+    figures = ", ".join(
+        f"{name} {event[name]:.4g}" for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    )
+    return f"epoch {event['epoch']} ({event['phase']}, {event['epochs']} at most): {figures}, {event['seconds']:.0f} s"
+
+
+def _name(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

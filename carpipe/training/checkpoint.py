@@ -1,0 +1,97 @@
+"""All there is to a training, as one file: what it takes to go on as if nothing had happened."""
+
+import json
+import math
+import tarfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from carpipe.errors import InputError
+
+FILE = "checkpoint.tar"
+# Raise it when a checkpoint of before cannot be gone on from.
+VERSION = 1
+_LAST, _BEST, _PROGRESS = "last.keras", "model.keras", "progress.json"
+# What Keras' callbacks remember from epoch to epoch.
+_PLATEAU, _PATIENCE = ("best", "wait", "cooldown_counter"), ("best", "wait")
+
+
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        phase: index of the phase to go on with.
+        epoch: epochs done in that phase.
+        best: lowest validation loss so far.
+        history: figures of every epoch of all phases.
+        plateau, patience: what the callbacks remember.
+        seeds: states of the network's random generators, which Keras leaves out of its files.
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    best: float = math.inf
+    history: list[dict[str, Any]] = field(default_factory=list)
+    plateau: dict[str, Any] = field(default_factory=dict)
+    patience: dict[str, Any] = field(default_factory=dict)
+    seeds: list[list[int]] = field(default_factory=list)
+
+    def advance(self, figures: dict[str, Any], *, plateau: Any, patience: Any, last: bool) -> None:
+        """Take in one more epoch; `last` ends its phase."""
+        self.history.append(figures)
+        if last:
+            self.phase, self.epoch, self.plateau, self.patience = self.phase + 1, 0, {}, {}
+            return
+        self.epoch += 1
+        self.plateau = {name: _plain(getattr(plateau, name)) for name in _PLATEAU}
+        self.patience = {name: _plain(getattr(patience, name)) for name in _PATIENCE}
+
+    def restore(self, *, plateau: Any, patience: Any) -> None:
+        """Give the callbacks their memory back."""
+        for callback, memory in ((plateau, self.plateau), (patience, self.patience)):
+            for name, value in memory.items():
+                setattr(callback, name, value)
+
+
+def save(network: Any, progress: Progress, folder: Path) -> None:
+    """Write `checkpoint.tar` with the network, its optimizer, the best model and the progress; atomic."""
+    progress.seeds = [[int(part) for part in state.numpy()] for state in _generators(network)]
+    network.save(folder / _LAST)
+    (folder / _PROGRESS).write_text(json.dumps({"version": VERSION, **asdict(progress)}), encoding="utf-8")
+    part = folder / f"{FILE}.part"
+    with tarfile.open(part, "w") as archive:
+        for name in (_LAST, _BEST, _PROGRESS):
+            archive.add(folder / name, arcname=name)
+    part.replace(folder / FILE)
+
+
+def load(path: Path, folder: Path) -> tuple[Any, Progress]:
+    """The compiled network and the progress of a checkpoint; its best model goes into the folder.
+
+    Raises:
+        InputError: it is no checkpoint of this version.
+    """
+    try:
+        with tarfile.open(path) as archive:
+            archive.extractall(folder, filter="data")
+        progress = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
+        if progress.pop("version") != VERSION:
+            raise ValueError("another version wrote it")
+        network, done = keras.models.load_model(folder / _LAST, safe_mode=True), Progress(**progress)
+        for state, value in zip(_generators(network), done.seeds, strict=True):
+            state.assign(value)
+        return network, done
+    except (tarfile.TarError, ValueError, KeyError, TypeError, OSError) as error:
+        raise InputError(f"{path.name} cannot be gone on from: {error}.") from error
+
+
+def _generators(network: Any) -> list[Any]:
+    return [variable for variable in network.variables if variable.path.endswith("seed_generator_state")]
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if hasattr(value, "dtype") else value

@@ -1,0 +1,84 @@
+"""Training in a process of its own: `python -m carpipe.training.child <job.json>`.
+
+It can be killed at any moment, also in the middle of a CUDA call, and gives back its GPU memory. Speaks to its parent
+in lines of JSON on standard output; ends at once when the parent, which holds its standard input open, is gone.
+
+| event | with |
+| --- | --- |
+| epoch | `checkpoint` (a file that is the parent's to move), and the figures |
+| done | `history` |
+| error | `kind` (name of a class in carpipe.errors), `message` |
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any, TextIO
+
+from carpipe import config as settings
+from carpipe.errors import CarpipeError
+
+SECTIONS: dict[str, type[settings.TrainingConfig]] = {
+    "car_filter": settings.CarFilterConfig,
+    "classifier": settings.ClassifierConfig,
+}
+
+
+def main(job_file: Path) -> int:
+    """Run the job; returns the exit code."""
+    events = _take_stdout()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        _tell(events, event="done", history=_train(json.loads(job_file.read_text(encoding="utf-8")), events))
+    except CarpipeError as error:
+        _tell(events, event="error", kind=type(error).__name__, message=str(error))
+        return 1
+    return 0
+
+
+def _train(spec: dict[str, Any], events: TextIO) -> list[dict[str, Any]]:
+    from carpipe.training import checkpoint, fit
+    from carpipe.training.data import Shards
+
+    folder = Path(spec["folder"])
+    job = fit.Job(
+        config=SECTIONS[spec["section"]].model_validate(spec["config"]),
+        classes=spec["classes"],
+        shards={
+            name: Shards([Path(path) for path in paths], photos) for name, (paths, photos) in spec["shards"].items()
+        },
+        weights=Path(spec["weights"]) if spec["weights"] else None,
+        folder=folder,
+    )
+
+    def report(figures: dict[str, Any]) -> None:
+        file = folder / f"checkpoint-{figures['epoch']:05d}.tar"
+        (folder / checkpoint.FILE).replace(file)
+        _tell(events, event="epoch", checkpoint=str(file), **figures)
+
+    return fit.train(job, resume=Path(spec["resume"]) if spec["resume"] else None, report=report)
+
+
+def _take_stdout() -> TextIO:
+    """Standard output for the events alone: what libraries print goes to standard error."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return events
+
+
+def _tell(events: TextIO, **event: Any) -> None:
+    events.write(json.dumps(event) + "\n")
+    events.flush()
+
+
+def _die_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

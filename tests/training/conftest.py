@@ -1,0 +1,56 @@
+"""Small pictures to train on: two classes that a small network can tell apart, and one that it cannot."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from carpipe.config import load_config
+from carpipe.images import encode_jpeg
+from carpipe.training.data import Shards, write_shard
+from tests.conftest import SAMPLE
+
+CLASSES = {"audi_a3": 40, "kia_rio": 24}
+TINY = {
+    "classifier.weights": "none",
+    "classifier.image_size": 32,
+    "classifier.head_epochs": 2,
+    "classifier.finetune_epochs": 3,
+    "classifier.batch": 16,
+    "classifier.deterministic": True,
+    "classifier.plateau_patience": 1,
+    "classifier.head_learning_rate": 0.01,
+    "classifier.finetune_learning_rate": 0.003,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """A training of seconds."""
+    return load_config(SAMPLE, TINY).classifier
+
+
+@pytest.fixture(scope="session")
+def tiny_shards(tmp_path_factory):
+    """Shards by split: pictures with a bright left or a bright lower half, under noise."""
+    folder = tmp_path_factory.mktemp("shards")
+    shards = {}
+    for split in ("train", "val"):
+        path = folder / f"{split}.tfrecord"
+        records = sorted(
+            ((f"{name}_2001/{split}{number}.jpg", name, draw(name, split, number))
+             for name, count in CLASSES.items() for number in range(count)),
+            key=lambda record: hashlib.sha256(record[0].encode()).digest(),
+        )  # fmt: skip
+        shards[split] = Shards([path], write_shard(path, records))
+    return shards
+
+
+def draw(name, split, number):
+    pixels = np.random.default_rng([len(name), len(split), number]).integers(0, 120, (48, 64, 3), np.uint8)
+    if name == "audi_a3":
+        pixels[:, :32] += 100
+    else:
+        pixels[24:] += 100
+    return encode_jpeg(Image.fromarray(pixels), quality=90)
