@@ -165,6 +165,7 @@ class TrainingConfig(Section):
     )
     mixed_precision: Literal["auto", "off"] = Field("auto", description="float16 compute where a GPU is")
     xla: Literal["auto", "off"] = Field("auto", description="compile the network with XLA where a GPU is")
+    h5: bool = Field(False, description="publish the model as `.h5` too, for apps that still want that")
     deterministic: bool = Field(False, description="the same weights on every run of one machine; slower on a GPU")
     seed: int = Field(20, ge=0, description="of initial weights, shuffling and augmentation")
     time_limit_h: float = Field(

@@ -5,7 +5,7 @@ Moves a channel to any model under `models/`: forward, or back to an older one w
 disappoints. Consumers follow within their polling interval; the change and its reason are kept in
 `channels/<name>/history/`.
 
-**When it fails**, there is no such model (`carpipe weights <channel>` lists those that were live), or
+**When it fails**, there is no such model (`carpipe weights list <channel>` lists them), or
 somebody else moved the channel at the same moment: look at what is live now, and run it again.
 """
 
@@ -32,7 +32,7 @@ from carpipe_airflow import DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts
 def promote_weights():
     @task(outlets=[WEIGHTS])
     def promote(*, params, outlet_events) -> str:
-        from carpipe.steps.training import promote
+        from carpipe.steps.publishing import promote
 
         release = promote(
             open_task_session(), params["channel"], params["model"], reason=params["reason"], **run_facts()

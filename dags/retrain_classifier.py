@@ -1,20 +1,30 @@
 """
 ### From a dataset to live make/model weights
 
-Runs when `prepare_dataset` has made a dataset, and every night in any case. Trains, judges the model on
-the test split, publishes it under `models/` and makes it the live model of its channel. A dataset that
-was trained on with the same settings before is not trained on again.
+Runs when `prepare_dataset` has made a dataset, and every night in any case. Trains, judges the model on the test
+split, packages it under `models/`, and asks the gate whether it is better than the live one.
 
-**When it fails**, the task's log ends in one sentence that says what to do: no dataset yet (run
-`prepare_dataset`), missing backbone weights, an empty split. The live weights stay as they were; go back
-to older ones with `promote_weights`.
+| the gate says | then |
+| --- | --- |
+| publish | the model goes live in its channel; apps follow |
+| ask | `approve` waits for you, 20 hours at most: better on the whole, but something speaks against it |
+| refuse | nothing changes; the log of `gate` says why, and `promote_weights` can publish it all the same |
+
+`anything_new` ends the run where dataset, settings and code are those of a model that was decided about before. Every
+decision is kept in `channels/<channel>/decisions/`.
+
+**When it fails**, the task's log ends in one sentence that says what to do: no dataset yet (run `prepare_dataset`),
+missing backbone weights, an empty split, a training longer than `time_limit_h`. A training that was killed goes on from
+its last epoch when the task is tried again or cleared. The live weights stay as they were; go back to older ones with
+`promote_weights`.
 """
 
 from datetime import timedelta
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 
-from carpipe_airflow import DATASET, DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts, setting
+from carpipe_airflow import DATASET, DEFAULT_ARGS, open_task_session, setting
+from carpipe_tasks import train_and_publish
 
 SETTINGS = {
     "head_epochs": "classifier.head_epochs",
@@ -53,27 +63,7 @@ def retrain_classifier():
         made = [event.extra["manifest"] for event in inlet_events[DATASET].limit(1).ascending(False)]
         return find_dataset(open_task_session(**SETTINGS), params["dataset"] or next(iter(made), None)).key
 
-    @task(queue="gpu", pool="gpu")
-    def train(dataset: str) -> str:
-        from carpipe.steps.training import train
-
-        return train(open_task_session(**SETTINGS), dataset, model="classifier").key
-
-    @task
-    def evaluate(trained: str) -> str:
-        from carpipe.steps.training import evaluate
-
-        return evaluate(open_task_session(**SETTINGS), trained).key
-
-    @task(outlets=[WEIGHTS])
-    def publish(evaluated: str, *, outlet_events) -> str:
-        from carpipe.steps.training import publish
-
-        release = publish(open_task_session(**SETTINGS), evaluated, model="classifier", **run_facts())
-        outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
-        return release.model
-
-    publish(evaluate(train(choose_dataset())))
+    train_and_publish(choose_dataset(), model="classifier", settings=SETTINGS)
 
 
 retrain_classifier()

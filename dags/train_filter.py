@@ -13,7 +13,8 @@ The live filter stays as it was.
 
 from airflow.sdk import dag, task
 
-from carpipe_airflow import DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts, setting
+from carpipe_airflow import DEFAULT_ARGS, open_task_session, setting
+from carpipe_tasks import train_and_publish
 
 SETTINGS = {
     "head_epochs": "car_filter.head_epochs",
@@ -39,27 +40,7 @@ def train_filter():
 
         return label_set(open_task_session(**SETTINGS)).key
 
-    @task(queue="gpu", pool="gpu")
-    def train(labelled: str) -> str:
-        from carpipe.steps.training import train
-
-        return train(open_task_session(**SETTINGS), labelled, model="car_filter").key
-
-    @task
-    def evaluate(trained: str) -> str:
-        from carpipe.steps.training import evaluate
-
-        return evaluate(open_task_session(**SETTINGS), trained).key
-
-    @task(outlets=[WEIGHTS])
-    def publish(evaluated: str, *, outlet_events) -> str:
-        from carpipe.steps.training import publish
-
-        release = publish(open_task_session(**SETTINGS), evaluated, model="car_filter", **run_facts())
-        outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
-        return release.model
-
-    publish(evaluate(train(label_set())))
+    train_and_publish(label_set(), model="car_filter", settings=SETTINGS)
 
 
 train_filter()

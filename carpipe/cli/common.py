@@ -31,4 +31,4 @@ def session(config: Config) -> Session:
 
 def now() -> str:
     """The time of day for what gets recorded: carpipe's steps have no clock of their own."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -46,7 +46,11 @@ def _run(options: argparse.Namespace, config: Config) -> None:
 
     opened = session(config)
     outcome = chain.run(opened, run_id=f"cli-{now()}", at=now(), progress=lambda stage, done: None)
-    print(summary(opened, dataset=outcome.dataset, evaluation=outcome.evaluation, release=outcome.release))
+    verdict = outcome.verdict
+    print(
+        summary(opened, dataset=outcome.dataset, evaluation=outcome.evaluation, model=verdict.model,
+                verdict=f"{verdict.outcome}: {verdict.reason}")
+    )  # fmt: skip
 
 
 def _sample(options: argparse.Namespace, config: Config) -> None:

@@ -1,10 +1,10 @@
-"""Commands on what comes out: datasets, their classes, weights."""
+"""Commands on datasets and their classes."""
 
 import argparse
 import json
 from pathlib import Path
 
-from carpipe.cli.common import Commands, add, add_dataset_option, now, session
+from carpipe.cli.common import Commands, add, add_dataset_option, session
 from carpipe.config import Config
 from carpipe.errors import InputError
 
@@ -28,12 +28,6 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("folder", type=Path)
     add_dataset_option(command)
     _add_classes(commands)
-    command = add(commands, "weights", _weights, "what was live in a channel, when and why")
-    command.add_argument("channel")
-    command = add(commands, "promote", _promote, "make any published model the live one, an older one too")
-    command.add_argument("channel")
-    command.add_argument("model", help="manifest key under models/")
-    command.add_argument("--reason", default="by hand")
 
 
 def _add_classes(commands: Commands) -> None:
@@ -115,22 +109,3 @@ def _classes_diff(options: argparse.Namespace, config: Config) -> None:
     print(
         diff_taxonomy(session(config), options.taxonomy or config.classes.taxonomy, options.dataset, every=options.all)
     )
-
-
-def _weights(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.weights.channel import history
-
-    releases = history(session(config).store, options.channel)
-    if not releases:
-        names = f"{config.classifier.channel} and {config.car_filter.channel}"
-        raise InputError(f"Nothing was ever published to channel {options.channel}; the channels are {names}.")
-    for release in releases:
-        print(f"{release.generation:>4}  {release.at}  {release.model}  {release.run}  {release.reason}")
-
-
-def _promote(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.training import promote
-
-    at = now()
-    release = promote(session(config), options.channel, options.model, run=f"cli-{at}", at=at, reason=options.reason)
-    print(f"{release.channel} generation {release.generation}: {release.model}")

@@ -7,6 +7,7 @@ from typing import Any
 from carpipe.cli.common import Commands, add, now, session
 from carpipe.config import Config
 
+MODELS = ("car_filter", "classifier")
 DATASET = (
     ("classes", "identify", "apply the taxonomy; drop rare models"),
     ("split", "classes", "put every vehicle into train, val or test"),
@@ -55,13 +56,20 @@ def _add_dataset_steps(steps: Commands) -> None:
 def _add_training_steps(steps: Commands) -> None:
     add(steps, "label-set", _label_set, "make the labelled photos a dataset to train the car filter on")
     command = add(steps, "train", _train, "train on a dataset or label set")
-    command.add_argument("model", choices=("car_filter", "classifier"))
+    command.add_argument("model", choices=MODELS)
     command.add_argument("dataset", help="manifest key")
     command = add(steps, "evaluate", _evaluate, "judge a trained model on its test split")
     command.add_argument("trained", help="manifest key that `step train` printed")
-    command = add(steps, "publish", _publish, "make an evaluated model the live one of its channel")
-    command.add_argument("model", choices=("car_filter", "classifier"))
+    command.add_argument("dataset", help="manifest key of the dataset or label set it was trained on")
+    command = add(steps, "package", _package, "put together all that an app needs of an evaluated model")
+    command.add_argument("model", choices=MODELS)
     command.add_argument("evaluated", help="manifest key that `step evaluate` printed")
+    command = add(steps, "gate", _gate, "decide whether a packaged model may go live, and keep the decision")
+    command.add_argument("model", choices=MODELS)
+    command.add_argument("packaged", help="manifest key that `step package` printed")
+    command = add(steps, "publish", _publish, "make a packaged model the live one of its channel, whatever the gate says")
+    command.add_argument("model", choices=MODELS)
+    command.add_argument("packaged", help="manifest key that `step package` printed")
 
 
 def _one_source(module: str, name: str) -> Callable[[argparse.Namespace, Config], None]:
@@ -131,14 +139,28 @@ def _train(options: argparse.Namespace, config: Config) -> None:
 
 
 def _evaluate(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.training import evaluate
+    from carpipe.steps.evaluation import evaluate
 
-    print(evaluate(session(config), options.trained).key)
+    print(evaluate(session(config), options.trained, options.dataset, at=now()).key)
+
+
+def _package(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.packaging import package
+
+    print(package(session(config), options.evaluated, model=options.model).key)
+
+
+def _gate(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.gate import gate
+
+    at = now()
+    print(gate(session(config), options.packaged, model=options.model, run=f"cli-{at}", at=at).text)
 
 
 def _publish(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.training import publish
+    from carpipe.steps.publishing import publish
 
     at = now()
-    release = publish(session(config), options.evaluated, model=options.model, run=f"cli-{at}", at=at)
+    run = f"cli-{at}"
+    release = publish(session(config), options.packaged, model=options.model, run=run, at=at, reason="by hand")
     print(f"{release.channel} generation {release.generation}: {release.model}")

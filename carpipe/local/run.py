@@ -32,7 +32,6 @@ from carpipe.local.rest import AirflowClient
 from carpipe.local.s3server import start_s3
 from carpipe.steps.chain import needs_filter
 from carpipe.steps.session import Session, open_session
-from carpipe.weights.channel import read_channel
 
 HOME = Path("local")
 DAGS = ("train_filter", "prepare_dataset", "retrain_classifier", "promote_weights")
@@ -197,6 +196,7 @@ def _prepare(client: AirflowClient) -> None:
 
 def _run_dags(client: AirflowClient, session: Session, *, console: Console) -> str:
     """Run the three DAGs; returns what came of them, as text."""
+    from carpipe.steps.gate import decisions
     from carpipe.steps.summary import summary
 
     def run_dag(dag_id: str, run_id: str) -> None:
@@ -210,12 +210,14 @@ def _run_dags(client: AirflowClient, session: Session, *, console: Console) -> s
     run_dag("prepare_dataset", prepared)
     trained = _started_by_dataset(client, before) or client.trigger("retrain_classifier", {})
     run_dag("retrain_classifier", trained)
-    release = read_channel(session.store, session.config.classifier.channel)
-    if release is None:
-        raise CarpipeError("The run has ended, but nothing was published; the Airflow page shows why.")
+    decided = decisions(session, session.config.classifier.channel)
+    if not decided:
+        raise CarpipeError("The run has ended, but nothing was decided; the Airflow page shows why.")
+    last = decided[-1]
     dataset = manifest.read(session.store, str(client.xcom("prepare_dataset", prepared, "dataset")))
-    evaluation = manifest.read(session.store, str(client.xcom("retrain_classifier", trained, "evaluate")))
-    return summary(session, dataset=dataset, evaluation=evaluation, release=release)
+    evaluation = manifest.read(session.store, manifest.read(session.store, last["model"]).inputs[0])
+    verdict = f"{last['outcome'].replace('_', ' ')}: {last['reasons'][0]}"
+    return summary(session, dataset=dataset, evaluation=evaluation, model=last["model"], verdict=verdict)
 
 
 def _started_by_dataset(client: AirflowClient, before: str | None) -> str | None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from carpipe.config import FilterConfig
 
-VERSION = 1
+VERSION = 2
 STAGE = "filter"
 
 # JPEGs in, probability of `auto` for each out.

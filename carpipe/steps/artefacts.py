@@ -113,17 +113,28 @@ def local_file(store: Store, source: Manifest, name: str) -> Iterator[Path]:
         yield path
 
 
-def load_car_score(store: Store, model: Manifest) -> "Callable[[list[bytes]], Any]":
-    """JPEGs in, probability that each shows a car from outside, by a published car filter."""
-    from carpipe.training.evaluate import load_predictor
+def load_trained(store: Store, trained: Manifest) -> "Callable[[list[bytes]], Any]":
+    """JPEGs in, probabilities (n, classes) out, by a model as it came out of training."""
+    from carpipe.training.predict import load_predictor
 
-    classes = model.extra["classes"]
-    if CAR not in classes:
-        raise InputError(f"{model.key} is no car filter: it knows {', '.join(classes[:5])}, not {CAR!r}.")
-    with local_file(store, model, MODEL) as path:
-        predict = load_predictor(path)
-    column = classes.index(CAR)
-    return lambda jpegs: predict(jpegs)[:, column]
+    with local_file(store, trained, MODEL) as path:
+        return load_predictor(path)
+
+
+def load_car_score(store: Store, model: Manifest) -> "Callable[[list[bytes]], Any]":
+    """JPEGs in, probability that each shows a car from outside, by a published car filter.
+
+    Runs its portable export: several times as fast as Keras on a processor, and up in a second.
+    """
+    from carpipe.model_input import to_batch
+    from carpipe.weights.client import load
+
+    if CAR not in model.extra["classes"]:
+        raise InputError(f"{model.key} is no car filter: it knows {', '.join(model.extra['classes'][:5])}, not {CAR!r}.")
+    with tempfile.TemporaryDirectory(prefix="carpipe-filter-") as folder:
+        network, _ = load(store, model.key, cache=Path(folder))
+    column = network.classes.index(CAR)
+    return lambda jpegs: network.predict(to_batch(jpegs, network.side))[:, column]
 
 
 # The published labels of the car filter.

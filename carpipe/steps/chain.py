@@ -5,10 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from carpipe.manifest import Manifest
-from carpipe.steps import dataset, inventory, labels, pack, partition, training, validate
+from carpipe.steps import (
+    dataset, evaluation, gate, inventory, labels, pack, packaging, partition, publishing, training, validate,
+)  # fmt: skip
 from carpipe.steps import plan as planning
+from carpipe.steps.gate import Verdict
 from carpipe.steps.session import Session
-from carpipe.weights.channel import Release, read_channel
+from carpipe.steps.training import Model
+from carpipe.weights.channel import read_channel
 
 log = logging.getLogger(__name__)
 
@@ -22,18 +26,14 @@ class Outcome:
 
     dataset: Manifest
     evaluation: Manifest
-    release: Release
+    verdict: Verdict
 
 
-def train_filter(session: Session, *, run: str, at: str, progress: Progress) -> Release:
-    """Labels to a live car filter."""
+def train_filter(session: Session, *, run: str, at: str, progress: Progress) -> Verdict:
+    """Labels to a car filter, live if the gate lets it."""
     labelled = labels.label_set(session)
     progress("label_set", labelled)
-    trained = training.train(session, labelled.key, model="car_filter")
-    progress("train car filter", trained)
-    judged = training.evaluate(session, trained.key)
-    progress("evaluate car filter", judged)
-    return training.publish(session, judged.key, model="car_filter", run=run, at=at)
+    return _train(session, labelled.key, model="car_filter", run=run, at=at, progress=progress)[1]
 
 
 def prepare_dataset(session: Session, *, at: str, progress: Progress) -> Manifest:
@@ -67,13 +67,24 @@ def prepare_dataset(session: Session, *, at: str, progress: Progress) -> Manifes
 
 def retrain_classifier(
     session: Session, dataset_key: str, *, run: str, at: str, progress: Progress
-) -> tuple[Manifest, Release]:
-    """Dataset to live classifier weights."""
-    trained = training.train(session, dataset_key, model="classifier")
-    progress("train classifier", trained)
-    judged = training.evaluate(session, trained.key)
-    progress("evaluate classifier", judged)
-    return judged, training.publish(session, judged.key, model="classifier", run=run, at=at)
+) -> tuple[Manifest, Verdict]:
+    """Dataset to classifier weights, live if the gate lets them."""
+    return _train(session, dataset_key, model="classifier", run=run, at=at, progress=progress)
+
+
+def _train(
+    session: Session, source: str, *, model: Model, run: str, at: str, progress: Progress
+) -> tuple[Manifest, Verdict]:
+    trained = training.train(session, source, model=model)
+    progress(f"train {model}", trained)
+    judged = evaluation.evaluate(session, trained.key, source, at=at)
+    progress(f"evaluate {model}", judged)
+    packaged = packaging.package(session, judged.key, model=model)
+    progress(f"package {model}", packaged)
+    verdict = gate.gate(session, packaged.key, model=model, run=run, at=at)
+    if verdict.outcome == "publish":
+        publishing.publish(session, packaged.key, model=model, run=run, at=at, reason=verdict.reason)
+    return judged, verdict
 
 
 def needs_filter(session: Session) -> bool:
@@ -91,5 +102,5 @@ def run(session: Session, *, run_id: str, at: str, progress: Progress) -> Outcom
     if needs_filter(session):
         train_filter(session, run=run_id, at=at, progress=progress)
     done = prepare_dataset(session, at=at, progress=progress)
-    judged, release = retrain_classifier(session, done.key, run=run_id, at=at, progress=progress)
-    return Outcome(done, judged, release)
+    judged, verdict = retrain_classifier(session, done.key, run=run_id, at=at, progress=progress)
+    return Outcome(done, judged, verdict)

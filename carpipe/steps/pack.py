@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from carpipe import manifest
-from carpipe.errors import MissingError
+from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import artefacts
 from carpipe.steps.reuse import reused
@@ -63,11 +63,11 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
 
 def dataset_work(splitted: str, validated: str) -> Work:
     """The dataset that a split and its validation end in: its id is known before the shards are written."""
-    return Work("dataset", 2, "all", {}, (splitted, validated), home="datasets")
+    return Work("dataset", 3, "all", {}, (splitted, validated), home="datasets")
 
 
 def dataset(session: Session, splitted: str, validated: str, packed: Sequence[str]) -> Manifest:
-    """Commit `datasets/<id>/`: table, CSVs, taxonomy, funnel, report, Data Docs, and the list of shards."""
+    """Commit `datasets/<id>/`: table, CSVs, taxonomy, funnel, report, Data Docs, detector, and the list of shards."""
     from carpipe import photos as table
     from carpipe.stages.taxonomy_slug import slugs_of
 
@@ -80,6 +80,8 @@ def dataset(session: Session, splitted: str, validated: str, packed: Sequence[st
     files = {name: manifest.read_file(session.store, source, name) for name in source.files}
     files |= {name: manifest.read_file(session.store, judged, name) for name in judged.files}
     files |= {f"data_docs/{name}": session.store.get(key) for name, key in judged.extra["docs"].items()}
+    policy = _crop_policy(session, source)
+    files |= _detector_files(session, policy["detector_sha256"])
     classes = sorted(alive["class_name"].unique())
     extra = {
         "classes": classes,
@@ -88,7 +90,7 @@ def dataset(session: Session, splitted: str, validated: str, packed: Sequence[st
         "vehicles": int(alive["vehicle"].nunique()),
         "packed": list(packed),
         "shards": list(_shards(session, packed)),
-        "crop": _crop_policy(session, source),
+        "crop": policy,
         "ledger": source.extra["ledger"],
         "previous": judged.extra["previous"],
         "class_changes": class_changes(session, judged.extra["previous"], source),
@@ -103,6 +105,22 @@ def _crop_policy(session: Session, splitted: Manifest) -> dict[str, Any]:
     identified = manifest.read(session.store, classed.inputs[0])
     cropped = manifest.read(session.store, identified.inputs[0])
     return {**cropped.config, "detector_sha256": cropped.weights["detector"]}
+
+
+def _detector_files(session: Session, sha256: str) -> dict[str, bytes]:
+    """The detector that cut the crops, as `detector/<name>`: who uses the weights must cut photos alike.
+
+    Raises:
+        InputError: the configured detector is another one by now.
+    """
+    source = session.config.crop.weights
+    with artefacts.local_weights(session.store, source) as (path, found):
+        if found != sha256:
+            raise InputError(f"The detector {source} is not the one that cut this dataset's photos; run the DAG again.")
+        if path.is_file():
+            return {f"detector/{path.name}": path.read_bytes()}
+        inside = sorted(file for file in path.rglob("*") if file.is_file())
+        return {f"detector/{path.name}/{file.relative_to(path).as_posix()}": file.read_bytes() for file in inside}
 
 
 def _shards(session: Session, packed: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
-from carpipe.weights.channel import Release
+from carpipe.weights.channel import read_channel
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,14 @@ def render_funnel(entries: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, release: Release) -> str:
-    """The closing words of a run."""
+def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, model: str, verdict: str) -> str:
+    """The closing words of a run.
+
+    Args:
+        model: manifest key of the trained model.
+        verdict: what the gate said of it.
+    """
+    release = read_channel(session.store, session.config.classifier.channel)
     figures = evaluation.extra["metrics"]
     splits = ", ".join(f"{name} {dataset.extra['splits'].get(name, 0):,}" for name in ("train", "val", "test"))
     shown = {"test_accuracy": "top-1", "test_top5_accuracy": "top-5", "test_macro_f1": "macro-F1"}
@@ -80,8 +86,9 @@ def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, releas
         ("photos", splits),
         ("test", f"{scores} on {figures['test_photos']:.0f} photos of cars the model was not trained on"),
         ("dataset", f"{session.store.url}/{dataset.key}"),
-        ("weights", f"{session.store.url}/{release.model}"),
-        ("channel", f"{release.channel}, generation {release.generation}"),
+        ("weights", f"{session.store.url}/{model}"),
+        ("gate", verdict),
+        ("channel", f"{release.channel}, generation {release.generation}: {release.model}" if release else "nothing is live"),
     ]
     return (
         render_funnel(read_funnel(session, dataset.key))

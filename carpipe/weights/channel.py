@@ -42,7 +42,7 @@ def promote(store: Store, name: str, *, model: str, reason: str, run: str, at: s
     if current and current.model == model:
         return current
     if store.head(model) is None:
-        raise InputError(f"There is no model {model}; `carpipe weights {name}` shows those that were live.")
+        raise InputError(f"There is no model {model}; `carpipe weights list {name}` shows those there are.")
     if current:
         _record(store, current)
     release = Release(name, current.generation + 1 if current else 1, model, reason, run, at)

@@ -1,0 +1,65 @@
+"""`carpipe weights ...`: what is live, what could be, and going forward and back."""
+
+import argparse
+from pathlib import Path
+
+from carpipe.cli.common import Commands, add, now, session
+from carpipe.config import Config
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare them."""
+    parent = commands.add_parser("weights", help="published models: list, show, promote, roll back, pull")
+    actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
+    command = add(actions, "list", _list, "every model of a channel, and what was live, when and why")
+    command.add_argument("channel")
+    command = add(actions, "show", _show, "figures of a model, and what the gate said of it")
+    command.add_argument("channel")
+    command.add_argument("model", nargs="?", help="id or manifest key; default: the live one")
+    command = add(actions, "promote", _promote, "make any model the live one, an older one too")
+    command.add_argument("channel")
+    command.add_argument("model", help="id or manifest key, as `weights list` prints it")
+    command.add_argument("--reason", default="by hand")
+    command = add(actions, "rollback", _rollback, "make the model live again that was so before")
+    command.add_argument("channel")
+    command.add_argument("--reason", default="rolled back by hand")
+    command = add(actions, "pull", _pull, "download a model with its report, every file checked")
+    command.add_argument("channel")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--model", help="id or manifest key; default: the live one")
+
+
+def _list(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.weights import list_weights
+
+    print(list_weights(session(config), options.channel))
+
+
+def _show(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.weights import show_weights
+
+    print(show_weights(session(config), options.channel, options.model))
+
+
+def _promote(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.publishing import promote
+    from carpipe.steps.weights import key_of
+
+    at, opened = now(), session(config)
+    model = key_of(options.channel, options.model)
+    release = promote(opened, options.channel, model, run=f"cli-{at}", at=at, reason=options.reason)
+    print(f"{release.channel} generation {release.generation}: {release.model}")
+
+
+def _rollback(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.publishing import rollback
+
+    at = now()
+    release = rollback(session(config), options.channel, run=f"cli-{at}", at=at, reason=options.reason)
+    print(f"{release.channel} generation {release.generation}: {release.model}")
+
+
+def _pull(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.weights import pull_weights
+
+    print(pull_weights(session(config), options.channel, options.model, folder=options.folder))

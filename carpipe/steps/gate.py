@@ -1,0 +1,201 @@
+"""The gate's step: may a packaged model go live? Decides, and keeps every decision.
+
+What was decided, and why, is in `channels/<name>/decisions/`, one object per run that asked.
+"""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.config import TrainingConfig
+from carpipe.errors import ConflictError, InputError, MissingError
+from carpipe.manifest import Manifest
+from carpipe.steps import artefacts, evaluation
+from carpipe.steps.evaluation import evaluate_work
+from carpipe.steps.packaging import package_work
+from carpipe.steps.session import Session
+from carpipe.steps.training import Model, backbone_weights, train_work
+from carpipe.weights import channel
+from carpipe.weights.channel import Release
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from carpipe.judging.decision import Decision
+
+log = logging.getLogger(__name__)
+
+# Seconds until a model that does not answer on its golden pictures is given up.
+SERVABLE_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate said of a model.
+
+    Attributes:
+        outcome: `publish`, `ask` (a person decides), `refuse`, or `nothing_to_do`: it was decided about before.
+        model, champion: manifest keys; champion is empty where nothing was live.
+        key: where the decision is kept, with its numbers.
+        reason: the deciding one, a sentence.
+        text: the whole of it, for people.
+    """
+
+    outcome: str
+    channel: str
+    model: str
+    champion: str
+    key: str
+    reason: str
+    text: str
+
+
+def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) -> Verdict:
+    """Hold a packaged model against the live one, and against itself as an app would run it; records the decision.
+
+    Args:
+        packaged: manifest key of the candidate.
+        run: id of the run that asks, for the record.
+        at: now, UTC, ISO 8601.
+    """
+    config: TrainingConfig = getattr(session.config, model)
+    candidate = manifest.read(session.store, packaged)
+    current = channel.read_channel(session.store, config.channel)
+    if before := _decided(session, config.channel, packaged, current, run=run):
+        return _record_nothing(session, config.channel, packaged, reason=before, run=run, at=at)
+    decision = _compare(session, candidate, current)
+    try:
+        decision = decision.with_check("servable", True, check_servable(session, packaged))
+    except InputError as error:
+        decision = decision.with_check("servable", False, str(error))
+    champion = current.model if current else ""
+    return _record(session, config.channel, decision.to_json(), model=packaged, champion=champion, run=run, at=at,
+                   text=decision.render())  # fmt: skip
+
+
+def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, at: str) -> Verdict | None:
+    """Whether this dataset was trained on with these settings and decided about before; if so, that is recorded.
+
+    Returns:
+        None where there is something to do.
+    """
+    config: TrainingConfig = getattr(session.config, model)
+    data = manifest.read(session.store, dataset)
+    with backbone_weights(session, config) as (_, sha256):
+        trained = manifest.find(session.store, train_work(config, data, model=model, backbone=sha256))
+    judged = trained and manifest.find(session.store, evaluate_work(session, trained, data))
+    packaged = judged and manifest.find(session.store, package_work(config, judged.key, model=model))
+    if not packaged:
+        return None
+    current = channel.read_channel(session.store, config.channel)
+    before = _decided(session, config.channel, packaged.key, current, run=run)
+    if not before:
+        return None
+    reason = f"dataset, settings and code are those of {packaged.key}. {before}"
+    return _record_nothing(session, config.channel, packaged.key, reason=reason, run=run, at=at)
+
+
+def decisions(session: Session, name: str) -> list[dict[str, Any]]:
+    """Every decision of a channel, oldest first."""
+    folder = f"channels/{name}/decisions"
+    return [json.loads(session.store.get(info.key)) for info in session.store.list_objects(folder)]
+
+
+def check_servable(session: Session, model: str) -> str:
+    """Load a model in a fresh process as an app does, without TensorFlow, and replay its golden pictures.
+
+    Raises:
+        InputError: it cannot be served; says why.
+    """
+    store = session.config.store.model_dump(include={"url", "endpoint"})
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "carpipe.weights.servable", model],
+            input=json.dumps(store), capture_output=True, text=True, timeout=SERVABLE_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{model} does not answer on its golden pictures within {SERVABLE_TIMEOUT_S} s.") from None
+    if done.returncode:
+        raise InputError((done.stderr.strip().splitlines() or [f"it ended with exit code {done.returncode}"])[-1])
+    return done.stdout.strip()
+
+
+def _compare(session: Session, candidate: Manifest, current: Release | None) -> "Decision":
+    from carpipe.judging.decision import Decision
+    from carpipe.judging.gate import compare
+
+    table = evaluation.read_answers(session, manifest.read(session.store, candidate.inputs[0]))
+    if current is None:
+        return compare(table, None, rules=session.config.gate)
+    try:
+        champion = _champion_answers(session, candidate, current.model)
+    except (InputError, MissingError) as error:
+        reason = f"The live model {current.model} cannot be judged on these photos ({error}); look at both and decide."
+        return Decision("ask", (reason,))
+    return compare(table, champion, rules=session.config.gate)
+
+
+def _champion_answers(session: Session, candidate: Manifest, live: str) -> "pd.DataFrame":
+    """The live model on the candidate's test photos. A class that was renamed or merged since counts as what it became."""
+    champion = manifest.read(session.store, live)
+    answers = evaluation.answer_test(session, champion.extra["trained"], candidate.extra["dataset"])
+    table = evaluation.read_answers(session, answers)
+    became = class_map(session, champion, candidate)
+    return table.assign(correct=table["answer"].map(lambda name: became.get(name, name)) == table["class_name"])
+
+
+def class_map(session: Session, old: Manifest, new: Manifest) -> dict[str, str]:
+    """What each class of an old model is called by a new one, where that is one class and another name."""
+    if artefacts.TAXONOMY not in old.files or artefacts.TAXONOMY not in new.files:
+        return {}
+    from carpipe.steps.taxonomy import read_taxonomy
+
+    before, after = read_taxonomy(session, old), read_taxonomy(session, new)
+    targets: dict[str, set[str | None]] = {}
+    for name in {*before.models, *old.extra["classes"]}:
+        if (label := before.class_or_none(name)) is not None:
+            targets.setdefault(label, set()).add(after.class_or_none(name))
+    single = {label: next(iter(found)) for label, found in targets.items() if len(found) == 1}
+    return {label: name for label, name in single.items() if name and name != label}
+
+
+def _decided(session: Session, name: str, model: str, current: Release | None, *, run: str) -> str:
+    """Why there is nothing to decide about a model, or nothing. An earlier attempt of the same run does not count."""
+    if current and current.model == model:
+        return "It is live."
+    releases = channel.history(session.store, name)
+    if any(release.model == model for release in releases):
+        return "It was live before, and somebody has gone back from it; `promote_weights` makes it live again."
+    champion = current.model if current else ""
+    for entry in reversed(decisions(session, name)):
+        if (entry["model"], entry["champion"]) == (model, champion) and entry["run"] != run:
+            if entry["outcome"] == "refuse":
+                return f"It was refused by run {entry['run']}."
+            if entry["outcome"] == "ask":
+                return f"Run {entry['run']} asked a person about it; `promote_weights` makes it live."
+    return ""
+
+
+def _record_nothing(session: Session, name: str, model: str, *, reason: str, run: str, at: str) -> Verdict:
+    """Record that a run found nothing to do, and why."""
+    body = {"outcome": "nothing_to_do", "reasons": [reason], "numbers": {}, "checks": []}
+    return _record(session, name, body, model=model, champion="", run=run, at=at, text=f"nothing to do: {reason}")
+
+
+def _record(
+    session: Session, name: str, body: Mapping[str, Any], *, model: str, champion: str, run: str, at: str, text: str
+) -> Verdict:
+    key = f"channels/{name}/decisions/{at.replace(':', '')}-{manifest.digest([run, model])[:8]}.json"
+    entry = {**body, "channel": name, "model": model, "champion": champion, "run": run, "at": at}
+    data = json.dumps(entry, indent=1, ensure_ascii=False).encode()
+    try:
+        session.store.create(key, data)
+    except ConflictError:  # the task was tried again within the same second
+        log.info("the decision is on record already")
+    log.info("%s\nkept in %s", text, key)
+    return Verdict(body["outcome"], name, model, champion, key, body["reasons"][0], text)

@@ -1,0 +1,54 @@
+"""Publish: move a channel to a model, forward or back."""
+
+import logging
+
+from carpipe import manifest
+from carpipe.config import TrainingConfig
+from carpipe.errors import InputError, MissingError
+from carpipe.steps.session import Session
+from carpipe.steps.training import Model
+from carpipe.weights import channel, contract
+from carpipe.weights.channel import Release
+
+log = logging.getLogger(__name__)
+
+
+def publish(session: Session, packaged: str, *, model: Model, run: str, at: str, reason: str) -> Release:
+    """Make a packaged model the channel's live one.
+
+    Raises:
+        ConflictError: another publisher was faster; trying again decides anew.
+    """
+    config: TrainingConfig = getattr(session.config, model)
+    release = channel.promote(session.store, config.channel, model=packaged, reason=reason, run=run, at=at)
+    log.info("publish %s: generation %d is %s", release.channel, release.generation, release.model)
+    return release
+
+
+def promote(session: Session, name: str, model_key: str, *, run: str, at: str, reason: str) -> Release:
+    """Make any published model the live one of a channel, an older one too: a rollback.
+
+    Raises:
+        InputError: that is no model of this channel that apps can use.
+    """
+    try:
+        found = manifest.read(session.store, model_key)
+    except MissingError:
+        raise InputError(f"There is no model {model_key}; `carpipe weights list {name}` shows those there are.") from None
+    if not model_key.startswith(f"models/{name}/"):
+        raise InputError(f"{model_key} is no model of channel {name}; its models lie under models/{name}/.")
+    contract.check_contract(found)
+    return channel.promote(session.store, name, model=model_key, reason=reason, run=run, at=at)
+
+
+def rollback(session: Session, name: str, *, run: str, at: str, reason: str) -> Release:
+    """Make the model live again that was so before the one that is.
+
+    Raises:
+        InputError: there is none.
+    """
+    history = channel.history(session.store, name)
+    before = next((release for release in reversed(history[:-1]) if release.model != history[-1].model), None)
+    if before is None:
+        raise InputError(f"Channel {name} has no earlier model to go back to.")
+    return promote(session, name, before.model, run=run, at=at, reason=reason)

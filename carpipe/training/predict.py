@@ -1,0 +1,80 @@
+"""Predict with a trained model."""
+
+import io
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from carpipe.errors import InputError
+from carpipe.model_input import to_batch
+
+# Photos per forward pass.
+BATCH = 32
+
+Predict = Callable[[list[bytes]], "np.ndarray[Any, np.dtype[np.float32]]"]
+
+
+def load_predictor(file: Path) -> Predict:
+    """JPEGs in, probabilities (n, classes) out, of a `.keras` file. Code hidden in it is refused.
+
+    Raises:
+        InputError: the file is no Keras model.
+    """
+    network = load_network(file)
+    side = network.input_shape[1]
+
+    def predict(jpegs: list[bytes]) -> "np.ndarray[Any, np.dtype[np.float32]]":
+        pictures = to_batch(jpegs, side)
+        chunks = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
+        return np.concatenate([_predict_chunk(network, chunk) for chunk in chunks])
+
+    return predict
+
+
+def load_network(file: Path) -> Any:
+    """A `.keras` file, not compiled. Code hidden in it is refused.
+
+    Raises:
+        InputError: the file is no Keras model.
+    """
+    try:
+        return keras.models.load_model(file, compile=False, safe_mode=True)
+    except (ValueError, OSError, TypeError, KeyError) as error:
+        raise InputError(f"{file.name} is no Keras model: {error}.") from error
+
+
+def predict_records(
+    records: Iterable[tuple[str, str, bytes]], *, predict: Predict
+) -> tuple[list[str], "np.ndarray[Any, np.dtype[np.float32]]"]:
+    """Photo keys, and the probabilities (photos, classes) for each, in the order of the records.
+
+    Raises:
+        InputError: there are none.
+    """
+    keys: list[str] = []
+    found = []
+    iterator = iter(records)
+    while chunk := list(islice(iterator, BATCH)):
+        keys += [key for key, _, _ in chunk]
+        found.append(predict([jpeg for _, _, jpeg in chunk]))
+    if not keys:
+        raise InputError("A split that is to be judged on is empty; the dataset needs more vehicles.")
+    return keys, np.concatenate(found)
+
+
+def golden(jpegs: list[bytes], *, predict: Predict, side: int) -> bytes:
+    """A few pictures as the model gets them and its answers, as .npz: `pictures`, `probabilities`."""
+    sink = io.BytesIO()
+    np.savez_compressed(sink, pictures=to_batch(jpegs, side), probabilities=predict(jpegs))
+    return sink.getvalue()
+
+
+def _predict_chunk(network: Any, chunk: Any) -> Any:
+    """Always the same shape: a new one would trace the network again, which takes seconds."""
+    missing = BATCH - len(chunk)
+    full = np.concatenate([chunk, np.zeros((missing, *chunk.shape[1:]), chunk.dtype)]) if missing else chunk
+    return np.asarray(network.predict_on_batch(full), dtype=np.float32)[: len(chunk)]

@@ -1,0 +1,36 @@
+"""Whether a model can be served: `python -m carpipe.weights.servable <manifest key>`, the store's settings on stdin.
+
+Run in a fresh process, it is what an app does: download, verify, load, replay the golden pictures.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from carpipe.config import StoreConfig
+from carpipe.errors import CarpipeError
+from carpipe.storage import Store
+from carpipe.weights.client import load
+
+FORBIDDEN = ("tensorflow", "keras", "airflow")
+
+
+def main(key: str) -> int:
+    """Load and replay; returns the exit code, and says on stderr what is wrong."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="carpipe-servable-") as folder:
+            model, deviation = load(Store(StoreConfig(**json.load(sys.stdin))), key, cache=Path(folder))
+    except CarpipeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    loaded = [name for name in FORBIDDEN if name in sys.modules]
+    if loaded:
+        print(f"The client has loaded {', '.join(loaded)}, which apps do not have.", file=sys.stderr)
+        return 1
+    print(f"loads without TensorFlow, {len(model.classes)} classes, golden pictures off by {deviation:.1g}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

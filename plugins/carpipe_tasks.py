@@ -1,0 +1,86 @@
+"""The tasks that `train_filter` and `retrain_classifier` have in common: from data to live weights."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import task
+
+from carpipe_airflow import WEIGHTS, open_task_session, run_facts
+
+# A person who does not answer by then means no: the weights stay packaged, `promote_weights` can publish them.
+ANSWER_WITHIN = timedelta(hours=20)
+GPU = {"queue": "gpu", "pool": "gpu"}
+
+
+def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"], settings: Mapping[str, str]) -> None:
+    """Wire anything_new -> train -> evaluate -> package -> gate -> [approve] -> publish.
+
+    Args:
+        source: a task's result, the manifest key of the dataset or label set.
+        model: section of the configuration to train by.
+        settings: dotted setting by name of the DAG parameter that overrides it.
+    """
+
+    @task.short_circuit
+    def anything_new(source: str) -> str | None:
+        from carpipe.steps.gate import find_nothing_new
+
+        found = find_nothing_new(open_task_session(**settings), source, model=model, **run_facts())
+        return None if found else source
+
+    @task(**GPU)
+    def train(source: str) -> str:
+        from carpipe.steps.training import train
+
+        return train(open_task_session(**settings), source, model=model).key
+
+    @task(**GPU)
+    def evaluate(trained: str, source: str) -> str:
+        from carpipe.steps.evaluation import evaluate
+
+        return evaluate(open_task_session(**settings), trained, source, at=run_facts()["at"]).key
+
+    @task
+    def package(evaluated: str) -> str:
+        from carpipe.steps.packaging import package
+
+        return package(open_task_session(**settings), evaluated, model=model).key
+
+    @task(**GPU)
+    def gate(packaged: str) -> dict[str, str]:
+        from dataclasses import asdict
+
+        from carpipe.steps.gate import gate
+
+        return asdict(gate(open_task_session(**settings), packaged, model=model, **run_facts()))
+
+    @task.branch
+    def decide(verdict: dict[str, str]) -> str | None:
+        return {"publish": "publish", "ask": "approve"}.get(verdict["outcome"])
+
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="Shall these weights go live?",
+        body="{{ ti.xcom_pull(task_ids='gate')['text'] }}",
+        defaults="Reject",
+        response_timeout=ANSWER_WITHIN,
+    )
+
+    @task(outlets=[WEIGHTS], trigger_rule="none_failed_min_one_success")
+    def publish(verdict: dict[str, str], *, ti, outlet_events) -> str:
+        from carpipe.steps.publishing import publish
+
+        answer = ti.xcom_pull(task_ids="approve") or {}
+        by = (answer.get("responded_by_user") or {}).get("name", "")
+        reason = f"approved by {by}" if by else verdict["reason"]
+        release = publish(open_task_session(**settings), verdict["model"], model=model, reason=reason, **run_facts())
+        outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
+        return release.model
+
+    new = anything_new(source)
+    verdict = gate(package(evaluate(train(new), new)))
+    published = publish(verdict)
+    decide(verdict) >> [approve, published]
+    approve >> published
