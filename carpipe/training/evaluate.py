@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, classification_report, f1_score, top_k_accuracy_score
 
 from carpipe.errors import InputError
-from carpipe.images import to_batch
+from carpipe.model_input import to_batch
 
 # Photos per forward pass.
 BATCH = 32
