@@ -202,6 +202,22 @@ class ClassifierConfig(TrainingConfig):
     )
 
 
+class ServingConfig(Section):
+    channel: str = Field("classifier", description="channel whose live weights answer")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0: all, behind a proxy of your own")
+    port: int = Field(5000, ge=0, le=65535, description="0: any free one")
+    workers: int = Field(1, ge=1, description="photos looked at at a time, each by a detector of its own")
+    queue: int = Field(16, ge=1, description="requests in work or waiting; more are answered 503 at once")
+    poll_s: float = Field(30.0, gt=0, description="seconds between looks at the channel")
+    cache: str = Field("", description="folder that models are downloaded to; empty: ~/.cache/carpipe")
+    offline_ok: bool = Field(True, description="start with the cached model when the store is away")
+    max_photo_mb: int = Field(15, ge=1, description="MB of a photo, at most")
+    max_request_mb: int = Field(60, ge=1, description="MB of a listing's photos together, at most")
+    max_listing_photos: int = Field(20, ge=1, description="photos of a listing in one request, at most")
+    feedback: bool = Field(True, description="write feedback and unsure photos to `labels/<channel>/candidates/`")
+    candidates_per_hour: int = Field(200, ge=0, description="unsure photos written, at most; as many with feedback")
+
+
 class Config(Section):
     """All settings. Immutable: `load_config` makes one, with overrides already applied."""
 
@@ -216,6 +232,7 @@ class Config(Section):
     validation: ValidateConfig = ValidateConfig()
     car_filter: CarFilterConfig = CarFilterConfig()
     classifier: ClassifierConfig = ClassifierConfig()
+    serving: ServingConfig = ServingConfig()
 
 
 def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:

@@ -121,16 +121,6 @@ def encode_pixels(pixels: Pixels, *, quality: int) -> bytes:
     return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="420"))
 
 
-def to_array(image: Image.Image, side: int) -> Pixels:
-    """The picture stretched to a square, uint8 of shape (side, side, 3): what the models are fed."""
-    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), dtype=np.uint8)
-
-
-def to_batch(jpegs: list[bytes], side: int) -> Pixels:
-    """Our own JPEGs (thumbnails, crops) decoded and stretched: uint8 (n, side, side, 3)."""
-    return np.stack([to_array(Image.open(io.BytesIO(jpeg), formats=("JPEG",)).convert("RGB"), side) for jpeg in jpegs])
-
-
 def dhash(image: Image.Image) -> str:
     """64-bit difference hash, 16 hex digits.
 

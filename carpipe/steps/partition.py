@@ -113,6 +113,7 @@ def crop(session: Session, filtered: str) -> Manifest:
         filtered: manifest key of the partition after `filter_cars`.
     """
     from carpipe import photos as table
+    from carpipe.detection import Detector
     from carpipe.stages import crop as stage
 
     before = manifest.read(session.store, filtered)
@@ -130,7 +131,7 @@ def crop(session: Session, filtered: str) -> Manifest:
             session.store, manifest.read(session.store, before.inputs[0]), artefacts.REPAIRED
         )
         source = Raw(session, todo, instead=repaired)
-        detector = stage.Detector(weights, config=config) if len(todo) else None
+        detector = Detector(weights, config=config) if len(todo) else None
         limits = session.config.clean.model_dump(include={"max_pixels", "max_damage"})
         results, crops = stage.crop(source, detector=detector, config=config, **limits)
     after = table.add_results(photos, known.joined(results), stage=stage.STAGE)

@@ -1,0 +1,12 @@
+"""The classification API: published weights behind HTTP, with the pipeline's own decoding, detector and cropping.
+
+    app.py         routes, errors as JSON, headers
+    service.py     a photo in, an answer out; a listing's answer; feedback
+    live.py        the channel's live model, followed and swapped while requests run
+    workers.py     how many photos are looked at at a time, and how many wait
+    candidates.py  unsure photos and feedback, kept in the bucket for labellers
+    server.py      all of it on waitress
+    pages/         the page to drop a photo on
+
+A consumer like any other app: it knows `carpipe.weights` and nothing of how weights are made.
+"""

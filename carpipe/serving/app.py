@@ -1,0 +1,165 @@
+"""The routes. Whatever goes wrong is answered as `{"success": false, "error": ...}` with a status that fits."""
+
+import logging
+
+from flask import Flask, Response, jsonify, render_template, request
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, TooManyRequests, UnsupportedMediaType
+
+from carpipe.config import ServingConfig
+from carpipe.errors import InputError
+from carpipe.images import FORMATS, PhotoError
+from carpipe.serving.live import NotReadyError
+from carpipe.serving.service import ForgottenError, Service
+from carpipe.serving.workers import BusyError
+
+log = logging.getLogger(__name__)
+
+MB = 1_000_000
+# Multipart headers and boundaries, beside the photos.
+OVERHEAD = 100_000
+# Seconds after which a client that was refused may come again.
+RETRY_AFTER = 2
+
+SAYS = {
+    "empty": "The file is empty.",
+    "not_an_image": f"The file is no picture of a kind that is taken: {', '.join(FORMATS)}.",
+    "bomb": "The picture has more pixels than are taken.",
+    "truncated": "The file ends early: a part of the picture is missing.",
+    "damaged": "The picture is damaged.",
+    "too_small": "The picture is too small.",
+    "no_vehicle": "No car was found in the photo.",
+    "box_too_small": "The car is too small in the photo; take a closer one.",
+}
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def create_app(service: Service, config: ServingConfig) -> Flask:
+    """The WSGI application."""
+    app = Flask(__name__, template_folder="pages", static_folder="pages/static", static_url_path="/static")
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
+    app.config.update(
+        MAX_CONTENT_LENGTH=config.max_request_mb * MB + OVERHEAD,
+        MAX_FORM_MEMORY_SIZE=OVERHEAD,
+        MAX_FORM_PARTS=config.max_listing_photos + 4,
+    )
+    _add_answers(app, service, config)
+    _add_rest(app, service, config)
+    _add_errors(app)
+    app.after_request(_with_headers)
+    return app
+
+
+def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
+    @app.post("/predict")
+    def predict() -> Response:
+        request.max_content_length = config.max_photo_mb * MB + OVERHEAD
+        return jsonify(service.predict(_photos(1, "one photo; send several to /predict/listing")[0]))
+
+    @app.post("/predict/listing")
+    def predict_listing() -> tuple[Response, int]:
+        limit = config.max_listing_photos
+        photos = _photos(limit, f"at most {limit} photos")
+        if any(len(photo) > config.max_photo_mb * MB for photo in photos):
+            raise RequestEntityTooLarge(f"A photo may have {config.max_photo_mb} MB at most.")
+        reply = service.predict_listing(photos)
+        for photo in reply["photos"]:
+            if not photo["success"]:
+                photo["error"] = SAYS.get(photo["reason"], "The photo cannot be used.")
+        if not reply["success"]:
+            reply["error"] = "None of the photos can be used."
+        return jsonify(reply), 200 if reply["success"] else 422
+
+
+def _add_rest(app: Flask, service: Service, config: ServingConfig) -> None:
+    @app.post("/feedback")
+    def feedback() -> tuple[Response, int]:
+        request.max_content_length = 10_000
+        name, right, class_name = _feedback()
+        if not service.feedback(name, right=right, class_name=class_name):
+            raise TooManyRequests("There is a lot of feedback just now; try again later.", retry_after=600)
+        return jsonify(success=True), 202
+
+    @app.get("/classes")
+    def classes() -> Response:
+        return jsonify(service.classes())
+
+    @app.get("/healthz")
+    def healthz() -> tuple[Response, int]:
+        ready, facts = service.health()
+        return jsonify(facts), 200 if ready else 503
+
+    @app.get("/")
+    def page() -> str:
+        return render_template("index.html", feedback=config.feedback)
+
+
+def _photos(limit: int, what: str) -> list[bytes]:
+    """The uploaded files. What they call themselves, name and type, is not looked at."""
+    files = [file for file in request.files.getlist("file") if file.filename or file.content_length]
+    if not files:
+        raise BadRequest("There is no photo: send it as multipart/form-data in a part named `file`.")
+    if len(files) > limit:
+        raise BadRequest(f"There are {len(files)} photos; this takes {what}.")
+    return [file.read() for file in files]
+
+
+def _feedback() -> tuple[str, bool, str | None]:
+    if not request.is_json:
+        raise UnsupportedMediaType("Feedback is JSON: send it with Content-Type: application/json.")
+    value = request.get_json()
+    if not isinstance(value, dict) or not isinstance(value.get("id"), str) or not isinstance(value.get("right"), bool):
+        raise BadRequest('Feedback is {"id": "...", "right": true or false, "class_name": optional}.')
+    class_name = value.get("class_name") or None
+    if class_name is not None and not isinstance(class_name, str):
+        raise BadRequest("class_name must be text.")
+    return value["id"], value["right"], class_name
+
+
+def _add_errors(app: Flask) -> None:
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Response:
+        response = jsonify(success=False, error=error.description)
+        for name in ("Allow", "Retry-After"):
+            if value := error.get_response().headers.get(name):
+                response.headers[name] = value
+        response.status_code = error.code or 500
+        return response
+
+    @app.errorhandler(PhotoError)
+    def unusable(error: PhotoError) -> tuple[Response, int]:
+        says = SAYS.get(error.reason, "The photo cannot be used.")
+        return jsonify(success=False, error=says, reason=error.reason), 415 if error.reason == "not_an_image" else 422
+
+    @app.errorhandler(InputError)
+    def wrong(error: InputError) -> tuple[Response, int]:
+        return jsonify(success=False, error=str(error)), 400
+
+    @app.errorhandler(ForgottenError)
+    def forgotten(error: ForgottenError) -> tuple[Response, int]:
+        return jsonify(success=False, error=str(error)), 404
+
+    @app.errorhandler(BusyError)
+    @app.errorhandler(NotReadyError)
+    def later(error: BusyError | NotReadyError) -> tuple[Response, int, dict[str, str]]:
+        return jsonify(success=False, error=str(error)), 503, {"Retry-After": str(RETRY_AFTER)}
+
+    @app.errorhandler(Exception)
+    def broken(error: Exception) -> tuple[Response, int]:
+        log.exception("%s %s", request.method, request.path, exc_info=error)
+        return jsonify(success=False, error="Something went wrong here; the server's log says what."), 500
+
+
+def _with_headers(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    if response.is_json:
+        response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,165 @@
+"""Candidates for labelling: photos that the model is unsure of, and what people say of its answers.
+
+    labels/<channel>/candidates/<YYYYmmdd>/<id>.jpg              the photo, scaled down, without EXIF
+    labels/<channel>/candidates/<YYYYmmdd>/<id>.json             the answer, where it was unsure
+    labels/<channel>/candidates/<YYYYmmdd>/<id>-<8 digits>.json  what somebody said of the answer, once per saying
+
+Written behind the answers' back, by a thread that the answers never wait for: a bucket in trouble costs candidates,
+not predictions. Objects are only ever created, so nothing anybody said is overwritten.
+"""
+
+import contextlib
+import datetime
+import json
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from carpipe.errors import CarpipeError, ConflictError
+from carpipe.storage import Store
+
+log = logging.getLogger(__name__)
+
+UNSURE, RIGHT, WRONG = "unsure", "right", "wrong"
+# Candidates waiting to be written, at most: 100 photos of 1024 px are about 20 MB.
+WAITING = 100
+# Answers that feedback may still be given on: photos and bytes, at most.
+REMEMBERED = 500
+REMEMBERED_BYTES = 64_000_000
+# Times that one answer may be judged.
+SAYINGS = 5
+_HOUR = 3600.0
+
+
+def folder(channel: str) -> str:
+    """Where a channel's candidates lie."""
+    return f"labels/{channel}/candidates"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A photo that was answered: `jpeg` as it may be kept, `answer` as it was given; `at` UTC, ISO 8601."""
+
+    id: str
+    at: str
+    jpeg: bytes
+    answer: Mapping[str, Any]
+
+
+class Memory:
+    """The latest answers, since feedback names one by its id. Bounded in number and bytes."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._said: dict[str, int] = {}
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, seen: Seen) -> None:
+        """Remember an answer; the oldest are forgotten."""
+        with self._lock:
+            self._seen[seen.id] = seen
+            self._bytes += len(seen.jpeg)
+            while len(self._seen) > REMEMBERED or self._bytes > REMEMBERED_BYTES:
+                name, oldest = self._seen.popitem(last=False)
+                self._said.pop(name, None)
+                self._bytes -= len(oldest.jpeg)
+
+    def judged(self, name: str) -> Seen | None:
+        """The answer of that id, None where it is forgotten or was judged often enough."""
+        with self._lock:
+            if name not in self._seen or self._said.get(name, 0) >= SAYINGS:
+                return None
+            self._said[name] = self._said.get(name, 0) + 1
+            return self._seen[name]
+
+
+class Budget:
+    """So many an hour, and no more."""
+
+    def __init__(self, per_hour: int):
+        self._per_hour = per_hour
+        self._spent: deque[float] = deque()
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Whether there was one left."""
+        now = time.monotonic()
+        with self._lock:
+            while self._spent and now - self._spent[0] > _HOUR:
+                self._spent.popleft()
+            if len(self._spent) >= self._per_hour:
+                return False
+            self._spent.append(now)
+            return True
+
+
+@dataclass(frozen=True)
+class _Task:
+    key: str
+    jpeg: bytes
+    record: Mapping[str, Any]
+    suffix: str = field(default="")
+
+
+class Candidates:
+    """Writes candidates to the bucket, in a thread of its own."""
+
+    def __init__(self, store: Store, *, channel: str, per_hour: int):
+        self._store, self._channel = store, channel
+        self._budgets = {UNSURE: Budget(per_hour), RIGHT: Budget(per_hour), WRONG: Budget(per_hour)}
+        self._waiting: queue.Queue[_Task | None] = queue.Queue(WAITING)
+        self._thread = threading.Thread(target=self._write_all, name="carpipe-candidates", daemon=True)
+        self._thread.start()
+
+    def keep(self, seen: Seen, reason: str, *, class_name: str | None = None) -> bool:
+        """Have a photo written; False where the hour's budget is spent or the bucket does not keep up.
+
+        Args:
+            reason: `unsure`, or the saying `right` or `wrong`.
+            class_name: what it is, by who says so.
+        """
+        if not self._budgets[reason].take():
+            return False
+        record: dict[str, Any] = {"id": seen.id, "reason": reason, "at": seen.at, "answer": dict(seen.answer)}
+        if reason != UNSURE:
+            record |= {"said_at": utc_now(), "class_name": class_name}
+        key = f"{folder(self._channel)}/{seen.at[:10].replace('-', '')}/{seen.id}"
+        suffix = "" if reason == UNSURE else f"-{uuid.uuid4().hex[:8]}"
+        try:
+            self._waiting.put_nowait(_Task(key, seen.jpeg, record, suffix))
+        except queue.Full:
+            log.warning("candidate %s is lost: the bucket does not keep up", seen.id)
+            return False
+        return True
+
+    def close(self, *, timeout_s: float = 10.0) -> None:
+        """Write what is waiting, for no longer than that."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=timeout_s)
+        self._thread.join(timeout_s)
+
+    def _write_all(self) -> None:
+        while task := self._waiting.get():
+            try:
+                self._create(f"{task.key}.jpg", task.jpeg)
+                self._create(f"{task.key}{task.suffix}.json", json.dumps(task.record, ensure_ascii=False).encode())
+            except CarpipeError as error:
+                log.warning("candidate %s is lost: %s", task.key, error)
+            except Exception:  # whatever happens to one, the others must be written
+                log.exception("candidate %s is lost", task.key)
+
+    def _create(self, key: str, data: bytes) -> None:
+        with contextlib.suppress(ConflictError):
+            self._store.create(key, data)
+
+
+def utc_now() -> str:
+    """The time of day, UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,191 @@
+"""A photo in, an answer out: decoded, detected, cut and stretched by the very functions that made the training data."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from carpipe import images
+from carpipe.config import Config
+from carpipe.detection import Found, crop_photo
+from carpipe.errors import CarpipeError, InputError
+from carpipe.images import PhotoError
+from carpipe.model_input import to_batch
+from carpipe.serving.candidates import RIGHT, UNSURE, WRONG, Candidates, Memory, Seen, utc_now
+from carpipe.serving.live import Follower, Live
+from carpipe.serving.workers import Workers
+from carpipe.weights.client import Answer, Model
+from carpipe.weights.runtime import Probabilities
+
+log = logging.getLogger(__name__)
+
+# Of the photo that feedback and unsure answers keep: pixels of the long side, JPEG quality.
+KEPT_SIDE, KEPT_QUALITY = 1024, 85
+# One photo that is sure of nothing must not outvote the others of its listing: no score counts as less.
+LEAST = 1e-6
+_ID = re.compile(r"[0-9a-f]{32}")
+_CLASS_NAME = re.compile(r"[\w .+&/-]{1,80}")
+
+
+class ForgottenError(CarpipeError):
+    """The answer that feedback is about is not remembered, or was judged often enough."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was made of a photo: `vehicle` in pixels of the upright picture of `size` (width, height)."""
+
+    vehicle: Found
+    size: tuple[int, int]
+    probabilities: Probabilities
+    small: bytes
+
+
+class Service:
+    """What the API does, without HTTP."""
+
+    def __init__(self, follower: Follower, workers: Workers, candidates: Candidates | None, *, config: Config):
+        """`candidates` is None where feedback is off."""
+        self.follower = follower
+        self._workers, self._candidates, self._config = workers, candidates, config
+        self._memory = Memory()
+
+    def predict(self, data: bytes) -> dict[str, Any]:
+        """What car a photo shows.
+
+        Raises:
+            PhotoError: there is no car to speak of; `reason` as in the photo table.
+            NotReadyError, BusyError: try again later.
+        """
+        live = self.follower.current()
+        return self._workers.run(lambda: self._answer(live, data)[0])
+
+    def predict_listing(self, photos: Sequence[bytes]) -> dict[str, Any]:
+        """What car the photos of one listing show together: the mean of their log-probabilities decides.
+
+        A photo that cannot be used has its error and does not count; `success` is whether any could.
+
+        Raises:
+            NotReadyError, BusyError: try again later.
+        """
+        live = self.follower.current()
+        return self._workers.run(lambda: self._answer_listing(live, photos))
+
+    def feedback(self, name: str, *, right: bool, class_name: str | None) -> bool:
+        """Keep what somebody says of an answer; False where there is no room for more just now.
+
+        Raises:
+            InputError: id or class name are impossible, or feedback is off.
+            ForgottenError: there is no such answer, or it is too long ago.
+        """
+        if self._candidates is None:
+            raise InputError("Feedback is turned off on this server.")
+        if not _ID.fullmatch(name):
+            raise InputError("id must be that of an answer: 32 hexadecimal digits.")
+        if class_name is not None and not _CLASS_NAME.fullmatch(class_name):
+            raise InputError("class_name must be 1 to 80 letters, digits, spaces or any of _ . + & / -")
+        seen = self._memory.judged(name)
+        if seen is None:
+            raise ForgottenError("No answer with this id is remembered, or it was judged often enough.")
+        return self._candidates.keep(seen, RIGHT if right else WRONG, class_name=class_name)
+
+    def classes(self) -> dict[str, Any]:
+        """The classes that the live model knows."""
+        model = self.follower.current().model
+        return {"success": True, "classes": list(model.classes), "model": _version(model)}
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether photos can be answered, and what is live."""
+        health = self.follower.health()
+        facts = {
+            "model": _version(health.live.model) if health.live else None,
+            "polled_s_ago": None if health.polled_s is None else round(health.polled_s, 1),
+            "problem": health.problem,
+        }
+        return health.live is not None, {"success": health.live is not None, **facts}
+
+    def _answer(self, live: Live, data: bytes) -> tuple[dict[str, Any], Probabilities]:
+        started = time.monotonic()
+        looked = self._look(live, data)
+        answer = live.model.describe(looked.probabilities)
+        reply = {
+            "success": True,
+            **_reply(answer),
+            "box": looked.vehicle.box,
+            "width": looked.size[0],
+            "height": looked.size[1],
+            "model": _version(live.model),
+            "id": uuid.uuid4().hex,
+        }
+        if self._candidates:
+            seen = Seen(reply["id"], utc_now(), looked.small, reply)
+            self._memory.add(seen)
+            if not answer.sure:
+                self._candidates.keep(seen, UNSURE)
+        log.info("predict %s: %s %.3f in %.0f ms", reply["id"], answer.name, answer.score,
+                 1000 * (time.monotonic() - started))  # fmt: skip
+        return reply, looked.probabilities
+
+    def _look(self, live: Live, data: bytes) -> Looked:
+        """As the stages clean and crop do, with the settings of the crops that the model learnt from."""
+        image, _ = images.decode(data, max_pixels=live.crop.max_pixels, max_damage=live.crop.max_damage)
+        if min(image.size) < self._config.clean.min_side:
+            raise PhotoError("too_small", f"{image.width}x{image.height} pixels are too few.")
+        with live.detectors.borrow() as detector:
+            [vehicle] = detector.largest([image])
+        row, jpeg = crop_photo(image, vehicle, config=live.crop.config)
+        if vehicle is None or jpeg is None:
+            raise PhotoError(row["reason"], "No vehicle that is large enough was found.")
+        [probabilities] = live.model.predict(to_batch([jpeg], live.model.side))
+        return Looked(vehicle, image.size, probabilities, self._small(image))
+
+    def _small(self, image: Image.Image) -> bytes:
+        if self._candidates is None:
+            return b""
+        return images.encode_jpeg(images.fit(image, KEPT_SIDE), quality=KEPT_QUALITY)
+
+    def _answer_listing(self, live: Live, photos: Sequence[bytes]) -> dict[str, Any]:
+        replies: list[dict[str, Any]] = []
+        usable: list[Probabilities] = []
+        for data in photos:
+            try:
+                reply, probabilities = self._answer(live, data)
+            except PhotoError as error:
+                replies.append({"success": False, "reason": error.reason})
+                continue
+            replies.append(reply)
+            usable.append(probabilities)
+        together = _reply(live.model.describe(pool(usable))) if usable else {}
+        return {"success": bool(usable), **together, "photos": replies, "model": _version(live.model)}
+
+
+def pool(photos: Sequence[Probabilities]) -> Probabilities:
+    """One listing's probabilities: exp of the mean log-probability of its photos, made to sum to 1."""
+    logs = np.log(np.maximum(np.stack(photos), LEAST)).mean(axis=0)
+    powers = np.exp(logs - logs.max())
+    return np.asarray(powers / powers.sum(), dtype=np.float32)
+
+
+def _reply(answer: Answer) -> dict[str, Any]:
+    return {
+        "prediction": answer.name,
+        "score": round(answer.score, 4),
+        "sure": answer.sure,
+        "make": _make(answer.name),
+        "top5": [{"class": name, "make": _make(name), "score": round(score, 4)} for name, score in answer.top],
+    }
+
+
+def _make(class_name: str) -> str:
+    """Classes are called `<make>_<model>`."""
+    return class_name.split("_")[0]
+
+
+def _version(model: Model) -> dict[str, Any]:
+    return {"channel": model.channel, "generation": model.generation, "id": model.id}

@@ -1,0 +1,128 @@
+"""Published models on local disk: downloaded once, checked whenever they are used.
+
+    <folder>/<bucket>/<channel>.json            what was live when last looked, for when the store is away
+    <folder>/<bucket>/<channel>/<id>/           the model's files, and its manifest
+
+A file is written beside its place and moved there whole, and files of a model never change: any number of
+processes may share a cache, and one that is killed leaves nothing that counts.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+
+from carpipe import manifest
+from carpipe.errors import InputError
+from carpipe.manifest import Manifest
+from carpipe.storage import Store
+from carpipe.weights.channel import Release
+
+log = logging.getLogger(__name__)
+
+# Models kept per channel: the live one, and those that a rollback may want.
+KEPT = 3
+
+
+class Cache:
+    """The models of one bucket's channel on local disk."""
+
+    def __init__(self, folder: Path, *, store: Store, channel: str):
+        self._store = store
+        name = re.sub(r"\W+", "-", store.url.removeprefix("s3://"))
+        self._home = folder / f"{name}-{hashlib.sha256(store.url.encode()).hexdigest()[:8]}"
+        self._channel = channel
+
+    def fetch(self, model: Manifest, names: Iterable[str]) -> Path:
+        """The folder with the named files of a model, all verified; downloads what is not there, or not what it was.
+
+        Raises:
+            InputError: the bucket does not hold what the manifest says.
+        """
+        folder = self.folder_of(model.key)
+        for name in names:
+            path = folder / _safe(name)
+            if not _is(path, model.files[name]["sha256"]):
+                _write(path, manifest.verified(self._store, model.files[name]))
+        os.utime(folder)
+        return folder
+
+    def remember(self, release: Release, model: Manifest) -> None:
+        """Keep what is needed to go on without the store; drop models that were not used for long."""
+        body = {name: value for name, value in asdict(model).items() if name != "fresh"}
+        _write(self.folder_of(model.key) / "manifest.json", json.dumps(body).encode())
+        _write(self._home / f"{self._channel}.json", json.dumps(asdict(release)).encode())
+        self._prune()
+
+    def recall(self) -> tuple[Release, Manifest] | None:
+        """What `remember` was told last, or None."""
+        try:
+            release = Release(**json.loads((self._home / f"{self._channel}.json").read_bytes()))
+            return release, Manifest(**json.loads((self.folder_of(release.model) / "manifest.json").read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            log.warning("the cache %s is of no use: %s", self._home, error)
+            return None
+
+    def folder_of(self, model: str) -> Path:
+        """Where the files of a model lie, by its manifest key."""
+        return self._home / self._channel / model_id(model)
+
+    def _prune(self) -> None:
+        folders = [path for path in (self._home / self._channel).iterdir() if path.is_dir()]
+        for folder in sorted(folders, key=_age)[KEPT:]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def model_id(key: str) -> str:
+    """The id in a model's manifest key, `models/<channel>/<id>/manifest.json`.
+
+    Raises:
+        InputError: it is no such key.
+    """
+    match = re.fullmatch(r"models/[^/]+/([\w-]+)/manifest\.json", key)
+    if not match:
+        raise InputError(f"{key!r} is no key of a model, models/<channel>/<id>/manifest.json.")
+    return match[1]
+
+
+def _age(folder: Path) -> float:
+    try:
+        return -folder.stat().st_mtime
+    except FileNotFoundError:  # another process prunes too
+        return 0.0
+
+
+def _safe(name: str) -> str:
+    """A manifest is data: its names must not lead out of the folder."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
+        raise InputError(f"A model's manifest names a file {name!r}, which is no place inside its folder.")
+    return name
+
+
+def _is(path: Path, sha256: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except FileNotFoundError:
+        return False
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,206 @@
+"""The client for apps that use the weights: follow a channel, download, verify, predict.
+
+    from carpipe.weights.client import open_channel
+
+    model = open_channel("s3://my-bucket/cars", "classifier")
+    [answer] = model.answer([crop_as_jpeg])
+    print(answer.name, answer.score, answer.sure)
+
+Needs the extra `client` only: no TensorFlow, no Airflow. Every file is held against the sha256 of the model's
+manifest, whether downloaded or cached, and the golden pictures are replayed before a model is handed out.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from carpipe import manifest
+from carpipe.config import StoreConfig
+from carpipe.errors import InputError, MissingError, UnavailableError
+from carpipe.manifest import Manifest
+from carpipe.model_input import Pixels, to_batch
+from carpipe.storage import Store
+from carpipe.weights import contract
+from carpipe.weights.cache import Cache, model_id
+from carpipe.weights.channel import Release, read_channel
+from carpipe.weights.contract import CropPolicy
+from carpipe.weights.runtime import Network, Probabilities, calibrate, replay
+
+log = logging.getLogger(__name__)
+
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one picture. Scores are calibrated probabilities; `top` holds the five best.
+
+    `sure` is whether the best score reaches the model's threshold.
+    """
+
+    name: str
+    score: float
+    sure: bool
+    top: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A verified model, ready to predict. Immutable, and safe to share between threads.
+
+    Attributes:
+        channel, generation: the release that named it.
+        id: of the model; two models with one id are the same.
+        classes: names in the order of the output.
+        side: pixels of the square that pictures are stretched to.
+        temperature, threshold: calibration; see `contract`.
+        folder: its files on local disk.
+        crop: how photos are cut before; None where the model takes whole photos.
+    """
+
+    channel: str
+    generation: int
+    id: str
+    classes: tuple[str, ...]
+    side: int
+    temperature: float
+    threshold: float
+    folder: Path
+    crop: CropPolicy | None
+    _network: Network = field(repr=False, compare=False)
+
+    def predict(self, pictures: Pixels) -> Probabilities:
+        """Calibrated probabilities, float32 (n, classes), of pictures uint8 (n, side, side, 3) in RGB.
+
+        Raises:
+            InputError: the pictures have another type or shape.
+        """
+        expected = (self.side, self.side, 3)
+        if pictures.dtype != np.uint8 or pictures.shape[1:] != expected:
+            raise InputError(f"The model takes uint8 (n, {self.side}, {self.side}, 3), not {_shape(pictures)}.")
+        if not len(pictures):
+            return np.zeros((0, len(self.classes)), np.float32)
+        return calibrate(self._network.predict(pictures), self.temperature)
+
+    def answer(self, crops: Sequence[bytes]) -> list[Answer]:
+        """The five best classes of each picture, given as JPEG and cut as `crop` says.
+
+        Raises:
+            InputError: one of them is no JPEG.
+        """
+        if not crops:
+            return []
+        try:
+            pictures = to_batch(crops, self.side)
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+            raise InputError(f"A picture cannot be decoded as JPEG: {error}.") from None
+        return [self.describe(row) for row in self.predict(pictures)]
+
+    def describe(self, probabilities: Probabilities) -> Answer:
+        """Name the best of one row of probabilities."""
+        best = np.argsort(-probabilities, kind="stable")[:TOP]
+        top = tuple((self.classes[number], float(probabilities[number])) for number in best)
+        return Answer(*top[0], sure=top[0][1] >= self.threshold, top=top)
+
+
+def open_channel(
+    url: str,
+    channel: str = "classifier",
+    *,
+    endpoint: str = "",
+    cache: Path | None = None,
+    offline_ok: bool = False,
+) -> Model:
+    """The live model of a channel, by the bucket's address; credentials are those of the AWS chain.
+
+    Args:
+        url: `s3://bucket/prefix`.
+        endpoint: URL of the S3 server; empty: AWS, or AWS_ENDPOINT_URL.
+        cache, offline_ok: as in `pull`, which also says what is raised.
+    """
+    # An app that starts should not hang for minutes where the store is away.
+    store = Store(StoreConfig(url=url, endpoint=endpoint, max_retries=3, timeout_s=30))
+    return pull(store, channel, cache=cache, offline_ok=offline_ok)
+
+
+def pull(
+    store: Store,
+    channel: str = "classifier",
+    *,
+    cache: Path | None = None,
+    offline_ok: bool = False,
+    detector: bool = False,
+) -> Model:
+    """The live model of a channel, downloaded, verified and loaded.
+
+    Args:
+        cache: folder that downloads are kept in, shared between processes; None: `~/.cache/carpipe`.
+        offline_ok: go on with the model that was live last time when the store cannot be reached.
+        detector: download the detector too, for those who cut photos themselves.
+
+    Raises:
+        InputError: nothing was published, the model is gone, tampered with or of a later contract, or it
+            does not answer as it did when it was published.
+        UnavailableError: the store cannot be reached, and may not be done without, or was never reached before.
+    """
+    kept = Cache(cache or Path.home() / ".cache" / "carpipe", store=store, channel=channel)
+    try:
+        release, model = _live(store, channel)
+        loaded = _load(kept, release, model, detector=detector)
+    except UnavailableError as error:
+        known = kept.recall() if offline_ok else None
+        if known is None:
+            raise
+        loaded = _load(kept, *known, detector=detector)
+        log.warning("channel %s: going on with %s as cached, for %s", channel, loaded.id, error)
+        return loaded
+    kept.remember(release, model)
+    return loaded
+
+
+def _live(store: Store, channel: str) -> tuple[Release, Manifest]:
+    release = read_channel(store, channel)
+    if release is None:
+        raise InputError(f"Nothing was ever published to channel {channel} in {store.url}.")
+    try:
+        model = manifest.read(store, release.model)
+    except MissingError:
+        raise InputError(
+            f"Channel {channel} names {release.model}, which is gone from {store.url}; promote another model."
+        ) from None
+    contract.check_contract(model)
+    return release, model
+
+
+def _load(cache: Cache, release: Release, model: Manifest, *, detector: bool) -> Model:
+    try:
+        folder = cache.fetch(model, contract.needed(model, detector=detector))
+    except MissingError as error:
+        raise InputError(f"{model.key} has lost a file: {error}") from None
+    described = contract.describe(model, lambda name: (folder / name).read_bytes())
+    network = Network(folder / contract.NETWORK[0])
+    golden = (folder / contract.GOLDEN).read_bytes()
+    deviation = replay(network, golden, classes=len(described.classes))
+    log.info("channel %s generation %d: %s, golden pictures off by %.1g",
+             release.channel, release.generation, model.key, deviation)  # fmt: skip
+    return Model(
+        channel=release.channel,
+        generation=release.generation,
+        id=model_id(model.key),
+        classes=described.classes,
+        side=described.side,
+        temperature=described.temperature,
+        threshold=described.threshold,
+        folder=folder,
+        crop=described.crop,
+        _network=network,
+    )
+
+
+def _shape(pictures: Pixels) -> str:
+    return json.dumps([str(pictures.dtype), list(pictures.shape)])

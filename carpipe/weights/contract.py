@@ -1,0 +1,150 @@
+"""What a published model's folder holds, read and checked: the contract between publisher and consumers.
+
+`models/<channel>/<id>/manifest.json` lists the files with their sha256. The files that a consumer reads:
+
+| file | holds |
+| --- | --- |
+| `model.xml`, `model.bin` | OpenVINO, float32: `picture` uint8 (n, side, side, 3) RGB in, softmax (n, classes) out |
+| `labels.json` | class names in the order of the output |
+| `preprocessing.json` | `side`: pixels of the square that a picture is stretched to |
+| `calibration.json` | `temperature`, by which log-probabilities are divided; `threshold`: scores from it on are sure |
+| `crop.json` | how the photos it learnt from were cut: settings, limits, the detector's file and sha256 |
+| `golden.npz` | `pictures` and the `probabilities` (uncalibrated) that they must give |
+
+A later carpipe may add files, and keys to the files: neither matters to this one. Should the meaning of something
+change, it raises `contract` in the manifest's `extra`, and consumers that do not know it refuse the model.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from carpipe.config import CropConfig
+from carpipe.errors import InputError
+from carpipe.manifest import Manifest
+
+CONTRACT = 1
+NETWORK = ("model.xml", "model.bin")
+LABELS = "labels.json"
+PREPROCESSING = "preprocessing.json"
+CALIBRATION = "calibration.json"
+CROP = "crop.json"
+GOLDEN = "golden.npz"
+# What a consumer cannot do without; it reads crop.json and the detector where they are there.
+REQUIRED = (*NETWORK, LABELS, PREPROCESSING, CALIBRATION, GOLDEN)
+
+Read = Callable[[str], bytes]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class CropPolicy:
+    """How a photo becomes the crop that the model is fed.
+
+    Attributes:
+        config: settings of `carpipe.detection.crop_photo` and of the detector.
+        max_pixels, max_damage: limits of `carpipe.images.decode`.
+        detector: the detector's file in the model's folder, or the folder that holds its files.
+        detector_sha256: equal for equal detectors.
+    """
+
+    config: CropConfig
+    max_pixels: int
+    max_damage: float
+    detector: str
+    detector_sha256: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the small files say."""
+
+    classes: tuple[str, ...]
+    side: int
+    temperature: float
+    threshold: float
+    crop: CropPolicy | None
+
+
+def check_contract(manifest: Manifest) -> None:
+    """Refuse what this version of carpipe cannot read right.
+
+    Raises:
+        InputError: the model follows a later contract, or files are missing from it.
+    """
+    contract = manifest.extra.get("contract", 1)
+    if contract != CONTRACT:
+        raise InputError(
+            f"{manifest.key} follows version {contract} of the contract, this carpipe knows {CONTRACT}; "
+            "install a newer carpipe."
+        )
+    missing = [name for name in REQUIRED if name not in manifest.files]
+    if missing:
+        raise InputError(
+            f"{manifest.key} lacks {', '.join(missing)}: it was published by an older carpipe; publish it again."
+        )
+
+
+def needed(manifest: Manifest, *, detector: bool) -> list[str]:
+    """Names of the files that a consumer needs, in the order of the manifest."""
+    wanted = {*REQUIRED, CROP}
+    return [name for name in manifest.files if name in wanted or (detector and name.startswith("detector/"))]
+
+
+def describe(manifest: Manifest, read: Read) -> Description:
+    """Read the small files of a model.
+
+    Args:
+        read: bytes of a file by its name, already verified.
+
+    Raises:
+        InputError: a file does not hold what the contract says.
+    """
+    classes = _parsed(manifest, LABELS, read, _classes)
+    side = _parsed(manifest, PREPROCESSING, read, lambda value: _at_least(1, int(value["side"])))
+    temperature = _parsed(manifest, CALIBRATION, read, lambda value: _at_least(1e-3, float(value["temperature"])))
+    threshold = _parsed(manifest, CALIBRATION, read, lambda value: _at_least(0, float(value["threshold"])))
+    crop = _parsed(manifest, CROP, read, _crop) if CROP in manifest.files else None
+    return Description(classes, side, temperature, threshold, crop)
+
+
+def _parsed(manifest: Manifest, name: str, read: Read, parse: Callable[[Any], T]) -> T:
+    try:
+        return parse(json.loads(read(name)))
+    except (ValueError, TypeError, KeyError, ValidationError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"{name} of {manifest.key} is not what the contract says: {reason}.") from None
+
+
+def _classes(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+        raise ValueError("expected a list of class names")
+    return tuple(value)
+
+
+def _at_least(limit: float, value: T) -> T:
+    if not value >= limit:  # type: ignore[operator]  # int and float; nan too is refused
+        raise ValueError(f"expected at least {limit:g}, got {value}")
+    return value
+
+
+def _crop(value: Any) -> CropPolicy:
+    known = {
+        name: value[name] for name in CropConfig.model_fields if name in value and name not in ("weights", "batch")
+    }
+    return CropPolicy(
+        config=CropConfig.model_validate(known),
+        max_pixels=_at_least(1, int(value["max_pixels"])),
+        max_damage=_at_least(0, float(value["max_damage"])),
+        detector=_below_detector(value["detector"]),
+        detector_sha256=str(value["detector_sha256"]),
+    )
+
+
+def _below_detector(name: Any) -> str:
+    if not isinstance(name, str) or not name.startswith("detector/") or ".." in name.split("/"):
+        raise ValueError(f"expected a file below detector/, got {name!r}")
+    return name

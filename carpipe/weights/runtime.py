@@ -1,0 +1,107 @@
+"""Running published weights: the OpenVINO network, and the golden pictures that prove it answers as it was published.
+
+The only module that knows openvino at consumers' side. It is kept from calling home.
+"""
+
+import io
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from carpipe.errors import InputError
+from carpipe.model_input import Pixels
+from carpipe.telemetry import silence_openvino
+
+Probabilities = np.ndarray[Any, np.dtype[np.float32]]
+
+# Largest deviation of a probability from the published one. Other processors sum in another order, which makes 1e-6 or
+# so; bfloat16 arithmetic, a wrong channel order or other weights make 1e-2 and more.
+TOLERANCE = 1e-3
+# Pictures per forward pass: bounds the memory of large batches.
+BATCH = 32
+# exp(-87) is about the smallest float32.
+_TINY = 1e-38
+
+
+class Network:
+    """A compiled network, safe to share between threads.
+
+    Takes uint8 (n, side, side, 3) in RGB, gives float32 probabilities (n, classes).
+    """
+
+    def __init__(self, xml: Path):
+        """Load and compile for the processor.
+
+        Raises:
+            InputError: OpenVINO cannot read it.
+        """
+        silence_openvino()
+        import openvino
+
+        # Half-precision where the processor has it would be faster, and not what was judged and published.
+        options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        try:
+            self._compiled = openvino.Core().compile_model(str(xml), "CPU", options)
+        except RuntimeError as error:
+            raise InputError(f"OpenVINO cannot load {xml}: {str(error).strip().splitlines()[-1]}") from None
+        # An inference request holds the buffers of one call: each thread needs its own.
+        self._own = threading.local()
+
+    def predict(self, pictures: Pixels) -> Probabilities:
+        """Probabilities as the network gives them, uncalibrated.
+
+        Raises:
+            InputError: the pictures are not what the network takes.
+        """
+        chunks = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
+        try:
+            return np.concatenate([self._infer(chunk) for chunk in chunks])
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"The network takes no pictures of shape {pictures.shape}: {error}") from None
+
+    def _infer(self, chunk: Pixels) -> Probabilities:
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        return np.array(self._own.request.infer([chunk])[0], dtype=np.float32)
+
+
+def calibrate(probabilities: Probabilities, temperature: float) -> Probabilities:
+    """Softmax of the log-probabilities divided by the temperature: scores that are right as often as they say.
+
+    Source: C. Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2.
+    """
+    logs = np.log(np.maximum(probabilities.astype(np.float64), _TINY)) / temperature
+    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def replay(network: Network, golden: bytes, *, classes: int) -> float:
+    """Feed the published pictures; return how far the worst probability is off, at most `TOLERANCE`.
+
+    Args:
+        golden: the file `golden.npz`.
+        classes: how many the labels name.
+
+    Raises:
+        InputError: the answers are others than those published, or not of that many classes.
+    """
+    try:
+        with np.load(io.BytesIO(golden), allow_pickle=False) as file:
+            pictures, published = file["pictures"], file["probabilities"]
+    except (ValueError, OSError, KeyError, EOFError) as error:
+        raise InputError(f"golden.npz holds no pictures and probabilities: {error}.") from None
+    answers = network.predict(pictures)
+    if not len(answers) or answers.shape != published.shape or answers.shape[1] != classes:
+        raise InputError(
+            f"The model answers {answers.shape} on its golden pictures, published are {published.shape} and "
+            f"{classes} labels; it was put together wrong."
+        )
+    deviation = float(np.abs(answers - published).max())
+    if not deviation <= TOLERANCE:
+        raise InputError(
+            f"The model's answers on its golden pictures are off by {deviation:.2g}, allowed are {TOLERANCE:g}; "
+            "do not trust it on this machine."
+        )
+    return deviation

@@ -1,0 +1,200 @@
+"""Feedback and unsure photos become candidates for labelling, whole, once, and never at a prediction's expense."""
+
+import csv
+import io
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from carpipe.config import StoreConfig
+from carpipe.serving import candidates as module
+from carpipe.serving.candidates import Candidates, Memory, Seen
+from carpipe.steps.candidates import download_candidates, list_candidates
+from carpipe.storage import Store
+from tests.serving.conftest import encode, post, ready, serving, wait_for
+from tests.tiny import Tiny, crop_files, go_live, publish
+
+ANSWER = {"prediction": "audi_a4", "score": 0.4, "model": {"id": "m"}}
+
+
+def seen(number=0, size=10):
+    return Seen(f"{number:032x}", "2026-03-01T10:00:00+00:00", b"j" * size, ANSWER)
+
+
+@pytest.fixture(scope="module")
+def unsure():
+    """A model that is never sure."""
+    return Tiny(threshold=1.0).files() | crop_files(image_size=320)
+
+
+@pytest.fixture
+def client(session, unsure, cache):
+    go_live(session, publish(session, unsure))
+    with serving(session, cache) as client:
+        yield ready(client)
+
+
+def listed(session, count):
+    return wait_for(lambda: len(found := list_candidates(session)) == count and found)
+
+
+def test_an_unsure_photo_is_kept_small_and_without_what_the_camera_wrote(session, client, photos):
+    exif = Image.Exif()
+    exif[0x010F] = "a camera with GPS"
+    large = Image.open(io.BytesIO(photos[0])).resize((2000, 1500))
+
+    reply = post(client, encode(large, "JPEG", exif=exif)).json()
+
+    [candidate] = listed(session, 1)
+    assert candidate.reason == "unsure"
+    assert candidate.key == f"labels/classifier/candidates/{candidate.at[:10].replace('-', '')}/{reply['id']}.jpg"
+    assert candidate.answer == reply
+    kept = session.store.get(candidate.key)
+    assert b"a camera" not in kept
+    assert Image.open(io.BytesIO(kept)).size == (1024, 768)
+    assert (
+        np.abs(np.asarray(Image.open(io.BytesIO(kept)), float) - np.asarray(large.resize((1024, 768)), float)).mean()
+        < 8
+    )
+
+
+def test_what_people_say_is_kept_all_of_it(session, client, photos):
+    name = post(client, photos[0]).json()["id"]
+    listed(session, 1)
+
+    for said in ({"right": True}, {"right": False, "class_name": "škoda fabia"}, {"right": False}):
+        assert client.post("/feedback", json={"id": name, **said}).status_code == 202
+
+    wait_for(lambda: len(list_candidates(session)[0].feedback) == 3)
+    [candidate] = list_candidates(session)
+    assert candidate.unsure
+    assert candidate.reason == "wrong"
+    assert sorted((saying.right, saying.class_name) for saying in candidate.feedback) == [
+        (False, ""), (False, "škoda fabia"), (True, "")
+    ]  # fmt: skip
+
+
+def test_an_answer_is_judged_so_often_and_no_more(client, photos):
+    name = post(client, photos[0]).json()["id"]
+
+    statuses = [client.post("/feedback", json={"id": name, "right": True}).status_code for _ in range(7)]
+
+    assert statuses == [202] * 5 + [404] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"id": "0" * 32, "right": True}, 404),
+        ({"id": "../../raw/x", "right": True}, 400),
+        ({"id": "A" * 32, "right": True}, 400),
+        ({"right": True}, 400),
+        ({"id": "0" * 32, "right": "yes"}, 400),
+        ({"id": "0" * 32, "right": False, "class_name": "<b>x</b>"}, 400),
+        ({"id": "0" * 32, "right": False, "class_name": "x" * 81}, 400),
+        ({"id": "0" * 32, "right": False, "class_name": {"a": 1}}, 400),
+        ([], 400),
+        ({"id": "0" * 20_000, "right": True}, 413),
+    ],
+)
+def test_feedback_that_is_none_is_refused(api, body, status):
+    response = api.post("/feedback", json=body)
+
+    assert (response.status_code, response.json()["success"]) == (status, False)
+
+
+def test_feedback_cannot_come_from_a_form_of_another_site(api):
+    assert api.post("/feedback", content='{"id": "x"}', headers={"Content-Type": "text/plain"}).status_code == 415
+    assert api.post("/feedback", content="{", headers={"Content-Type": "application/json"}).status_code == 400
+
+
+def test_it_can_be_turned_off(session, unsure, cache, photos):
+    go_live(session, publish(session, unsure))
+    with serving(session, cache, feedback=False) as client:
+        reply = post(ready(client), photos[0]).json()
+        assert client.post("/feedback", json={"id": reply["id"], "right": True}).status_code == 400
+        assert "Is that right" not in client.get("/").text
+
+    assert not list(session.store.list_objects("labels"))
+
+
+def test_a_bucket_in_trouble_costs_candidates_and_nothing_else(session, client, photos, monkeypatch, caplog):
+    create, broken = session.store.create, threading.Event()
+    broken.set()
+
+    def failing(key, data):
+        if broken.is_set():
+            raise OSError("no route")
+        return create(key, data)
+
+    monkeypatch.setattr(session.store, "create", failing)
+    assert post(client, photos[0]).status_code == 200
+    wait_for(lambda: "is lost" in caplog.text)
+    broken.clear()
+
+    name = post(client, photos[1]).json()["id"]
+
+    assert name in listed(session, 1)[0].key
+
+
+def test_a_store_that_is_away_holds_nobody_up(session):
+    away = Store(StoreConfig(url=session.store.url, endpoint="http://127.0.0.1:9", max_retries=0, timeout_s=2))
+    writer = Candidates(away, channel="c", per_hour=1000)
+
+    kept = [writer.keep(seen(number), "unsure") for number in range(module.WAITING)]
+
+    assert kept.count(True) >= module.WAITING - 1
+    writer.close()
+
+
+def test_an_hour_holds_so_many_of_each_kind(session, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    writer = Candidates(session.store, channel="c", per_hour=2)
+
+    assert [writer.keep(seen(number), "unsure") for number in range(3)] == [True, True, False]
+    assert writer.keep(seen(9), "wrong")
+    now[0] += 3601
+    assert writer.keep(seen(4), "unsure")
+    writer.close()
+
+
+def test_the_same_photo_is_never_overwritten(session):
+    writer = Candidates(session.store, channel="c", per_hour=100)
+    writer.keep(seen(), "unsure")
+    writer.keep(Seen(seen().id, seen().at, b"other", {"other": 1}), "unsure")
+    writer.close()
+
+    folder = f"labels/c/candidates/20260301/{seen().id}"
+    assert session.store.get(f"{folder}.jpg") == seen().jpeg
+    assert b"audi_a4" in session.store.get(f"{folder}.json")
+
+
+def test_the_oldest_answers_are_forgotten(monkeypatch):
+    monkeypatch.setattr(module, "REMEMBERED_BYTES", 100)
+    memory = Memory()
+    for number in range(12):
+        memory.add(seen(number, size=10))
+
+    assert [memory.judged(seen(number).id) is not None for number in (0, 1, 2, 11)] == [False, False, True, True]
+
+
+def test_labellers_get_photos_and_a_table(session, tmp_path):
+    writer = Candidates(session.store, channel="classifier", per_hour=100)
+    writer.keep(seen(1), "unsure")
+    writer.keep(seen(2), "wrong", class_name="=cmd()")
+    writer.keep(seen(3), "right")
+    writer.close()
+    session.store.put("labels/classifier/candidates/20260301/x.json", b"[]")
+
+    assert download_candidates(session, tmp_path) == 3
+    assert download_candidates(session, tmp_path) == 3
+
+    with (tmp_path / "candidates.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["reason"], row["prediction"], row["said"]) for row in rows] == [
+        ("unsure", "audi_a4", ""), ("wrong", "audi_a4", "'=cmd()"), ("right", "audi_a4", "audi_a4")
+    ]  # fmt: skip
+    assert all((tmp_path / row["file"]).read_bytes() == seen().jpeg for row in rows)
