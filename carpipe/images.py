@@ -4,6 +4,7 @@ Everybody who looks at a photo (stages, training, consumers of the weights) deco
 the same pixels.
 """
 
+import base64
 import hashlib
 import io
 import struct
@@ -119,6 +120,25 @@ def encode_pixels(pixels: Pixels, *, quality: int) -> bytes:
     """As `encode_jpeg`, for an array (height, width, 3) in RGB."""
     pixels = np.ascontiguousarray(pixels)
     return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="420"))
+
+
+def preview(jpeg: bytes, *, side: int, quality: int) -> tuple[str, int, int]:
+    """A JPEG scaled down for a page: a data URI without the original's metadata, its width and height in pixels.
+
+    Raises:
+        InputError: it is not a JPEG.
+    """
+    try:
+        image = Image.open(io.BytesIO(jpeg), formats=("JPEG",)).convert("RGB")
+    except OSError as error:
+        raise InputError(f"it is not a JPEG: {error}") from None
+    image.thumbnail((side, side))
+    # A new picture, for the old one carries the comment of its file along.
+    plain = Image.new("RGB", image.size)
+    plain.paste(image)
+    sink = io.BytesIO()
+    plain.save(sink, "JPEG", quality=quality, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}", *image.size
 
 
 def dhash(image: Image.Image) -> str:

@@ -69,7 +69,7 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
     )
 
     @task(outlets=[WEIGHTS], trigger_rule="none_failed_min_one_success")
-    def publish(verdict: dict[str, str], *, ti, outlet_events) -> str:
+    def publish(verdict: dict[str, str], *, ti: Any, outlet_events: Any) -> str:
         from carpipe.steps.publishing import publish
 
         answer = ti.xcom_pull(task_ids="approve") or {}

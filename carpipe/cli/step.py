@@ -67,7 +67,9 @@ def _add_training_steps(steps: Commands) -> None:
     command = add(steps, "gate", _gate, "decide whether a packaged model may go live, and keep the decision")
     command.add_argument("model", choices=MODELS)
     command.add_argument("packaged", help="manifest key that `step package` printed")
-    command = add(steps, "publish", _publish, "make a packaged model the live one of its channel, whatever the gate says")
+    command = add(
+        steps, "publish", _publish, "make a packaged model the live one of its channel, whatever the gate says"
+    )
     command.add_argument("model", choices=MODELS)
     command.add_argument("packaged", help="manifest key that `step package` printed")
 

@@ -130,9 +130,11 @@ def load_car_score(store: Store, model: Manifest) -> "Callable[[list[bytes]], An
     from carpipe.weights.client import load
 
     if CAR not in model.extra["classes"]:
-        raise InputError(f"{model.key} is no car filter: it knows {', '.join(model.extra['classes'][:5])}, not {CAR!r}.")
+        raise InputError(
+            f"{model.key} is no car filter: it knows {', '.join(model.extra['classes'][:5])}, not {CAR!r}."
+        )
     with tempfile.TemporaryDirectory(prefix="carpipe-filter-") as folder:
-        network, _ = load(store, model.key, cache=Path(folder))
+        network = load(store, model.key, cache=Path(folder))
     column = network.classes.index(CAR)
     return lambda jpegs: network.predict(to_batch(jpegs, network.side))[:, column]
 

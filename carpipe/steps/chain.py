@@ -5,10 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from carpipe.manifest import Manifest
-from carpipe.steps import (
-    dataset, evaluation, gate, inventory, labels, pack, packaging, partition, publishing, training, validate,
-)  # fmt: skip
+from carpipe.steps import dataset, evaluation, gate, inventory, labels, pack, packaging, partition, publishing, training
 from carpipe.steps import plan as planning
+from carpipe.steps import validate as validation
 from carpipe.steps.gate import Verdict
 from carpipe.steps.session import Session
 from carpipe.steps.training import Model
@@ -55,7 +54,7 @@ def prepare_dataset(session: Session, *, at: str, progress: Progress) -> Manifes
     progress("classes", done)
     splitted = dataset.split(session, done.key)
     progress("split", splitted)
-    validated = validate.validate(session, splitted.key, at=at)
+    validated = validation.validate(session, splitted.key, at=at)
     progress("validate", validated)
     packed = [pack.pack(session, splitted.key, key) for key in cropped]
     for done in packed:

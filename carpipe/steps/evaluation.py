@@ -107,7 +107,9 @@ def read_answers(session: Session, done: Manifest) -> "pd.DataFrame":
     return from_parquet(manifest.read_file(session.store, done, PREDICTIONS))
 
 
-def _predict(session: Session, trained: Manifest, data: Manifest, shards: Sequence[Path], predict: Any) -> "Predictions":
+def _predict(
+    session: Session, trained: Manifest, data: Manifest, shards: Sequence[Path], predict: Any
+) -> "Predictions":
     from carpipe.judging.predictions import Predictions
 
     photos, p = _answers(session, data, shards, predict)
@@ -129,7 +131,13 @@ def _answers(session: Session, data: Manifest, shards: Sequence[Path], predict: 
 
 
 def _files(
-    session: Session, trained: Manifest, data: Manifest, test: "Predictions", *, temperature: float, threshold: "Threshold"
+    session: Session,
+    trained: Manifest,
+    data: Manifest,
+    test: "Predictions",
+    *,
+    temperature: float,
+    threshold: "Threshold",
 ) -> dict[str, bytes]:
     from dataclasses import asdict
 

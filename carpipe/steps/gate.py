@@ -141,7 +141,7 @@ def _compare(session: Session, candidate: Manifest, current: Release | None) -> 
 
 
 def _champion_answers(session: Session, candidate: Manifest, live: str) -> "pd.DataFrame":
-    """The live model on the candidate's test photos. A class that was renamed or merged since counts as what it became."""
+    """The live model on the candidate's test photos. A class that was renamed or merged counts as what it became."""
     champion = manifest.read(session.store, live)
     answers = evaluation.answer_test(session, champion.extra["trained"], candidate.extra["dataset"])
     table = evaluation.read_answers(session, answers)

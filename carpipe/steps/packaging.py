@@ -22,7 +22,7 @@ VERSION = 3
 
 
 def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
-    """Commit `models/<channel>/<id>/`: everything that an app needs, sha256 of each file in the manifest, which is last."""
+    """Commit `models/<channel>/<id>/`: everything that an app needs, the manifest with the sha256 of each file last."""
     config: TrainingConfig = getattr(session.config, model)
     judged = manifest.read(session.store, evaluated)
     work = package_work(config, evaluated, model=model)
@@ -37,7 +37,9 @@ def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
         "dataset": data.key,
         "trained": trained.key,
     }
-    return manifest.commit(session.store, work, _model_files(session, judged, trained, data, h5=config.h5), counts={}, extra=extra)
+    return manifest.commit(
+        session.store, work, _model_files(session, judged, trained, data, h5=config.h5), counts={}, extra=extra
+    )
 
 
 def package_work(config: TrainingConfig, evaluated: str, *, model: Model) -> Work:
@@ -45,7 +47,9 @@ def package_work(config: TrainingConfig, evaluated: str, *, model: Model) -> Wor
     return Work("model", VERSION, model, {"h5": config.h5}, (evaluated,), home=f"models/{config.channel}")
 
 
-def _model_files(session: Session, judged: Manifest, trained: Manifest, data: Manifest, *, h5: bool) -> dict[str, bytes]:
+def _model_files(
+    session: Session, judged: Manifest, trained: Manifest, data: Manifest, *, h5: bool
+) -> dict[str, bytes]:
     """Everything a consumer needs; `carpipe.weights.contract` says what is what."""
     from carpipe.training.export import export_h5, export_portable
 
@@ -79,7 +83,9 @@ def _crop_files(session: Session, data: Manifest) -> dict[str, bytes]:
     detector = {name: entry for name, entry in data.files.items() if name.startswith("detector/")}
     folder = {name.split("/")[1] for name in detector}
     if len(folder) != 1:
-        raise InputError(f"{data.key} holds no detector; it was made by an earlier version. Run `prepare_dataset` again.")
+        raise InputError(
+            f"{data.key} holds no detector; it was made by an earlier version. Run `prepare_dataset` again."
+        )
     policy = {**data.extra["crop"], "detector": f"detector/{folder.pop()}"}
     return {contract.CROP: _json(policy), **{name: manifest.read_file(session.store, data, name) for name in detector}}
 

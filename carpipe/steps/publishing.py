@@ -34,7 +34,9 @@ def promote(session: Session, name: str, model_key: str, *, run: str, at: str, r
     try:
         found = manifest.read(session.store, model_key)
     except MissingError:
-        raise InputError(f"There is no model {model_key}; `carpipe weights list {name}` shows those there are.") from None
+        raise InputError(
+            f"There is no model {model_key}; `carpipe weights list {name}` shows those there are."
+        ) from None
     if not model_key.startswith(f"models/{name}/"):
         raise InputError(f"{model_key} is no model of channel {name}; its models lie under models/{name}/.")
     contract.check_contract(found)

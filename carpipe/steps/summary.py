@@ -88,7 +88,10 @@ def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, model:
         ("dataset", f"{session.store.url}/{dataset.key}"),
         ("weights", f"{session.store.url}/{model}"),
         ("gate", verdict),
-        ("channel", f"{release.channel}, generation {release.generation}: {release.model}" if release else "nothing is live"),
+        (
+            "channel",
+            f"{release.channel}, generation {release.generation}: {release.model}" if release else "nothing is live",
+        ),
     ]
     return (
         render_funnel(read_funnel(session, dataset.key))

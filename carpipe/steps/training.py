@@ -88,6 +88,7 @@ def count_training_photos(session: Session, source: Manifest) -> dict[str, int]:
 
 
 def backbone_weights(session: Session, config: TrainingConfig) -> Any:
+    """Context of (local path or None, sha256 or name) of the weights that a training starts from."""
     if config.weights in ("imagenet", "none"):
         # No file: the name says it all, and Keras checks the digest of what it downloads.
         return contextlib.nullcontext((None, config.weights))

@@ -30,7 +30,7 @@ def export_h5(file: Path) -> bytes:
 
 
 def _in_float32(network: Any) -> Any:
-    """A copy that computes in float32 where the original was trained in mixed precision: not every processor has halves."""
+    """A copy that computes in float32, where it was trained in mixed precision: not every processor has halves."""
     if network.compute_dtype == "float32" and all(layer.compute_dtype == "float32" for layer in _layers(network)):
         return network
     import keras
@@ -42,7 +42,7 @@ def _in_float32(network: Any) -> Any:
 
 
 def _layers(network: Any) -> list[Any]:
-    return [layer for layer in network._flatten_layers() if hasattr(layer, "compute_dtype")]  # noqa: SLF001  # nested models too
+    return [layer for layer in network._flatten_layers() if hasattr(layer, "compute_dtype")]  # nested models too
 
 
 def _with_dtype(value: Any) -> Any:

@@ -61,6 +61,7 @@ class Model:
         temperature, threshold: calibration; see `contract`.
         folder: its files on local disk.
         crop: how photos are cut before; None where the model takes whole photos.
+        deviation: how far its answers on the golden pictures are off, at worst.
     """
 
     channel: str
@@ -72,6 +73,7 @@ class Model:
     threshold: float
     folder: Path
     crop: CropPolicy | None
+    deviation: float
     _network: Network = field(repr=False, compare=False)
 
     def predict(self, pictures: Pixels) -> Probabilities:
@@ -163,6 +165,18 @@ def pull(
     return loaded
 
 
+def load(store: Store, key: str, *, cache: Path) -> Model:
+    """A model by its manifest key, live or not, downloaded, verified and loaded; raises as `pull` does."""
+    try:
+        model = manifest.read(store, key)
+    except MissingError:
+        raise InputError(f"There is no model {key} in {store.url}.") from None
+    contract.check_contract(model)
+    channel = key.split("/")[1]
+    release = Release(channel, 0, key, reason="", run="", at="")
+    return _load(Cache(cache, store=store, channel=channel), release, model, detector=False)
+
+
 def _live(store: Store, channel: str) -> tuple[Release, Manifest]:
     release = read_channel(store, channel)
     if release is None:
@@ -198,6 +212,7 @@ def _load(cache: Cache, release: Release, model: Manifest, *, detector: bool) ->
         threshold=described.threshold,
         folder=folder,
         crop=described.crop,
+        deviation=deviation,
         _network=network,
     )
 

@@ -20,7 +20,7 @@ def main(key: str) -> int:
     """Load and replay; returns the exit code, and says on stderr what is wrong."""
     try:
         with tempfile.TemporaryDirectory(prefix="carpipe-servable-") as folder:
-            model, deviation = load(Store(StoreConfig(**json.load(sys.stdin))), key, cache=Path(folder))
+            model = load(Store(StoreConfig(**json.load(sys.stdin))), key, cache=Path(folder))
     except CarpipeError as error:
         print(error, file=sys.stderr)
         return 1
@@ -28,7 +28,7 @@ def main(key: str) -> int:
     if loaded:
         print(f"The client has loaded {', '.join(loaded)}, which apps do not have.", file=sys.stderr)
         return 1
-    print(f"loads without TensorFlow, {len(model.classes)} classes, golden pictures off by {deviation:.1g}")
+    print(f"loads without TensorFlow, {len(model.classes)} classes, golden pictures off by {model.deviation:.1g}")
     return 0
 
 
