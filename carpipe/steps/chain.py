@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from carpipe.manifest import Manifest
-from carpipe.steps import dataset, inventory, labels, pack, partition, training, validate
+from carpipe.steps import dataset, inventory, label_set, pack, partition, training, validate
 from carpipe.steps import plan as planning
 from carpipe.steps.session import Session
 from carpipe.weights.channel import Release, read_channel
@@ -27,7 +27,7 @@ class Outcome:
 
 def train_filter(session: Session, *, run: str, at: str, progress: Progress) -> Release:
     """Labels to a live car filter."""
-    labelled = labels.label_set(session)
+    labelled = label_set.label_set(session)
     progress("label_set", labelled)
     trained = training.train(session, labelled.key, model="car_filter")
     progress("train car filter", trained)
