@@ -7,7 +7,7 @@ channel. `prepare_dataset` uses it from its next run on; photos that were croppe
 cropped again.
 
 **When it fails**, the task's log ends in one sentence that says what to do: no labels
-(`carpipe labels <csv>`), labels that match no photo, too few photos of a label, missing backbone weights.
+(`carpipe labels import <file>`), labels that match no photo, too few photos of a label, missing backbone weights.
 The live filter stays as it was.
 """
 
@@ -36,7 +36,7 @@ SETTINGS = {
 def train_filter():
     @task
     def label_set() -> str:
-        from carpipe.steps.labels import label_set
+        from carpipe.steps.label_set import label_set
 
         return label_set(open_task_session(**SETTINGS)).key
 

@@ -1,5 +1,7 @@
 """The commands: help that reads, results on stdout, and bad input answered in one sentence with exit code 1."""
 
+import json
+import re
 import uuid
 
 import pytest
@@ -98,7 +100,7 @@ def test_names_that_are_not_in_the_layout(store, capsys, tmp_path):
 
 
 def test_no_labels(store, capsys):
-    assert "add some with `carpipe labels" in fails(capsys, "step", "label-set")
+    assert "add some with `carpipe labels import <file>`" in fails(capsys, "step", "label-set")
 
 
 @pytest.mark.parametrize(
@@ -108,22 +110,76 @@ def test_no_labels(store, capsys):
         (b"key,label\na.jpg,car\n", "Line 2 of the labels says 'car'; known are auto, no_auto"),
         (b"key,label\na.jpg,\n", "no row has a label"),
         (b"", "no row has a label"),
-        (b"\xff\xfe\x00", "not CSV in UTF-8"),
+        (b"\xff\xfe\x00", "not in UTF-8"),
     ],
 )
 def test_labels_that_cannot_be_read(store, capsys, tmp_path, content, message):
     put(tmp_path, "labels.csv", content)
 
-    assert message in fails(capsys, "labels", str(tmp_path / "labels.csv"))
+    assert message in fails(capsys, "labels", "import", str(tmp_path / "labels.csv"))
+
+
+def test_help_lists_what_can_be_done_with_labels(capsys):
+    text = help_of(capsys, "labels")
+    for name in ("import", "export", "sample", "conflicts", "status"):
+        assert f"    {name} " in text.replace("\n", " ")
+
+
+def test_labels_go_in_once_and_come_out(store, capsys, tmp_path):
+    put(tmp_path, "labels.csv", b"key,label\na/1.jpg,auto\na/2.jpg,\n")
+
+    assert main(["labels", "import", str(tmp_path / "labels.csv"), "--by", "ann"]) == 0
+    assert re.fullmatch(
+        r"1 labels added as labels/car-filter/\S+\.csv; 1 photos are not decided\n", capsys.readouterr().out
+    )
+    assert main(["labels", "import", str(tmp_path / "labels.csv"), "--by", "ann"]) == 0
+    assert "nothing added: the file is there already as labels/" in capsys.readouterr().out
+    assert main(["labels", "export", str(tmp_path / "out.csv")]) == 0
+    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("a/1.jpg,auto,ann,20")
+    assert main(["labels", "import", str(tmp_path / "out.csv")]) == 0
+    assert "nothing added: all is known" in capsys.readouterr().out
+    assert main(["labels", "status"]) == 0
+    assert "1 photos are labelled: 1 auto, 0 no_auto" in capsys.readouterr().out
+    assert main(["labels", "conflicts"]) == 0
+    assert capsys.readouterr().out == "No photo was given different labels.\n"
+
+
+def test_a_sample_is_not_drawn_over_labels(store, capsys, tmp_path):
+    put(tmp_path, "labels.csv", b"key,label\na/1.jpg,auto\n")
+
+    assert "may hold labels" in fails(capsys, "labels", "sample", str(tmp_path / "labels.csv"))
+
+
+def test_a_sample_of_a_bucket_without_inventory(store, capsys, tmp_path):
+    assert "run `carpipe step inventory`" in fails(capsys, "labels", "sample", str(tmp_path / "todo.csv"))
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "some"])
+def test_a_sample_of_no_photos(store, capsys, tmp_path, count):
+    with pytest.raises(SystemExit):
+        main(["labels", "sample", str(tmp_path / "todo.csv"), f"--count={count}"])
+    assert "expected a number of photos, at least 1" in capsys.readouterr().err
+
+
+def test_a_sample_to_label_studio_by_the_name_of_its_file(store, capsys, tmp_path):
+    name = photo_name()
+    main(["upload", str(put(tmp_path / "photos", name))])
+    main(["step", "inventory"])
+
+    assert main(["labels", "sample", str(tmp_path / "todo.json"), "--photos", str(tmp_path / "todo")]) == 0
+    assert "1 photos to label written to" in capsys.readouterr().out
+    [task] = json.loads((tmp_path / "todo.json").read_text())
+    assert task["data"] == {"key": name, "image": f"/data/local-files/?d=todo/{name}"}
+    assert (tmp_path / "todo" / name).read_bytes() == b"x"
 
 
 def test_a_missing_labels_file(store, capsys, tmp_path):
-    assert "No such file" in fails(capsys, "labels", str(tmp_path / "none.csv"))
+    assert "No such file" in fails(capsys, "labels", "import", str(tmp_path / "none.csv"))
 
 
 def test_labels_that_match_no_photo(store, capsys, tmp_path):
     put(tmp_path, "labels.csv", f"key,label\n{photo_name()},auto\n".encode())
-    assert main(["labels", str(tmp_path / "labels.csv")]) == 0
+    assert main(["labels", "import", str(tmp_path / "labels.csv")]) == 0
     capsys.readouterr()
 
     assert "match no photo under raw/" in fails(capsys, "step", "label-set")
@@ -135,7 +191,7 @@ def test_too_few_labels(store, capsys, tmp_path):
     labels = [row for row in world.photos if row.expect == "keep" and row.label == "auto" and row.kind == "original"]
     rows = "".join(f"{row.key},auto\n" for row in labels)
     put(tmp_path, "labels.csv", f"key,label\n{rows}".encode())
-    main(["labels", str(tmp_path / "labels.csv")])
+    main(["labels", "import", str(tmp_path / "labels.csv")])
     capsys.readouterr()
 
     assert "too few photos labelled no_auto" in fails(capsys, "step", "label-set")

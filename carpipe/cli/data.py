@@ -21,8 +21,6 @@ def add_commands(commands: Commands) -> None:
         commands, "upload", _upload, "copy a folder of listing photos to raw/; what is there already is skipped"
     )
     command.add_argument("folder", type=Path, help="holds <make>_<model>_<year>/ folders")
-    command = add(commands, "labels", _labels, "add car / no-car labels from a CSV with the columns key,label")
-    command.add_argument("csv", type=Path)
     command = add(commands, "plan", _plan, "what the next run would do: photos, bytes and minutes per stage")
     command.add_argument("--json", action="store_true", help="for machines: with weights and partitions")
     command = add(
@@ -65,12 +63,6 @@ def _upload(options: argparse.Namespace, config: Config) -> None:
 
     done = upload(session(config), options.folder)
     print(f"{done.uploaded} photos uploaded, {done.skipped} were there already")
-
-
-def _labels(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels import import_labels
-
-    print(import_labels(session(config), options.csv.read_bytes(), at=now()))
 
 
 def _plan(options: argparse.Namespace, config: Config) -> None:

@@ -129,7 +129,7 @@ def _dataset(options: argparse.Namespace, config: Config) -> None:
 
 
 def _label_set(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels import label_set
+    from carpipe.steps.label_set import label_set
 
     print(label_set(session(config)).key)
 

@@ -17,7 +17,8 @@ Both models answer the same test photos, and the vehicle is what is drawn at ran
   judged together, as if they were one. That finds what hits many of them, and not what hits one: the decision says
   how many photos stay unseen so, and `numbers["falls"]` names the classes that fell furthest, small ones too.
 - **Too few vehicles to judge by** (`gate.min_vehicles`): ask where the new model looks better, else refuse.
-- **Nothing is live yet**: publish, unless there are too few vehicles or the accuracy is below `gate.min_accuracy`.
+- **Nothing is live yet**: publish, unless the accuracy is below `gate.min_accuracy`. Nobody relies on anything yet, and
+  whoever starts with few photos should get started.
 
 The same test photos judge every night. So of many candidates one that suits these photos by luck passes sooner or
 later, and its lead is then a little flattered. A dataset that grows brings new test vehicles and mends that.
@@ -110,9 +111,8 @@ def _first(counts: dict[str, Any], rules: GateConfig, *, few: bool) -> Decision:
     of = f"{accuracy:.2%} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles are answered rightly."
     if accuracy < rules.min_accuracy:
         return Decision("refuse", (f"Below the least accuracy allowed, {rules.min_accuracy:.2%}.", of), counts)
-    if few:
-        return Decision("ask", (_too_few(counts, rules), "No model is live yet.", of), counts)
-    return Decision("publish", ("No model is live yet.", of), counts)
+    note = (_too_few(counts, rules),) if few else ()
+    return Decision("publish", ("No model is live yet.", of, *note), counts)
 
 
 def _judge(pairs: pd.DataFrame, rules: GateConfig) -> _Compared:

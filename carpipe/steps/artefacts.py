@@ -27,6 +27,14 @@ REPORT = "report.html"
 MODEL = "model.keras"
 
 
+def newest_result(store: Store, stage: str, partition: str) -> str | None:
+    """Manifest key of what a stage committed last for a partition, None where it has committed nothing."""
+    objects = store.list_objects(f"stages/{stage}/{partition}")
+    manifests = (info for info in objects if info.key.endswith("/manifest.json"))
+    newest = max(manifests, key=lambda info: (str(info.modified), info.key), default=None)
+    return newest.key if newest else None
+
+
 def read_photos(
     store: Store, source: Manifest, *, columns: list[str] | None = None, partition: str | None = None
 ) -> "pd.DataFrame":

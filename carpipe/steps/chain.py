@@ -5,7 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from carpipe.manifest import Manifest
-from carpipe.steps import dataset, evaluation, gate, inventory, labels, pack, packaging, partition, publishing, training
+from carpipe.steps import (
+    dataset,
+    evaluation,
+    gate,
+    inventory,
+    label_set,
+    pack,
+    packaging,
+    partition,
+    publishing,
+    training,
+)
 from carpipe.steps import plan as planning
 from carpipe.steps import validate as validation
 from carpipe.steps.gate import Verdict
@@ -30,7 +41,7 @@ class Outcome:
 
 def train_filter(session: Session, *, run: str, at: str, progress: Progress) -> Verdict:
     """Labels to a car filter, live if the gate lets it."""
-    labelled = labels.label_set(session)
+    labelled = label_set.label_set(session)
     progress("label_set", labelled)
     return _train(session, labelled.key, model="car_filter", run=run, at=at, progress=progress)[1]
 

@@ -17,6 +17,7 @@ from typing import Any
 from carpipe import manifest
 from carpipe.errors import MissingError
 from carpipe.manifest import Manifest
+from carpipe.steps import artefacts
 from carpipe.steps.inventory import FORGOTTEN, LOG, Inventory, latest_inventory
 from carpipe.steps.ledger import LEDGER
 from carpipe.steps.partition import STAGES
@@ -117,7 +118,8 @@ def _used_keys(session: Session) -> Iterator[str]:
         except MissingError:
             continue  # an input that was forgotten with its listing
         seen.update(_files_of(done))
-        waiting += [*done.inputs, *_named_in(done)]
+        # Label sets of earlier versions name label files as input: no manifests, and never deleted.
+        waiting += [key for key in (*done.inputs, *_named_in(done)) if not key.startswith("labels/")]
     yield from seen
 
 
@@ -147,8 +149,5 @@ def _roots(session: Session, state: Inventory | None) -> Iterator[str]:
 
 def _newest_results(session: Session, part: dict[str, Any]) -> Iterator[str]:
     """Of each stage the partition's newest manifest: the next run starts from it."""
-    for stage in STAGES:
-        objects = session.store.list_objects(f"stages/{stage}/{part['partition']}")
-        manifests = [info for info in objects if info.key.endswith("/manifest.json")]
-        if manifests:
-            yield max(manifests, key=lambda info: (str(info.modified), info.key)).key
+    found = (artefacts.newest_result(session.store, stage, part["partition"]) for stage in STAGES)
+    yield from (key for key in found if key)

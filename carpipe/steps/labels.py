@@ -1,190 +1,214 @@
-"""Labels: car / no car, by people, kept append-only under `labels/<name>/`."""
+"""Labels: car / no car, by people, kept append-only under `labels/<name>/`.
 
-import csv
-import io
-import logging
-import tempfile
-import time
-from collections.abc import Mapping
+Each import is one object that never changes, `<time of import>-<digest>.csv`: columns `key,label,by,at`. Of several
+labels for a photo the latest counts: by the row's `at`, or the time of import where the row has none; of two given at
+the same time the one in the later object, and in it the one further down. Files that were put there by hand, and
+those of earlier versions without `by` and `at`, are read alike.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from carpipe import manifest
 from carpipe.errors import InputError
-from carpipe.manifest import Manifest, Work
-from carpipe.steps import artefacts
-from carpipe.steps.artefacts import CAR, NOT_CAR
-from carpipe.steps.inventory import forgotten_listings
-from carpipe.steps.partition import Raw
-from carpipe.steps.reuse import reused
+from carpipe.steps import label_studio
+from carpipe.steps.label_files import parse_labels, to_csv
+from carpipe.steps.label_rows import LABELS, Label, check_name, parse_time, write_time
 from carpipe.steps.session import Session
-from carpipe.storage import normalise_key
+from carpipe.storage import ObjectInfo
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from carpipe.stages.clean import Cleaned
-
-log = logging.getLogger(__name__)
-
-LABELS = (CAR, NOT_CAR)
-VERSION = 1
+_IMPORTED_AT = re.compile(r"(\d{8}T\d{6}Z)-")
+# Clocks differ, and a time without a zone may be the labeller's own. Later ones would count for ever.
+AHEAD = timedelta(days=1)
 
 
-def import_labels(session: Session, data: bytes, *, at: str) -> str:
-    """Add a CSV with the columns `key` (below raw/) and `label` to the label set; returns its key.
+@dataclass(frozen=True)
+class Imported:
+    """Where an import lies, how many labels it added, and how many photos of the file nobody has decided.
 
-    The same file twice is one file. Rows without a label are those nobody has decided, and skipped.
+    Nothing was added where the file, or all it says, was there already.
+    """
+
+    key: str
+    added: int
+    undecided: int
+
+
+def import_labels(session: Session, data: bytes, *, at: str, by: str = "") -> Imported:
+    """Add the labels of a file, a CSV or Label Studio's JSON, to the label set; all of them or none.
+
+    The same file twice is one, and so is what `labels export` wrote: labels that count already are not added.
 
     Args:
-        at: time of the import, UTC, `YYYYmmddTHHMMSSZ`: of two labels for a photo the later counts.
+        at: time of the import, UTC, `YYYYmmddTHHMMSSZ`.
+        by: who gave the labels of which the file does not say it.
 
     Raises:
-        InputError: the columns or labels are not those, or no row has a label.
+        InputError: the file cannot be read, a row of it cannot be right, or no row has a label.
     """
-    from carpipe.images import sha256
-
-    if not parse_labels(data):
+    moment, by = parse_time(at, "The import"), check_name(by, "The import")
+    parsed = parse_labels(data, latest=moment + AHEAD)
+    if not parsed.labels:
         raise InputError("The labels are empty: no row has a label.")
-    name = f"{sha256(data)[:12]}.csv"
-    folder = f"labels/{session.config.car_filter.labels}"
-    for info in session.store.list_objects(folder):
-        if info.key.endswith(name):
-            return info.key
-    key = f"{folder}/{at}-{name}"
-    session.store.create(key, data)
-    return key
+    name = f"{hashlib.sha256(data + (f'{chr(0)}{by}'.encode() if by else b'')).hexdigest()[:12]}.csv"
+    for info in session.store.list_objects(folder_of(session)):
+        if info.key.endswith(f"-{name}"):
+            return Imported(info.key, 0, parsed.undecided)
+    stamped = [replace(label, by=label.by or by, at=label.at or moment) for label in parsed.labels]
+    new = _unknown(stamped, read_labels(session))
+    key = f"{folder_of(session)}/{moment:%Y%m%dT%H%M%SZ}-{name}"
+    if new:
+        session.store.create(key, to_csv(new))
+    return Imported(key if new else "", len(new), parsed.undecided)
 
 
-def parse_labels(data: bytes) -> dict[str, str]:
-    """Label by photo key of one CSV. Raises InputError that names the line."""
-    try:
-        rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"The labels are not CSV in UTF-8: {error}.") from None
-    if rows and not {"key", "label"} <= set(rows[0]):
-        columns = ", ".join(str(name) for name in rows[0])
-        raise InputError(f"The labels need the columns key and label; found {columns}.")
-    labels: dict[str, str] = {}
-    for line, row in enumerate(rows, start=2):
-        label = (row["label"] or "").strip()
-        if label and label not in LABELS:
-            raise InputError(f"Line {line} of the labels says {label!r}; known are {', '.join(LABELS)}.")
-        if label:
-            labels[normalise_key((row["key"] or "").strip().removeprefix("raw/"))] = label
-    return labels
-
-
-def label_set(session: Session) -> Manifest:
-    """Make the labelled photos a dataset to train the car filter on, split by listing.
-
-    Photos are cleaned into thumbnails exactly as the pipeline does it: the filter sees later what it
-    was trained on.
+def read_labels(session: Session) -> list[Label]:
+    """Every label that was ever given, with its time; of those for one photo the last counts.
 
     Raises:
-        InputError: there are no labels, they match no photo, or a label has too few photos.
+        InputError: an object among the labels cannot be read; names it.
     """
-    from carpipe import photos as table
-    from carpipe.stages import clean
+    times = {info.key: _imported_at(info) for info in session.store.list_objects(folder_of(session))}
+    labels: list[Label] = []
+    for key, data in session.store.get_many(sorted(times)):
+        try:
+            found = parse_labels(data or b"").labels
+        except InputError as error:
+            raise InputError(f"{key} cannot be used, correct it or delete it: {error}") from None
+        labels += [replace(label, at=label.at or times[key]) for label in found]
+    return sorted(labels, key=_time)  # stable: equal times stay in the order of objects and lines
 
-    labels, sources = _read_labels(session)
-    work = Work("label_set", VERSION, "all", _settings(session, labels), tuple(sources))
-    if done := manifest.find(session.store, work):
-        return reused(done)
-    started = time.monotonic()
-    source = Raw(session, sorted(labels))
-    cleaned = clean.clean(source, config=session.config.clean)
-    if (cleaned.results["reason"] == "missing").all():
-        raise InputError(
-            f"The {len(labels)} labels match no photo under raw/, {next(iter(labels))!r} for one; "
-            "a key is <folder>/<file name> below raw/."
-        )
-    photos = _photo_table(session, cleaned, labels)
-    alive = table.kept(photos)
-    _check_enough(alive)
-    return manifest.commit(
-        session.store,
-        work,
-        {artefacts.PHOTOS: table.to_parquet(photos), **_write_shards(alive, cleaned.thumbnails)},
-        counts={"in": len(photos), "kept": len(alive), "dropped": photos["dropped"].value_counts().to_dict()},
-        seconds=round(time.monotonic() - started, 3),
-        bytes_read=source.bytes,
-        extra={"classes": list(LABELS), "splits": alive["split"].value_counts().to_dict()},
+
+def current_labels(session: Session) -> dict[str, Label]:
+    """The label that counts, by photo key. Raises InputError where there are none."""
+    return _current(_some_labels(session))
+
+
+def export_labels(session: Session, path: Path) -> int:
+    """Write all labels that count to a new file; returns how many.
+
+    Args:
+        path: `.csv`, or `.json` for Label Studio.
+
+    Raises:
+        InputError: another suffix, the file exists, or there are no labels.
+    """
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise InputError(f"{path} is no format known; name a file that ends in .csv, or in .json for Label Studio.")
+    refuse_existing(path)
+    labels = [label for _, label in sorted(current_labels(session).items())]
+    tasks = [label_studio.write_task(label.key, image_url(session, label.key), label) for label in labels]
+    write_new(path, to_csv(labels) if path.suffix.lower() == ".csv" else label_studio.to_json(tasks))
+    return len(labels)
+
+
+def describe_conflicts(session: Session) -> str:
+    """The photos for which different labels were given, as text: which, by whom, when, and which counts."""
+    lines = []
+    for key, given in _conflicts(read_labels(session)).items():
+        lines.append(key)
+        lines += [f"  {label.label:<8} {write_time(label.at)}  {label.by or '(unknown)'}" for label in given[:-1]]
+        lines.append(f"  {given[-1].label:<8} {write_time(given[-1].at)}  {given[-1].by or '(unknown)'}  (counts)")
+    return "\n".join(lines or ["No photo was given different labels."])
+
+
+def describe_labels(session: Session) -> str:
+    """How many photos have which label, and by whom since when, as text."""
+    given = _some_labels(session)
+    current, conflicts = _current(given).values(), len(_conflicts(given))
+    counts = ", ".join(f"{sum(one.label == label for one in current):,} {label}" for label in LABELS)
+    people: dict[str, list[Label]] = {}
+    for label in current:
+        people.setdefault(label.by, []).append(label)
+    return "\n".join(
+        [
+            f"{len(current):,} photos are labelled: {counts}",
+            f"{conflicts:,} of them were given different labels (see `carpipe labels conflicts`)",
+            "",
+            " ".join(f"{label:>8}" for label in LABELS) + "   first                last                 by",
+            *(_describe(by, people[by]) for by in sorted(people)),
+        ]
     )
 
 
-def _settings(session: Session, labels: Mapping[str, str]) -> dict[str, Any]:
-    """What decides the label set beside the labels: settings, code, and which of the photos are there."""
-    from carpipe.stages import clean, identify, split
-
-    listing = ((info.key.removeprefix("raw/"), info.etag) for info in session.store.list_objects("raw"))
-    there = [(key, etag) for key, etag in listing if key in labels]
-    sections = ("clean", "identify", "split")
-    return {
-        **{name: getattr(session.config, name).model_dump() for name in sections},
-        "versions": [clean.VERSION, identify.VERSION, split.VERSION],
-        "labels": manifest.digest(dict(labels)),
-        "photos": manifest.digest(there),
-        "forgotten": manifest.digest(forgotten_listings(session)),
-    }
+def folder_of(session: Session) -> str:
+    """Where the label set lies."""
+    return f"labels/{session.config.car_filter.labels}"
 
 
-def _read_labels(session: Session) -> tuple[dict[str, str], list[str]]:
-    """All labels, later files over earlier ones, and the keys of the files."""
-    folder = f"labels/{session.config.car_filter.labels}"
-    sources = sorted(info.key for info in session.store.list_objects(folder))
-    if not sources:
-        raise InputError(f"There are no labels under {folder}/; add some with `carpipe labels <csv>`.")
-    labels: dict[str, str] = {}
-    for key in sources:
-        labels |= parse_labels(session.store.get(key))
-    return labels, sources
+def image_url(session: Session, key: str) -> str:
+    """A photo's address, for those with access to the bucket."""
+    return f"{session.store.url.rstrip('/')}/raw/{key}"
 
 
-def _photo_table(session: Session, cleaned: "Cleaned", labels: Mapping[str, str]) -> "pd.DataFrame":
-    """The labelled photos as a photo table, split by vehicle whatever their label is."""
-    import numpy as np
-
-    from carpipe import photos as table
-    from carpipe.images import SIGNATURE_SIDE
-    from carpipe.stages import identify, inventory
-    from carpipe.stages import split as splitting
-    from carpipe.storage import ObjectInfo
-
-    def signatures(rows: "pd.DataFrame") -> Any:
-        joined = b"".join(cleaned.signatures[key] for key in rows["key"])
-        return np.frombuffer(joined, np.uint8).reshape(-1, SIGNATURE_SIDE**2)
-
-    listing = (ObjectInfo(key, "", 0) for key in cleaned.results["key"])
-    photos = inventory.list_photos(listing, forgotten=forgotten_listings(session))
-    photos = table.add_results(photos, cleaned.results, stage="clean")
-    photos = identify.identify(photos, config=session.config.identify, signatures=signatures).photos
-    photos, _ = splitting.split(photos.assign(class_name="labelled"), config=session.config.split)
-    return photos.assign(class_name=photos["key"].map(labels))
+def refuse_existing(path: Path) -> None:
+    """Raise InputError where the file exists: it may hold somebody's labels."""
+    if path.exists():
+        raise InputError(f"{path} exists, and may hold labels; name another file or remove it.")
 
 
-def _check_enough(photos: "pd.DataFrame") -> None:
-    found = {(str(label), str(name)) for label, name in zip(photos["class_name"], photos["split"], strict=True)}
-    for label in LABELS:
-        for name in ("train", "val", "test"):
-            if (label, name) not in found:
-                total = int((photos["class_name"] == label).sum())
-                raise InputError(
-                    f"There are too few photos labelled {label} to train the car filter: {total} usable ones, and none "
-                    f"in the {name} part; label photos of more listings."
-                )
+def write_new(path: Path, data: bytes) -> None:
+    """Write a whole file, or none. Raises FileExistsError where there is one already."""
+    with path.open("xb") as file:
+        try:
+            file.write(data)
+            file.flush()
+        except OSError:
+            path.unlink()
+            raise
 
 
-def _write_shards(photos: "pd.DataFrame", thumbnails: Mapping[str, bytes]) -> dict[str, bytes]:
-    from carpipe.photos import SPLITS
-    from carpipe.stages.pack import shuffled
-    from carpipe.training.data import write_shard
+def _some_labels(session: Session) -> list[Label]:
+    labels = read_labels(session)
+    if not labels:
+        raise InputError(
+            f"There are no labels under {folder_of(session)}/; add some with `carpipe labels import <file>`."
+        )
+    return labels
 
-    rows = list(photos[["key", "class_name", "split"]].itertuples(index=False, name=None))
-    files = {}
-    with tempfile.TemporaryDirectory(prefix="carpipe-labels-") as folder:
-        for name in SPLITS:
-            path = Path(folder) / f"{name}.tfrecord"
-            write_shard(path, ((key, label, thumbnails[key]) for key, label in shuffled(rows, name)))
-            files[path.name] = path.read_bytes()
-    return files
+
+def _unknown(labels: Iterable[Label], known: list[Label]) -> list[Label]:
+    """The labels that say something new: not those that count already, or have been overruled since."""
+    current, seen = _current(known), set(known)
+    return [
+        label
+        for label in labels
+        if label != current.get(label.key) and not (label in seen and _time(label) < _time(current[label.key]))
+    ]
+
+
+def _current(labels: Iterable[Label]) -> dict[str, Label]:
+    return {label.key: label for label in labels}
+
+
+def _conflicts(labels: Iterable[Label]) -> Mapping[str, list[Label]]:
+    """All that was said of the photos for which different labels were given, once each, in their order."""
+    given: dict[str, list[Label]] = {}
+    for label in labels:
+        said = given.setdefault(label.key, [])
+        if label in said:
+            said.remove(label)
+        said.append(label)
+    return {key: said for key, said in sorted(given.items()) if len({label.label for label in said}) > 1}
+
+
+def _describe(by: str, labels: list[Label]) -> str:
+    counts = " ".join(f"{sum(one.label == label for one in labels):>8,}" for label in LABELS)
+    times = sorted(_time(label) for label in labels)
+    first, last = (write_time(moment.replace(microsecond=0)) for moment in (times[0], times[-1]))
+    return f"{counts}   {first} {last} {by or '(unknown)'}"
+
+
+def _imported_at(info: ObjectInfo) -> datetime:
+    """The time in an object's name, or when it was written: people may put files there by hand."""
+    match = _IMPORTED_AT.match(info.key.rpartition("/")[2])
+    if match:
+        return parse_time(match[1], info.key)
+    return info.modified or datetime.min.replace(tzinfo=UTC)
+
+
+def _time(label: Label) -> datetime:
+    return label.at or datetime.min.replace(tzinfo=UTC)

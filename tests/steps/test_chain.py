@@ -14,7 +14,17 @@ import pytest
 from carpipe import manifest
 from carpipe.cli import main
 from carpipe.errors import InputError
-from carpipe.steps import artefacts, chain, inventory, labels, partition, training
+from carpipe.steps import (
+    artefacts,
+    chain,
+    gate,
+    inventory,
+    labels,
+    packaging,
+    partition,
+    publishing,
+    training,
+)
 from carpipe.steps.garbage import find_garbage
 from carpipe.steps.plan import plan
 from carpipe.steps.session import open_session
@@ -162,18 +172,15 @@ def test_the_dataset_holds_what_people_look_up(session, outcome):
 
 
 def test_the_model_is_published_with_all_that_belongs_to_it(session, outcome):
-    assert outcome.release.generation == 1
-    model = manifest.read(session.store, outcome.release.model)
+    live = channel.read_channel(session.store, "classifier")
+    assert (live.generation, live.model) == (1, outcome.verdict.model)
+    model = manifest.read(session.store, live.model)
 
     assert set(model.files) >= {
-        "model.keras",
-        "labels.json",
-        "taxonomy.yaml",
-        "preprocessing.json",
-        "crop.json",
-        "metrics.json",
-    }
-    assert set(model.files) >= {"README.md", "golden.npz", "report_test.csv", "history.json"}
+        "model.keras", "model.xml", "model.bin", "labels.json", "taxonomy.yaml", "class_changes.json",
+        "preprocessing.json", "crop.json", "detector/detector.pt", "calibration.json", "metrics.json", "golden.npz",
+        "README.md", "report_test.csv", "history.json", "evaluation.html", "plots/reliability.png",
+    }  # fmt: skip
     for name in model.files:
         manifest.read_file(session.store, model, name)  # checks the sha256
     assert json.loads(manifest.read_file(session.store, model, "labels.json")) == outcome.dataset.extra["classes"]
@@ -184,7 +191,7 @@ def test_golden_pictures_get_the_golden_answers(session, outcome, tmp_path):
 
     import keras
 
-    model = manifest.read(session.store, outcome.release.model)
+    model = manifest.read(session.store, outcome.verdict.model)
     golden = np.load(io.BytesIO(manifest.read_file(session.store, model, "golden.npz")))
     path = tmp_path / "model.keras"
     path.write_bytes(manifest.read_file(session.store, model, "model.keras"))
@@ -199,8 +206,13 @@ def test_a_second_run_writes_nothing(session, outcome):
 
     again = chain.run(session, run_id="run-2", at="2026-01-02T00:00:00Z", progress=silent)
 
-    assert objects(session) == before
-    assert again.release == outcome.release
+    decision = f"channels/{again.verdict.channel}/decisions/"
+    new = {key for key in objects(session).keys() - before.keys() if not key.startswith("channels/")}
+    assert new == set()
+    assert {key: etag for key, etag in objects(session).items() if key in before} == before
+    assert again.verdict.outcome == "nothing_to_do"
+    assert again.verdict.key.startswith(decision)
+    assert "It is live." in session.store.get(again.verdict.key).decode()
 
 
 def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url, session, outcome):
@@ -263,16 +275,56 @@ def test_export_lays_the_dataset_out_as_folders(url, outcome, tmp_path, monkeypa
     assert "holds an export already" in capsys.readouterr().err
 
 
-def test_a_model_can_be_rolled_back(session, outcome):
+@pytest.fixture(scope="module")
+def second(url, session, outcome):
+    """Another model of the classifier: the same, with `.h5`."""
+    other = open_session(make_config(url, **SETTINGS, classifier__h5=True))
+    return packaging.package(other, outcome.evaluation.key, model="classifier")
+
+
+def test_apps_that_want_h5_find_it_by_its_name(second):
+    assert [name for name in second.files if re.fullmatch(r"model\.\d\d-\d+\.\d\d-[01]\.\d\d\.h5", name)]
+
+
+def test_a_model_as_good_as_the_live_one_is_refused_with_its_numbers(session, outcome, second):
+    verdict = gate.gate(session, second.key, model="classifier", run="again", at="2026-01-09T00:00:00Z")
+
+    assert verdict.outcome == "refuse"
+    kept = json.loads(session.store.get(verdict.key))
+    assert kept["numbers"]["difference"] == 0
+    assert kept["champion"] == outcome.verdict.model
+    assert [check["name"] for check in kept["checks"]] == ["servable"]
+    assert "without TensorFlow" in kept["checks"][0]["message"]
+
+
+def test_a_model_can_be_rolled_back_and_no_night_undoes_that(session, outcome, second):
+    first = outcome.verdict.model
+    moved = publishing.promote(session, "classifier", second.key, run="r", at=AT, reason="by hand")
+
+    back = publishing.rollback(session, "classifier", run="r", at=AT, reason="worse")
+    publishing.promote(session, "classifier", second.key, run="r", at=AT, reason="after all")
+    _, nightly = chain.retrain_classifier(session, outcome.dataset.key, run="n", at=AT, progress=silent)
+
+    assert (moved.generation, back.generation, back.model) == (2, 3, first)
+    assert nightly.outcome == "nothing_to_do"
+    assert "somebody has gone back from it" in nightly.reason
+    assert channel.read_channel(session.store, "classifier").model == second.key
+
+
+def test_a_model_of_another_channel_is_not_promoted(session, outcome):
     filter_model = channel.read_channel(session.store, "car-filter").model
 
-    moved = training.promote(session, "classifier", filter_model, run="r", at="t", reason="by hand")
-    _, nightly = chain.retrain_classifier(session, outcome.dataset.key, run="n", at="t", progress=silent)
-    assert nightly == moved, "the nightly run must not undo a rollback"
-    back = training.promote(session, "classifier", outcome.release.model, run="r", at="t", reason="undo")
+    with pytest.raises(InputError, match="no model of channel classifier"):
+        publishing.promote(session, "classifier", filter_model, run="r", at=AT, reason="by hand")
 
-    assert (moved.generation, back.generation) == (2, 3)
-    assert channel.read_channel(session.store, "classifier").model == outcome.release.model
+
+def test_other_tolerances_are_no_reason_to_train_anew(url, session, outcome):
+    other = open_session(make_config(url, **SETTINGS, validation__class_tolerance=0.09))
+    done = chain.prepare_dataset(other, at=AT, progress=silent)
+
+    assert done.key != outcome.dataset.key
+    assert training.train(other, done.key, model="classifier").key == outcome.evaluation.extra["trained"]
+    assert gate.find_nothing_new(other, done.key, model="classifier", run="t", at=AT)
 
 
 def test_the_newest_dataset_is_found(session, outcome):

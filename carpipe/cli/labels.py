@@ -1,0 +1,91 @@
+"""Commands for the people who label photos for the car filter."""
+
+import argparse
+from pathlib import Path
+
+from carpipe.cli.common import Commands, add, now, session
+from carpipe.config import Config
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare them."""
+    parent = commands.add_parser("labels", help="car / no-car labels: draw photos to label, import, export, compare")
+    actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
+    command = add(
+        actions,
+        "import",
+        _import,
+        "add labels: a CSV with the columns key,label[,by,at], or Label Studio's JSON export",
+    )
+    command.add_argument("file", type=Path)
+    command.add_argument("--by", default="", metavar="NAME", help="who gave them, where the file does not say")
+    command = add(actions, "export", _export, "write all labels that count, of several for a photo the latest")
+    command.add_argument("file", type=Path, help="a new file: .csv, or .json to import into Label Studio")
+    _add_sample(actions)
+    add(actions, "conflicts", _conflicts, "photos that were given different labels: by whom, when, and which counts")
+    add(actions, "status", _status, "how many photos are labelled, by whom and since when")
+
+
+def _add_sample(actions: Commands) -> None:
+    command = add(actions, "sample", _sample, "draw photos that nobody has labelled yet, for people to label")
+    command.add_argument("out", type=Path, help="a new file: a CSV with the label to fill in, or Label Studio's tasks")
+    command.add_argument("--count", type=_count, default=200, metavar="N", help="photos; default: 200")
+    command.add_argument(
+        "--how",
+        choices=("random", "unsure"),
+        default="random",
+        help="random: all photos under raw/ are equally likely (default); unsure: those whose p(car) in the newest "
+        "results of the stage `filter` is nearest to filter.threshold",
+    )
+    command.add_argument("--seed", type=int, default=0, help="another seed, other photos")
+    command.add_argument(
+        "--format", choices=("csv", "label-studio"), help="default: label-studio if the file ends in .json, else csv"
+    )
+    command.add_argument("--photos", type=Path, metavar="FOLDER", help="download the photos too, as they are in raw/")
+
+
+def _import(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.labels import import_labels
+
+    done = import_labels(session(config), options.file.read_bytes(), at=now(), by=options.by)
+    undecided = f"; {done.undecided:,} photos are not decided" if done.undecided else ""
+    if done.added:
+        print(f"{done.added:,} labels added as {done.key}{undecided}")
+    else:
+        print(f"nothing added: {f'the file is there already as {done.key}' if done.key else 'all is known'}{undecided}")
+
+
+def _export(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.labels import export_labels
+
+    print(f"{export_labels(session(config), options.file):,} labels written to {options.file}")
+
+
+def _sample(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.label_sampling import format_of, sample, write_sample
+    from carpipe.steps.labels import refuse_existing
+
+    refuse_existing(options.out)
+    opened = session(config)
+    keys = sample(opened, options.count, how=options.how, seed=options.seed)
+    file_format = options.format or format_of(options.out)
+    written = write_sample(opened, options.out, keys, file_format=file_format, photos=options.photos)
+    print(f"{written:,} photos to label written to {options.out}")
+
+
+def _conflicts(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.labels import describe_conflicts
+
+    print(describe_conflicts(session(config)))
+
+
+def _status(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.labels import describe_labels
+
+    print(describe_labels(session(config)))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of photos, at least 1, got {text!r}")
+    return int(text)

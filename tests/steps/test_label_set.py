@@ -1,0 +1,49 @@
+"""The label set: made of the labels that count, and of nothing else about them."""
+
+import io
+import uuid
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from carpipe.steps import artefacts
+from carpipe.steps.label_set import label_set
+from carpipe.steps.labels import import_labels
+
+FIRST, SECOND, THIRD = "20260101T000000Z", "20260102T000000Z", "20260103T000000Z"
+
+
+def csv_of(labels):
+    return "\n".join(["key,label", *(f"{key},{label}" for key, label in labels.items())]).encode()
+
+
+@pytest.fixture
+def labels(session):
+    """Forty listings of one photo each, half of them labelled `auto`."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 8, 12, 3), np.uint8)
+    labels = {}
+    for number, pixels in enumerate(noise):
+        key = f"audi_a3_2001/{number}_1_{uuid.uuid4()}_{uuid.uuid4()}.jpg"
+        file = io.BytesIO()
+        Image.fromarray(pixels).resize((96, 64)).save(file, "JPEG")
+        session.store.put(f"raw/{key}", file.getvalue())
+        labels[key] = "auto" if number % 2 else "no_auto"
+    return labels
+
+
+@pytest.mark.slow  # it loads TensorFlow
+def test_a_label_set_holds_the_labels_that_count_and_is_made_anew_only_where_they_change(session, labels):
+    disputed = next(iter(labels))
+    import_labels(session, csv_of({**labels, disputed: "auto"}), at=FIRST, by="ann")
+    import_labels(session, csv_of({disputed: "no_auto"}), at=SECOND, by="ann")
+
+    first = label_set(session)
+    photos = artefacts.read_photos(session.store, first)
+
+    assert dict(zip(photos["key"], photos["class_name"], strict=True)) == labels
+    import_labels(session, csv_of(labels), at=THIRD, by="bob")
+    again = label_set(session)
+    assert (again.key, again.fresh) == (first.key, False)
+    import_labels(session, csv_of({disputed: "auto"}), at="20260104T000000Z")
+    assert label_set(session).key != first.key
