@@ -20,6 +20,7 @@ from carpipe.steps.label_files import blank_csv
 from carpipe.steps.labels import image_url, read_labels, refuse_existing, write_new
 from carpipe.steps.partition import Raw
 from carpipe.steps.session import Session
+from carpipe.storage import normalise_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ def sample(session: Session, count: int, *, how: How, seed: int) -> list[str]:
     if not stock:
         raise InputError("There is no inventory of raw/ yet; run `carpipe step inventory`.")
     photos = _photos(session, stock, how)
-    photos = photos[~photos["key"].isin({label.key for label in read_labels(session)})]
+    photos = photos[~photos["key"].map(normalise_key).isin({label.key for label in read_labels(session)})]
     if photos.empty:
         raise InputError(f"There is no photo left to label among the {stock.photos:,} of the newest inventory.")
     # By a digest, not a generator: the next sample of a seed goes on where labels ended this one.
@@ -111,8 +112,7 @@ def _photos(session: Session, stock: Inventory, how: How) -> "pd.DataFrame":
 
         gone = pd.MultiIndex.from_frame(from_parquet(manifest.verified(session.store, stock.gone))[["key", "etag"]])
         photos = photos[~pd.MultiIndex.from_frame(photos[["key", "etag"]]).isin(gone)]
-    photos = photos[~photos["listing_uuid"].isin(forgotten_listings(session))]
-    return photos.drop_duplicates("key")
+    return photos[~photos["listing_uuid"].isin(forgotten_listings(session))]
 
 
 def _partition(session: Session, part: dict[str, Any], how: How) -> "pd.DataFrame | None":
