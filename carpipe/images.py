@@ -4,6 +4,7 @@ Everybody who looks at a photo (stages, training, consumers of the weights) deco
 the same pixels.
 """
 
+import base64
 import hashlib
 import io
 import struct
@@ -129,6 +130,25 @@ def to_array(image: Image.Image, side: int) -> Pixels:
 def to_batch(jpegs: list[bytes], side: int) -> Pixels:
     """Our own JPEGs (thumbnails, crops) decoded and stretched: uint8 (n, side, side, 3)."""
     return np.stack([to_array(Image.open(io.BytesIO(jpeg), formats=("JPEG",)).convert("RGB"), side) for jpeg in jpegs])
+
+
+def preview(jpeg: bytes, *, side: int, quality: int) -> tuple[str, int, int]:
+    """A JPEG scaled down for a page: a data URI without the original's metadata, its width and height in pixels.
+
+    Raises:
+        InputError: it is not a JPEG.
+    """
+    try:
+        image = Image.open(io.BytesIO(jpeg), formats=("JPEG",)).convert("RGB")
+    except OSError as error:
+        raise InputError(f"it is not a JPEG: {error}") from None
+    image.thumbnail((side, side))
+    # A new picture, for the old one carries the comment of its file along.
+    plain = Image.new("RGB", image.size)
+    plain.paste(image)
+    sink = io.BytesIO()
+    plain.save(sink, "JPEG", quality=quality, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}", *image.size
 
 
 def dhash(image: Image.Image) -> str:

@@ -4,18 +4,16 @@ The choice is by a hash of the key: equal tables give equal examples, and a phot
 likely to be shown tomorrow.
 """
 
-import base64
 import hashlib
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from carpipe.errors import InputError
+from carpipe.images import preview
 
 SIDE = 160  # pixels of a picture's long side on the page; about 5 kB each
 QUALITY = 75
@@ -99,16 +97,9 @@ def _card(row: Mapping[Any, Any], pictures: Mapping[str, bytes]) -> Card:
 
 def _shrink(key: str, jpeg: bytes) -> tuple[str, int, int]:
     try:
-        image = Image.open(io.BytesIO(jpeg), formats=("JPEG",)).convert("RGB")
-    except OSError as error:
-        raise InputError(f"the picture of {key} for the report is not a JPEG: {error}") from None
-    image.thumbnail((SIDE, SIDE))
-    # A new picture, for the old one carries the comment of its file along.
-    plain = Image.new("RGB", image.size)
-    plain.paste(image)
-    sink = io.BytesIO()
-    plain.save(sink, "JPEG", quality=QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}", *image.size
+        return preview(jpeg, side=SIDE, quality=QUALITY)
+    except InputError as error:
+        raise InputError(f"the picture of {key} for the report cannot be shown, {error}") from None
 
 
 def _facts(row: Mapping[Any, Any]) -> Iterator[str]:
