@@ -1,0 +1,1 @@
+"""How good a model is, and whether it may go live: figures, tables, pictures, a page and the gate."""
