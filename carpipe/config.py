@@ -180,6 +180,30 @@ class ClassifierConfig(TrainingConfig):
     mixed_precision: Literal["auto", "off"] = Field("auto", description="float16 compute where a GPU is")
 
 
+class GateConfig(Section):
+    confidence: float = Field(
+        0.99, gt=0.5, lt=1, description="to be sure of, before a better model is published; 1 - it: share of equal ones"
+    )
+    class_margin: float = Field(
+        0.05, ge=0, lt=1, description="of recall; a class that falls by more, and provably, is ruined: a person decides"
+    )
+    class_alpha: float = Field(
+        0.05, gt=0, lt=1, description="false discovery rate of ruined classes; more finds more, and asks more often"
+    )
+    class_collapse: float = Field(
+        0.3, ge=0, le=1, description="of recall; a class that falls by more is ruined without a correction for many"
+    )
+    min_class_vehicles: int = Field(
+        7, ge=1, description="test vehicles of a class, else it is judged only together with others as small"
+    )
+    min_vehicles: int = Field(100, ge=1, description="test vehicles in all, else nothing is published unasked")
+    min_accuracy: float = Field(
+        0.0, ge=0, le=1, description="share of test photos; below it a model is refused; 0: off"
+    )
+    resamples: int = Field(4000, ge=200, description="bootstrap resamples of the interval around the difference")
+    seed: int = Field(20, ge=0, description="of the resamples: equal answers give an equal decision")
+
+
 class Config(Section):
     """All settings. Immutable: `load_config` makes one, with overrides already applied."""
 
@@ -194,6 +218,7 @@ class Config(Section):
     validation: ValidateConfig = ValidateConfig()
     car_filter: CarFilterConfig = CarFilterConfig()
     classifier: ClassifierConfig = ClassifierConfig()
+    gate: GateConfig = GateConfig()
 
 
 def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
