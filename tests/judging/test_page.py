@@ -227,6 +227,6 @@ def test_a_time_without_a_zone_is_refused():
 
 
 def test_equal_input_gives_an_equal_page():
-    test = draw(12, 200)
+    test = car_filter()
 
     assert render_page(make_input(test)) == render_page(make_input(test))
