@@ -118,16 +118,17 @@ def test_a_split_without_the_class_has_no_curve_but_a_picture():
     assert ink(plots.precision_recall_plot(test, positive="auto", threshold=0.7, temperature=1.0)) > 100
 
 
-@pytest.mark.parametrize("name", ["$\\frac{", "a$b$c", "雪铁龙_毕加索", "x" * 300, "<script>", "_"])
-def test_no_class_name_breaks_a_picture(name):
-    test = make([name, "b_c"], [[0.9, 0.1], [0.8, 0.2]], [name, "b_c"])
+def test_no_class_name_breaks_a_picture():
+    names = ["$\\frac{", "a$b$c", "雪铁龙_毕加索", "x" * 300, "<script>", "_"]
+    six = make(names, np.roll(np.eye(6), 1, axis=0), names)
+    two = make(names[:2], [[0.9, 0.1], [0.8, 0.2]], names[:2])
 
-    assert ink(plots.confusion_plot(test)) > 1000
-    assert ink(plots.precision_recall_plot(test, positive=name, threshold=0.5, temperature=1.0)) > 1000
+    assert ink(plots.confusion_plot(six)) > 1000
+    assert ink(plots.precision_recall_plot(two, positive=names[0], threshold=0.5, temperature=1.0)) > 1000
 
 
 def test_equal_input_gives_an_equal_picture_and_touches_no_global_state():
-    test = draw(12, 200)
+    test = draw(3, 50)
 
     assert plots.confusion_plot(test) == plots.confusion_plot(test)
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
