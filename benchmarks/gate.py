@@ -56,9 +56,10 @@ def draw_photos(rng: np.random.Generator, *, classes: int, median: float) -> pd.
     number = class_of[vehicle]
     return pd.DataFrame(
         {
-            "key": [f"{row}.jpg" for row in range(len(vehicle))],
+            # Plain objects: thousands of nights compare them, and pandas' strings would be unpacked each time.
+            "key": pd.Series([f"{row}.jpg" for row in range(len(vehicle))], dtype=object),
             "vehicle": vehicle,
-            "class_name": np.array([f"class_{index:03}" for index in range(classes)], dtype=object)[number],
+            "class_name": pd.Series([f"class_{index:03}" for index in number], dtype=object),
             "number": number,
         }
     )
