@@ -135,7 +135,7 @@ def _against_rules(found: _Compared, rules: GateConfig, counts: dict[str, Any]) 
     sentences = []
     if found.candidate < rules.min_accuracy:
         sentences.append(
-            f"{found.candidate:.2%} of test photos are below the least accuracy allowed, {rules.min_accuracy:.2%}."
+            f"{found.candidate:.2%} of the test photos right is below the least allowed, {rules.min_accuracy:.2%}."
         )
     if counts["vehicles"] < rules.min_vehicles:
         sentences.append(_too_few(counts, rules))

@@ -130,7 +130,7 @@ def precision_recall_plot(test: Predictions, *, positive: str, threshold: float,
         average = average_precision_score(truth, scores)
         axes.step(recall, precision, where="post", color=MAIN, label=f"average precision {average:.3f}")
         axes.plot(*_operating_point(truth, scores >= threshold), "o", color=OTHER, label=f"at {threshold:.2f}")
-    axes.legend(loc="lower left", frameon=False)
+        axes.legend(loc="lower left", frameon=False)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
     axes.set_title(f"photos that show {positive}", parse_math=False)
     for axis in (axes.xaxis, axes.yaxis):

@@ -81,10 +81,10 @@ def test_a_killed_training_ends_as_a_calm_one(s3, spec, tiny_config, calm, tmp_p
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_history_tells_phase_and_learning_rate(calm, tiny_config):
-    assert [epoch["finetune"] for epoch in calm[0]] == [0, 1, 1, 1]
-    assert calm[0][0]["learning_rate"] == pytest.approx(tiny_config.head_learning_rate)
-    assert calm[0][1]["learning_rate"] == pytest.approx(tiny_config.finetune_learning_rate)
+def test_the_learning_rate_went_down_before_the_kill_and_after(calm):
+    rates = [epoch["learning_rate"] for epoch in calm[0]]
+    assert rates[0] == pytest.approx(0.3)
+    assert rates[-1] < rates[1] or rates[1] < rates[0], "else the test above says nothing of the plateau"
 
 
 def test_logs_for_tensorboard_are_in_the_bucket(s3, calm):
@@ -96,7 +96,7 @@ def test_a_training_over_its_time_is_stopped(s3, spec, tiny_config, tmp_path):
     hasty = tiny_config.model_copy(update={"time_limit_h": 0.5 / 3600})
     run = TrainingRun(open_store(s3), "runs/train/hasty")
 
-    with pytest.raises(CarpipeError, match=r"longer than time_limit_h = 0\.000139 hours") as stopped:
+    with pytest.raises(CarpipeError, match=r"longer than time_limit_h = 0\.000138889 hours") as stopped:
         train_in_process(run, section="classifier", config=hasty, spec=spec, folder=tmp_path)
 
     assert not isinstance(stopped.value, UnavailableError), "a retry at once would not help"
