@@ -141,25 +141,6 @@ def preview(jpeg: bytes, *, side: int, quality: int) -> tuple[str, int, int]:
     return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}", *image.size
 
 
-def preview(jpeg: bytes, *, side: int, quality: int) -> tuple[str, int, int]:
-    """A JPEG scaled down for a page: a data URI without the original's metadata, its width and height in pixels.
-
-    Raises:
-        InputError: it is not a JPEG.
-    """
-    try:
-        image = Image.open(io.BytesIO(jpeg), formats=("JPEG",)).convert("RGB")
-    except OSError as error:
-        raise InputError(f"it is not a JPEG: {error}") from None
-    image.thumbnail((side, side))
-    # A new picture, for the old one carries the comment of its file along.
-    plain = Image.new("RGB", image.size)
-    plain.paste(image)
-    sink = io.BytesIO()
-    plain.save(sink, "JPEG", quality=quality, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}", *image.size
-
-
 def dhash(image: Image.Image) -> str:
     """64-bit difference hash, 16 hex digits.
 
