@@ -1,5 +1,6 @@
 """The DAGs as Airflow reads them: they parse, are documented, and know which errors a retry can help."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,28 @@ def test_stages_are_mapped_over_partitions_with_labels(dags):
     assert dag.get_task("pack").is_mapped
 
 
-def test_training_goes_to_the_gpu_workers(dags):
-    for name in ("train_filter", "retrain_classifier"):
-        task = dags[name].get_task("train")
-        assert (task.queue, task.pool) == ("gpu", "gpu")
+@pytest.mark.parametrize("name", ["train_filter", "retrain_classifier"])
+@pytest.mark.parametrize("task_id", ["train", "evaluate", "gate"])
+def test_networks_run_on_the_gpu_workers(dags, name, task_id):
+    task = dags[name].get_task(task_id)
+    assert (task.queue, task.pool) == ("gpu", "gpu")
+
+
+@pytest.mark.parametrize("name", ["train_filter", "retrain_classifier"])
+def test_weights_go_live_by_the_gate_or_by_a_person(dags, name):
+    publish, approve = dags[name].get_task("publish"), dags[name].get_task("approve")
+
+    assert publish.upstream_task_ids == {"gate", "decide", "approve"}
+    assert publish.trigger_rule == "none_failed_min_one_success"
+    assert dags[name].get_task("decide").downstream_task_ids == {"approve", "publish"}
+    # Nobody's answer is a no.
+    assert approve.defaults == ["Reject"]
+    assert approve.response_timeout < timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "chosen"),
+    [("publish", "publish"), ("ask", "approve"), ("refuse", None), ("nothing_to_do", None)],
+)
+def test_the_gates_outcome_chooses_the_way(dags, outcome, chosen):
+    assert dags["retrain_classifier"].get_task("decide").python_callable({"outcome": outcome}) == chosen

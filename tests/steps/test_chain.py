@@ -320,11 +320,51 @@ def test_a_model_of_another_channel_is_not_promoted(session, outcome):
 
 def test_other_tolerances_are_no_reason_to_train_anew(url, session, outcome):
     other = open_session(make_config(url, **SETTINGS, validation__class_tolerance=0.09))
-    done = chain.prepare_dataset(other, at=AT, progress=silent)
 
-    assert done.key != outcome.dataset.key
-    assert training.train(other, done.key, model="classifier").key == outcome.evaluation.extra["trained"]
-    assert gate.find_nothing_new(other, done.key, model="classifier", run="t", at=AT)
+    before = chain.prepare_dataset(session, at=AT, progress=silent)
+    after = chain.prepare_dataset(other, at=AT, progress=silent)
+
+    assert after.key != before.key
+    assert training.content_of(after) == training.content_of(before)
+
+
+def test_a_dataset_that_was_decided_about_is_nothing_new(session, outcome):
+    found = gate.find_nothing_new(session, outcome.dataset.key, model="classifier", run="t", at="2026-01-11T00:00:00Z")
+
+    assert found.outcome == "nothing_to_do"
+    assert "dataset, settings and code are those of" in json.loads(session.store.get(found.key))["reasons"][0]
+
+
+def test_other_settings_are_something_new(url, outcome):
+    other = open_session(make_config(url, **{**SETTINGS, "classifier__head_epochs": 3}))
+
+    assert gate.find_nothing_new(other, outcome.dataset.key, model="classifier", run="t", at=AT) is None
+
+
+def test_weights_are_listed_shown_and_pulled(url, session, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CARPIPE_STORE", url)
+    live = channel.read_channel(session.store, "classifier")
+
+    assert main(["weights", "list", "classifier"]) == 0
+    listed = capsys.readouterr().out
+    assert main(["weights", "show", "classifier"]) == 0
+    shown = capsys.readouterr().out
+    assert main(["weights", "pull", "classifier", str(tmp_path)]) == 0
+    folder = capsys.readouterr().out.strip()
+
+    assert f"{live.generation}  {live.at}  {live.model}" in listed
+    assert "test_accuracy" in shown
+    assert "live, generation" in shown
+    assert (tmp_path / folder / "detector" / "detector.pt").exists()
+    assert main(["weights", "pull", "classifier", str(tmp_path)]) == 1
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_evaluation_tells_listings_and_calibration(outcome):
+    figures = outcome.evaluation.extra["metrics"]
+
+    assert {"test_accuracy", "test_macro_f1", "test_ece", "test_ece_before", "test_listing_accuracy"} <= figures.keys()
+    assert 0 < figures["test_ece"] < 1
 
 
 def test_the_newest_dataset_is_found(session, outcome):
