@@ -19,7 +19,7 @@ POLL_S = 1.0
 DONE = ("success", "skipped")
 SECOND = datetime.timedelta(seconds=1)
 # Tasks that return a manifest they did not make.
-LOOKING = ("choose_dataset",)
+LOOKING = ("choose_dataset", "anything_new", "publish")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Stage:
     @property
     def finished(self) -> bool:
         return self.done == len(self.tasks)
+
+    @property
+    def skipped(self) -> bool:
+        return all(task.state == "skipped" for task in self.tasks)
 
     @property
     def seconds(self) -> float:
@@ -61,7 +65,7 @@ def follow(client: AirflowClient, store: Store, dag_id: str, run_id: str, *, con
             finished = client.dag_run(dag_id, run_id).finished
             stages = progress.stages()
             for stage in stages:
-                if stage.finished and stage.name not in shown:
+                if stage.finished and not stage.skipped and stage.name not in shown:
                     shown.add(stage.name)
                     console.print("  " + progress.line(stage), highlight=False)
             if live:
