@@ -206,7 +206,9 @@ class ServingConfig(Section):
     channel: str = Field("classifier", description="channel whose live weights answer")
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0: all, behind a proxy of your own")
     port: int = Field(5000, ge=0, le=65535, description="0: any free one")
-    workers: int = Field(1, ge=1, description="photos looked at at a time, each by a detector of its own")
+    workers: int = Field(
+        2, ge=1, description="photos looked at at a time, each by a detector of its own; best one per core"
+    )
     queue: int = Field(16, ge=1, description="requests in work or waiting; more are answered 503 at once")
     poll_s: float = Field(30.0, gt=0, description="seconds between looks at the channel")
     cache: str = Field("", description="folder that models are downloaded to; empty: ~/.cache/carpipe")

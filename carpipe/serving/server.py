@@ -25,7 +25,7 @@ def serve(config: Config) -> None:
     """Answer until interrupted. The model is loaded while the server is already up, and answers 503."""
     store = Store(config.store)
     with running(config, store) as server:
-        log.info("listening on http://%s:%d", server.effective_host, server.effective_port)
+        log.info("listening on http://%s:%s", server.effective_host, server.effective_port)
         server.run()  # returns when interrupted
 
 

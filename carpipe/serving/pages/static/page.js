@@ -71,8 +71,10 @@ function part(name, text) {
 }
 
 const percent = (score) => (score < 0.001 ? "< 0.1 %" : `${(100 * score).toFixed(1)} %`);
-// mercedes-benz_c-class -> Mercedes-Benz C-Class
-const readable = (name) => name.replace("_", " ").replace(/(^|[\s-])\p{L}/gu, (letter) => letter.toUpperCase());
+// mercedes-benz_c-class -> Mercedes-Benz C-Class, bmw_i3 -> BMW I3
+const readable = (name) =>
+  name.replace(/^[^_]{1,3}(?=_)/, (make) => make.toUpperCase()).replace("_", " ")
+    .replace(/(^|[\s-])\p{L}/gu, (letter) => letter.toUpperCase());
 
 function askForFeedback() {
   if (!at("feedback")) return;

@@ -1,0 +1,244 @@
+"""What `carpipe serve` answers a second, against the app one would write in an afternoon.
+
+    python benchmarks/serving.py [--seconds 10] [--clients 4] [--backbone EfficientNetB1] [--side 240]
+
+The other app is Flask's own server with ultralytics and `keras.predict`, photo by photo. Both get the same drawn
+photos, the same detector and the same network (untrained: its speed is that of a trained one), each in a process of its
+own on loopback, one after the other. The load comes from a third process that posts as fast as it is answered.
+"""
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from carpipe import manifest
+from carpipe.config import CropConfig, load_config
+from carpipe.local.s3server import s3server
+from carpipe.manifest import Work
+from carpipe.sample import DETECTOR, draw_world
+from carpipe.steps.session import open_session
+from carpipe.weights import channel
+from carpipe.weights.client import open_channel
+
+CLASSES = 512
+PORT = {"ours": 5971, "plain": 5972}
+CROP = CropConfig(image_size=320)
+
+
+def main(options: argparse.Namespace) -> None:
+    """Build the model, run both servers, print a line each and the ratios."""
+    with tempfile.TemporaryDirectory() as home, s3server(Path(home) / "s3") as s3:
+        os.environ.update(s3.env(), CARPIPE_STORE=f"s3://{s3.bucket}/serving")
+        folder = Path(home) / "model"
+        call("--build", folder, "--backbone", options.backbone, "--side", options.side)
+        publish(folder)
+        world = draw_world(Path(home) / "world", seed=3, listings=8)
+        photos = Path(home) / "photos"
+        photos.mkdir()
+        for number, path in enumerate(sorted(world.raw.rglob("*.jpg"))):
+            (photos / f"{number}.jpg").write_bytes(path.read_bytes())
+        rows = {name: measure(name, folder, photos, options) for name in ("plain", "ours")}
+        rows |= json.loads(call("--model-only", folder, "--seconds", options.seconds).splitlines()[-1])
+    for name, (rate, p50, p95) in rows.items():
+        print(f"{name:16} {rate:6.1f}/s   p50 {p50:6.0f} ms   p95 {p95:6.0f} ms")
+    print(f"/predict: {rows['ours'][0] / rows['plain'][0]:.1f} times the plain app; "
+          f"model only: {rows['openvino'][0] / rows['keras.predict'][0]:.1f} times keras.predict")  # fmt: skip
+
+
+def call(*arguments: object) -> str:
+    """This file again, in a fresh interpreter."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def build(folder: Path, backbone: str, side: int) -> None:
+    """Write model.keras, model.xml and golden.npz."""
+    from carpipe.telemetry import silence_openvino
+    from carpipe.training import model
+
+    silence_openvino()
+    folder.mkdir()
+    overrides: dict[str, Any] = {
+        "classifier.backbone": backbone,
+        "classifier.image_size": side,
+        "classifier.weights": "none",
+    }
+    overrides["classifier.augment"] = False  # OpenVINO does not know these layers; they do nothing here anyway
+    network = model.build(load_config(overrides=overrides).classifier, classes=CLASSES, weights=None)
+    network.save(folder / "model.keras")
+    network.export(str(folder / "model.xml"), format="openvino", verbose=False)
+    pictures = np.random.default_rng(0).integers(0, 256, (4, side, side, 3), dtype=np.uint8)
+    golden = io.BytesIO()
+    np.savez(golden, pictures=pictures, probabilities=network.predict(pictures, verbose=0))
+    (folder / "golden.npz").write_bytes(golden.getvalue())
+    (folder / "preprocessing.json").write_text(json.dumps({"side": side}))
+
+
+def publish(folder: Path) -> None:
+    """Make it the live model of a bucket."""
+    session = open_session(load_config())
+    policy = {"max_pixels": 40_000_000, "max_damage": 0.0, "detector": "detector/detector.pt", "detector_sha256": "-"}
+    values = {
+        "labels.json": [f"make{number % 40}_model{number}" for number in range(CLASSES)],
+        "calibration.json": {"temperature": 1.0, "threshold": 0.0},
+        "crop.json": {**CROP.model_dump(exclude={"weights", "batch"}), **policy},
+    }
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    files |= {name: json.dumps(value).encode() for name, value in values.items()}
+    work = Work("model", 1, "classifier", {}, (), home="models/classifier")
+    done = manifest.commit(session.store, work, files | {"detector/detector.pt": DETECTOR.read_bytes()}, counts={})
+    channel.promote(session.store, "classifier", model=done.key, reason="benchmark", run="benchmark", at="2026-01-01")
+
+
+def measure(name: str, folder: Path, photos: Path, options: argparse.Namespace) -> tuple[float, float, float]:
+    """Start a server, wait for its first answer, load it: answers a second, p50 and p95 in ms."""
+    ours = [
+        sys.executable,
+        "-m",
+        "carpipe.cli",
+        "--quiet",
+        "--set",
+        f"serving.cache={folder.parent / 'cache'}",
+        "serve",
+    ]
+    plain = [sys.executable, __file__, "--plain", str(folder)]
+    command = [*ours, "--port", str(PORT[name])] if name == "ours" else plain
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for(f"http://127.0.0.1:{PORT[name]}/predict", next(photos.iterdir()))
+            load = ["--load", photos, "--port", PORT[name], "--seconds", options.seconds, "--clients", options.clients]
+            return tuple(json.loads(call(*load).splitlines()[-1]))
+        finally:
+            server.terminate()
+
+
+def wait_for(url: str, photo: Path) -> None:
+    """Return once the server has answered a photo, whatever it says of it."""
+    for _ in range(600):
+        try:
+            if post(httpx, url, photo) in (200, 422):
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise TimeoutError(url)
+
+
+def post(client: Any, url: str, photo: Path) -> int:
+    """The status that a photo is answered with."""
+    return int(client.post(url, files={"file": photo.read_bytes()}, timeout=120).status_code)
+
+
+def load(photos: Path, port: int, seconds: float, clients: int) -> tuple[float, float, float]:
+    """Post photos from so many threads for so long."""
+    names = sorted(photos.iterdir(), key=lambda path: int(path.stem))
+    times: list[float] = []
+    end = time.monotonic() + seconds
+
+    def ask(number: int) -> None:
+        with httpx.Client(trust_env=False) as client:
+            while time.monotonic() < end:
+                started = time.monotonic()
+                status = post(client, f"http://127.0.0.1:{port}/predict", names[number % len(names)])
+                if status not in (200, 422):
+                    raise RuntimeError(f"the server answers {status}")
+                times.append(time.monotonic() - started)
+                number += clients
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return figures(times, time.monotonic() - started)
+
+
+def figures(times: list[float], seconds: float) -> tuple[float, float, float]:
+    """Answers a second, p50 and p95 in ms."""
+    p50, p95 = np.percentile(times, (50, 95)) * 1000
+    return len(times) / seconds, float(p50), float(p95)
+
+
+def model_only(folder: Path, seconds: float) -> dict[str, tuple[float, float, float]]:
+    """One picture at a time through the network alone."""
+    import keras
+
+    with tempfile.TemporaryDirectory() as cache:
+        ours = open_channel(os.environ["CARPIPE_STORE"], cache=Path(cache))
+        theirs = keras.models.load_model(folder / "model.keras", compile=False)
+        picture = np.zeros((1, ours.side, ours.side, 3), np.uint8)
+        calls = {"keras.predict": lambda: theirs.predict(picture, verbose=0), "openvino": lambda: ours.predict(picture)}
+        found = {}
+        for name, predict in calls.items():
+            predict()
+            times, started = [], time.monotonic()
+            while time.monotonic() < started + seconds:
+                before = time.monotonic()
+                predict()
+                times.append(time.monotonic() - before)
+            found[name] = figures(times, time.monotonic() - started)
+        return found
+
+
+def plain(folder: Path) -> None:
+    """The afternoon's app: it has no limits, checks nothing, and knows one model."""
+    import flask
+    import keras
+    from PIL import Image
+    from ultralytics import YOLO
+
+    app, detector = flask.Flask(__name__), YOLO(str(DETECTOR))
+    network = keras.models.load_model(folder / "model.keras", compile=False)
+    side = network.input_shape[1]
+    lock = threading.Lock()  # ultralytics' predictor is not safe between threads
+
+    @app.post("/predict")
+    def predict() -> Any:
+        try:
+            image = Image.open(flask.request.files["file"].stream).convert("RGB")
+        except OSError:
+            return {"success": False}, 422
+        with lock:
+            boxes = detector.predict(image, imgsz=CROP.image_size, verbose=False)[0].boxes.xyxy.tolist()
+        if not boxes:
+            return {"success": False}, 422
+        box = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+        picture = np.asarray(image.crop(box).resize((side, side)))[None]
+        return {"success": True, "prediction": int(network.predict(picture, verbose=0)[0].argmax())}
+
+    app.run(port=PORT["plain"])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--backbone", default="EfficientNetB1")
+    parser.add_argument("--side", type=int, default=240)
+    for name in ("--build", "--plain", "--model-only", "--load"):
+        parser.add_argument(name, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    os.environ |= {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if chosen.build:
+        build(chosen.build, chosen.backbone, chosen.side)
+    elif chosen.plain:
+        plain(chosen.plain)
+    elif chosen.model_only:
+        print(json.dumps(model_only(chosen.model_only, chosen.seconds)))
+    elif chosen.load:
+        print(json.dumps(load(chosen.load, chosen.port, chosen.seconds, chosen.clients)))
+    else:
+        main(chosen)
