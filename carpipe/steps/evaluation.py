@@ -77,13 +77,13 @@ def evaluate_work(session: Session, trained: Manifest, data: Manifest) -> Work:
     return Work("evaluate", VERSION, trained.partition, settings, (trained.key, *content_of(data)))
 
 
-def answer_test(session: Session, trained: str, dataset: str) -> Manifest:
-    """What a model trained on another dataset answers on this one's test split: the live one, for the gate.
+def answer_test(session: Session, model: str, dataset: str) -> Manifest:
+    """What a packaged model that was trained on another dataset answers on this one's test split; for the gate.
 
     Commits a row per photo: `key`, `vehicle`, `class_name` (the truth here) and `answer` (by its own classes).
     """
-    source, data = manifest.read(session.store, trained), manifest.read(session.store, dataset)
-    work = Work("answers", 1, source.partition, {}, (trained, *content_of(data)))
+    source, data = manifest.read(session.store, model), manifest.read(session.store, dataset)
+    work = Work("answers", 1, source.partition, {}, (model, *content_of(data)))
     if done := manifest.find(session.store, work):
         return reused(done)
     import numpy as np

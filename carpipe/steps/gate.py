@@ -143,7 +143,7 @@ def _compare(session: Session, candidate: Manifest, current: Release | None) -> 
 def _champion_answers(session: Session, candidate: Manifest, live: str) -> "pd.DataFrame":
     """The live model on the candidate's test photos. A class that was renamed or merged counts as what it became."""
     champion = manifest.read(session.store, live)
-    answers = evaluation.answer_test(session, champion.extra["trained"], candidate.extra["dataset"])
+    answers = evaluation.answer_test(session, live, candidate.extra["dataset"])
     table = evaluation.read_answers(session, answers)
     became = class_map(session, champion, candidate)
     return table.assign(correct=table["answer"].map(lambda name: became.get(name, name)) == table["class_name"])
