@@ -71,7 +71,10 @@ def read_labels(session: Session) -> list[Label]:
     Raises:
         InputError: an object among the labels cannot be read; names it.
     """
-    times = {info.key: _imported_at(info) for info in session.store.list_objects(folder_of(session))}
+    folder = folder_of(session)
+    # Right below the folder: candidates of a channel of that name lie deeper.
+    files = [info for info in session.store.list_objects(folder) if "/" not in info.key.removeprefix(f"{folder}/")]
+    times = {info.key: _imported_at(info) for info in files}
     labels: list[Label] = []
     for key, data in session.store.get_many(sorted(times)):
         try:

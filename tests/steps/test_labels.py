@@ -43,6 +43,13 @@ def test_an_import_is_one_object_that_says_who_and_when(session):
     assert session.store.get(done.key) == b"key,label,by,at\na/1.jpg,auto,ann,2026-01-01T00:00:00Z\n"
 
 
+def test_candidates_of_an_app_are_no_labels(session):
+    import_labels(session, csv_of("a/1.jpg,auto"), at=FIRST)
+    session.store.put("labels/car-filter/candidates/20260101/x.json", b"{}")
+
+    assert counted(session) == {"a/1.jpg": "auto"}
+
+
 def test_the_same_file_twice_is_one(session):
     first = import_labels(session, csv_of("a/1.jpg,auto"), at=FIRST)
     import_labels(session, csv_of("a/1.jpg,no_auto"), at=SECOND)
