@@ -25,7 +25,7 @@ stop: .venv/installed
 	@$(BIN)/python -m carpipe.local.run stop
 
 test: .venv/installed
-	$(BIN)/pytest -n 2 --dist loadscope tests
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder tests
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -48,23 +48,10 @@ def help_of(capsys, *arguments):
 
 def test_help_lists_every_command(capsys):
     text = help_of(capsys)
-    for name in (
-        "run",
-        "sample",
-        "upload",
-        "labels",
-        "plan",
-        "forget",
-        "gc",
-        "config",
-        "funnel",
-        "report",
-        "export",
-        "datasets",
-        "photo",
-    ):
+    data = ("run", "sample", "upload", "labels", "plan", "forget", "gc", "config", "funnel", "report", "export")
+    for name in (*data, "datasets", "photo"):
         assert f"    {name} " in text
-    for name in ("classes", "weights", "promote", "step"):
+    for name in ("classes", "weights", "serve", "candidates", "step"):
         assert f"    {name} " in text
 
 
@@ -72,7 +59,7 @@ def test_help_lists_every_step(capsys):
     text = help_of(capsys, "step")
     for name in ("inventory", "clean", "filter", "crop", "identify", "classes", "split", "validate", "pack", "dataset"):
         assert f"    {name}" in text
-    for name in ("label-set", "train", "evaluate", "publish"):
+    for name in ("label-set", "train", "evaluate", "package", "gate", "publish"):
         assert f"    {name}" in text
 
 
@@ -257,10 +244,26 @@ def test_a_key_that_is_nothing(store, capsys):
 
 
 def test_a_model_that_is_not_there(store, capsys):
-    assert "There is no object models/none" in fails(capsys, "promote", "classifier", "models/none/manifest.json")
+    assert "There is no model models/none/manifest.json; `carpipe weights list classifier`" in fails(
+        capsys, "weights", "promote", "classifier", "models/none/manifest.json"
+    )
+
+
+def test_a_model_by_an_id_that_is_none(store, capsys):
+    assert "There is no model models/classifier/0123/manifest.json" in fails(
+        capsys, "weights", "show", "classifier", "0123"
+    )
 
 
 def test_a_channel_that_was_never_published_to(store, capsys):
-    assert "Nothing was ever published to channel clasifier; the channels are classifier and car-filter" in fails(
-        capsys, "weights", "clasifier"
+    assert "There are no models for channel clasifier; the channels are classifier and car-filter" in fails(
+        capsys, "weights", "list", "clasifier"
     )
+
+
+def test_a_channel_with_nothing_to_go_back_to(store, capsys):
+    assert "Channel classifier has no earlier model to go back to" in fails(capsys, "weights", "rollback", "classifier")
+
+
+def test_a_channel_where_nothing_is_live(store, capsys):
+    assert "Nothing is live in channel classifier" in fails(capsys, "weights", "show", "classifier")

@@ -50,7 +50,8 @@ def rollback(session: Session, name: str, *, run: str, at: str, reason: str) -> 
         InputError: there is none.
     """
     history = channel.history(session.store, name)
-    before = next((release for release in reversed(history[:-1]) if release.model != history[-1].model), None)
+    live = history[-1].model if history else ""
+    before = next((release for release in reversed(history) if release.model != live), None)
     if before is None:
         raise InputError(f"Channel {name} has no earlier model to go back to.")
     return promote(session, name, before.model, run=run, at=at, reason=reason)

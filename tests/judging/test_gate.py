@@ -32,9 +32,9 @@ def table(right: float, *, vehicles: int = 200, classes: int = 4, seed: int = 0)
     ],
 )
 def test_the_gate_is_right_where_the_truth_is_known(scenario, right):
-    outcomes = run(scenario, trials=200, rules=GateConfig(resamples=400), classes=60)
+    outcomes = run(scenario, trials=60, rules=GateConfig(resamples=400), classes=60)
 
-    assert sum(outcomes[outcome] for outcome in right) >= 190, outcomes
+    assert sum(outcomes[outcome] for outcome in right) >= 57, outcomes
 
 
 def test_what_is_better_is_published_and_says_by_how_much():

@@ -34,8 +34,8 @@ backbone = "MobileNetV2"
 alpha = 0.35
 weights = "sample:backbone.weights.h5"
 image_size = 96
-head_epochs = 2
-finetune_epochs = 1
+head_epochs = 3
+finetune_epochs = 0
 """
 
 

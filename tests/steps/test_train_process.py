@@ -14,6 +14,7 @@ import pytest
 
 from carpipe.errors import CarpipeError, InputError, UnavailableError
 from carpipe.steps.train_process import CHECKPOINT, TrainingRun, train_in_process
+from carpipe.training import checkpoint
 from tests.training.conftest import CLASSES, tiny_config, tiny_shards
 
 __all__ = ["tiny_config", "tiny_shards"]
@@ -103,12 +104,12 @@ def test_a_training_over_its_time_is_stopped(s3, spec, tiny_config, tmp_path):
     assert training_children() == []
 
 
-def test_a_checkpoint_that_is_none_is_an_error_of_its_own(s3, spec, tiny_config, tmp_path):
+def test_a_checkpoint_that_is_none_is_an_error_of_its_own(s3, tmp_path):
     run = TrainingRun(open_store(s3), "runs/train/spoilt")
     run.store.put(f"{run.prefix}/{CHECKPOINT}", b"oops")
 
     with pytest.raises(InputError, match="cannot be gone on from"):
-        train_in_process(run, section="classifier", config=tiny_config, spec=spec, folder=tmp_path)
+        checkpoint.load(run.fetch_checkpoint(tmp_path), tmp_path)
 
 
 def test_training_dies_with_its_task(s3, spec, tmp_path):

@@ -63,15 +63,15 @@ def test_without_augmentation_pictures_come_as_they_are(single, tiny_config, pla
 
 
 def test_a_flip_mirrors_half_of_the_photos(single, tiny_config, plain):
-    found = [one_epoch(single, tiny_config, epoch=epoch, **{**STILL, "flip": True})[0][0] for epoch in range(20)]
+    found = [one_epoch(single, tiny_config, epoch=epoch, **{**STILL, "flip": True})[0][0] for epoch in range(12)]
     mirrored = [np.array_equal(picture, plain[:, ::-1]) for picture in found]
 
     assert all(mirror or np.array_equal(picture, plain) for mirror, picture in zip(mirrored, found, strict=True))
-    assert 4 <= sum(mirrored) <= 16
+    assert 2 <= sum(mirrored) <= 10
 
 
 def test_a_turn_is_as_far_as_the_setting_allows(single, tiny_config, plain):
-    found = [one_epoch(single, tiny_config, epoch=epoch, **{**STILL, "rotation": 8.0})[0][0] for epoch in range(12)]
+    found = [one_epoch(single, tiny_config, epoch=epoch, **{**STILL, "rotation": 8.0})[0][0] for epoch in range(8)]
     angles = [best_turn(plain, picture) for picture in found]
 
     assert max(angles) > 2
