@@ -60,7 +60,7 @@ def retrain_classifier():
 
         # Airflow's record of what was made last. The newest object would be wrong where an older dataset
         # was asked for again, and so reused.
-        made = [event.extra["manifest"] for event in inlet_events[DATASET].limit(1).ascending(False)]
+        made = [event.extra.get("manifest") for event in inlet_events[DATASET].limit(1).ascending(False)]
         return find_dataset(open_task_session(**SETTINGS), params["dataset"] or next(iter(made), None)).key
 
     train_and_publish(choose_dataset(), model="classifier", settings=SETTINGS)

@@ -49,7 +49,7 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
         return package(open_task_session(**settings), evaluated, model=model).key
 
     @task(**GPU)
-    def gate(packaged: str) -> dict[str, str]:
+    def gate(packaged: str) -> dict[str, Any]:
         from dataclasses import asdict
 
         from carpipe.steps.gate import gate
@@ -57,7 +57,7 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
         return asdict(gate(open_task_session(**settings), packaged, model=model, **run_facts()))
 
     @task.branch
-    def decide(verdict: dict[str, str]) -> str | None:
+    def decide(verdict: dict[str, Any]) -> str | None:
         return {"publish": "publish", "ask": "approve"}.get(verdict["outcome"])
 
     approve = ApprovalOperator(
@@ -69,13 +69,21 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
     )
 
     @task(outlets=[WEIGHTS], trigger_rule="none_failed_min_one_success")
-    def publish(verdict: dict[str, str], *, ti: Any, outlet_events: Any) -> str:
+    def publish(verdict: dict[str, Any], *, ti: Any, outlet_events: Any) -> str:
         from carpipe.steps.publishing import publish
 
-        answer = ti.xcom_pull(task_ids="approve") or {}
+        answer = ti.xcom_pull(task_ids="approve") if verdict["outcome"] == "ask" else {}
         by = (answer.get("responded_by_user") or {}).get("name", "")
         reason = f"approved by {by}" if by else verdict["reason"]
-        release = publish(open_task_session(**settings), verdict["model"], model=model, reason=reason, **run_facts())
+        expected = int(verdict["generation"])
+        release = publish(
+            open_task_session(**settings),
+            verdict["model"],
+            model=model,
+            reason=reason,
+            expected=expected,
+            **run_facts(),
+        )
         outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
         return release.model
 

@@ -164,5 +164,7 @@ def _publish(options: argparse.Namespace, config: Config) -> None:
 
     at = now()
     run = f"cli-{at}"
-    release = publish(session(config), options.packaged, model=options.model, run=run, at=at, reason="by hand")
+    release = publish(
+        session(config), options.packaged, model=options.model, reason="by hand", run=run, at=at, expected=None
+    )
     print(f"{release.channel} generation {release.generation}: {release.model}")

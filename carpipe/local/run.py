@@ -210,7 +210,7 @@ def _run_dags(client: AirflowClient, session: Session, *, console: Console) -> s
     run_dag("prepare_dataset", prepared)
     trained = _started_by_dataset(client, before) or client.trigger("retrain_classifier", {})
     run_dag("retrain_classifier", trained)
-    decided = decisions(session, session.config.classifier.channel)
+    decided = [one for one in decisions(session, session.config.classifier.channel) if one["run"] == trained]
     if not decided:
         raise CarpipeError("The run has ended, but nothing was decided; the Airflow page shows why.")
     last = decided[-1]

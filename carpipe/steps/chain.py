@@ -93,7 +93,9 @@ def _train(
     progress(f"package {model}", packaged)
     verdict = gate.gate(session, packaged.key, model=model, run=run, at=at)
     if verdict.outcome == "publish":
-        publishing.publish(session, packaged.key, model=model, run=run, at=at, reason=verdict.reason)
+        publishing.publish(
+            session, packaged.key, model=model, reason=verdict.reason, run=run, at=at, expected=verdict.generation
+        )
     return judged, verdict
 
 

@@ -1,6 +1,6 @@
 """The gate's step: may a packaged model go live? Decides, and keeps every decision.
 
-What was decided, and why, is in `channels/<name>/decisions/`, one object per run that asked.
+What was decided, and why, is in `channels/<name>/decisions/`, one object whenever somebody asked.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.config import TrainingConfig
-from carpipe.errors import ConflictError, InputError, MissingError
+from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.manifest import Manifest
 from carpipe.steps import artefacts, evaluation
 from carpipe.steps.evaluation import evaluate_work
@@ -41,6 +41,7 @@ class Verdict:
     Attributes:
         outcome: `publish`, `ask` (a person decides), `refuse`, or `nothing_to_do`: it was decided about before.
         model, champion: manifest keys; champion is empty where nothing was live.
+        generation: of the channel when the gate looked; 0 where nothing was live.
         key: where the decision is kept, with its numbers.
         reason: the deciding one, a sentence.
         text: the whole of it, for people.
@@ -50,6 +51,7 @@ class Verdict:
     channel: str
     model: str
     champion: str
+    generation: int
     key: str
     reason: str
     text: str
@@ -73,9 +75,10 @@ def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) ->
         decision = decision.with_check("servable", True, check_servable(session, packaged))
     except InputError as error:
         decision = decision.with_check("servable", False, str(error))
-    champion = current.model if current else ""
-    return _record(session, config.channel, decision.to_json(), model=packaged, champion=champion, run=run, at=at,
-                   text=decision.render())  # fmt: skip
+    body = {**decision.to_json(), "rules": session.config.gate.model_dump()}
+    return _record(
+        session, config.channel, body, model=packaged, current=current, run=run, at=at, text=decision.render()
+    )
 
 
 def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, at: str) -> Verdict | None:
@@ -111,7 +114,10 @@ def check_servable(session: Session, model: str) -> str:
 
     Raises:
         InputError: it cannot be served; says why.
+        UnavailableError: that could not be found out: the bucket is away, or the process was killed.
     """
+    from carpipe.weights.servable import REFUSED
+
     store = session.config.store.model_dump(include={"url", "endpoint"})
     try:
         done = subprocess.run(
@@ -119,9 +125,14 @@ def check_servable(session: Session, model: str) -> str:
             input=json.dumps(store), capture_output=True, text=True, timeout=SERVABLE_TIMEOUT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise InputError(f"{model} does not answer on its golden pictures within {SERVABLE_TIMEOUT_S} s.") from None
+        raise UnavailableError(
+            f"{model} was not checked within {SERVABLE_TIMEOUT_S} s; trying again may help."
+        ) from None
+    said = (done.stderr.strip().splitlines() or [f"the process ended with exit code {done.returncode}"])[-1]
+    if done.returncode == REFUSED:
+        raise InputError(said)
     if done.returncode:
-        raise InputError((done.stderr.strip().splitlines() or [f"it ended with exit code {done.returncode}"])[-1])
+        raise UnavailableError(f"Whether {model} can be served was not found out: {said}")
     return done.stdout.strip()
 
 
@@ -170,10 +181,12 @@ def _decided(session: Session, name: str, model: str, current: Release | None, *
         return "It is live."
     releases = channel.history(session.store, name)
     if any(release.model == model for release in releases):
-        return "It was live before, and somebody has gone back from it; `promote_weights` makes it live again."
+        return "It was live before; `promote_weights` makes it live again."
     champion = current.model if current else ""
+    rules = session.config.gate.model_dump()
     for entry in reversed(decisions(session, name)):
-        if (entry["model"], entry["champion"]) == (model, champion) and entry["run"] != run:
+        same = (entry["model"], entry["champion"], entry.get("rules")) == (model, champion, rules)
+        if same and entry["run"] != run:
             if entry["outcome"] == "refuse":
                 return f"It was refused by run {entry['run']}."
             if entry["outcome"] == "ask":
@@ -184,12 +197,21 @@ def _decided(session: Session, name: str, model: str, current: Release | None, *
 def _record_nothing(session: Session, name: str, model: str, *, reason: str, run: str, at: str) -> Verdict:
     """Record that a run found nothing to do, and why."""
     body = {"outcome": "nothing_to_do", "reasons": [reason], "numbers": {}, "checks": []}
-    return _record(session, name, body, model=model, champion="", run=run, at=at, text=f"nothing to do: {reason}")
+    return _record(session, name, body, model=model, current=None, run=run, at=at, text=f"nothing to do: {reason}")
 
 
 def _record(
-    session: Session, name: str, body: Mapping[str, Any], *, model: str, champion: str, run: str, at: str, text: str
+    session: Session,
+    name: str,
+    body: Mapping[str, Any],
+    *,
+    model: str,
+    current: Release | None,
+    run: str,
+    at: str,
+    text: str,
 ) -> Verdict:
+    champion, generation = (current.model, current.generation) if current else ("", 0)
     key = f"channels/{name}/decisions/{at.replace(':', '')}-{manifest.digest([run, model])[:8]}.json"
     entry = {**body, "channel": name, "model": model, "champion": champion, "run": run, "at": at}
     data = json.dumps(entry, indent=1, ensure_ascii=False).encode()
@@ -198,4 +220,4 @@ def _record(
     except ConflictError:  # the task was tried again within the same second
         log.info("the decision is on record already")
     log.info("%s\nkept in %s", text, key)
-    return Verdict(body["outcome"], name, model, champion, key, body["reasons"][0], text)
+    return Verdict(body["outcome"], name, model, champion, generation, key, body["reasons"][0], text)

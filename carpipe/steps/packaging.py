@@ -4,8 +4,6 @@ A packaged model is complete, and nobody's yet: apps see it once a channel names
 """
 
 import json
-import tempfile
-from pathlib import Path
 
 from carpipe import manifest
 from carpipe.config import TrainingConfig
@@ -51,20 +49,14 @@ def _model_files(
     session: Session, judged: Manifest, trained: Manifest, data: Manifest, *, h5: bool
 ) -> dict[str, bytes]:
     """Everything a consumer needs; `carpipe.weights.contract` says what is what."""
-    from carpipe.training.export import export_h5, export_portable
-
+    exported = _export(session, trained, h5=h5)
     copied = {
         artefacts.MODEL: trained, "history.json": trained,
         **{name: judged for name in judged.files if name != evaluation.PREDICTIONS},
+        **dict.fromkeys(exported.files, exported),
         **({artefacts.TAXONOMY: data} if artefacts.TAXONOMY in data.files else {}),
     }  # fmt: skip
     files = {name: manifest.read_file(session.store, source, name) for name, source in copied.items()}
-    with tempfile.TemporaryDirectory(prefix="carpipe-package-") as folder:
-        path = Path(folder) / artefacts.MODEL
-        path.write_bytes(files[artefacts.MODEL])
-        files |= export_portable(path)
-        if h5:
-            files[_h5_name(json.loads(files["history.json"]))] = export_h5(path)
     side = trained.config["image_size"]
     files[contract.LABELS] = _json(trained.extra["classes"])
     files[contract.PREPROCESSING] = _json(
@@ -76,6 +68,24 @@ def _model_files(
         files["class_changes.json"] = _json(data.extra["class_changes"])
     files["README.md"] = model_card(trained, judged).encode()
     return files
+
+
+def _export(session: Session, trained: Manifest, *, h5: bool) -> Manifest:
+    """Commit the model in other forms: a result of its own, with names by content.
+
+    Two exports need not be equal to the byte. A package has plain names, so it must hold copies only.
+    """
+    work = Work("export", 1, trained.partition, {"h5": h5}, (trained.key,))
+    if done := manifest.find(session.store, work):
+        return reused(done)
+    from carpipe.training.export import export_h5, export_portable
+
+    with artefacts.local_file(session.store, trained, artefacts.MODEL) as path:
+        files = export_portable(path)
+        if h5:
+            history = json.loads(manifest.read_file(session.store, trained, "history.json"))
+            files[_h5_name(history)] = export_h5(path)
+    return manifest.commit(session.store, work, files, counts={})
 
 
 def _crop_files(session: Session, data: Manifest) -> dict[str, bytes]:

@@ -13,14 +13,22 @@ from carpipe.weights.channel import Release
 log = logging.getLogger(__name__)
 
 
-def publish(session: Session, packaged: str, *, model: Model, run: str, at: str, reason: str) -> Release:
+def publish(
+    session: Session, packaged: str, *, model: Model, reason: str, run: str, at: str, expected: int | None
+) -> Release:
     """Make a packaged model the channel's live one.
 
+    Args:
+        expected: generation of the channel that the gate looked at; None publishes over whatever is live.
+
     Raises:
-        ConflictError: another publisher was faster; trying again decides anew.
+        ConflictError: another publisher was faster.
+        InputError: somebody has moved the channel since the gate looked; it must decide anew.
     """
     config: TrainingConfig = getattr(session.config, model)
-    release = channel.promote(session.store, config.channel, model=packaged, reason=reason, run=run, at=at)
+    release = channel.promote(
+        session.store, config.channel, model=packaged, reason=reason, run=run, at=at, expected=expected
+    )
     log.info("publish %s: generation %d is %s", release.channel, release.generation, release.model)
     return release
 
@@ -50,8 +58,9 @@ def rollback(session: Session, name: str, *, run: str, at: str, reason: str) -> 
         InputError: there is none.
     """
     history = channel.history(session.store, name)
-    live = history[-1].model if history else ""
-    before = next((release for release in reversed(history) if release.model != live), None)
+    # Where the live model was live for the first time: going back twice goes back two models, not forth again.
+    first = next((place for place, release in enumerate(history) if release.model == history[-1].model), 0)
+    before = history[first - 1] if first else None
     if before is None:
         raise InputError(f"Channel {name} has no earlier model to go back to.")
     return promote(session, name, before.model, run=run, at=at, reason=reason)

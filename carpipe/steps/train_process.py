@@ -14,7 +14,7 @@ from typing import Any
 
 from carpipe import errors
 from carpipe.config import TrainingConfig
-from carpipe.errors import CarpipeError, MissingError, UnavailableError
+from carpipe.errors import CarpipeError, UnavailableError
 from carpipe.storage import Store
 
 log = logging.getLogger(__name__)
@@ -22,32 +22,50 @@ log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.tar"
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrainingRun:
-    """Where a training keeps its scratch: checkpoint and TensorBoard logs, `runs/train/<fingerprint>/`."""
+    """Where a training keeps its scratch: checkpoint and TensorBoard logs, `runs/train/<fingerprint>/`.
+
+    `etag` is the checkpoint's that this attempt knows of: it never overwrites another attempt's.
+    """
 
     store: Store
     prefix: str
+    etag: str = ""
 
     def fetch_checkpoint(self, folder: Path) -> Path | None:
         """The last checkpoint as a local file, or None where there is none."""
-        try:
-            data = self.store.get(f"{self.prefix}/{CHECKPOINT}")
-        except MissingError:
+        key = f"{self.prefix}/{CHECKPOINT}"
+        found = self.store.head(key)
+        if found is None:
             return None
+        self.etag = found.etag
         path = folder / f"resume-{CHECKPOINT}"
-        path.write_bytes(data)
+        path.write_bytes(self.store.get(key))
         return path
 
     def keep(self, checkpoint: Path) -> None:
-        """Bring a checkpoint to the bucket, as one object: readers see this one or the one before."""
-        self.store.put(f"{self.prefix}/{CHECKPOINT}", checkpoint.read_bytes())
+        """Bring a checkpoint to the bucket, as one object: readers see this one or the one before.
+
+        Where the bucket cannot be reached, training goes on, and the next epoch brings a newer one.
+
+        Raises:
+            ConflictError: another attempt has written one since: it is the one to go on.
+        """
+        key, data = f"{self.prefix}/{CHECKPOINT}", checkpoint.read_bytes()
         checkpoint.unlink()
+        try:
+            self.etag = self.store.replace(key, data, etag=self.etag) if self.etag else self.store.create(key, data)
+        except UnavailableError as error:
+            log.warning("the checkpoint was not kept: %s", error)
 
     def keep_logs(self, folder: Path) -> None:
-        """Bring TensorBoard's files to the bucket."""
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            self.store.put(f"{self.prefix}/tensorboard/{path.relative_to(folder).as_posix()}", path.read_bytes())
+        """Bring TensorBoard's files to the bucket, if it can be reached."""
+        try:
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                self.store.put(f"{self.prefix}/tensorboard/{path.relative_to(folder).as_posix()}", path.read_bytes())
+        except UnavailableError as error:
+            log.warning("TensorBoard's logs were not kept: %s", error)
 
     def forget_checkpoint(self) -> None:
         """The training is committed; nobody will go on from it."""
@@ -70,11 +88,13 @@ def train_in_process(
     resume = run.fetch_checkpoint(folder)
     if resume:
         log.info("train: going on from the checkpoint in %s", run.prefix)
+    scratch = {str(folder), *(str(Path(path).parent) for paths, _ in spec["shards"].values() for path in paths)}
     job = {
         "section": section,
         "config": config.model_dump(),
         "resume": str(resume or ""),
         "folder": str(folder),
+        "scratch": sorted(scratch),
         **spec,
     }
     job_file = folder / "job.json"
@@ -117,6 +137,8 @@ def _follow(child: "subprocess.Popen[str]", run: TrainingRun, folder: Path) -> l
     """Listen until the process ends; returns the history if it ended well."""
     history = None
     for line in child.stdout or ():
+        if not line.endswith("\n"):
+            break  # killed in the middle of it
         event = json.loads(line)
         if event["event"] == "epoch":
             log.info("%s", describe_epoch(event))
@@ -124,6 +146,8 @@ def _follow(child: "subprocess.Popen[str]", run: TrainingRun, folder: Path) -> l
             run.keep_logs(folder / "tensorboard")
         elif event["event"] == "error":
             raise getattr(errors, event["kind"])(event["message"])
+        elif event["event"] == "crash":
+            raise UnavailableError(f"Training crashed: {event['message']}; trying again goes on from its last epoch.")
         else:
             history = event["history"]
     return history

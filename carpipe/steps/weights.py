@@ -1,5 +1,6 @@
 """Published models, for people: what there is, what is live, what the gate said; and a copy on disk."""
 
+import tempfile
 from pathlib import Path
 
 from carpipe import manifest
@@ -54,12 +55,16 @@ def pull_weights(session: Session, name: str, model: str | None, *, folder: Path
     target = folder / found.key.split("/")[2]
     if target.exists():
         raise InputError(f"{target} is there already; remove it, or name another folder.")
-    for file in found.files:
-        path = target / file
-        if not path.resolve().is_relative_to(target.resolve()):
-            raise InputError(f"{found.key} names a file {file!r}, which is no place inside its folder.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(manifest.read_file(session.store, found, file))
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".carpipe-", dir=folder) as scratch:
+        part = Path(scratch) / target.name
+        for file in found.files:
+            path = part / file
+            if not path.resolve().is_relative_to(part.resolve()):
+                raise InputError(f"{found.key} names a file {file!r}, which is no place inside its folder.")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(manifest.read_file(session.store, found, file))
+        part.rename(target)  # whole, or not at all
     return target
 
 

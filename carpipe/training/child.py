@@ -8,11 +8,13 @@ in lines of JSON on standard output; ends at once when the parent, which holds i
 | epoch | `checkpoint` (a file that is the parent's to move), and the figures |
 | done | `history` |
 | error | `kind` (name of a class in carpipe.errors), `message` |
+| crash | `message`: anything unforeseen, such as a GPU that is out of memory |
 """
 
 import json
 import logging
 import os
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -30,12 +32,17 @@ SECTIONS: dict[str, type[settings.TrainingConfig]] = {
 def main(job_file: Path) -> int:
     """Run the job; returns the exit code."""
     events = _take_stdout()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    spec = json.loads(job_file.read_text(encoding="utf-8"))
+    threading.Thread(target=_die_with_parent, args=(spec["scratch"],), daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        _tell(events, event="done", history=_train(json.loads(job_file.read_text(encoding="utf-8")), events))
+        _tell(events, event="done", history=_train(spec, events))
     except CarpipeError as error:
         _tell(events, event="error", kind=type(error).__name__, message=str(error))
+        return 1
+    except Exception as error:
+        logging.exception("training crashed")
+        _tell(events, event="crash", message=f"{type(error).__name__}: {error}")
         return 1
     return 0
 
@@ -75,8 +82,10 @@ def _tell(events: TextIO, **event: Any) -> None:
     events.flush()
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(scratch: list[str]) -> None:
     sys.stdin.buffer.read()
+    for folder in scratch:  # the parent was killed and cannot
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 

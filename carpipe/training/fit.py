@@ -61,26 +61,35 @@ def train(job: Job, *, resume: Path | None, report: Report) -> list[dict[str, An
     """Train on the `train` shards, choose the best epoch on `val`; writes `model.keras`, returns the history.
 
     Args:
-        resume: a checkpoint of the same job to go on from.
+        resume: a checkpoint of the same job to go on from; one that another version wrote is of no use, and left.
         report: told of every epoch.
 
     Raises:
-        InputError: a split is empty, or the checkpoint is of another version.
+        InputError: a split is empty, or the loss is not a number any more.
     """
     for name in ("train", "val"):
         if name not in job.shards or not job.shards[name].photos:
             raise InputError(f"There are no {name} photos to train on; the dataset needs more vehicles.")
     _set_up(job.config)
-    if resume:
-        network, progress = checkpoint.load(resume, job.folder)
-    else:
-        network, progress = model.build(job.config, classes=len(job.classes), weights=job.weights), Progress()
+    network, progress = _resumed(resume, job) if resume else _started(job)
     training = _Training(job, network, progress, report)
     for number, phase in enumerate(phases(job.config)):
         if progress.phase == number:
             training.run(phase)
     _strip_optimizer(job.best)
     return progress.history
+
+
+def _started(job: Job) -> tuple[Any, Progress]:
+    return model.build(job.config, classes=len(job.classes), weights=job.weights), Progress()
+
+
+def _resumed(resume: Path, job: Job) -> tuple[Any, Progress]:
+    try:
+        return checkpoint.load(resume, job.folder)
+    except InputError as error:
+        log.warning("%s Starting anew.", error)
+        return _started(job)
 
 
 def phases(config: TrainingConfig) -> list[Phase]:

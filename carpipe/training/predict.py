@@ -36,13 +36,13 @@ def load_predictor(file: Path) -> Predict:
 
 
 def load_network(file: Path) -> Any:
-    """A `.keras` file, not compiled. Code hidden in it is refused.
+    """A `.keras` file, not compiled, in float32: judged, exported and served alike. Code hidden in it is refused.
 
     Raises:
         InputError: the file is no Keras model.
     """
     try:
-        return keras.models.load_model(file, compile=False, safe_mode=True)
+        return _in_float32(keras.models.load_model(file, compile=False, safe_mode=True))
     except (ValueError, OSError, TypeError, KeyError) as error:
         raise InputError(f"{file.name} is no Keras model: {error}.") from error
 
@@ -78,3 +78,28 @@ def _predict_chunk(network: Any, chunk: Any) -> Any:
     missing = BATCH - len(chunk)
     full = np.concatenate([chunk, np.zeros((missing, *chunk.shape[1:]), chunk.dtype)]) if missing else chunk
     return np.asarray(network.predict_on_batch(full), dtype=np.float32)[: len(chunk)]
+
+
+def _in_float32(network: Any) -> Any:
+    """A copy that computes in float32, where it was trained in mixed precision: not every processor has halves."""
+    if network.compute_dtype == "float32" and all(layer.compute_dtype == "float32" for layer in _layers(network)):
+        return network
+    config = _with_dtype(network.get_config())
+    copy = keras.Model.from_config(config)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _layers(network: Any) -> list[Any]:
+    return [layer for layer in network._flatten_layers() if hasattr(layer, "compute_dtype")]  # nested models too
+
+
+def _with_dtype(value: Any) -> Any:
+    """The configuration with every mixed-precision policy replaced by float32."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "DTypePolicy" and "float16" in str(value.get("config")):
+            return {**value, "config": {"name": "float32"}}
+        return {name: _with_dtype(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_dtype(item) for item in value]
+    return value

@@ -31,21 +31,35 @@ def read_channel(store: Store, name: str) -> Release | None:
     return release
 
 
-def promote(store: Store, name: str, *, model: str, reason: str, run: str, at: str) -> Release:
-    """Make a model the live one; nothing happens when it is already.
+def promote(
+    store: Store, name: str, *, model: str, reason: str, run: str, at: str, expected: int | None = None
+) -> Release:
+    """Make a model the live one; nothing happens when it is already, or when this run has done so before.
+
+    Args:
+        expected: generation that the decision rests on, 0 for none; None: whatever is live.
 
     Raises:
         ConflictError: another publisher was faster; the channel holds its release.
-        InputError: there is no such model.
+        InputError: there is no such model, or another generation than the expected is live.
     """
     current, etag = _read(store, name)
     if current and current.model == model:
         return current
+    generation = current.generation if current else 0
+    if expected is not None and generation != expected:
+        done = next((one for one in history(store, name) if (one.run, one.model) == (run, model)), None)
+        if done:  # a retry of a task whose swap succeeded; somebody has moved on since
+            return done
+        raise InputError(
+            f"Channel {name} is at generation {generation}, the decision was made at {expected}: somebody has moved it "
+            "since. Decide anew."
+        )
     if store.head(model) is None:
         raise InputError(f"There is no model {model}; `carpipe weights list {name}` shows those there are.")
     if current:
         _record(store, current)
-    release = Release(name, current.generation + 1 if current else 1, model, reason, run, at)
+    release = Release(name, generation + 1, model, reason, run, at)
     data = _dump(release)
     if etag is None:
         store.create(_key(name), data)

@@ -9,10 +9,12 @@ import tempfile
 from pathlib import Path
 
 from carpipe.config import StoreConfig
-from carpipe.errors import CarpipeError
+from carpipe.errors import CarpipeError, UnavailableError
 from carpipe.storage import Store
 from carpipe.weights.client import load
 
+# Exit codes: the model is at fault; the bucket is, and trying again may help.
+REFUSED, UNAVAILABLE = 3, 4
 FORBIDDEN = ("tensorflow", "keras", "airflow")
 
 
@@ -21,13 +23,16 @@ def main(key: str) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="carpipe-servable-") as folder:
             model = load(Store(StoreConfig(**json.load(sys.stdin))), key, cache=Path(folder))
+    except UnavailableError as error:
+        print(error, file=sys.stderr)
+        return UNAVAILABLE
     except CarpipeError as error:
         print(error, file=sys.stderr)
-        return 1
+        return REFUSED
     loaded = [name for name in FORBIDDEN if name in sys.modules]
     if loaded:
         print(f"The client has loaded {', '.join(loaded)}, which apps do not have.", file=sys.stderr)
-        return 1
+        return REFUSED
     print(f"loads without TensorFlow, {len(model.classes)} classes, golden pictures off by {model.deviation:.1g}")
     return 0
 

@@ -307,7 +307,7 @@ def test_a_model_can_be_rolled_back_and_no_night_undoes_that(session, outcome, s
 
     assert (moved.generation, back.generation, back.model) == (2, 3, first)
     assert nightly.outcome == "nothing_to_do"
-    assert "somebody has gone back from it" in nightly.reason
+    assert "It was live before" in nightly.reason
     assert channel.read_channel(session.store, "classifier").model == second.key
 
 

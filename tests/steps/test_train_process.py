@@ -1,6 +1,8 @@
 """Training that is killed goes on from its last epoch, and ends as if nothing had happened."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from carpipe.errors import CarpipeError, InputError, UnavailableError
+from carpipe.errors import CarpipeError, ConflictError, InputError, UnavailableError
 from carpipe.steps.train_process import CHECKPOINT, TrainingRun, train_in_process
 from carpipe.training import checkpoint
 from tests.training.conftest import CLASSES, tiny_config, tiny_shards
@@ -112,7 +114,9 @@ def test_a_checkpoint_that_is_none_is_an_error_of_its_own(s3, tmp_path):
         checkpoint.load(run.fetch_checkpoint(tmp_path), tmp_path)
 
 
-def test_training_dies_with_its_task(s3, spec, tmp_path):
+def test_training_dies_with_its_task_and_leaves_nothing_on_the_disk(s3, spec, tmp_path):
+    spec, scratch = copied(spec, tmp_path / "shards"), tmp_path / "scratch"
+    scratch.mkdir()
     code = f"""
 import json, sys
 from pathlib import Path
@@ -124,16 +128,37 @@ session = open_session(make_config("s3://{s3.bucket}/training", **{{k.replace(".
 train_in_process(TrainingRun(session.store, "runs/train/orphan"), section="classifier",
                  config=session.config.classifier, spec=json.loads(sys.argv[1]), folder=Path(sys.argv[2]))
 """
-    import json
-
-    task = subprocess.Popen([sys.executable, "-c", code, json.dumps(spec), str(tmp_path)])
+    task = subprocess.Popen([sys.executable, "-c", code, json.dumps(spec), str(scratch)])
     try:
         child = wait_for(lambda: next(iter(training_children(task.pid)), None))
         os.kill(task.pid, signal.SIGKILL)
         task.wait()
         wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+        assert not scratch.exists()
+        assert not (tmp_path / "shards").exists()
     finally:
         task.kill()
+
+
+def copied(spec, folder):
+    folder.mkdir()
+    shards = {name: [[shutil.copy(path, folder) for path in paths], n] for name, (paths, n) in spec["shards"].items()}
+    return {**spec, "shards": shards}
+
+
+def test_a_checkpoint_of_another_attempt_is_not_overwritten(s3, tmp_path):
+    ours, theirs = (TrainingRun(open_store(s3), "runs/train/two") for _ in range(2))
+    for number in (0, 1):
+        (tmp_path / f"{number}.tar").write_bytes(str(number).encode())
+    ours.keep(tmp_path / "0.tar")
+    theirs.fetch_checkpoint(tmp_path)
+    theirs.keep(tmp_path / "1.tar")
+
+    (tmp_path / "2.tar").write_bytes(b"late")
+    with pytest.raises(ConflictError):
+        ours.keep(tmp_path / "2.tar")
+
+    assert theirs.fetch_checkpoint(tmp_path).read_bytes() == b"1"
 
 
 def wait_for(condition, *, seconds=60):

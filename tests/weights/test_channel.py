@@ -79,3 +79,34 @@ def test_a_broken_channel_is_an_error_not_an_empty_one(session):
 
     with pytest.raises(InputError, match="not a release"):
         channel.read_channel(session.store, "classifier")
+
+
+def promote(store, name, **options):
+    store.put(f"models/classifier/{name}/manifest.json", b"{}")
+    options = {"reason": "test", "run": f"run-{name}", "at": "t", **options}
+    return channel.promote(store, "classifier", model=f"models/classifier/{name}/manifest.json", **options)
+
+
+def test_a_decision_that_was_overtaken_publishes_nothing(session):
+    publish(session.store, "a")
+    publish(session.store, "b")
+
+    with pytest.raises(InputError, match="at generation 2, the decision was made at 1"):
+        promote(session.store, "c", expected=1)
+
+    assert channel.read_channel(session.store, "classifier").model.endswith("/b/manifest.json")
+
+
+def test_a_retry_does_not_undo_what_somebody_did_since(session):
+    first = publish(session.store, "a")
+    mine = promote(session.store, "b", expected=1)
+    promote(session.store, "a", run="by hand")
+
+    again = promote(session.store, "b", expected=1)
+
+    assert again == mine
+    assert channel.read_channel(session.store, "classifier").model == first.model
+
+
+def test_the_first_release_may_be_expected(session):
+    assert promote(session.store, "a", expected=0).generation == 1
