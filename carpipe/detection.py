@@ -18,6 +18,10 @@ from carpipe.config import CropConfig
 from carpipe.errors import InputError
 from carpipe.telemetry import silence_openvino
 
+# ultralytics replaces it for the whole process by one that looks for more decoders. Remembered here and not when that is
+# imported: threads that load detectors at the same time would take the replacement for the original.
+_PIL_OPEN = Image.open
+
 
 @dataclass(frozen=True)
 class Found:
@@ -120,11 +124,9 @@ def _import_ultralytics() -> Any:
     # It writes its settings somewhere; the home folder of whoever runs a task is not the place.
     os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / f"carpipe-ultralytics-{os.getuid()}"))
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
-    # It also replaces PIL's open by one that looks for more decoders; everybody else wants PIL's.
     silence_openvino()
-    pil_open = Image.open
     from ultralytics import YOLO, settings
 
-    Image.open = pil_open
+    Image.open = _PIL_OPEN
     settings.update({"sync": False})
     return YOLO
