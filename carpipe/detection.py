@@ -18,8 +18,8 @@ from carpipe.config import CropConfig
 from carpipe.errors import InputError
 from carpipe.telemetry import silence_openvino
 
-# ultralytics replaces it for the whole process by one that looks for more decoders. Remembered here and not when that is
-# imported: threads that load detectors at the same time would take the replacement for the original.
+# ultralytics replaces it for the whole process by one that looks for more decoders. Remembered here and not when that
+# is imported: threads that load detectors at the same time would take the replacement for the original.
 _PIL_OPEN = Image.open
 
 
