@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import keras
@@ -39,12 +38,12 @@ def without_time(history):
 
 
 class KillingRun(TrainingRun):
-    """Kills the training process a moment after its second epoch: in the middle of the third."""
+    """Kills the training process once its second epoch is safe: by then it is at work on the third."""
 
     def keep(self, checkpoint):
         super().keep(checkpoint)
         if checkpoint.name.endswith("00002.tar"):
-            threading.Timer(0.1, training_children()[0].kill).start()
+            training_children()[0].kill()
 
 
 class RecordingRun(TrainingRun):
