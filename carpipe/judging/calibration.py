@@ -7,22 +7,21 @@ how sure each one is. Source: Guo et al., "On Calibration of Modern Neural Netwo
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 
 from carpipe.errors import InputError
 from carpipe.judging.predictions import Predictions
+from carpipe.probabilities import calibrate, check_temperature, log_probabilities
 
 BINS = 15  # of equal width between 0 and 1, as in the source
 # Where the fit looks. A split without a single mistake would make the model infinitely sure of itself.
 TEMPERATURES = (0.2, 10.0)
-FLOOR = 1e-15  # a probability below is taken for this: float32 knows zeros, and their logarithm is infinite
-ROWS = 8192  # photos at a time: 512 classes take 16 MiB, and not 400 as a whole split would
+ROWS = 8192  # photos at a time: 512 classes take 32 MiB, and not 400 as a whole split would
 
 
 @dataclass(frozen=True)
@@ -54,22 +53,12 @@ def fit_temperature(val: Predictions) -> float:
     return math.exp(found.x)
 
 
-def calibrate(p: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """p^(1/T), renormalised: the probabilities (photos, classes) that the model should have given.
-
-    Raises:
-        InputError: the temperature is not above 0.
-    """
-    _check_temperature(temperature)
-    return np.asarray(softmax(_log(p) / np.float32(temperature), axis=1), dtype=np.float32)
-
-
 def negative_log_likelihood(predictions: Predictions, temperature: float) -> float:
     """Mean over the photos of -log of the calibrated probability of the truth, in nats."""
-    _check_temperature(temperature)
+    check_temperature(temperature)
     total = 0.0
     for rows in _chunks(len(predictions.p)):
-        scaled = _log(predictions.p[rows]) / np.float32(temperature)
+        scaled = log_probabilities(predictions.p[rows]) / temperature
         of_truth = scaled[np.arange(len(scaled)), predictions.truth[rows]]
         total += float((logsumexp(scaled, axis=1) - of_truth).sum(dtype=np.float64))
     return total / len(predictions.p)
@@ -126,14 +115,5 @@ def choose_threshold(val: Predictions, temperature: float, *, precision: float) 
     return Threshold(float(ranked[last]), precision, float(share[last]), float((last + 1) / len(order)))
 
 
-def _log(p: NDArray[np.float32]) -> NDArray[Any]:
-    return np.asarray(np.log(np.maximum(p, np.float32(FLOOR))))
-
-
 def _chunks(rows: int) -> Iterator[slice]:
     return (slice(start, start + ROWS) for start in range(0, rows, ROWS))
-
-
-def _check_temperature(temperature: float) -> None:
-    if not temperature > 0:
-        raise InputError(f"A temperature must be above 0, got {temperature:g}.")

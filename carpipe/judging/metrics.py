@@ -5,8 +5,9 @@ import pandas as pd
 from scipy.sparse import csr_array
 from sklearn.metrics import accuracy_score, f1_score, top_k_accuracy_score
 
-from carpipe.judging.calibration import FLOOR, expected_calibration_error, negative_log_likelihood
+from carpipe.judging.calibration import expected_calibration_error, negative_log_likelihood
 from carpipe.judging.predictions import Predictions
+from carpipe.probabilities import LISTING_FLOOR, log_probabilities
 
 
 def figures(test: Predictions, temperature: float) -> dict[str, float]:
@@ -43,14 +44,14 @@ def judge_listings(test: Predictions) -> pd.DataFrame:
     """What the photos of a listing say together: the class with the largest mean of log-probabilities.
 
     One row per listing and true class, by name: `listing_uuid`, `class_name`, `photos`, `photos_correct`,
-    `answer` and `correct`. A temperature would change none of the answers.
+    `answer` and `correct`. Apps pool alike (`probabilities.pool`).
     """
     rows = test.photos[["listing_uuid", "class_name"]]
     groups = rows.groupby(["listing_uuid", "class_name"], dropna=False, observed=True)
     number = groups.ngroup().to_numpy()
     shape = (groups.ngroups, len(rows))
-    sums = csr_array((np.ones(len(rows), np.float32), (number, np.arange(len(rows)))), shape=shape) @ np.log(
-        np.maximum(test.p, np.float32(FLOOR))
+    sums = csr_array((np.ones(len(rows), np.float32), (number, np.arange(len(rows)))), shape=shape) @ log_probabilities(
+        test.p, LISTING_FLOOR
     )
     names = np.array(test.classes, dtype=object)
     table = groups.size().rename("photos").reset_index()

@@ -1,7 +1,6 @@
 """The page of a model: one HTML file that shows a person how good it is, where it fails, and what the gate said.
 
-The page is one file without scripts that loads nothing, so it opens from S3 and from disk. Class names, keys and all
-other text of the data are foreign: the template escapes every value, and nothing may bypass that.
+`carpipe.pages` says what all pages keep to.
 """
 
 import base64
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from carpipe.errors import InputError
 from carpipe.judging import plots, tables
@@ -21,12 +20,11 @@ from carpipe.judging.decision import Decision
 from carpipe.judging.metrics import figures
 from carpipe.judging.page_pictures import PAIRS, choose_pictures, make_pairs
 from carpipe.judging.predictions import Predictions
+from carpipe.pages import POLICY, environment, minus
 
 __all__ = ["PageInput", "choose_pictures", "draw_plots", "render_page"]
 
 TEMPLATE = "judging.html.j2"
-# The browser itself then refuses whatever a later version may load or run.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 WORST = 20  # classes; a model of no more shows them all anyway
 FEW_MAKES = 30  # more of them are folded away
 
@@ -162,20 +160,12 @@ def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": lambda value: f"{value:,.0f}",
-        "per_cent": lambda share: f"{100 * share:.1f} %",
+    made = environment(Path(__file__).parent)
+    made.filters |= {
         "figure": _figure,
-        "change": lambda value: "0" if not value else _figure(value, sign="+").replace("-", "−"),
+        "change": lambda value: "0" if not value else minus(_figure(value, sign="+")),
     }
-    return environment
+    return made
 
 
 def _figure(value: float, sign: str = "") -> str:

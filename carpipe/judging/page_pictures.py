@@ -9,35 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from carpipe.errors import InputError
-from carpipe.images import preview
 from carpipe.judging.predictions import Predictions
 from carpipe.judging.tables import confused_pairs
+from carpipe.pages import Card, make_card, per_cent
 
 PAIRS = 20  # confused pairs with pictures
 PER_PAIR = 4  # crops of each
 SHEET = 80  # wrong photos of a two-class model, by each kind of mistake
-SIDE = 160  # pixels of a picture's long side on the page; about 5 kB each
-QUALITY = 75
-
-
-@dataclass(frozen=True)
-class Card:
-    """One wrong photo. `picture` is a data URI of `width` x `height` pixels, or empty; `score` is of the answer."""
-
-    key: str
-    score: float
-    picture: str = ""
-    width: int = 0
-    height: int = 0
-
-    @property
-    def folder(self) -> str:
-        return self.key.rpartition("/")[0]
-
-    @property
-    def name(self) -> str:
-        return self.key.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -68,7 +46,10 @@ def make_pairs(test: Predictions, pictures: Mapping[str, bytes]) -> list[PairCar
             str(pair["answer"]),
             int(pair["photos"]),
             float(pair["share"]),
-            tuple(_card(row["key"], row["score"], pictures) for row in rows.to_dict("records")),
+            tuple(
+                make_card(row["key"], [f"{per_cent(row['score'])} sure"], pictures.get(row["key"]))
+                for row in rows.to_dict("records")
+            ),
         )
         for pair, rows in _mistakes(test)
     ]
@@ -83,12 +64,3 @@ def _mistakes(test: Predictions) -> list[tuple[dict[Any, Any], pd.DataFrame]]:
     count = SHEET if len(test.classes) == 2 else PER_PAIR
     pairs = confused_pairs(test).head(PAIRS).to_dict("records")
     return [(pair, groups[(pair["truth"], pair["answer"])].head(count)) for pair in pairs]
-
-
-def _card(key: str, score: float, pictures: Mapping[str, bytes]) -> Card:
-    if key not in pictures:
-        return Card(key, score)
-    try:
-        return Card(key, score, *preview(pictures[key], side=SIDE, quality=QUALITY))
-    except InputError as error:
-        raise InputError(f"The picture of {key} for the page cannot be shown, {error}.") from None

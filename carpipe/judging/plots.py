@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve
 
 from carpipe.errors import InputError
-from carpipe.judging.calibration import calibrate, reliability
+from carpipe.judging.calibration import reliability
 from carpipe.judging.predictions import Predictions
 from carpipe.judging.tables import make_of
+from carpipe.probabilities import calibrate
 
 MAIN, OTHER, FAINT = "#2f6fab", "#d9822b", "#8a94a0"  # of the page
 DPI = 110

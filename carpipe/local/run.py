@@ -1,6 +1,6 @@
 """`make run` and `make stop`: the main job on one machine, from a folder of photos to published weights.
 
-    python -m carpipe.local.run start [--raw FOLDER] [--labels CSV] [--config TOML]
+    python -m carpipe.local.run start [--raw FOLDER] [--labels FILE] [--config TOML]
     python -m carpipe.local.run stop
 
 Everything lies under `local/` of the folder it is started in: `s3/` (the embedded S3 server's data),
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     start = commands.add_parser("start", help="start the services and run the three DAGs")
     start.add_argument("--raw", type=Path, help="folder of listing photos; default: the sample world")
-    start.add_argument("--labels", type=Path, help="CSV with the columns key,label to train the car filter on")
+    start.add_argument("--labels", type=Path, help="labels to train the car filter on: CSV with the columns key,label, or JSON of Label Studio")
     start.add_argument("--config", type=Path, help="settings in TOML")
     start.add_argument("--store", default="", help="s3://bucket/prefix of your own instead of the embedded server")
     start.add_argument("--s3-port", type=int, default=8333)

@@ -11,8 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-# The browser itself then refuses whatever a later version may load or run.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+from carpipe.pages import POLICY
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fff}

@@ -1,7 +1,6 @@
 """The dataset report: one HTML page that shows a person what became of the photos, and why.
 
-The page is one file without scripts that loads nothing, so it opens from S3 and from disk. Keys, class names
-and all other text of the data are foreign: the template escapes every value, and nothing may bypass that.
+`carpipe.pages` says what all pages keep to.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from carpipe.errors import InputError
+from carpipe.pages import POLICY, environment, minus
 from carpipe.photos import SPLITS, kept
 from carpipe.quality import report_charts as charts
-from carpipe.quality.docs import POLICY
 from carpipe.quality.report_pictures import choose_examples, choose_pairs, make_cards
 
 __all__ = ["MEANINGS", "PreviousDataset", "ReportInput", "choose_examples", "choose_pairs", "render_report"]
@@ -156,29 +155,12 @@ def _check(report: ReportInput) -> None:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": lambda value: f"{value:,.0f}",
-        "per_cent": _per_cent,
-        "signed": lambda value: _minus(f"{value:+,.0f}") if value else "0",
-        "points": lambda value: _minus(f"{value:+z.1f}"),
+    made = environment(Path(__file__).parent)
+    made.filters |= {
+        "signed": lambda value: minus(f"{value:+,.0f}") if value else "0",
+        "points": lambda value: minus(f"{value:+z.1f}"),
     }
-    return environment
-
-
-def _per_cent(share: float) -> str:
-    """Of a share between 0 and 1. What is little is not shown as nothing."""
-    return "< 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
-
-
-def _minus(number: str) -> str:
-    return number.replace("-", "−")
+    return made
 
 
 def _reasons(report: ReportInput) -> list[dict[str, Any]]:

@@ -6,38 +6,15 @@ likely to be shown tomorrow.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from carpipe.errors import InputError
-from carpipe.images import preview
+from carpipe.pages import Card, make_card
 
-SIDE = 160  # pixels of a picture's long side on the page; about 5 kB each
-QUALITY = 75
 # Reasons of photos that somebody took back: a report is no place to keep them.
 WITHDRAWN = ("deleted", "forgotten")
-
-
-@dataclass(frozen=True)
-class Card:
-    """One photo as the page shows it. `picture` is a data URI of `width` x `height` pixels, or empty."""
-
-    key: str
-    picture: str
-    width: int
-    height: int
-    facts: tuple[str, ...]
-
-    @property
-    def folder(self) -> str:
-        return self.key.rpartition("/")[0]
-
-    @property
-    def name(self) -> str:
-        return self.key.rpartition("/")[2]
 
 
 def choose_examples(photos: pd.DataFrame, *, per_reason: int) -> pd.DataFrame:
@@ -89,17 +66,8 @@ def make_cards(rows: pd.DataFrame, pictures: Mapping[str, bytes]) -> list[Card]:
 
 def _card(row: Mapping[Any, Any], pictures: Mapping[str, bytes]) -> Card:
     key = str(row["key"])
-    facts = tuple(_facts({name: value for name, value in row.items() if _is_known(value)}))
-    if key not in pictures or row["dropped"] in WITHDRAWN:
-        return Card(key, "", 0, 0, facts)
-    return Card(key, *_shrink(key, pictures[key]), facts)
-
-
-def _shrink(key: str, jpeg: bytes) -> tuple[str, int, int]:
-    try:
-        return preview(jpeg, side=SIDE, quality=QUALITY)
-    except InputError as error:
-        raise InputError(f"the picture of {key} for the report cannot be shown, {error}") from None
+    facts = _facts({name: value for name, value in row.items() if _is_known(value)})
+    return make_card(key, facts, None if row["dropped"] in WITHDRAWN else pictures.get(key))
 
 
 def _facts(row: Mapping[Any, Any]) -> Iterator[str]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from carpipe import images
@@ -17,18 +16,16 @@ from carpipe.detection import Found, crop_photo
 from carpipe.errors import CarpipeError, InputError
 from carpipe.images import PhotoError
 from carpipe.model_input import to_batch
+from carpipe.probabilities import Probabilities, pool
 from carpipe.serving.candidates import RIGHT, UNSURE, WRONG, Candidates, Memory, Seen, utc_now
 from carpipe.serving.live import Follower, Live
 from carpipe.serving.workers import Workers
 from carpipe.weights.client import Answer, Model
-from carpipe.weights.runtime import Probabilities
 
 log = logging.getLogger(__name__)
 
 # Of the photo that feedback and unsure answers keep: pixels of the long side, JPEG quality.
 KEPT_SIDE, KEPT_QUALITY = 1024, 85
-# One photo that is sure of nothing must not outvote the others of its listing: no score counts as less.
-LEAST = 1e-6
 _ID = re.compile(r"[0-9a-f]{32}")
 _CLASS_NAME = re.compile(r"[\w .+&/-]{1,80}")
 
@@ -163,13 +160,6 @@ class Service:
             usable.append(probabilities)
         together = _reply(live.model.describe(pool(usable))) if usable else {}
         return {"success": bool(usable), **together, "photos": replies, "model": _version(live.model)}
-
-
-def pool(photos: Sequence[Probabilities]) -> Probabilities:
-    """One listing's probabilities: exp of the mean log-probability of its photos, made to sum to 1."""
-    logs = np.log(np.maximum(np.stack(photos), LEAST)).mean(axis=0)
-    powers = np.exp(logs - logs.max())
-    return np.asarray(powers / powers.sum(), dtype=np.float32)
 
 
 def _reply(answer: Answer) -> dict[str, Any]:

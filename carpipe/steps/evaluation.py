@@ -166,7 +166,7 @@ def _at_threshold(test: "Predictions", temperature: float, threshold: float) -> 
     """Figures of the car filter as it is used: a photo is a car where p(car) reaches the threshold."""
     from sklearn.metrics import accuracy_score, precision_score, recall_score
 
-    from carpipe.judging.calibration import calibrate
+    from carpipe.probabilities import calibrate
 
     car = test.classes.index(CAR)
     truth, said = test.truth == car, calibrate(test.p, temperature)[:, car] >= threshold

@@ -16,6 +16,7 @@ from carpipe.steps.labels import current_labels
 from carpipe.steps.partition import Raw
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
+from carpipe.storage import normalise_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,9 +38,9 @@ def label_set(session: Session) -> Manifest:
     from carpipe import photos as table
     from carpipe.stages import clean
 
-    labels = {key: label.label for key, label in sorted(current_labels(session).items())}
+    labels, there = _of_photos(session, {key: label.label for key, label in current_labels(session).items()})
     # Of no input: not who gave the labels in which file makes a label set, but what they say.
-    work = Work("label_set", VERSION, "all", _settings(session, labels), ())
+    work = Work("label_set", VERSION, "all", _settings(session, labels, there), ())
     if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
@@ -64,12 +65,25 @@ def label_set(session: Session) -> Manifest:
     )
 
 
-def _settings(session: Session, labels: Mapping[str, str]) -> dict[str, Any]:
+def _of_photos(session: Session, labels: Mapping[str, str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The labels by the key that a photo has in the bucket, and key and etag of the labelled photos that are there.
+
+    Labels are in composed Unicode (NFC); some other uploader may have named the photos in decomposed Unicode.
+    """
+    found = [
+        (name, key, info.etag)
+        for info in session.store.list_objects("raw")
+        if (name := normalise_key(key := info.key.removeprefix("raw/"))) in labels
+    ]
+    gone = labels.keys() - {name for name, _, _ in found}
+    named = {name: labels[name] for name in gone} | {key: labels[name] for name, key, _ in found}
+    return dict(sorted(named.items())), [(key, etag) for _, key, etag in found]
+
+
+def _settings(session: Session, labels: Mapping[str, str], there: list[tuple[str, str]]) -> dict[str, Any]:
     """What decides the label set beside the labels: settings, code, and which of the photos are there."""
     from carpipe.stages import clean, identify, split
 
-    listing = ((info.key.removeprefix("raw/"), info.etag) for info in session.store.list_objects("raw"))
-    there = [(key, etag) for key, etag in listing if key in labels]
     named = "\n".join(labels).lower()
     sections = ("clean", "identify", "split")
     return {

@@ -24,12 +24,13 @@ from carpipe.config import StoreConfig
 from carpipe.errors import InputError, MissingError, UnavailableError
 from carpipe.manifest import Manifest
 from carpipe.model_input import Pixels, to_batch
+from carpipe.probabilities import Probabilities, calibrate
 from carpipe.storage import Store
 from carpipe.weights import contract
 from carpipe.weights.cache import Cache, model_id
 from carpipe.weights.channel import Release, read_channel
 from carpipe.weights.contract import CropPolicy
-from carpipe.weights.runtime import Network, Probabilities, calibrate, replay
+from carpipe.weights.runtime import Network, replay
 
 log = logging.getLogger(__name__)
 

@@ -6,23 +6,19 @@ The only module that knows openvino at consumers' side. It is kept from calling 
 import io
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from carpipe.errors import InputError
 from carpipe.model_input import Pixels
+from carpipe.probabilities import Probabilities
 from carpipe.telemetry import silence_openvino
-
-Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 
 # Largest deviation of a probability from the published one. Other processors sum in another order, which makes 1e-6 or
 # so; bfloat16 arithmetic, a wrong channel order or other weights make 1e-2 and more.
 TOLERANCE = 1e-3
 # Pictures per forward pass: bounds the memory of large batches.
 BATCH = 32
-# exp(-87) is about the smallest float32.
-_TINY = 1e-38
 
 
 class Network:
@@ -65,16 +61,6 @@ class Network:
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         return np.array(self._own.request.infer([chunk])[0], dtype=np.float32)
-
-
-def calibrate(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Softmax of the log-probabilities divided by the temperature: scores that are right as often as they say.
-
-    Source: C. Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2.
-    """
-    logs = np.log(np.maximum(probabilities.astype(np.float64), _TINY)) / temperature
-    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def replay(network: Network, golden: bytes, *, classes: int) -> float:

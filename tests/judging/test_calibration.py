@@ -5,13 +5,13 @@ from sklearn.metrics import log_loss
 from carpipe.errors import InputError
 from carpipe.judging.calibration import (
     TEMPERATURES,
-    calibrate,
     choose_threshold,
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
     reliability,
 )
+from carpipe.probabilities import calibrate
 from tests.judging.make import draw, make
 
 # Answers with the scores 0.9, 0.9, 0.8, 0.6; the third is wrong.

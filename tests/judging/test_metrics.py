@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss, top_k_accuracy_score
 
-from carpipe.judging.calibration import calibrate
 from carpipe.judging.metrics import figures, judge_listings
+from carpipe.probabilities import calibrate
 from tests.judging.make import draw, make
 
 

@@ -1,6 +1,7 @@
 """The label set: made of the labels that count, and of nothing else about them."""
 
 import io
+import unicodedata
 import uuid
 
 import numpy as np
@@ -47,3 +48,18 @@ def test_a_label_set_holds_the_labels_that_count_and_is_made_anew_only_where_the
     assert (again.key, again.fresh) == (first.key, False)
     import_labels(session, csv_of({disputed: "auto"}), at="20260104T000000Z")
     assert label_set(session).key != first.key
+
+
+@pytest.mark.slow
+def test_labels_find_photos_whose_names_another_uploader_has_decomposed(session, labels):
+    first, label = next(iter(labels.items()))
+    composed = first.replace("audi_a3", "citroën_c3")
+    decomposed = unicodedata.normalize("NFD", composed)
+    session.store.put(f"raw/{decomposed}", session.store.get(f"raw/{first}"))
+    session.store.delete([f"raw/{first}"])
+    labels = {key: label for key, label in labels.items() if key != first}
+
+    import_labels(session, csv_of({**labels, composed: label}), at=FIRST)
+    photos = artefacts.read_photos(session.store, label_set(session))
+
+    assert dict(zip(photos["key"], photos["class_name"], strict=True)) == {**labels, decomposed: label}
