@@ -9,7 +9,7 @@ from carpipe.errors import InputError
 
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 
-FLOOR = 1e-15  # a probability below is taken for this: float32 knows zeros, and their logarithm is infinite
+FLOOR = 1e-38  # about the smallest float32: a probability of 0 is taken for this, its logarithm would be infinite
 # One photo that is sure of nothing must not outvote the others of its listing: no score counts as less there.
 LISTING_FLOOR = 1e-6
 
