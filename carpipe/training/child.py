@@ -83,7 +83,9 @@ def _tell(events: TextIO, **event: Any) -> None:
 
 
 def _die_with_parent(scratch: list[str]) -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its lock, held here, would abort the interpreter when training has ended.
+    while os.read(0, 1024):
+        pass
     for folder in scratch:  # the parent was killed and cannot
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
