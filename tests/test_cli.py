@@ -117,7 +117,9 @@ def test_labels_go_in_once_and_come_out(store, capsys, tmp_path):
 
     assert main(["labels", "import", str(tmp_path / "labels.csv"), "--by", "ann"]) == 0
     assert re.fullmatch(
-        r"1 labels added as labels/car-filter/\S+\.csv; 1 photos are not decided\n", capsys.readouterr().out
+        r"1 labels added as labels/car-filter/\S+\.csv; 1 photos are not decided\n"
+        r"1 of the file's labels match no photo under raw/; they count once there is one\n",
+        capsys.readouterr().out,
     )
     assert main(["labels", "import", str(tmp_path / "labels.csv"), "--by", "ann"]) == 0
     assert "nothing added: the file is there already as labels/" in capsys.readouterr().out

@@ -6,6 +6,7 @@ error is one sentence that says what to do.
 
 import argparse
 import logging
+import os
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("carpipe: interrupted; what was committed stays, the rest can be run again.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `carpipe ... | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes
+        return 0
     except OSError as error:
         print(f"carpipe: {explain_os_error(error)}", file=sys.stderr)
         return 1

@@ -45,14 +45,17 @@ def _add_sample(actions: Commands) -> None:
 
 
 def _import(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels import import_labels
+    from carpipe.steps.labels import count_missing, import_labels
 
-    done = import_labels(session(config), options.file.read_bytes(), at=now(), by=options.by)
+    opened, data = session(config), options.file.read_bytes()
+    done = import_labels(opened, data, at=now(), by=options.by)
     undecided = f"; {done.undecided:,} photos are not decided" if done.undecided else ""
     if done.added:
         print(f"{done.added:,} labels added as {done.key}{undecided}")
     else:
         print(f"nothing added: {f'the file is there already as {done.key}' if done.key else 'all is known'}{undecided}")
+    if missing := count_missing(opened, data):
+        print(f"{missing:,} of the file's labels match no photo under raw/; they count once there is one")
 
 
 def _export(options: argparse.Namespace, config: Config) -> None:

@@ -48,7 +48,8 @@ def _promote(options: argparse.Namespace, config: Config) -> None:
     at, opened = now(), session(config)
     model = key_of(options.channel, options.model)
     release = promote(opened, options.channel, model, run=f"cli-{at}", at=at, reason=options.reason)
-    print(f"{release.channel} generation {release.generation}: {release.model}")
+    unchanged = "" if release.run == f"cli-{at}" else " was live already; nothing was changed"
+    print(f"{release.channel} generation {release.generation}: {release.model}{unchanged}")
 
 
 def _rollback(options: argparse.Namespace, config: Config) -> None:

@@ -97,6 +97,7 @@ def render_page(page: PageInput) -> str:
             policy=POLICY,
             made=page.made.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             figures=found,
+            finetuned={epoch.get("finetune") for epoch in page.history} == {0.0, 1.0},
             compared=_compare(found, page.champion),
             pictures={name: _as_uri(png) for name, png in draw_plots(page).items()},
             classes=_rows(classes),

@@ -53,7 +53,7 @@ def create_app(service: Service, config: ServingConfig) -> Flask:
     )
     _add_answers(app, service, config)
     _add_rest(app, service, config)
-    _add_errors(app)
+    _add_errors(app, config)
     app.after_request(_with_headers)
     return app
 
@@ -69,7 +69,7 @@ def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
         limit = config.max_listing_photos
         photos = _photos(limit, f"at most {limit} photos")
         if any(len(photo) > config.max_photo_mb * MB for photo in photos):
-            raise RequestEntityTooLarge(f"A photo may have {config.max_photo_mb} MB at most.")
+            raise RequestEntityTooLarge
         reply = service.predict_listing(photos)
         for photo in reply["photos"]:
             if not photo["success"]:
@@ -99,7 +99,7 @@ def _add_rest(app: Flask, service: Service, config: ServingConfig) -> None:
 
     @app.get("/")
     def page() -> str:
-        return render_template("index.html", feedback=config.feedback)
+        return render_template("index.html", feedback=config.feedback, ready=service.health()[0])
 
 
 def _photos(limit: int, what: str) -> list[bytes]:
@@ -115,7 +115,7 @@ def _photos(limit: int, what: str) -> list[bytes]:
 def _feedback() -> tuple[str, bool, str | None]:
     if not request.is_json:
         raise UnsupportedMediaType("Feedback is JSON: send it with Content-Type: application/json.")
-    value = request.get_json()
+    value = request.get_json(silent=True)
     if not isinstance(value, dict) or not isinstance(value.get("id"), str) or not isinstance(value.get("right"), bool):
         raise BadRequest('Feedback is {"id": "...", "right": true or false, "class_name": optional}.')
     class_name = value.get("class_name") or None
@@ -124,10 +124,15 @@ def _feedback() -> tuple[str, bool, str | None]:
     return value["id"], value["right"], class_name
 
 
-def _add_errors(app: Flask) -> None:
+def _add_errors(app: Flask, config: ServingConfig) -> None:
+    @app.errorhandler(RequestEntityTooLarge)
+    def too_large(error: RequestEntityTooLarge) -> tuple[Response, int]:
+        says = f"Too large: a photo may have {config.max_photo_mb} MB, all of a request {config.max_request_mb} MB."
+        return jsonify(success=False, error=says, reason="too_large"), 413
+
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
-        response = jsonify(success=False, error=error.description)
+        response = jsonify(success=False, error=error.description, reason=_reason(error.name))
         for name in ("Allow", "Retry-After"):
             if value := error.get_response().headers.get(name):
                 response.headers[name] = value
@@ -141,21 +146,28 @@ def _add_errors(app: Flask) -> None:
 
     @app.errorhandler(InputError)
     def wrong(error: InputError) -> tuple[Response, int]:
-        return jsonify(success=False, error=str(error)), 400
+        return jsonify(success=False, error=str(error), reason="bad_request"), 400
 
     @app.errorhandler(ForgottenError)
     def forgotten(error: ForgottenError) -> tuple[Response, int]:
-        return jsonify(success=False, error=str(error)), 404
+        return jsonify(success=False, error=str(error), reason="not_found"), 404
 
     @app.errorhandler(BusyError)
     @app.errorhandler(NotReadyError)
     def later(error: BusyError | NotReadyError) -> tuple[Response, int, dict[str, str]]:
-        return jsonify(success=False, error=str(error)), 503, {"Retry-After": str(RETRY_AFTER)}
+        reason = "busy" if isinstance(error, BusyError) else "not_ready"
+        return jsonify(success=False, error=str(error), reason=reason), 503, {"Retry-After": str(RETRY_AFTER)}
 
     @app.errorhandler(Exception)
     def broken(error: Exception) -> tuple[Response, int]:
         log.exception("%s %s", request.method, request.path, exc_info=error)
-        return jsonify(success=False, error="Something went wrong here; the server's log says what."), 500
+        says = "Something went wrong here; the server's log says what."
+        return jsonify(success=False, error=says, reason="internal_error"), 500
+
+
+def _reason(name: str) -> str:
+    """The name of an HTTP status for programs: "Method Not Allowed" is method_not_allowed."""
+    return name.lower().replace(" ", "_")
 
 
 def _with_headers(response: Response) -> Response:

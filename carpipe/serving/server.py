@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import waitress  # type: ignore[import-untyped]  # it comes without types
+from flask import Flask
 
-from carpipe.config import Config
+from carpipe.config import Config, ServingConfig
+from carpipe.errors import InputError
 from carpipe.serving.app import MB, create_app
 from carpipe.serving.candidates import Candidates
 from carpipe.serving.live import Follower
@@ -34,7 +36,7 @@ def running(config: Config, store: Store) -> Iterator[Any]:
     """A waitress server that is bound and only needs `run`; the live model is followed for as long as the block runs.
 
     Raises:
-        OSError: the port is taken.
+        InputError: the address cannot be listened on.
     """
     settings = config.serving
     follower = Follower(store, settings)
@@ -43,10 +45,9 @@ def running(config: Config, store: Store) -> Iterator[Any]:
     if settings.feedback:
         candidates = Candidates(store, channel=settings.channel, per_hour=settings.candidates_per_hour)
     app = create_app(Service(follower, workers, candidates, config=config), settings)
-    server = waitress.create_server(
+    server = _bound(
         app,
-        host=settings.host,
-        port=settings.port,
+        settings,
         threads=settings.queue + SPARE_THREADS,
         # Flask refuses what is a little too large, in JSON; this is for what is absurd, before it is read.
         max_request_body_size=2 * settings.max_request_mb * MB,
@@ -62,3 +63,12 @@ def running(config: Config, store: Store) -> Iterator[Any]:
         workers.close()
         if candidates:
             candidates.close()
+
+
+def _bound(app: Flask, settings: ServingConfig, **options: Any) -> Any:
+    try:
+        return waitress.create_server(app, host=settings.host, port=settings.port, **options)
+    except OSError as error:
+        raise InputError(
+            f"serving.host and serving.port, {settings.host}:{settings.port}, cannot be listened on: {error.strerror}."
+        ) from error

@@ -8,6 +8,7 @@ those of earlier versions without `by` and `at`, are read alike.
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from carpipe.steps import label_studio
 from carpipe.steps.label_files import parse_labels, to_csv
 from carpipe.steps.label_rows import LABELS, Label, check_name, parse_time, write_time
 from carpipe.steps.session import Session
-from carpipe.storage import ObjectInfo
+from carpipe.storage import ObjectInfo, normalise_key
 
 _IMPORTED_AT = re.compile(r"(\d{8}T\d{6}Z)-")
 # Clocks differ, and a time without a zone may be the labeller's own. Later ones would count for ever.
@@ -63,6 +64,14 @@ def import_labels(session: Session, data: bytes, *, at: str, by: str = "") -> Im
     if new:
         session.store.create(key, to_csv(new))
     return Imported(key if new else "", len(new), parsed.undecided)
+
+
+def count_missing(session: Session, data: bytes) -> int:
+    """How many photos of a labels file are not under `raw/`. Lists the folders that the file names."""
+    keys = {label.key for label in parse_labels(data).labels}
+    folders = {unicodedata.normalize(form, key.rpartition("/")[0]) for key in keys for form in ("NFC", "NFD")}
+    there = (info.key for folder in sorted(folders) for info in session.store.list_objects(f"raw/{folder}"))
+    return len(keys - {normalise_key(key.removeprefix("raw/")) for key in there})
 
 
 def read_labels(session: Session) -> list[Label]:
@@ -119,20 +128,21 @@ def describe_conflicts(session: Session) -> str:
 
 
 def describe_labels(session: Session) -> str:
-    """How many photos have which label, and by whom since when, as text."""
+    """How many photos have which label, and by whom since when, as text; overruled labels are counted apart."""
     given = _some_labels(session)
     current, conflicts = _current(given).values(), len(_conflicts(given))
     counts = ", ".join(f"{sum(one.label == label for one in current):,} {label}" for label in LABELS)
     people: dict[str, list[Label]] = {}
-    for label in current:
+    for label in given:
         people.setdefault(label.by, []).append(label)
     return "\n".join(
         [
             f"{len(current):,} photos are labelled: {counts}",
             f"{conflicts:,} of them were given different labels (see `carpipe labels conflicts`)",
             "",
-            " ".join(f"{label:>8}" for label in LABELS) + "   first                last                 by",
-            *(_describe(by, people[by]) for by in sorted(people)),
+            " ".join(f"{label:>9}" for label in (*LABELS, "overruled"))
+            + "   first                last                 by",
+            *(_describe(by, people[by], {*current}) for by in sorted(people)),
         ]
     )
 
@@ -198,8 +208,10 @@ def _conflicts(labels: Iterable[Label]) -> Mapping[str, list[Label]]:
     return {key: said for key, said in sorted(given.items()) if len({label.label for label in said}) > 1}
 
 
-def _describe(by: str, labels: list[Label]) -> str:
-    counts = " ".join(f"{sum(one.label == label for one in labels):>8,}" for label in LABELS)
+def _describe(by: str, labels: list[Label], current: set[Label]) -> str:
+    counting = {*labels} & current
+    numbers = [*(sum(one.label == label for one in counting) for label in LABELS), len({*labels} - current)]
+    counts = " ".join(f"{number:>9,}" for number in numbers)
     times = sorted(_time(label) for label in labels)
     first, last = (write_time(moment.replace(microsecond=0)) for moment in (times[0], times[-1]))
     return f"{counts}   {first} {last} {by or '(unknown)'}"

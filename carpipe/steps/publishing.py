@@ -23,9 +23,11 @@ def publish(
 
     Raises:
         ConflictError: another publisher was faster.
-        InputError: somebody has moved the channel since the gate looked; it must decide anew.
+        InputError: that is no model of this channel, or somebody has moved the channel since the gate looked; it must
+            decide anew.
     """
     config: TrainingConfig = getattr(session.config, model)
+    _check_channel(packaged, config.channel)
     release = channel.promote(
         session.store, config.channel, model=packaged, reason=reason, run=run, at=at, expected=expected
     )
@@ -45,8 +47,7 @@ def promote(session: Session, name: str, model_key: str, *, run: str, at: str, r
         raise InputError(
             f"There is no model {model_key}; `carpipe weights list {name}` shows those there are."
         ) from None
-    if not model_key.startswith(f"models/{name}/"):
-        raise InputError(f"{model_key} is no model of channel {name}; its models lie under models/{name}/.")
+    _check_channel(model_key, name)
     contract.check_contract(found)
     return channel.promote(session.store, name, model=model_key, reason=reason, run=run, at=at)
 
@@ -64,3 +65,8 @@ def rollback(session: Session, name: str, *, run: str, at: str, reason: str) -> 
     if before is None:
         raise InputError(f"Channel {name} has no earlier model to go back to.")
     return promote(session, name, before.model, run=run, at=at, reason=reason)
+
+
+def _check_channel(model_key: str, name: str) -> None:
+    if not model_key.startswith(f"models/{name}/"):
+        raise InputError(f"{model_key} is no model of channel {name}; its models lie under models/{name}/.")

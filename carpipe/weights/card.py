@@ -10,6 +10,7 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
     """The card of a trained model and its evaluation."""
     classes = trained.extra["classes"]
     figures = "\n".join(f"| {name} | {value:.4g} |" for name, value in judged.extra["metrics"].items())
+    photos = "photos cut as `crop.json` says" if trained.partition == "classifier" else "whole photos"
     settings = "\n".join(f"| {name} | {value} |" for name, value in sorted(trained.config.items()))
     return f"""# {trained.config["channel"]}
 
@@ -17,7 +18,7 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
 {trained.carpipe} in {trained.seconds:.0f} s on `{trained.extra["dataset"]}`.
 
 Answers which of its classes a photo shows; `labels.json` lists them in the order of the output. It cannot say
-"none of these". Feed it what `preprocessing.json` says; `crop.json` says how the photos it learnt from were cut.
+"none of these". Feed it what `preprocessing.json` says. It learnt from {photos}.
 
 ## Figures on test photos (vehicles it was not trained on)
 

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from pydantic import ValidationError
 
 from carpipe import manifest
 from carpipe.config import StoreConfig
-from carpipe.errors import InputError, MissingError, UnavailableError
+from carpipe.errors import InputError, MissingError, UnavailableError, explain_os_error
 from carpipe.manifest import Manifest
 from carpipe.model_input import Pixels, to_batch
 from carpipe.probabilities import Probabilities, calibrate
@@ -100,7 +101,9 @@ class Model:
             return []
         try:
             pictures = to_batch(crops, self.side)
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        except UnidentifiedImageError:
+            raise InputError("A picture cannot be decoded as JPEG: it is none.") from None
+        except (OSError, Image.DecompressionBombError) as error:
             raise InputError(f"A picture cannot be decoded as JPEG: {error}.") from None
         return [self.describe(row) for row in self.predict(pictures)]
 
@@ -116,7 +119,7 @@ def open_channel(
     channel: str = "classifier",
     *,
     endpoint: str = "",
-    cache: Path | None = None,
+    cache: Path | str | None = None,
     offline_ok: bool = False,
 ) -> Model:
     """The live model of a channel, by the bucket's address; credentials are those of the AWS chain.
@@ -126,16 +129,20 @@ def open_channel(
         endpoint: URL of the S3 server; empty: AWS, or AWS_ENDPOINT_URL.
         cache, offline_ok: as in `pull`, which also says what is raised.
     """
-    # An app that starts should not hang for minutes where the store is away.
-    store = Store(StoreConfig(url=url, endpoint=endpoint, max_retries=3, timeout_s=30))
-    return pull(store, channel, cache=cache, offline_ok=offline_ok)
+    try:
+        # An app that starts should not hang for minutes where the store is away.
+        config = StoreConfig(url=url, endpoint=endpoint, max_retries=3, timeout_s=30)
+    except ValidationError as error:
+        said = "; ".join(str(problem["msg"]) for problem in error.errors())
+        raise InputError(f"{url!r} is no address of a bucket, such as s3://my-bucket/cars: {said}.") from None
+    return pull(Store(config), channel, cache=cache, offline_ok=offline_ok)
 
 
 def pull(
     store: Store,
     channel: str = "classifier",
     *,
-    cache: Path | None = None,
+    cache: Path | str | None = None,
     offline_ok: bool = False,
     detector: bool = False,
 ) -> Model:
@@ -148,10 +155,19 @@ def pull(
 
     Raises:
         InputError: nothing was published, the model is gone, tampered with or of a later contract, or it
-            does not answer as it did when it was published.
+            does not answer as it did when it was published; or the cache cannot be written.
         UnavailableError: the store cannot be reached, and may not be done without, or was never reached before.
     """
-    kept = Cache(cache or Path.home() / ".cache" / "carpipe", store=store, channel=channel)
+    kept = Cache(Path(cache or Path.home() / ".cache" / "carpipe"), store=store, channel=channel)
+    try:
+        return _pull(kept, store, channel, offline_ok=offline_ok, detector=detector)
+    except OSError as error:
+        raise InputError(
+            f"The cache {cache or '~/.cache/carpipe'} cannot be used: {explain_os_error(error)}"
+        ) from error
+
+
+def _pull(kept: Cache, store: Store, channel: str, *, offline_ok: bool, detector: bool) -> Model:
     try:
         release, model = _live(store, channel)
         loaded = _load(kept, release, model, detector=detector)
@@ -181,7 +197,9 @@ def load(store: Store, key: str, *, cache: Path) -> Model:
 def _live(store: Store, channel: str) -> tuple[Release, Manifest]:
     release = read_channel(store, channel)
     if release is None:
-        raise InputError(f"Nothing was ever published to channel {channel} in {store.url}.")
+        known = sorted({info.key.split("/")[1] for info in store.list_objects("channels")})
+        there = f"; it has {', '.join(known)}" if known else ""
+        raise InputError(f"Nothing was ever published to channel {channel} in {store.url}{there}.")
     try:
         model = manifest.read(store, release.model)
     except MissingError:

@@ -239,9 +239,10 @@ def test_the_status_counts_labels_by_who_gave_them(labelled):
 
     assert "4 photos are labelled: 2 auto, 2 no_auto" in text
     assert "2 of them were given different labels" in text
-    assert [line.split() for line in text.splitlines()[-2:]] == [
-        ["2", "0", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "(unknown)"],
-        ["0", "2", "2026-01-02T00:00:00Z", "2026-01-02T00:00:00Z", "ann"],
+    assert [line.split() for line in text.splitlines()[-3:]] == [
+        ["2", "0", "1", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "(unknown)"],
+        ["0", "2", "0", "2026-01-02T00:00:00Z", "2026-01-02T00:00:00Z", "ann"],
+        ["0", "0", "1", "2025-12-31T08:00:00Z", "2025-12-31T08:00:00Z", "user", "5"],
     ]
 
 

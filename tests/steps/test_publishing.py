@@ -4,7 +4,7 @@ import pytest
 
 from carpipe.errors import InputError, UnavailableError
 from carpipe.steps.gate import check_servable
-from carpipe.steps.publishing import rollback
+from carpipe.steps.publishing import publish, rollback
 from carpipe.steps.session import Session
 from tests import tiny
 from tests.conftest import make_config
@@ -48,3 +48,10 @@ def test_a_bucket_that_is_away_says_nothing_of_the_model(session, networks):
 
     with pytest.raises(UnavailableError, match="was not found out"):
         check_servable(Session(away, session.store), model.key)
+
+
+def test_a_model_of_another_channel_is_not_published(session):
+    with pytest.raises(InputError, match="is no model of channel classifier"):
+        publish(
+            session, "models/car-filter/abc/manifest.json", model="classifier", reason="", run="", at="", expected=None
+        )

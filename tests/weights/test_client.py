@@ -267,3 +267,14 @@ def test_a_model_cannot_be_changed(session, live, cache):
 
     with pytest.raises(AttributeError):
         model.threshold = 0.0  # type: ignore[misc]
+
+
+def test_what_an_app_gets_wrong_is_said_in_a_sentence(session, live, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(InputError, match=r"'bucket/cars' is no address of a bucket, such as s3://my-bucket/cars"):
+        open_channel("bucket/cars")
+    with pytest.raises(InputError, match=r"channel clasifier in s3://.*; it has classifier\."):
+        pull(session.store, "clasifier")
+    with pytest.raises(InputError, match=r"The cache .*file cannot be used: "):
+        pull(session.store, cache=str(tmp_path / "file"))
