@@ -68,7 +68,7 @@ def test_sixteen_at_once_see_every_generation_whole(session, networks, tmp_path)
 
     history = channel.history(session.store, "classifier")
     assert [release.generation for release in history] == list(range(1, sum(wins) + 2))
-    assert sum(wins) >= EACH
+    assert sum(wins) >= EACH // 2
     assert all(len(generations) > 2 for generations in seen)
     assert all(generations == sorted(generations) for generations in seen), "no reader went back in time"
 
