@@ -31,10 +31,11 @@ class Tiny:
     seed: int = 0
     temperature: float = 2.0
     threshold: float = 0.6
+    classes: tuple[str, ...] = CLASSES
 
     @property
     def weights(self) -> Any:
-        return np.random.default_rng(self.seed).normal(0, 6, (CELLS * CELLS * 3, len(CLASSES))).astype(np.float32)
+        return np.random.default_rng(self.seed).normal(0, 6, (CELLS * CELLS * 3, len(self.classes))).astype(np.float32)
 
     def logits(self, pictures: Any) -> Any:
         cut = SIDE // CELLS
@@ -51,7 +52,7 @@ class Tiny:
         golden = io.BytesIO()
         np.savez_compressed(golden, pictures=pictures, probabilities=self.probabilities(pictures).astype(np.float32))
         values = {
-            "labels.json": CLASSES,
+            "labels.json": self.classes,
             "preprocessing.json": {"side": SIDE, "resize": "stretch, bilinear"},
             "calibration.json": {"temperature": self.temperature, "threshold": self.threshold},
         }
