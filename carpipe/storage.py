@@ -207,6 +207,10 @@ class Store:
             return ConflictError(f"{key} in {where} was written by somebody else first.")
         if isinstance(error, FileNotFoundError):
             return MissingError(f"There is no object {key} in {where}.")
+        if code and code[1] == "RequestTimeTooSkewed":
+            return UnavailableError(
+                f"{where} finds the clock of this machine wrong ({code[1]}); set it right, then try again."
+            )
         if status and status[1] in ("401", "403"):
             reason = code[1] if code else f"HTTP {status[1]}"
             return AccessError(f"{where} refuses these credentials ({reason}); check AWS_ACCESS_KEY_ID and its secret.")

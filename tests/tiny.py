@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from scipy.special import softmax
@@ -96,4 +97,5 @@ def publish(session: Session, files: dict[str, bytes], *, tag: str = "a", **extr
 
 def go_live(session: Session, model: Manifest) -> Release:
     """Make it the channel's model."""
-    return channel.promote(session.store, "classifier", model=model.key, reason="test", run="test", at="2026-01-01")
+    run = uuid4().hex
+    return channel.promote(session.store, "classifier", model=model.key, reason="test", run=run, at="2026-01-01")
