@@ -8,8 +8,6 @@ import contextlib
 import hashlib
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ from carpipe.steps.session import Session
 from carpipe.storage import Store
 from carpipe.weights import channel
 from tests import tiny
+from tests.chaos.task import Forked, Task, Wrapped
 from tests.conftest import SAMPLE, make_config
 
 SETTINGS = {
@@ -71,15 +70,15 @@ PREPARE = (
     Step("pack", lambda keys: [keys["split"], keys["crop"]]),
     Step("dataset", lambda keys: [keys["split"], keys["validate"], keys["pack"]]),
 )
+# A model that is there already goes live: no training is needed for it.
+PUBLISH = Step("publish", lambda keys: ["classifier", keys["tiny_model"]], "tests.chaos.task")
 TRAIN = (
     Step("train", lambda keys: ["classifier", keys["dataset"]]),
     Step("evaluate", lambda keys: [keys["train"], keys["dataset"]]),
     Step("package", lambda keys: ["classifier", keys["evaluate"]]),
     Step("gate", lambda keys: ["classifier", keys["package"]], "tests.chaos.task"),
-    Step("publish", lambda keys: ["classifier", keys["package"]], "tests.chaos.task"),
 )
-# A step that moves a channel to a model that is there already: the short form trains none.
-PUBLISH = Step("publish", lambda keys: ["classifier", keys["tiny_model"]], "tests.chaos.task")
+STEPS = (*PREPARE[:3], PUBLISH, *PREPARE[3:], *TRAIN)
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,7 @@ class Bench:
         self.server: S3Server = start_s3(home)
         self.calm: dict[str, Calm] = {}
         self.settings: dict[str, Any] = dict(SETTINGS)
+        self._prefix, self._keys, self._objects = "", {}, {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -117,28 +117,23 @@ class Bench:
         with environment(self.server.settings.env()):
             return Store(make_config(f"s3://{self.server.settings.bucket}/{prefix}").store)
 
-    def command(self, prefix: str, step: Step, keys: Keys, *wrapper: str) -> list[str]:
+    def command(self, prefix: str, step: Step, keys: Keys) -> list[str]:
         """What Airflow's task would run in its process."""
-        url = f"store.url=s3://{self.server.settings.bucket}/{prefix}"
+        url = f"--set=store.url=s3://{self.server.settings.bucket}/{prefix}"
         options = [f"--set={name}={json.dumps(value)}" for name, value in self.settings.items()]
-        cli = [sys.executable, "-m", step.module, f"--config={SAMPLE}", f"--set={url}", *options, "step", step.name]
-        return [*wrapper, *cli, *step.arguments(keys)]
+        return [f"--config={SAMPLE}", url, *options, "step", step.name, *step.arguments(keys)]
 
-    def start(self, prefix: str, step: Step, keys: Keys, *wrapper: str, **extra: str) -> "subprocess.Popen[str]":
-        """A task of its own process group, in a session of its own."""
-        return subprocess.Popen(
-            self.command(prefix, step, keys, *wrapper),
-            env={**self.environment, **extra},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def start(self, prefix: str, step: Step, keys: Keys, *wrapper: str, **extra: str) -> Task:
+        """A task in a session of its own: forked with its libraries loaded, or under a wrapper and from nothing."""
+        command, environment = self.command(prefix, step, keys), {**self.environment, **extra}
+        if wrapper or extra:
+            return Wrapped([*wrapper, sys.executable, "-m", step.module, *command], environment)
+        return Forked(step.module, command, environment)
 
-    def run(self, prefix: str, step: Step, keys: Keys, *wrapper: str, **extra: str) -> str:
+    def run(self, prefix: str, step: Step, keys: Keys) -> str:
         """A task that must succeed; returns the last line it printed."""
-        with self.start(prefix, step, keys, *wrapper, **extra) as task:
-            said, complaints = task.communicate(timeout=300)
+        task = self.start(prefix, step, keys)
+        said, complaints = task.end()
         if task.returncode:
             raise AssertionError(f"{step.name} ended with {task.returncode}:\n{complaints[-3000:]}")
         return said.strip().splitlines()[-1]
@@ -151,24 +146,30 @@ class Bench:
             list(pool.map(lambda item: store.put(*item), objects.items()))
         return prefix
 
-    def rehearse(self, raw: Path, steps: tuple[Step, ...]) -> None:
-        """The calm run: every step once, with what the bucket held before it and after."""
+    def set_up(self, raw: Path) -> None:
+        """Photos, a live car filter and a packaged classifier: what the calm run starts from."""
         photos = {f"raw/{path.relative_to(raw).as_posix()}": path.read_bytes() for path in sorted(raw.rglob("*.jpg"))}
         self.settings["classes.taxonomy"] = str(two_classes(self.home, sorted(path.name for path in raw.iterdir())))
-        prefix = self.fill(photos)
-        store = self.store(prefix)
-        keys = {"car_filter": live_car_filter(store), "tiny_model": model_in_waiting(store)}
-        objects = photos | contents(store, but=photos)
-        for step in steps:
-            started = time.monotonic()
-            keys_before = dict(keys)
-            keys[step.name] = self.run(prefix, step, keys)
-            seconds = time.monotonic() - started
-            self.calm[step.name] = Calm(step, objects, keys_before, picture(store), seconds)
-            objects = objects | contents(store, but=objects)
+        self._prefix = self.fill(photos)
+        store = self.store(self._prefix)
+        self._keys = {"car_filter": live_car_filter(store), "tiny_model": model_in_waiting(store)}
+        self._objects = photos | contents(store, but=photos)
+
+    def rehearse(self, last: str) -> None:
+        """Go on with the calm run until that step is done: what the bucket held before each step, and after."""
+        store = self.store(self._prefix)
+        for step in STEPS:
+            if last in self.calm:
+                return
+            if step.name in self.calm:
+                continue
+            before, started = dict(self._keys), time.monotonic()
+            self._keys[step.name] = self.run(self._prefix, step, before)
+            self.calm[step.name] = Calm(step, self._objects, before, picture(store), time.monotonic() - started)
+            self._objects = self._objects | contents(store, but=self._objects)
             if step.name == "inventory":
-                state = json.loads(store.get(keys["inventory"]))
-                keys["partition"] = state["partitions"][0]["manifest"]
+                state = json.loads(store.get(self._keys["inventory"]))
+                self._keys["partition"] = state["partitions"][0]["manifest"]
 
 
 def two_classes(home: Path, folders: list[str]) -> Path:
@@ -251,13 +252,6 @@ def check_whole(store: Store) -> None:
     for folder in store.list_folders("channels"):
         for release in channel.history(store, folder.rpartition("/")[2]):
             manifest.read(store, release.model)
-
-
-def kill(task: "subprocess.Popen[str]") -> None:
-    """SIGKILL to a task and all its children, as the kernel or a lost machine does."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(task.pid, signal.SIGKILL)
-    task.communicate()
 
 
 @contextlib.contextmanager

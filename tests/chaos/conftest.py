@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from carpipe.sample import draw_world
-from tests.chaos.bench import PREPARE, PUBLISH, TRAIN, Bench
+from tests.chaos.bench import Bench
 
 SEED = int(os.environ.get("CARPIPE_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
 ROUNDS = int(os.environ.get("CARPIPE_CHAOS_ROUNDS") or 50)
-SHORT = (*PREPARE[:3], PUBLISH)
 
 
 @dataclass(frozen=True)
@@ -62,19 +61,10 @@ def raw(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="package")
 def short(bench: Bench, raw) -> Bench:
-    """A bench on which the steps of the short form were rehearsed."""
-    if not bench.calm:
-        bench.rehearse(raw, SHORT)
+    """A bench on which the steps of the short form were rehearsed; the others are when they are asked for."""
+    bench.set_up(raw)
+    bench.rehearse("publish")
     return bench
-
-
-@pytest.fixture(scope="package")
-def full(tmp_path_factory: pytest.TempPathFactory, raw) -> Iterator[Bench]:
-    """A bench on which every step was rehearsed."""
-    bench = Bench(tmp_path_factory.mktemp("full"))
-    bench.rehearse(raw, PREPARE + TRAIN)
-    yield bench
-    bench.server.stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

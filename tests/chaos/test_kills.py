@@ -2,19 +2,20 @@
 
 import os
 import signal
-import subprocess
 import time
 
 import psutil
 import pytest
 
-from tests.chaos.bench import Bench, Step, check_whole, kill, picture
+from carpipe import manifest
+from tests.chaos.bench import Bench, Step, check_whole, picture
 from tests.chaos.conftest import ROUNDS
+from tests.chaos.task import kill, send
 
 pytestmark = [pytest.mark.timeout(3600)]
-# Trainings are few: they take long, and have tests of their own.
-CHEAP = ("inventory", "clean", "filter", "crop", "identify", "classes", "split", "validate", "pack", "dataset",
-         "package", "gate", "publish")  # fmt: skip
+# Trainings are few: they take long, and have tests of their own. The others as often as they cost little.
+CHEAP = ("inventory", "clean", "filter", "identify", "classes", "split", "publish")
+ALL = (*CHEAP, *CHEAP, *CHEAP, "crop", "validate", "pack", "dataset")
 
 
 def test_tasks_killed_at_random_moments_end_as_calm_ones(short, rng, note):
@@ -31,34 +32,35 @@ def test_a_frozen_task_that_wakes_up_late_changes_nothing(short, rng, note):
 
 
 @pytest.mark.chaos
-def test_many_killed_tasks(full, rng, note):
+def test_many_killed_tasks(short, rng, note):
     for _ in range(ROUNDS):
-        killed_task(full, rng.choice(CHEAP), rng, note)
+        killed_task(short, rng.choice(ALL), rng, note)
 
 
 @pytest.mark.chaos
-def test_many_killed_servers(full, rng, note):
+def test_many_killed_servers(short, rng, note):
     for _ in range(ROUNDS // 3):
-        killed_server(full, rng.choice(CHEAP), rng, note)
+        killed_server(short, rng.choice(ALL), rng, note)
 
 
 @pytest.mark.chaos
-def test_many_frozen_tasks(full, rng, note):
+def test_many_frozen_tasks(short, rng, note):
     for _ in range(ROUNDS // 5):
-        frozen_task(full, rng.choice(CHEAP), rng, note)
+        frozen_task(short, rng.choice(ALL), rng, note)
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("victim", ["task", "child", "evaluate"])
-def test_killed_trainings(full, rng, note, victim):
+@pytest.mark.parametrize("victim", ["task", "child", "evaluate", "package", "gate"])
+def test_killed_trainings(short, rng, note, victim):
     if victim == "child":
-        killed_child(full, rng, note)
+        killed_child(short, rng, note)
     else:
-        killed_task(full, {"task": "train"}.get(victim, victim), rng, note)
+        killed_task(short, {"task": "train"}.get(victim, victim), rng, note)
 
 
 def killed_task(bench: Bench, name: str, rng, note) -> None:
     """Kill a task once or twice, then let it end."""
+    bench.rehearse(name)
     calm = bench.calm[name]
     step = calm.step
     prefix = bench.fill(calm.before)
@@ -66,7 +68,7 @@ def killed_task(bench: Bench, name: str, rng, note) -> None:
     ended = []
     for moment in moments:
         task = bench.start(prefix, step, calm.keys)
-        ended.append(end_within(task, moment))
+        ended.append(task.ends_within(moment))
         kill(task)
         check_whole(bench.store(prefix))
     finish(bench, prefix, step)
@@ -76,6 +78,7 @@ def killed_task(bench: Bench, name: str, rng, note) -> None:
 
 def killed_server(bench: Bench, name: str, rng, note) -> None:
     """Kill the server under a task and start it again; the task rides it out, or is tried again."""
+    bench.rehearse(name)
     calm = bench.calm[name]
     step = calm.step
     prefix = bench.fill(calm.before)
@@ -84,7 +87,7 @@ def killed_server(bench: Bench, name: str, rng, note) -> None:
     time.sleep(moment)
     os.kill(bench.server.pid, signal.SIGKILL)
     bench.restart()
-    complaints = task.communicate(timeout=300)[1]
+    complaints = task.end()[1]
     assert task.returncode == 0 or complaints.strip().splitlines()[-1].startswith("carpipe: s3://"), complaints
     check_whole(bench.store(prefix))
     finish(bench, prefix, step)
@@ -94,19 +97,20 @@ def killed_server(bench: Bench, name: str, rng, note) -> None:
 
 def frozen_task(bench: Bench, name: str, rng, note) -> None:
     """Freeze a task, let another attempt do the work, and wake it up."""
+    bench.rehearse(name)
     calm = bench.calm[name]
     step = calm.step
     prefix = bench.fill(calm.before)
     moment = rng.uniform(0.2, 1.0) * calm.seconds
     task = bench.start(prefix, step, calm.keys)
-    end_within(task, moment)
-    os.killpg(task.pid, signal.SIGSTOP)
+    task.ends_within(moment)
+    send(task, signal.SIGSTOP)
     try:
         finish(bench, prefix, step)
         before = referred(bench, prefix)
     finally:
-        os.killpg(task.pid, signal.SIGCONT)
-    task.communicate(timeout=300)
+        send(task, signal.SIGCONT)
+    task.end()
     store = bench.store(prefix)
     check_whole(store)
     assert picture(store) == calm.picture
@@ -116,6 +120,7 @@ def frozen_task(bench: Bench, name: str, rng, note) -> None:
 
 def killed_child(bench: Bench, rng, note) -> None:
     """Kill the training process; its task says so, and the next attempt goes on from the last epoch."""
+    bench.rehearse("train")
     calm = bench.calm["train"]
     step = calm.step
     prefix = bench.fill(calm.before)
@@ -123,7 +128,7 @@ def killed_child(bench: Bench, rng, note) -> None:
     child = training_child(task.pid)
     time.sleep(rng.uniform(0, 0.8) * calm.seconds)
     child.kill()
-    complaints = task.communicate(timeout=300)[1]
+    complaints = task.end()[1]
     assert task.returncode == 0 or "trying again goes on from its last epoch" in complaints, complaints
     finish(bench, prefix, step)
     note("kill -9 of the training process", "train", "equal" if task.returncode else "too late")
@@ -141,17 +146,10 @@ def finish(bench: Bench, prefix: str, step: Step) -> None:
 def referred(bench: Bench, prefix: str) -> dict[str, str]:
     """Every object that a manifest refers to, with its etag, and the manifests and channels themselves."""
     store = bench.store(prefix)
-    seen = picture(store)
-    return {info.key: info.etag for info in store.list_objects("") if info.key in seen}
-
-
-def end_within(task: "subprocess.Popen[str]", seconds: float) -> bool:
-    """Wait that long; whether the task has ended."""
-    try:
-        task.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+    names = set(picture(store))
+    for key in [name for name in names if name.endswith("/manifest.json")]:
+        names |= {entry["key"] for entry in manifest.read(store, key).files.values()}
+    return {info.key: info.etag for info in store.list_objects("") if info.key in names}
 
 
 def training_child(pid: int) -> psutil.Process:

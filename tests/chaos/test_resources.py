@@ -37,8 +37,8 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 def harmed(bench: Bench, prefix: str, name: str, *wrapper: str, **extra: str) -> str:
     """Run a step that must fail; returns its last line, having seen that nothing is half visible."""
     calm = bench.calm[name]
-    with bench.start(prefix, calm.step, calm.keys, *wrapper, **extra) as task:
-        complaints = task.communicate(timeout=300)[1]
+    task = bench.start(prefix, calm.step, calm.keys, *wrapper, **extra)
+    complaints = task.end()[1]
     assert task.returncode == 1, complaints
     check_whole(bench.store(prefix))
     return complaints.strip().splitlines()[-1]
@@ -117,7 +117,7 @@ def test_credentials_that_change_under_a_task_are_named(short, raw, tmp_path, no
         os.kill(bench.server.pid, signal.SIGKILL)
         change_credentials(bench)
         bench.restart()
-        complaints = task.communicate(timeout=300)[1]
+        complaints = task.end()[1]
         assert task.returncode == 1
         assert "refuses these credentials" in complaints.strip().splitlines()[-1]
         finish(bench, prefix, "clean")
@@ -144,8 +144,8 @@ def finish_once_writable(bench: Bench, prefix: str, name: str, note) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         calm = bench.calm[name]
-        with bench.start(prefix, calm.step, calm.keys) as task:
-            task.communicate(timeout=300)
+        task = bench.start(prefix, calm.step, calm.keys)
+        task.end()
         if task.returncode == 0:
             finish(bench, prefix, name)
             note("full disk of the S3 server", name, "one sentence, then equal")
