@@ -91,6 +91,8 @@ def killed_server(bench: Bench, name: str, rng, note) -> None:
     assert task.returncode == 0 or complaints.strip().splitlines()[-1].startswith("carpipe: s3://"), complaints
     check_whole(bench.store(prefix))
     finish(bench, prefix, step)
+    if task.returncode:
+        print(complaints.strip().splitlines()[-1])
     outcome = "equal, the task rode it out" if task.returncode == 0 else "equal, the task was tried again"
     note("kill -9 of the S3 server", f"{name} at {moment:.2f} s of {calm.seconds:.1f} s", outcome)
 
