@@ -11,10 +11,12 @@ CONFIG ?=
 STORE ?=
 S3_PORT ?= 8333
 UI_PORT ?= 8080
+ROUNDS ?= 50
+SEED ?=
 UV = 0.13.9
 BIN = .venv/bin
 
-.PHONY: run stop test check format lock settings clean
+.PHONY: run stop test chaos check format lock settings clean
 
 run: .venv/installed
 	@$(BIN)/python -m carpipe.local.run start --s3-port $(S3_PORT) --ui-port $(UI_PORT) \
@@ -23,6 +25,10 @@ run: .venv/installed
 
 stop: .venv/installed
 	@$(BIN)/python -m carpipe.local.run stop
+
+# Pulls plugs for minutes; ROUNDS=50 and a new SEED each time unless told.
+chaos: .venv/installed
+	CARPIPE_CHAOS_ROUNDS=$(ROUNDS) CARPIPE_CHAOS_SEED=$(SEED) $(BIN)/pytest -m "chaos or not chaos" tests/chaos
 
 test: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder tests

@@ -59,3 +59,8 @@ def explain_os_error(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"The disk is full{where}; free some space and run it again, what was committed is kept."
     return f"{error.strerror or error}{where}."
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: libraries that cannot be loaded and threads that cannot be started say it their way."""
+    return isinstance(error, MemoryError) or str(error) == "can't start new thread" or "map segment" in str(error)

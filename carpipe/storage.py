@@ -2,29 +2,35 @@
 
 A write is atomic: no reader sees part of an object. `create` and `replace` are conditional, which is
 all that commits and channels rest on; `check` proves that the server honours the conditions. Requests
-are retried here (network trouble, 5xx answers) and nowhere else; what still fails is a StoreError
-with one sentence for the user.
+are retried here (network trouble, 5xx answers) and nowhere else, and a write whose answer was lost is
+recognised as our own; what still fails is a StoreError with one sentence for the user.
 """
 
+import contextlib
 import logging
 import re
+import time
 import unicodedata
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import obstore
 from obstore import exceptions
 from obstore.store import S3Store
 
 from carpipe.config import StoreConfig
-from carpipe.errors import AccessError, ConflictError, MissingError, StoreError, UnavailableError
+from carpipe.errors import AccessError, CarpipeError, ConflictError, MissingError, StoreError, UnavailableError
 
 log = logging.getLogger(__name__)
+
+MAX_PAUSE_S = 5.0  # between two tries of a request
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Store:
         self.url = config.url
         self._endpoint = config.endpoint
         self._threads = config.threads
+        self._max_retries = config.max_retries
         bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
         options: dict[str, Any] = {"endpoint": config.endpoint} if config.endpoint else {}
         # Plain HTTP only where the endpoint says http://: embedded and in-house servers.
@@ -104,29 +111,31 @@ class Store:
 
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object under `prefix/`, in key order."""
-        try:
-            for batch in obstore.list(self._store, prefix=prefix):
-                for meta in batch:
-                    yield _info(dict(meta))
-        except Exception as error:
-            raise self._translate(error, prefix) from error
+        batches, last = iter(obstore.list(self._store, prefix=prefix)), None
+
+        def following() -> Any:
+            nonlocal batches
+            try:
+                return next(batches, None)
+            except exceptions.GenericError:
+                batches = iter(obstore.list(self._store, prefix=prefix, offset=last))
+                raise
+
+        while batch := self._persist(following, prefix):
+            for meta in batch:
+                yield _info(dict(meta))
+            last = batch[-1]["path"]
 
     def list_folders(self, prefix: str) -> list[str]:
         """The keys one level under `prefix/` that other objects lie under."""
-        try:
-            return list(obstore.list_with_delimiter(self._store, prefix=prefix)["common_prefixes"])
-        except Exception as error:
-            raise self._translate(error, prefix) from error
+        listed = self._persist(lambda: obstore.list_with_delimiter(self._store, prefix=prefix), prefix)
+        return list(listed["common_prefixes"])
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those already gone are no error."""
         for key in keys:
-            try:
-                obstore.delete(self._store, key)
-            except FileNotFoundError:
-                continue
-            except Exception as error:
-                raise self._translate(error, key) from error
+            with contextlib.suppress(MissingError):
+                self._persist(partial(obstore.delete, self._store, key), key)
 
     def check(self) -> None:
         """Prove that the bucket is there, may be written, and honours conditional writes.
@@ -159,16 +168,33 @@ class Store:
         return True
 
     def _put(self, key: str, data: bytes, options: dict[str, Any]) -> str:
-        try:
-            # One part: conditions do not hold over multipart uploads everywhere.
-            return str(obstore.put(self._store, key, data, use_multipart=False, **options)["e_tag"]).strip('"')
-        except Exception as error:
-            # A retried request may have lost to its own first try: then the object is what we wrote.
-            if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
+        def write() -> str:
+            try:
+                # One part: conditions do not hold over multipart uploads everywhere.
+                return str(obstore.put(self._store, key, data, use_multipart=False, **options)["e_tag"]).strip('"')
+            except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+                # A retried request may have lost to its own first try: then the object is what we wrote.
                 found = self.head(key)
                 if found and found.size == len(data) and self.get(key) == data:
                     return found.etag
-            raise self._translate(error, key) from error
+                raise
+
+        return self._persist(write, key)
+
+    def _persist(self, request: Callable[[], Answer], key: str) -> Answer:
+        """The answer to a request that obstore does not repeat when its connection breaks: conditional writes,
+        deletions, listings half read."""
+        attempt = 0
+        while True:
+            try:
+                return request()
+            except CarpipeError:
+                raise
+            except Exception as error:
+                if attempt >= self._max_retries or not _broke_off(error):
+                    raise self._translate(error, key) from error
+            time.sleep(min(0.1 * 2**attempt, MAX_PAUSE_S))
+            attempt += 1
 
     def _translate(self, error: Exception, key: str) -> Exception:
         where = f"{self.url} at {self._endpoint}" if self._endpoint else self.url
@@ -181,6 +207,10 @@ class Store:
             return ConflictError(f"{key} in {where} was written by somebody else first.")
         if isinstance(error, FileNotFoundError):
             return MissingError(f"There is no object {key} in {where}.")
+        if code and code[1] == "RequestTimeTooSkewed":
+            return UnavailableError(
+                f"{where} finds the clock of this machine wrong ({code[1]}); set it right, then try again."
+            )
         if status and status[1] in ("401", "403"):
             reason = code[1] if code else f"HTTP {status[1]}"
             return AccessError(f"{where} refuses these credentials ({reason}); check AWS_ACCESS_KEY_ID and its secret.")
@@ -204,6 +234,12 @@ class Store:
 def normalise_key(name: str) -> str:
     """NFC, as S3 keys should be: file systems hand out decomposed names too."""
     return unicodedata.normalize("NFC", name)
+
+
+def _broke_off(error: Exception) -> bool:
+    """Whether the connection broke during a request, and obstore did not try again itself."""
+    head = str(error).split("\n", 1)[0]
+    return isinstance(error, exceptions.GenericError) and "HTTP error" in head and " retries, " not in head
 
 
 def _info(meta: dict[str, Any]) -> ObjectInfo:

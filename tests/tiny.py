@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from scipy.special import softmax
@@ -31,10 +32,11 @@ class Tiny:
     seed: int = 0
     temperature: float = 2.0
     threshold: float = 0.6
+    classes: tuple[str, ...] = CLASSES
 
     @property
     def weights(self) -> Any:
-        return np.random.default_rng(self.seed).normal(0, 6, (CELLS * CELLS * 3, len(CLASSES))).astype(np.float32)
+        return np.random.default_rng(self.seed).normal(0, 6, (CELLS * CELLS * 3, len(self.classes))).astype(np.float32)
 
     def logits(self, pictures: Any) -> Any:
         cut = SIDE // CELLS
@@ -51,7 +53,7 @@ class Tiny:
         golden = io.BytesIO()
         np.savez_compressed(golden, pictures=pictures, probabilities=self.probabilities(pictures).astype(np.float32))
         values = {
-            "labels.json": CLASSES,
+            "labels.json": self.classes,
             "preprocessing.json": {"side": SIDE, "resize": "stretch, bilinear"},
             "calibration.json": {"temperature": self.temperature, "threshold": self.threshold},
         }
@@ -95,4 +97,5 @@ def publish(session: Session, files: dict[str, bytes], *, tag: str = "a", **extr
 
 def go_live(session: Session, model: Manifest) -> Release:
     """Make it the channel's model."""
-    return channel.promote(session.store, "classifier", model=model.key, reason="test", run="test", at="2026-01-01")
+    run = uuid4().hex
+    return channel.promote(session.store, "classifier", model=model.key, reason="test", run=run, at="2026-01-01")

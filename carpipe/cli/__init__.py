@@ -15,7 +15,7 @@ from typing import Any
 
 from carpipe.cli import data, datasets, labels, serve, step, weights
 from carpipe.config import load_config
-from carpipe.errors import CarpipeError, explain_os_error
+from carpipe.errors import CarpipeError, explain_os_error, out_of_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `carpipe ... | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes
         return 0
+    except (MemoryError, ImportError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        print("carpipe: There is not enough memory for this; give it more, or smaller partitions.", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"carpipe: {explain_os_error(error)}", file=sys.stderr)
         return 1

@@ -47,10 +47,11 @@ def promote(
     if current and current.model == model:
         return current
     generation = current.generation if current else 0
+    # Where the expected generation is still live, this run cannot have moved it yet.
+    done = _release_of(store, name, run=run, model=model) if generation != expected else None
+    if done:  # a retry of a task whose swap succeeded, or a task that was frozen; somebody has moved on since
+        return done
     if expected is not None and generation != expected:
-        done = next((one for one in history(store, name) if (one.run, one.model) == (run, model)), None)
-        if done:  # a retry of a task whose swap succeeded; somebody has moved on since
-            return done
         raise InputError(
             f"Channel {name} is at generation {generation}, the decision was made at {expected}: somebody has moved it "
             "since. Decide anew."
@@ -71,11 +72,16 @@ def promote(
 
 def history(store: Store, name: str) -> list[Release]:
     """Every release of the channel, oldest first."""
-    entries = [_parse(store.get(info.key), info.key) for info in store.list_objects(f"channels/{name}/history")]
+    keys = [info.key for info in store.list_objects(f"channels/{name}/history")]
+    entries = [_parse(data, key) for key, data in store.get_many(keys) if data is not None]
     current = read_channel(store, name)
     if current and current not in entries:
         entries.append(current)
     return sorted(entries, key=lambda release: release.generation)
+
+
+def _release_of(store: Store, name: str, *, run: str, model: str) -> Release | None:
+    return next((one for one in history(store, name) if (one.run, one.model) == (run, model)), None)
 
 
 def _record(store: Store, release: Release) -> None:

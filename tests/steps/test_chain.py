@@ -303,7 +303,7 @@ def test_a_model_can_be_rolled_back_and_no_night_undoes_that(session, outcome, s
     moved = publishing.promote(session, "classifier", second.key, run="r", at=AT, reason="by hand")
 
     back = publishing.rollback(session, "classifier", run="r", at=AT, reason="worse")
-    publishing.promote(session, "classifier", second.key, run="r", at=AT, reason="after all")
+    publishing.promote(session, "classifier", second.key, run="r2", at=AT, reason="after all")
     _, nightly = chain.retrain_classifier(session, outcome.dataset.key, run="n", at=AT, progress=silent)
 
     assert (moved.generation, back.generation, back.model) == (2, 3, first)

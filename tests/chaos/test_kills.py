@@ -1,0 +1,165 @@
+"""`kill -9` of a task, its training process or the S3 server at any moment; a task that is frozen and wakes up late."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from carpipe import manifest
+from tests.chaos.bench import Bench, Step, check_whole, picture
+from tests.chaos.conftest import ROUNDS
+from tests.chaos.task import kill, send
+
+pytestmark = [pytest.mark.timeout(3600)]
+# Trainings are few: they take long, and have tests of their own. The others as often as they cost little.
+CHEAP = ("inventory", "clean", "filter", "identify", "classes", "split", "publish")
+ALL = (*CHEAP, *CHEAP, *CHEAP, "crop", "validate", "pack", "dataset")
+
+
+def test_tasks_killed_at_random_moments_end_as_calm_ones(short, rng, note):
+    for name in ("clean", "publish"):
+        killed_task(short, name, rng, note)
+
+
+def test_a_server_killed_under_a_task_loses_nothing(short, rng, note):
+    killed_server(short, "filter", rng, note)
+
+
+def test_a_frozen_task_that_wakes_up_late_changes_nothing(short, rng, note):
+    frozen_task(short, "clean", rng, note)
+
+
+@pytest.mark.chaos
+def test_many_killed_tasks(short, rng, note):
+    for _ in range(ROUNDS):
+        killed_task(short, rng.choice(ALL), rng, note)
+
+
+@pytest.mark.chaos
+def test_many_killed_servers(short, rng, note):
+    for _ in range(ROUNDS // 3):
+        killed_server(short, rng.choice(ALL), rng, note)
+
+
+@pytest.mark.chaos
+def test_many_frozen_tasks(short, rng, note):
+    for _ in range(ROUNDS // 5):
+        frozen_task(short, rng.choice(ALL), rng, note)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("victim", ["task", "child", "evaluate", "package", "gate"])
+def test_killed_trainings(short, rng, note, victim):
+    if victim == "child":
+        killed_child(short, rng, note)
+    else:
+        killed_task(short, {"task": "train"}.get(victim, victim), rng, note)
+
+
+def killed_task(bench: Bench, name: str, rng, note) -> None:
+    """Kill a task once or twice, then let it end."""
+    bench.rehearse(name)
+    calm = bench.calm[name]
+    step = calm.step
+    prefix = bench.fill(calm.before)
+    moments = [rng.uniform(0.2, 1.05) * calm.seconds for _ in range(rng.choice([1, 1, 2]))]
+    ended = []
+    for moment in moments:
+        task = bench.start(prefix, step, calm.keys)
+        ended.append(task.ends_within(moment))
+        kill(task)
+        check_whole(bench.store(prefix))
+    finish(bench, prefix, step)
+    when = ", ".join(f"{moment:.2f} s" for moment in moments)
+    note("kill -9 of a task", f"{name} at {when} of {calm.seconds:.1f} s", "equal" if not all(ended) else "too late")
+
+
+def killed_server(bench: Bench, name: str, rng, note) -> None:
+    """Kill the server under a task and start it again; the task rides it out, or is tried again."""
+    bench.rehearse(name)
+    calm = bench.calm[name]
+    step = calm.step
+    prefix = bench.fill(calm.before)
+    moment = rng.uniform(0.2, 1.0) * calm.seconds
+    task = bench.start(prefix, step, calm.keys)
+    time.sleep(moment)
+    os.kill(bench.server.pid, signal.SIGKILL)
+    bench.restart()
+    complaints = task.end()[1]
+    assert task.returncode == 0 or complaints.strip().splitlines()[-1].startswith("carpipe: s3://"), complaints
+    check_whole(bench.store(prefix))
+    finish(bench, prefix, step)
+    if task.returncode:
+        print(complaints.strip().splitlines()[-1])
+    outcome = "equal, the task rode it out" if task.returncode == 0 else "equal, the task was tried again"
+    note("kill -9 of the S3 server", f"{name} at {moment:.2f} s of {calm.seconds:.1f} s", outcome)
+
+
+def frozen_task(bench: Bench, name: str, rng, note) -> None:
+    """Freeze a task, let another attempt do the work, and wake it up."""
+    bench.rehearse(name)
+    calm = bench.calm[name]
+    step = calm.step
+    prefix = bench.fill(calm.before)
+    moment = rng.uniform(0.2, 1.0) * calm.seconds
+    task = bench.start(prefix, step, calm.keys)
+    task.ends_within(moment)
+    send(task, signal.SIGSTOP)
+    try:
+        finish(bench, prefix, step)
+        before = referred(bench, prefix)
+    finally:
+        send(task, signal.SIGCONT)
+    task.end()
+    store = bench.store(prefix)
+    check_whole(store)
+    assert picture(store) == calm.picture
+    assert referred(bench, prefix) == before
+    note("SIGSTOP of a task, SIGCONT later", f"{name} at {moment:.2f} s", f"equal, it ended with {task.returncode}")
+
+
+def killed_child(bench: Bench, rng, note) -> None:
+    """Kill the training process; its task says so, and the next attempt goes on from the last epoch."""
+    bench.rehearse("train")
+    calm = bench.calm["train"]
+    step = calm.step
+    prefix = bench.fill(calm.before)
+    task = bench.start(prefix, step, calm.keys)
+    child = training_child(task.pid)
+    time.sleep(rng.uniform(0, 0.8) * calm.seconds)
+    child.kill()
+    complaints = task.end()[1]
+    assert task.returncode == 0 or "trying again goes on from its last epoch" in complaints, complaints
+    finish(bench, prefix, step)
+    note("kill -9 of the training process", "train", "equal" if task.returncode else "too late")
+
+
+def finish(bench: Bench, prefix: str, step: Step) -> None:
+    """The retry: it must succeed, name what the calm run named, and leave what that left."""
+    calm = bench.calm[step.name]
+    bench.run(prefix, step, calm.keys)
+    store = bench.store(prefix)
+    check_whole(store)
+    assert picture(store) == calm.picture
+
+
+def referred(bench: Bench, prefix: str) -> dict[str, str]:
+    """Every object that a manifest refers to, with its etag, and the manifests and channels themselves."""
+    store = bench.store(prefix)
+    names = set(picture(store))
+    for key in [name for name in names if name.endswith("/manifest.json")]:
+        names |= {entry["key"] for entry in manifest.read(store, key).files.values()}
+    return {info.key: info.etag for info in store.list_objects("") if info.key in names}
+
+
+def training_child(pid: int) -> psutil.Process:
+    """The process that trains, once it is there."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for child in psutil.Process(pid).children(recursive=True):
+            if "carpipe.training.child" in child.cmdline():
+                return child
+        time.sleep(0.1)
+    raise AssertionError("no training process within 120 s")
