@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.errors import ConflictError, InputError, UnavailableError
 from carpipe.manifest import Work
+from carpipe.metrics import Metric, counted
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
 
@@ -98,6 +99,7 @@ def forgotten_listings(session: Session) -> list[str]:
 
 
 def _take_stock(session: Session) -> Inventory:
+    from carpipe import photos as table
     from carpipe.stages import inventory as stage
 
     started = time.monotonic()
@@ -119,7 +121,9 @@ def _take_stock(session: Session) -> Inventory:
     )  # fmt: skip
     generation = last.generation + 1 if last else 1
     key = f"{LOG}/{generation:06d}.json"
-    return record(session, Inventory(key, generation, parts, len(found), len(new), gone_file))
+    state = record(session, Inventory(key, generation, parts, len(found), len(new), gone_file))
+    session.send([Metric("raw_photos", (), len(found)), *counted("inventory", table.count(new, stage="inventory"))])
+    return state
 
 
 def _known_photos(session: Session, parts: list[dict[str, Any]]) -> "pd.DataFrame":

@@ -5,6 +5,7 @@ import logging
 from carpipe import manifest
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, MissingError
+from carpipe.metrics import Metric
 from carpipe.steps.session import Session
 from carpipe.steps.training import Model
 from carpipe.weights import channel, contract
@@ -30,6 +31,7 @@ def publish(
         session.store, config.channel, model=packaged, reason=reason, run=run, at=at, expected=expected
     )
     log.info("publish %s: generation %d is %s", release.channel, release.generation, release.model)
+    session.send(_generation(release))
     return release
 
 
@@ -48,7 +50,13 @@ def promote(session: Session, name: str, model_key: str, *, run: str, at: str, r
     if not model_key.startswith(f"models/{name}/"):
         raise InputError(f"{model_key} is no model of channel {name}; its models lie under models/{name}/.")
     contract.check_contract(found)
-    return channel.promote(session.store, name, model=model_key, reason=reason, run=run, at=at)
+    release = channel.promote(session.store, name, model=model_key, reason=reason, run=run, at=at)
+    session.send(_generation(release))
+    return release
+
+
+def _generation(release: Release) -> list[Metric]:
+    return [Metric("channel_generation", (release.channel,), release.generation)]
 
 
 def rollback(session: Session, name: str, *, run: str, at: str, reason: str) -> Release:
