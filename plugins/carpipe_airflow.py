@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_current_context
+from airflow.sdk.configuration import conf
 
 from carpipe.errors import CarpipeError, ConflictError, UnavailableError
+from carpipe_access import find_access
 
 if TYPE_CHECKING:
     from carpipe.steps.session import Session
@@ -50,7 +52,7 @@ def setting(key: str, kind: str, description: str, **limits: Any) -> Param:
 
 
 def open_task_session(**settings: str) -> "Session":
-    """The session of the running task.
+    """The session of the running task: with the connection's credentials, and figures to Airflow's StatsD server.
 
     Args:
         settings: dotted setting by name of the DAG parameter that overrides it.
@@ -59,7 +61,18 @@ def open_task_session(**settings: str) -> "Session":
     from carpipe.steps.session import open_session
 
     params = get_current_context()["params"]
-    return open_session(load_config(overrides={key: params.get(name) for name, key in settings.items()}))
+    overrides = {key: params.get(name) for name, key in settings.items()}
+    config = load_config(overrides=overrides)
+    if not config.metrics.statsd:
+        config = load_config(overrides={**overrides, "metrics.statsd": _statsd_of_airflow()})
+    return open_session(config, access=find_access())
+
+
+def _statsd_of_airflow() -> str | None:
+    """`host:port` of the server that Airflow sends its own metrics to, if it does."""
+    if not conf.getboolean("metrics", "statsd_on"):
+        return None
+    return f"{conf.get('metrics', 'statsd_host')}:{conf.getint('metrics', 'statsd_port')}"
 
 
 def label(key: str) -> str:
