@@ -7,11 +7,23 @@ DAG files again for every task.
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_current_context
+from airflow.sdk import (
+    Asset,
+    AsyncCallback,
+    DeadlineAlert,
+    DeadlineReference,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+)
 from airflow.sdk.configuration import conf
 
 from carpipe.errors import CarpipeError, ConflictError, UnavailableError
 from carpipe_access import find_access
+from carpipe_deployment import deployment
+from carpipe_notify import tell_failure, tell_late
 
 if TYPE_CHECKING:
     from carpipe.steps.session import Session
@@ -34,7 +46,21 @@ DEFAULT_ARGS = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": RETRIES,
+    "on_failure_callback": tell_failure,
 }
+
+
+def deadline() -> DeadlineAlert | None:
+    """When a nightly run counts as late, and who is told; None where that is turned off."""
+    hours = deployment().deadline_h
+    if not hours:
+        return None
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(hours=hours),
+        callback=AsyncCallback(tell_late),
+    )
+
 
 # Label of a mapped task in the UI: `label` below fills it in.
 MAP_LABEL = "{{ partition }}"

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 LOG = "stages/inventory/log"
 GONE = "stages/inventory/gone"
 FORGOTTEN = "stages/inventory/forgotten"
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 # Another inventory that wins the race has made this one's work worthless, not wrong: look again.
 ATTEMPTS = 5
 
@@ -153,6 +154,9 @@ def _raw_objects(session: Session) -> Any:
 
     for info in session.store.list_objects("raw"):
         key = info.key.removeprefix("raw/")
+        # Markers of uploaders, such as `_complete/2026-01-01`. A picture there is a photo with a bad name all the same.
+        if key.startswith("_") and not key.lower().endswith(PICTURES):
+            continue
         # Consoles and other tools leave empty objects named like a folder.
         if info.size or "/" in key:
             yield replace(info, key=key)

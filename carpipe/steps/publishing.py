@@ -55,6 +55,19 @@ def promote(session: Session, name: str, model_key: str, *, run: str, at: str, r
     return release
 
 
+def describe_release(session: Session, release: Release) -> str:
+    """Channel, generation, model, the figures of its evaluation and the reason, as text for people."""
+    figures = manifest.read(session.store, release.model).extra.get("metrics", {})
+    rows = [
+        ("channel", f"{release.channel}, generation {release.generation}"),
+        ("model", f"{session.store.url}/{release.model}"),
+        ("figures", ", ".join(f"{name} {value:.4g}" for name, value in figures.items()) or "none"),
+        ("reason", release.reason),
+        ("run", release.run),
+    ]
+    return "\n".join(f"{name + ':':<11} {value}" for name, value in rows)
+
+
 def _generation(release: Release) -> list[Metric]:
     return [Metric("channel_generation", (release.channel,), release.generation)]
 
