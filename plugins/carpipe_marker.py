@@ -39,7 +39,7 @@ class MarkerTrigger(BaseTrigger):
 
         while True:
             try:
-                if await sync_to_async(self._is_there)():
+                if await sync_to_async(self._is_there, thread_sensitive=False)():
                     yield TriggerEvent({"state": "there"})
                     return
             except UnavailableError as error:

@@ -78,7 +78,8 @@ async def tell_late(context: Mapping[str, Any]) -> None:
     message = late_message(context)
     log.warning("%s", message.subject)
     try:
-        await sync_to_async(_send)(deployment(), message, context)
+        # In a thread of its own: a mail server that hangs must not hold up other triggers.
+        await sync_to_async(_send, thread_sensitive=False)(deployment(), message, context)
     except Exception:
         log.exception("nobody was told that the run is late")
 
