@@ -5,10 +5,11 @@ ones. The resolved configuration of a step is stored in the manifest of whatever
 This is the only module that reads the environment:
 
 - `CARPIPE_CONFIG`: path of the TOML file used where no other is given;
-- `CARPIPE_STORE`: overrides `store.url`.
+- `CARPIPE_STORE`: overrides `store.url`;
+- `CARPIPE_STATSD`: overrides `metrics.statsd`.
 
-Credentials, region and endpoint of S3 are those of the AWS chain (`AWS_ACCESS_KEY_ID`,
-`AWS_ENDPOINT_URL`, ...), which obstore reads itself.
+Credentials, region and endpoint of S3 are those of an Airflow connection in tasks that have one, else those
+of the AWS chain (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...), which obstore reads itself.
 """
 
 import os
@@ -250,6 +251,15 @@ class GateConfig(Section):
     seed: int = Field(20, ge=0, description="of the resamples: equal answers give an equal decision")
 
 
+class MetricsConfig(Section):
+    statsd: str = Field(
+        "",
+        pattern=r"^$|^[^\s:/]+:[0-9]{1,5}$",
+        description="`host:port` of a StatsD server (UDP) that figures are sent to; empty: none",
+    )
+    prefix: str = Field("carpipe", pattern=r"^[\w.-]+$", description="of the metrics' names")
+
+
 class Config(Section):
     """All settings. Immutable: `load_config` makes one, with overrides already applied."""
 
@@ -266,6 +276,7 @@ class Config(Section):
     classifier: ClassifierConfig = ClassifierConfig()
     gate: GateConfig = GateConfig()
     serving: ServingConfig = ServingConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
 
 def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -281,7 +292,10 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
     if path is None and os.environ.get("CARPIPE_CONFIG"):
         path = Path(os.environ["CARPIPE_CONFIG"])
     values = _with_own_paths(_read_toml(path), path.parent) if path else {}
-    environment = {"store.url": os.environ.get("CARPIPE_STORE") or None}
+    environment = {
+        "store.url": os.environ.get("CARPIPE_STORE") or None,
+        "metrics.statsd": os.environ.get("CARPIPE_STATSD") or None,
+    }
     for key, value in {**environment, **(overrides or {})}.items():
         if value is not None:
             _set(values, key, value)

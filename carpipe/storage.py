@@ -14,11 +14,11 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from obstore import exceptions
@@ -26,6 +26,9 @@ from obstore.store import S3Store
 
 from carpipe.config import StoreConfig
 from carpipe.errors import AccessError, CarpipeError, ConflictError, MissingError, StoreError, UnavailableError
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
 
 log = logging.getLogger(__name__)
 
@@ -43,16 +46,46 @@ class ObjectInfo:
     modified: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Access:
+    """How to get into the bucket where not by the AWS chain.
+
+    Attributes:
+        credentials: called for `access_key_id`, `secret_access_key`, `token` and `expires_at` (a datetime, or None:
+            never); called again before they expire, so long tasks outlive them.
+        region, endpoint: empty: those of the chain. An endpoint in the settings goes first.
+    """
+
+    credentials: "Callable[[], S3Credential]" = field(repr=False)
+    region: str = ""
+    endpoint: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """With the credentials of this moment, for a process that ends before they do. Secret: only for its pipe."""
+        # Without their end: nobody there could renew them.
+        now = {**self.credentials(), "expires_at": None}
+        return {"credentials": now, "region": self.region, "endpoint": self.endpoint}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Access":
+        """What `to_json` made."""
+        return cls(lambda: data["credentials"], data["region"], data["endpoint"])
+
+
 class Store:
     """The verbs that carpipe needs on a bucket. Safe to share between threads."""
 
-    def __init__(self, config: StoreConfig):
+    def __init__(self, config: StoreConfig, *, access: Access | None = None):
         self.url = config.url
-        self._endpoint = config.endpoint
+        self.access = access
+        self._endpoint = config.endpoint or (access.endpoint if access else "")
         self._threads = config.threads
         self._max_retries = config.max_retries
         bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
-        options: dict[str, Any] = {"endpoint": config.endpoint} if config.endpoint else {}
+        options: dict[str, Any] = {"endpoint": self._endpoint} if self._endpoint else {}
+        if access:
+            options["credential_provider"] = access.credentials
+            options |= {"region": access.region} if access.region else {}
         # Plain HTTP only where the endpoint says http://: embedded and in-house servers.
         options["client_options"] = {
             "allow_http": True,
@@ -213,7 +246,8 @@ class Store:
             )
         if status and status[1] in ("401", "403"):
             reason = code[1] if code else f"HTTP {status[1]}"
-            return AccessError(f"{where} refuses these credentials ({reason}); check AWS_ACCESS_KEY_ID and its secret.")
+            keys = "the connection's keys" if self.access else "AWS_ACCESS_KEY_ID and its secret"
+            return AccessError(f"{where} refuses these credentials ({reason}); check {keys}.")
         if isinstance(error, ValueError):
             return StoreError(f"The key {key!r} is not possible: {text.splitlines()[0]}.")
         if code and code[1] in ("ExpiredToken", "InvalidToken", "TokenRefreshRequired"):

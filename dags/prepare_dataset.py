@@ -15,12 +15,17 @@ retried by then; wrong input has not, since that cannot help.
 
 | task | fails when | then |
 | --- | --- | --- |
+| `wait_for_upload` | the uploader's marker did not come | clear it later, or start with `wait_for` empty |
 | `inventory` | no photos, or none with a name in the layout | upload photos, or correct the bucket |
 | `plan` | no car filter is published, weights or taxonomy are missing | run `train_filter`; set `crop.weights` |
 | `clean` | very many photos are unreadable | see whether the storage is in trouble; else raise `clean.max_unreadable` |
 | `crop` | the detector cannot be used | see its log, correct `crop.weights`, clear the task |
 | `classes` | no model has enough photos | lower `min_photos` |
 | `validate` | the data breaks an expectation | open the report that the message names; see below |
+| any | the S3 server refuses the credentials | correct the connection `aws_default` (or `AWS_*`), clear the task |
+
+**When it is late** (20 hours, `CARPIPE_DEADLINE_H`), see what is running or queued: a pool without slots, no worker on
+the queue, many new photos (`plan` says how many), or a marker that is waited for.
 
 `validate` also fails when a stage keeps another share of its photos than before. After a change of weights or settings
 that you wanted, trigger the DAG once with `funnel_tolerance` 1.
@@ -31,7 +36,8 @@ from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag, task, task_group
 
-from carpipe_airflow import DATASET, DEFAULT_ARGS, MAP_LABEL, label, open_task_session, run_facts, setting
+from carpipe_airflow import DATASET, DEFAULT_ARGS, MAP_LABEL, deadline, label, open_task_session, run_facts, setting
+from carpipe_wait import wait_for_marker, wait_params
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +55,12 @@ SETTINGS = {
     schedule=CronTriggerTimetable("0 1 * * *", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
+    deadline=deadline(),
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["carpipe"],
     params={
+        **wait_params(),
         "min_photos": setting("classes.min_photos", "integer", "Photos a model needs to stay.", minimum=1),
         "max_photos": setting("classes.max_photos", "integer", "Photos of a model at most; 0: no cap.", minimum=0),
         "taxonomy": setting("classes.taxonomy", "string", "`published`, `identity`, or a YAML file on the workers."),
@@ -151,6 +159,8 @@ def prepare_dataset():
         return done.key
 
     stock = inventory()
+    if marker := wait_for_marker():
+        marker >> stock
     crops = partitions(partition.expand(part=plan(stock)))
     splitted = split(classes(identify(crops, stock)))
     validated = validate(splitted)

@@ -6,12 +6,14 @@ disappoints. Consumers follow within their polling interval; the change and its 
 `channels/<name>/history/`.
 
 **When it fails**, there is no such model (`carpipe weights list <channel>` lists them), or
-somebody else moved the channel at the same moment: look at what is live now, and run it again.
+somebody else moved the channel at the same moment: look at what is live now, and run it again. A message about
+it that could not be sent fails nothing: see the task's log.
 """
 
 from airflow.sdk import Param, dag, task
 
 from carpipe_airflow import DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts
+from carpipe_notify import announce, tell_published
 
 
 @dag(
@@ -30,14 +32,14 @@ from carpipe_airflow import DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts
     },
 )
 def promote_weights():
-    @task(outlets=[WEIGHTS])
+    @task(outlets=[WEIGHTS], on_success_callback=tell_published)
     def promote(*, params, outlet_events) -> str:
         from carpipe.steps.publishing import promote
 
-        release = promote(
-            open_task_session(), params["channel"], params["model"], reason=params["reason"], **run_facts()
-        )
+        session = open_task_session()
+        release = promote(session, params["channel"], params["model"], reason=params["reason"], **run_facts())
         outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
+        announce(session, release)
         return release.model
 
     promote()

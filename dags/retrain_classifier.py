@@ -15,15 +15,16 @@ decision is kept in `channels/<channel>/decisions/`.
 
 **When it fails**, the task's log ends in one sentence that says what to do: no dataset yet (run `prepare_dataset`),
 missing backbone weights, an empty split, a training longer than `time_limit_h`. A training that was killed goes on from
-its last epoch when the task is tried again or cleared. The live weights stay as they were; go back to older ones with
-`promote_weights`.
+its last epoch when the task is tried again or cleared. A `train` that stays queued lacks a worker on queue `gpu`, a
+slot of pool `gpu`, or, on Kubernetes, a node with a free GPU. The live weights stay as they
+were; go back to older ones with `promote_weights`.
 """
 
 from datetime import timedelta
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 
-from carpipe_airflow import DATASET, DEFAULT_ARGS, open_task_session, setting
+from carpipe_airflow import DATASET, DEFAULT_ARGS, deadline, open_task_session, setting
 from carpipe_tasks import train_and_publish
 
 SETTINGS = {
@@ -39,6 +40,7 @@ SETTINGS = {
     ),
     catchup=False,
     max_active_runs=1,
+    deadline=deadline(),
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["carpipe"],

@@ -7,9 +7,23 @@ DAG files again for every task.
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_current_context
+from airflow.sdk import (
+    Asset,
+    AsyncCallback,
+    DeadlineAlert,
+    DeadlineReference,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+)
+from airflow.sdk.configuration import conf
 
 from carpipe.errors import CarpipeError, ConflictError, UnavailableError
+from carpipe_access import find_access
+from carpipe_deployment import deployment
+from carpipe_notify import tell_failure, tell_late
 
 if TYPE_CHECKING:
     from carpipe.steps.session import Session
@@ -32,7 +46,21 @@ DEFAULT_ARGS = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": RETRIES,
+    "on_failure_callback": tell_failure,
 }
+
+
+def deadline() -> DeadlineAlert | None:
+    """When a nightly run counts as late, and who is told; None where that is turned off."""
+    hours = deployment().deadline_h
+    if not hours:
+        return None
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(hours=hours),
+        callback=AsyncCallback(tell_late),
+    )
+
 
 # Label of a mapped task in the UI: `label` below fills it in.
 MAP_LABEL = "{{ partition }}"
@@ -50,7 +78,7 @@ def setting(key: str, kind: str, description: str, **limits: Any) -> Param:
 
 
 def open_task_session(**settings: str) -> "Session":
-    """The session of the running task.
+    """The session of the running task: with the connection's credentials, and figures to Airflow's StatsD server.
 
     Args:
         settings: dotted setting by name of the DAG parameter that overrides it.
@@ -59,7 +87,18 @@ def open_task_session(**settings: str) -> "Session":
     from carpipe.steps.session import open_session
 
     params = get_current_context()["params"]
-    return open_session(load_config(overrides={key: params.get(name) for name, key in settings.items()}))
+    overrides = {key: params.get(name) for name, key in settings.items()}
+    config = load_config(overrides=overrides)
+    if not config.metrics.statsd:
+        config = load_config(overrides={**overrides, "metrics.statsd": _statsd_of_airflow()})
+    return open_session(config, access=find_access())
+
+
+def _statsd_of_airflow() -> str | None:
+    """`host:port` of the server that Airflow sends its own metrics to, if it does."""
+    if not conf.getboolean("metrics", "statsd_on"):
+        return None
+    return f"{conf.get('metrics', 'statsd_host')}:{conf.getint('metrics', 'statsd_port')}"
 
 
 def label(key: str) -> str:

@@ -8,10 +8,11 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import task
 
 from carpipe_airflow import WEIGHTS, open_task_session, run_facts
+from carpipe_notify import announce, tell_published
+from carpipe_pods import gpu_task
 
 # A person who does not answer by then means no: the weights stay packaged, `promote_weights` can publish them.
 ANSWER_WITHIN = timedelta(hours=20)
-GPU = {"queue": "gpu", "pool": "gpu"}
 
 
 def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"], settings: Mapping[str, str]) -> None:
@@ -23,6 +24,8 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
         settings: dotted setting by name of the DAG parameter that overrides it.
     """
 
+    gpu = gpu_task()
+
     @task.short_circuit
     def anything_new(source: str) -> str | None:
         from carpipe.steps.gate import find_nothing_new
@@ -30,13 +33,13 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
         found = find_nothing_new(open_task_session(**settings), source, model=model, **run_facts())
         return None if found else source
 
-    @task(**GPU)
+    @task(**gpu)
     def train(source: str) -> str:
         from carpipe.steps.training import train
 
         return train(open_task_session(**settings), source, model=model).key
 
-    @task(**GPU)
+    @task(**gpu)
     def evaluate(trained: str, source: str) -> str:
         from carpipe.steps.evaluation import evaluate
 
@@ -48,7 +51,7 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
 
         return package(open_task_session(**settings), evaluated, model=model).key
 
-    @task(**GPU)
+    @task(**gpu)
     def gate(packaged: str) -> dict[str, Any]:
         from dataclasses import asdict
 
@@ -68,7 +71,7 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
         response_timeout=ANSWER_WITHIN,
     )
 
-    @task(outlets=[WEIGHTS], trigger_rule="none_failed_min_one_success")
+    @task(outlets=[WEIGHTS], trigger_rule="none_failed_min_one_success", on_success_callback=tell_published)
     def publish(verdict: dict[str, Any], *, ti: Any, outlet_events: Any) -> str:
         from carpipe.steps.publishing import publish
 
@@ -76,8 +79,9 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
         by = (answer.get("responded_by_user") or {}).get("name", "")
         reason = f"approved by {by}" if by else verdict["reason"]
         expected = int(verdict["generation"])
+        session = open_task_session(**settings)
         release = publish(
-            open_task_session(**settings),
+            session,
             verdict["model"],
             model=model,
             reason=reason,
@@ -85,6 +89,7 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
             **run_facts(),
         )
         outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
+        announce(session, release)
         return release.model
 
     new = anything_new(source)

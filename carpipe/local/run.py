@@ -36,6 +36,11 @@ from carpipe.steps.session import Session, open_session
 HOME = Path("local")
 DAGS = ("train_filter", "prepare_dataset", "retrain_classifier", "promote_weights")
 SAMPLE_SEED = 0
+# Variables of the shell that Airflow and its tasks get: how an Airflow is operated, and not what `make run` decides.
+HANDED_ON = re.compile(
+    r"AIRFLOW_CONN_\w+|AIRFLOW__METRICS__\w+|AIRFLOW__LOGGING__(REMOTE_\w+|DELETE_LOCAL_LOGS)"
+    r"|CARPIPE_(DEADLINE_H|NOTIFY_\w+|STATSD|WAIT_\w+)"
+)
 # The scheduler sees a dataset event within a second or two; when it has not after this, something is odd.
 ASSET_RUN_TIMEOUT_S = 60
 
@@ -94,12 +99,14 @@ def _start(options: argparse.Namespace, console: Console) -> None:
     job = _job(options, console)
     variables = {"CARPIPE_STORE": job.store, **({"CARPIPE_CONFIG": str(job.config.resolve())} if job.config else {})}
     if options.store:
-        variables |= {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        chain = ("AWS_", "CARPIPE_S3_CONNECTION")
+        variables |= {name: value for name, value in os.environ.items() if name.startswith(chain)}
     else:
         # The shell's own AWS settings are for another server; a session token among them would be refused here.
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]
-        variables |= _embedded_s3(options.s3_port, console)
+        # Nor is a connection of the shell's for the embedded server.
+        variables |= _embedded_s3(options.s3_port, console) | {"CARPIPE_S3_CONNECTION": ""}
     os.environ.pop("CARPIPE_CONFIG", None)
     os.environ.update(variables)
     session = open_session(load_config())
@@ -162,8 +169,9 @@ def _upload(session: Session, job: Job) -> None:
 
 
 def _airflow(port: int, variables: dict[str, str], console: Console) -> AirflowServer:
+    handed_on = {name: value for name, value in os.environ.items() if HANDED_ON.fullmatch(name)}
     # Two tasks at a time, as many as parallelism allows: one thread each keeps them out of each other's way.
-    environment = variables | {"OMP_NUM_THREADS": "1"}
+    environment = handed_on | variables | {"OMP_NUM_THREADS": "1"}
     folders = {"dags": Path("dags"), "plugins": Path("plugins")}
     running = state.running(HOME).get("airflow")
     if running is None:

@@ -59,8 +59,7 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
         files |= _pages(session, source, data, test, shards["test"], files=files, at=at)
     figures = json.loads(files["metrics.json"])
     log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-    return manifest.commit(
-        session.store,
+    return session.commit(
         work,
         files,
         counts={"in": len(test.photos)},
@@ -97,7 +96,7 @@ def answer_test(session: Session, model: str, dataset: str) -> Manifest:
     table = photos[["key", "vehicle", "class_name"]].assign(answer=names[p.argmax(axis=1)])
     files = {PREDICTIONS: to_parquet(table)}
     seconds = round(time.monotonic() - started, 3)
-    return manifest.commit(session.store, work, files, counts={"in": len(table)}, seconds=seconds)
+    return session.commit(work, files, counts={"in": len(table)}, seconds=seconds)
 
 
 def read_answers(session: Session, done: Manifest) -> "pd.DataFrame":

@@ -15,6 +15,7 @@ from carpipe import manifest
 from carpipe.config import TrainingConfig
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.manifest import Manifest
+from carpipe.metrics import Metric
 from carpipe.steps import artefacts, evaluation
 from carpipe.steps.evaluation import evaluate_work
 from carpipe.steps.packaging import package_work
@@ -118,11 +119,15 @@ def check_servable(session: Session, model: str) -> str:
     """
     from carpipe.weights.servable import REFUSED
 
-    store = session.config.store.model_dump(include={"url", "endpoint"})
+    access = session.store.access
+    job = {
+        "store": session.config.store.model_dump(include={"url", "endpoint"}),
+        "access": access.to_json() if access else None,
+    }
     try:
         done = subprocess.run(
             [sys.executable, "-m", "carpipe.weights.servable", model],
-            input=json.dumps(store), capture_output=True, text=True, timeout=SERVABLE_TIMEOUT_S, check=False,
+            input=json.dumps(job), capture_output=True, text=True, timeout=SERVABLE_TIMEOUT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise UnavailableError(
@@ -217,6 +222,7 @@ def _record(
     data = json.dumps(entry, indent=1, ensure_ascii=False).encode()
     try:
         session.store.create(key, data)
+        session.send([Metric("decisions", (name, body["outcome"]), 1)])
     except ConflictError:  # the task was tried again within the same second
         log.info("the decision is on record already")
     log.info("%s\nkept in %s", text, key)

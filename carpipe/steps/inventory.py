@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.errors import ConflictError, InputError, UnavailableError
 from carpipe.manifest import Work
+from carpipe.metrics import Metric, counted
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 LOG = "stages/inventory/log"
 GONE = "stages/inventory/gone"
 FORGOTTEN = "stages/inventory/forgotten"
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 # Another inventory that wins the race has made this one's work worthless, not wrong: look again.
 ATTEMPTS = 5
 
@@ -98,6 +100,7 @@ def forgotten_listings(session: Session) -> list[str]:
 
 
 def _take_stock(session: Session) -> Inventory:
+    from carpipe import photos as table
     from carpipe.stages import inventory as stage
 
     started = time.monotonic()
@@ -119,7 +122,9 @@ def _take_stock(session: Session) -> Inventory:
     )  # fmt: skip
     generation = last.generation + 1 if last else 1
     key = f"{LOG}/{generation:06d}.json"
-    return record(session, Inventory(key, generation, parts, len(found), len(new), gone_file))
+    state = record(session, Inventory(key, generation, parts, len(found), len(new), gone_file))
+    session.send([Metric("raw_photos", (), len(found)), *counted("inventory", table.count(new, stage="inventory"))])
+    return state
 
 
 def _known_photos(session: Session, parts: list[dict[str, Any]]) -> "pd.DataFrame":
@@ -149,6 +154,9 @@ def _raw_objects(session: Session) -> Any:
 
     for info in session.store.list_objects("raw"):
         key = info.key.removeprefix("raw/")
+        # Markers of uploaders, such as `_complete/2026-01-01`. A picture there is a photo with a bad name all the same.
+        if key.startswith("_") and not key.lower().endswith(PICTURES):
+            continue
         # Consoles and other tools leave empty objects named like a folder.
         if info.size or "/" in key:
             yield replace(info, key=key)

@@ -54,8 +54,7 @@ def label_set(session: Session) -> Manifest:
     photos = _photo_table(session, cleaned, labels)
     alive = table.kept(photos)
     _check_enough(alive)
-    return manifest.commit(
-        session.store,
+    return session.commit(
         work,
         {artefacts.PHOTOS: table.to_parquet(photos), **_write_shards(alive, cleaned.thumbnails)},
         counts={"in": len(photos), "kept": len(alive), "dropped": photos["dropped"].value_counts().to_dict()},

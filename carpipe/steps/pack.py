@@ -51,8 +51,7 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
             counts[name] = write_shard(path, ((key, label, jpegs[key]) for key, label in stage.shuffled(rows, name)))
             if counts[name]:
                 files[path.name] = path.read_bytes()
-    return manifest.commit(
-        session.store,
+    return session.commit(
         work,
         files,
         counts={"in": len(rows), **counts},
@@ -96,7 +95,7 @@ def dataset(session: Session, splitted: str, validated: str, packed: Sequence[st
         "class_changes": class_changes(session, judged.extra["previous"], source),
     }
     counts = {"in": len(photos), "kept": len(alive)}
-    return manifest.commit(session.store, work, files, counts=counts, extra=extra)
+    return session.commit(work, files, counts=counts, extra=extra)
 
 
 def _crop_policy(session: Session, splitted: Manifest) -> dict[str, Any]:

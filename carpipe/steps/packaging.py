@@ -35,9 +35,7 @@ def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
         "dataset": data.key,
         "trained": trained.key,
     }
-    return manifest.commit(
-        session.store, work, _model_files(session, judged, trained, data, h5=config.h5), counts={}, extra=extra
-    )
+    return session.commit(work, _model_files(session, judged, trained, data, h5=config.h5), counts={}, extra=extra)
 
 
 def package_work(config: TrainingConfig, evaluated: str, *, model: Model) -> Work:
@@ -85,7 +83,7 @@ def _export(session: Session, trained: Manifest, *, h5: bool) -> Manifest:
         if h5:
             history = json.loads(manifest.read_file(session.store, trained, "history.json"))
             files[_h5_name(history)] = export_h5(path)
-    return manifest.commit(session.store, work, files, counts={})
+    return session.commit(work, files, counts={})
 
 
 def _crop_files(session: Session, data: Manifest) -> dict[str, bytes]:

@@ -186,4 +186,4 @@ def commit_photos(
     log.info("%s %s: %d photos in, %d kept, %.0f photos/s", work.stage, work.partition, counts["in"], counts["kept"],
              counts["in"] / max(seconds, 1e-9))  # fmt: skip
     files = {artefacts.PHOTOS: table.to_parquet(after), **(files or {})}
-    return manifest.commit(session.store, work, files, counts=counts, seconds=round(seconds, 3), **facts)
+    return session.commit(work, files, counts=counts, seconds=round(seconds, 3), **facts)

@@ -5,6 +5,7 @@ import logging
 from carpipe import manifest
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, MissingError
+from carpipe.metrics import Metric
 from carpipe.steps.session import Session
 from carpipe.steps.training import Model
 from carpipe.weights import channel, contract
@@ -32,6 +33,7 @@ def publish(
         session.store, config.channel, model=packaged, reason=reason, run=run, at=at, expected=expected
     )
     log.info("publish %s: generation %d is %s", release.channel, release.generation, release.model)
+    session.send(_generation(release))
     return release
 
 
@@ -49,7 +51,26 @@ def promote(session: Session, name: str, model_key: str, *, run: str, at: str, r
         ) from None
     _check_channel(model_key, name)
     contract.check_contract(found)
-    return channel.promote(session.store, name, model=model_key, reason=reason, run=run, at=at)
+    release = channel.promote(session.store, name, model=model_key, reason=reason, run=run, at=at)
+    session.send(_generation(release))
+    return release
+
+
+def describe_release(session: Session, release: Release) -> str:
+    """Channel, generation, model, the figures of its evaluation and the reason, as text for people."""
+    figures = manifest.read(session.store, release.model).extra.get("metrics", {})
+    rows = [
+        ("channel", f"{release.channel}, generation {release.generation}"),
+        ("model", f"{session.store.url}/{release.model}"),
+        ("figures", ", ".join(f"{name} {value:.4g}" for name, value in figures.items()) or "none"),
+        ("reason", release.reason),
+        ("run", release.run),
+    ]
+    return "\n".join(f"{name + ':':<11} {value}" for name, value in rows)
+
+
+def _generation(release: Release) -> list[Metric]:
+    return [Metric("channel_generation", (release.channel,), release.generation)]
 
 
 def rollback(session: Session, name: str, *, run: str, at: str, reason: str) -> Release:

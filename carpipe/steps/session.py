@@ -1,9 +1,14 @@
-"""What every step starts from: a checked configuration and the bucket."""
+"""What every step starts from: a checked configuration and the bucket; and where its work ends up."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from carpipe import manifest, metrics
 from carpipe.config import Config
-from carpipe.storage import Store
+from carpipe.manifest import Manifest, Work
+from carpipe.metrics import Metric
+from carpipe.storage import Access, Store
 
 
 @dataclass(frozen=True)
@@ -13,14 +18,27 @@ class Session:
     config: Config
     store: Store
 
+    def commit(self, work: Work, files: Mapping[str, bytes], **facts: Any) -> Manifest:
+        """Commit what a step has made, as `manifest.commit` does, and send its figures if it was the first."""
+        done = manifest.commit(self.store, work, files, **facts)
+        self.send(metrics.committed(done))
+        return done
 
-def open_session(config: Config) -> Session:
+    def send(self, figures: Iterable[Metric]) -> None:
+        """Send figures to where `metrics.statsd` says, if anywhere."""
+        metrics.send(self.config.metrics, figures)
+
+
+def open_session(config: Config, *, access: Access | None = None) -> Session:
     """Open the bucket, having proved that it is there and honours conditional writes.
+
+    Args:
+        access: credentials, and more; None: those of the AWS chain.
 
     Raises:
         AccessError: wrong bucket, endpoint or credentials, or conditions are ignored.
         UnavailableError: the server cannot be reached.
     """
-    store = Store(config.store)
+    store = Store(config.store, access=access)
     store.check()
     return Session(config, store)

@@ -52,8 +52,7 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
             }  # fmt: skip
             history = train_in_process(run, section=model, config=config, spec=spec, folder=Path(folder))
             files = {artefacts.MODEL: (Path(folder) / artefacts.MODEL).read_bytes(), "history.json": _json(history)}
-    done = manifest.commit(
-        session.store,
+    done = session.commit(
         work,
         files,
         counts={"in": source.extra["splits"]["train"], "epochs": len(history)},

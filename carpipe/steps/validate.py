@@ -91,7 +91,7 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manife
     counts = {"in": len(photos), "expectations": verdict.expectations}
     extra = {"docs": docs, "previous": previous.key if previous else ""}
     seconds = round(time.monotonic() - started, 3)
-    return manifest.commit(session.store, work, files, counts=counts, seconds=seconds, extra=extra)
+    return session.commit(work, files, counts=counts, seconds=seconds, extra=extra)
 
 
 def _refusal(session: Session, work: Work, verdict: "Verdict", docs: dict[str, str], page: str) -> ValidationError:

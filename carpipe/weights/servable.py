@@ -1,4 +1,6 @@
-"""Whether a model can be served: `python -m carpipe.weights.servable <manifest key>`, the store's settings on stdin.
+"""Whether a model can be served: `python -m carpipe.weights.servable <manifest key>`, settings of the store on stdin.
+
+On stdin is JSON: `store`, and `access` (credentials, which are on no command line and in no environment) or null.
 
 Run in a fresh process, it is what an app does: download, verify, load, replay the golden pictures.
 """
@@ -7,10 +9,11 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from carpipe.config import StoreConfig
 from carpipe.errors import CarpipeError, UnavailableError
-from carpipe.storage import Store
+from carpipe.storage import Access, Store
 from carpipe.weights.client import load
 
 # Exit codes: the model is at fault; the bucket is, and trying again may help.
@@ -22,7 +25,7 @@ def main(key: str) -> int:
     """Load and replay; returns the exit code, and says on stderr what is wrong."""
     try:
         with tempfile.TemporaryDirectory(prefix="carpipe-servable-") as folder:
-            model = load(Store(StoreConfig(**json.load(sys.stdin))), key, cache=Path(folder))
+            model = load(_store(json.load(sys.stdin)), key, cache=Path(folder))
     except UnavailableError as error:
         print(error, file=sys.stderr)
         return UNAVAILABLE
@@ -35,6 +38,11 @@ def main(key: str) -> int:
         return REFUSED
     print(f"loads without TensorFlow, {len(model.classes)} classes, golden pictures off by {model.deviation:.1g}")
     return 0
+
+
+def _store(job: dict[str, Any]) -> Store:
+    access = Access.from_json(job["access"]) if job["access"] else None
+    return Store(StoreConfig(**job["store"]), access=access)
 
 
 if __name__ == "__main__":

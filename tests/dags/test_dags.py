@@ -111,3 +111,53 @@ def test_weights_go_live_by_the_gate_or_by_a_person(dags, name):
 )
 def test_the_gates_outcome_chooses_the_way(dags, outcome, chosen):
     assert dags["retrain_classifier"].get_task("decide").python_callable({"outcome": outcome}) == chosen
+
+
+@pytest.mark.parametrize("name", DAGS)
+def test_every_task_tells_of_its_failure(dags, name):
+    for task in dags[name].tasks:
+        if not task.is_mapped:
+            assert [call.__name__ for call in task.on_failure_callback] == ["tell_failure"], task.task_id
+
+
+@pytest.mark.parametrize(("name", "task_id"), [("retrain_classifier", "publish"), ("promote_weights", "promote")])
+def test_tasks_that_publish_tell_of_it(dags, name, task_id):
+    assert [call.__name__ for call in dags[name].get_task(task_id).on_success_callback] == ["tell_published"]
+
+
+def parsed(**variables):
+    """The DAGs of a deployment with these variables."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in variables.items():
+            patch.setenv(variable, value)
+        patch.syspath_prepend(str(ROOT / "plugins"))
+        from airflow.dag_processing.dagbag import DagBag
+
+        bag = DagBag(str(ROOT / "dags"))
+    assert bag.import_errors == {}
+    return bag.dags
+
+
+@pytest.mark.parametrize(
+    ("name", "hours"), [("prepare_dataset", 20), ("retrain_classifier", 20), ("train_filter", None)]
+)
+def test_nightly_runs_count_as_late(dags, name, hours):
+    alerts = dags[name].deadline or []
+    assert [alert.interval for alert in alerts] == ([timedelta(hours=hours)] if hours else [])
+    assert [alert.callback.path for alert in alerts] == (["carpipe_notify.tell_late"] if hours else [])
+
+
+def test_a_deployment_may_wait_have_no_deadline_and_ask_for_gpus(dags):
+    assert "wait_for_upload" not in dags["prepare_dataset"].task_dict
+    assert dags["retrain_classifier"].get_task("train").executor_config == {}
+
+    found = parsed(CARPIPE_WAIT_FOR="raw/_complete/{{ ds }}", CARPIPE_DEADLINE_H="0", CARPIPE_GPU_POD="{}")
+
+    prepare, retrain = found["prepare_dataset"], found["retrain_classifier"]
+    assert prepare.get_task("wait_for_upload").downstream_task_ids == {"inventory"}
+    assert prepare.params["wait_for"] == "raw/_complete/{{ ds }}"
+    assert not prepare.deadline
+    for task_id in ("train", "evaluate", "gate"):
+        pod = retrain.get_task(task_id).executor_config["pod_override"]
+        assert pod.spec.containers[0].resources.limits == {"nvidia.com/gpu": "1"}
+    assert retrain.get_task("package").executor_config == {}

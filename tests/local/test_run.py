@@ -39,6 +39,18 @@ finetune_epochs = 0
 """
 
 
+def test_how_an_airflow_is_operated_is_handed_on_and_nothing_else_of_it():
+    from carpipe.local.run import HANDED_ON
+
+    names = [
+        "AIRFLOW__LOGGING__REMOTE_LOGGING", "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER",
+        "AIRFLOW__LOGGING__DELETE_LOCAL_LOGS", "AIRFLOW__METRICS__STATSD_ON", "AIRFLOW_CONN_SMTP_DEFAULT",
+        "CARPIPE_NOTIFY_MAIL", "CARPIPE_STATSD",
+    ]  # fmt: skip
+    others = ["AIRFLOW__CORE__EXECUTOR", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "CARPIPE_CONFIG", "CARPIPE_STORE"]
+    assert [name for name in names + others if HANDED_ON.fullmatch(name)] == names
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder that looks like the repository to `make run`, with photos, labels and settings."""

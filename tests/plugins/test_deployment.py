@@ -1,0 +1,33 @@
+"""The variables of a deployment: what is wrong is said, and the README names them all."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from carpipe.errors import ConfigError
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("hours", ["soon", "-1", "nan", "1e9"])
+def test_hours_are_hours(monkeypatch, hours):
+    from carpipe_deployment import deployment
+
+    monkeypatch.setenv("CARPIPE_DEADLINE_H", hours)
+    with pytest.raises(ConfigError, match=r"CARPIPE_DEADLINE_H = .* must be a number of hours"):
+        deployment()
+
+
+def test_addresses_are_separated_by_commas(monkeypatch):
+    from carpipe_deployment import deployment
+
+    monkeypatch.setenv("CARPIPE_NOTIFY_MAIL", " a@example.com,,b@example.com ")
+    assert deployment().mail == ("a@example.com", "b@example.com")
+
+
+def test_the_readme_names_every_variable_with_its_default():
+    from carpipe_deployment import DEFAULTS, VARIABLES
+
+    rows = {name: default.strip(" `") for name, default in re.findall(r"^\| `(CARPIPE_\w+)` \|([^|]*)\|", README, re.M)}
+    assert rows == {name: DEFAULTS.get(name, "") for name in VARIABLES}
