@@ -3,6 +3,7 @@
 #   make test   the tests
 # Your own photos: make run RAW=<folder> LABELS=<csv key,label> CONFIG=<toml>
 # Your own bucket: make run STORE=s3://bucket/prefix CONFIG=<toml>, credentials by AWS_* variables
+# Docker Compose:  make env   writes .env for docker-compose.airflow.yml, with random passwords
 
 PYTHON ?= python3.11
 RAW ?=
@@ -11,10 +12,14 @@ CONFIG ?=
 STORE ?=
 S3_PORT ?= 8333
 UI_PORT ?= 8080
+BIND ?=
+GPU ?=
+WORKER_OF ?=
+WORKER_HOST ?=
 UV = 0.13.9
 BIN = .venv/bin
 
-.PHONY: run stop test check format lock settings clean
+.PHONY: run stop env test check format lock settings clean
 
 run: .venv/installed
 	@$(BIN)/python -m carpipe.local.run start --s3-port $(S3_PORT) --ui-port $(UI_PORT) \
@@ -23,6 +28,11 @@ run: .venv/installed
 
 stop: .venv/installed
 	@$(BIN)/python -m carpipe.local.run stop
+
+env: .venv/installed
+	@$(BIN)/python -m carpipe.local.env_file $(if $(GPU),--gpu) $(if $(BIND),--bind "$(BIND)") \
+		$(if $(STORE),--store "$(STORE)") $(if $(WORKER_OF),--worker-of "$(WORKER_OF)") \
+		$(if $(WORKER_HOST),--worker-host "$(WORKER_HOST)")
 
 test: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder tests
