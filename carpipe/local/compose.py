@@ -25,17 +25,20 @@ class Service:
     """Its health check, as a command; empty for one that runs once and ends."""
 
 
-def read_services(text: str, variables: Mapping[str, str]) -> dict[str, Service]:
+def read_services(
+    text: str, variables: Mapping[str, str], *, replace: Mapping[str, str] | None = None
+) -> dict[str, Service]:
     """The services of a Compose file by name, in its order.
 
     Args:
-        text: the file, or the file with other ports in it.
+        text: the file.
         variables: what `.env` would hold.
+        replace: other words for whole words of the file, such as ports and folders; variables' values are left alone.
 
     Raises:
         InputError: a variable that must be set is not.
     """
-    services = yaml.safe_load(text)["services"]
+    services = _replaced(yaml.safe_load(text)["services"], replace or {})
     return {name: _service(name, fill_in(entry, variables)) for name, entry in services.items()}
 
 
@@ -45,6 +48,17 @@ def find_compose_file() -> Path:
     if not path.exists():
         raise InputError(f"There is no {path} here: run this in the folder of carpipe.")
     return path
+
+
+def _replaced(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(item, words) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, words) for item in value]
+    if not isinstance(value, str) or not words:
+        return value
+    pattern = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w.])(?:{pattern})(?![\w.])", lambda found: words[found[0]], value)
 
 
 def fill_in(value: Any, variables: Mapping[str, str]) -> Any:

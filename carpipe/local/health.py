@@ -64,7 +64,7 @@ def check_worker(broker: str) -> str:
     from celery import Celery
     from kombu.exceptions import OperationalError
 
-    names = sorted({f"celery@{name}" for name in (socket.gethostname(), worker_name())})
+    names = [f"celery@{os.environ.get('CARPIPE_CELERY') or socket.gethostname()}"]
     try:
         with Celery(broker=broker) as app:
             answers = app.control.ping(destination=names, timeout=TIMEOUT_S, limit=1)

@@ -70,5 +70,5 @@ def test_a_machine_of_workers_gets_the_queue_and_the_bucket_but_not_the_database
 
 
 def test_workers_elsewhere_need_ports_that_they_reach():
-    with pytest.raises(InputError, match="CARPIPE_BIND=10.0.0.5"):
+    with pytest.raises(InputError, match=r"CARPIPE_BIND=10\.0\.0\.5"):
         make_worker_env(make_env(EXAMPLE, {}), main="10.0.0.5", host="10.0.0.6")

@@ -18,7 +18,7 @@ REPORT = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unheal
 class Answers(http.server.BaseHTTPRequestHandler):
     """/api/v2/monitor/health as Airflow answers; everything else with the status in its path."""
 
-    def do_GET(self):  # noqa: N802  # the name that http.server asks for
+    def do_GET(self):  # the name that http.server asks for
         airflow = self.path == "/api/v2/monitor/health"
         self.send_response(200 if airflow else int(self.path.split("/")[1]))
         self.end_headers()
