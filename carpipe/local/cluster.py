@@ -32,7 +32,7 @@ from carpipe.local.topology import Instance, Shape, Topology, read_topology
 FOLDER = "cluster"
 SERVICES = ("airflow", "redis", "postgres", "s3")  # in the order in which they are stopped
 START_TIMEOUT_S = 600.0  # 40 s on two idle cores
-CHECK_TIMEOUT_S = 30.0
+CHECK_TIMEOUT_S = 60.0
 DAGS = ("train_filter", "prepare_dataset", "retrain_classifier")
 
 
