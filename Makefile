@@ -3,6 +3,8 @@
 #   make test   the tests
 # Your own photos: make run RAW=<folder> LABELS=<csv key,label> CONFIG=<toml>
 # Your own bucket: make run STORE=s3://bucket/prefix CONFIG=<toml>, credentials by AWS_* variables
+# Several workers: make cluster   the services of docker-compose.airflow.yml as processes, on PostgreSQL and Redis
+# Docker Compose:  make env   writes .env for docker-compose.airflow.yml, with random passwords
 
 PYTHON ?= python3.11
 RAW ?=
@@ -13,10 +15,15 @@ S3_PORT ?= 8333
 UI_PORT ?= 8080
 ROUNDS ?= 50
 SEED ?=
+WORKERS ?= 2
+BIND ?=
+GPU ?=
+WORKER_OF ?=
+WORKER_HOST ?=
 UV = 0.13.9
 BIN = .venv/bin
 
-.PHONY: run stop test chaos check format lock settings clean
+.PHONY: run stop cluster cluster-stop env test chaos check format lock settings clean
 
 run: .venv/installed
 	@$(BIN)/python -m carpipe.local.run start --s3-port $(S3_PORT) --ui-port $(UI_PORT) \
@@ -25,6 +32,19 @@ run: .venv/installed
 
 stop: .venv/installed
 	@$(BIN)/python -m carpipe.local.run stop
+
+cluster: .venv/installed
+	@$(BIN)/python -m carpipe.local.cluster start --workers $(WORKERS) \
+		$(if $(RAW),--raw "$(RAW)") $(if $(LABELS),--labels "$(LABELS)") \
+		$(if $(CONFIG),--config "$(CONFIG)") $(if $(STORE),--store "$(STORE)")
+
+cluster-stop: .venv/installed
+	@$(BIN)/python -m carpipe.local.cluster stop
+
+env: .venv/installed
+	@$(BIN)/python -m carpipe.local.env_file $(if $(GPU),--gpu) $(if $(BIND),--bind "$(BIND)") \
+		$(if $(STORE),--store "$(STORE)") $(if $(WORKER_OF),--worker-of "$(WORKER_OF)") \
+		$(if $(WORKER_HOST),--worker-host "$(WORKER_HOST)")
 
 # Pulls plugs for minutes; ROUNDS=50 and a new SEED each time unless told.
 chaos: .venv/installed

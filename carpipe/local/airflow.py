@@ -128,7 +128,7 @@ def _start(home: Path, port: int, config: str, env: Mapping[str, str], fingerpri
     (folder / "yolo").mkdir(exist_ok=True)
     state.secret_file(folder / "airflow.cfg", config)
     state.secret_file(folder / "passwords.json", json.dumps({USER: _secrets(folder).password}))
-    environment = _environment(folder.resolve(), env)
+    environment = process_environment(folder.resolve(), env)
     _migrate(folder, environment)
     began = datetime.datetime.now(datetime.UTC)
     try:
@@ -227,7 +227,13 @@ def _secrets(folder: Path) -> _Secrets:
     return made
 
 
-def _environment(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
+def process_environment(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of an Airflow process on this machine, which its tasks inherit.
+
+    Args:
+        folder: `AIRFLOW_HOME`.
+        env: what is set on top, and wins.
+    """
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW__")}
     hosts = [os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "", LOOPBACK, "localhost"]
     no_proxy = ",".join(filter(None, hosts))

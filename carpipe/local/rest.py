@@ -45,6 +45,9 @@ class TaskInstance:
     try_number: int
     start: datetime.datetime | None
     end: datetime.datetime | None
+    queue: str
+    hostname: str
+    """Where its last attempt ran, or runs; empty until it does."""
 
 
 @dataclass(frozen=True)
@@ -268,6 +271,8 @@ def _task_instance(entry: Mapping[str, Any]) -> TaskInstance:
         try_number=entry["try_number"],
         start=_time(entry["start_date"]),
         end=_time(entry["end_date"]),
+        queue=entry["queue"] or "",
+        hostname=entry["hostname"] or "",
     )
 
 

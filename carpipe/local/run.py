@@ -55,9 +55,22 @@ class Job:
     store: str
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A bucket that holds photos and labels, and the variables by which Airflow and the command line find it."""
+
+    session: Session
+    variables: dict[str, str]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    return run_command(_parser(), arguments, services="Airflow and the S3 server go on. `make stop` stops them.")
+
+
+def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None, *, services: str) -> int:
+    """Parse and run; an error becomes one sentence. `services` says what an interrupt leaves behind."""
+    options = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
         options.run(options, console)
@@ -68,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"\ncarpipe: {explain_os_error(error)}", style="red", highlight=False, markup=False)
         return 1
     except KeyboardInterrupt:
-        console.print("\nInterrupted; Airflow and the S3 server go on. `make stop` stops them.", highlight=False)
+        console.print(f"\nInterrupted; {services}", highlight=False)
         return 130
     return 0
 
@@ -77,10 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m carpipe.local.run", description="the main job on one machine")
     commands = parser.add_subparsers(required=True)
     start = commands.add_parser("start", help="start the services and run the three DAGs")
-    start.add_argument("--raw", type=Path, help="folder of listing photos; default: the sample world")
-    start.add_argument("--labels", type=Path, help="labels to train the car filter on: CSV with the columns key,label, or JSON of Label Studio")
-    start.add_argument("--config", type=Path, help="settings in TOML")
-    start.add_argument("--store", default="", help="s3://bucket/prefix of your own instead of the embedded server")
+    add_job_arguments(start)
     start.add_argument("--s3-port", type=int, default=8333)
     start.add_argument("--ui-port", type=int, default=8080)
     start.set_defaults(run=_start)
@@ -89,13 +99,50 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def add_job_arguments(start: argparse.ArgumentParser) -> None:
+    """What to run on."""
+    start.add_argument("--raw", type=Path, help="folder of listing photos; default: the sample world")
+    start.add_argument(
+        "--labels",
+        type=Path,
+        help="labels to train the car filter on: CSV with the columns key,label, or JSON of Label Studio",
+    )
+    start.add_argument("--config", type=Path, help="settings in TOML")
+    start.add_argument("--store", default="", help="s3://bucket/prefix of your own instead of the embedded server")
+
+
 def _stop(options: argparse.Namespace, console: Console) -> None:
-    stopped = state.stop_all(HOME)
+    from carpipe.local.cluster import stop_cluster
+
+    stopped = (*state.stop_all(HOME), *stop_cluster(HOME))
     console.print(f"Stopped {' and '.join(stopped)}." if stopped else "Nothing was running.", highlight=False)
 
 
 def _start(options: argparse.Namespace, console: Console) -> None:
     started = time.monotonic()
+    ready = prepare(options, console, home=HOME)
+    airflow = _airflow(options.ui_port, ready.variables, console)
+    with airflow.client() as client:
+        outcome = run_dags(client, ready.session, console=console)
+    console.print(f"\n{outcome}", highlight=False, markup=False)
+    minutes = (time.monotonic() - started) / 60
+    console.print(
+        f"\nDone in {minutes:.1f} minutes. Airflow: {airflow.url} ({airflow.user} / {airflow.password})",
+        highlight=False,
+    )
+    console.print("The services stay up until `make stop`. For the command line: source local/env", highlight=False)
+
+
+def prepare(options: argparse.Namespace, console: Console, *, home: Path) -> Ready:
+    """Draw the sample world if need be, start the S3 server unless there is a bucket, and upload photos and labels.
+
+    The bucket's variables are in the environment of this process afterwards, and in `local/env`.
+
+    Args:
+        options: those of `add_job_arguments`, and `s3_port`.
+        console: for a line on what happens.
+        home: of the S3 server.
+    """
     job = _job(options, console)
     variables = {"CARPIPE_STORE": job.store, **({"CARPIPE_CONFIG": str(job.config.resolve())} if job.config else {})}
     if options.store:
@@ -106,20 +153,13 @@ def _start(options: argparse.Namespace, console: Console) -> None:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]
         # Nor is a connection of the shell's for the embedded server.
-        variables |= _embedded_s3(options.s3_port, console) | {"CARPIPE_S3_CONNECTION": ""}
+        variables |= _embedded_s3(home, options.s3_port, console) | {"CARPIPE_S3_CONNECTION": ""}
     os.environ.pop("CARPIPE_CONFIG", None)
     os.environ.update(variables)
     session = open_session(load_config())
     _write_env(variables)
     _upload(session, job)
-    airflow = _airflow(options.ui_port, variables, console)
-    with airflow.client() as client:
-        _prepare(client)
-        outcome = _run_dags(client, session, console=console)
-    console.print(f"\n{outcome}", highlight=False, markup=False)
-    minutes = (time.monotonic() - started) / 60
-    console.print(f"\nDone in {minutes:.1f} minutes. Airflow: {airflow.url} ({airflow.user} / {airflow.password})", highlight=False)
-    console.print("The services stay up until `make stop`. For the command line: source local/env", highlight=False)
+    return Ready(session, variables)
 
 
 def _job(options: argparse.Namespace, console: Console) -> Job:
@@ -148,12 +188,14 @@ def _sample_job(options: argparse.Namespace, console: Console) -> Job:
         draw_world(folder, seed=SAMPLE_SEED)
         complete.touch()
     with resources.as_file(resources.files("carpipe.sample") / "sample.toml") as config:
-        return Job(folder / "raw", options.labels or folder / "labels.csv", options.config or config, "s3://carpipe/sample")
+        return Job(
+            folder / "raw", options.labels or folder / "labels.csv", options.config or config, "s3://carpipe/sample"
+        )
 
 
-def _embedded_s3(port: int, console: Console) -> dict[str, str]:
-    s3 = start_s3(HOME, port=port)
-    console.print(f"S3 server on {s3.settings.endpoint}, data in {HOME / 's3'}", highlight=False)
+def _embedded_s3(home: Path, port: int, console: Console) -> dict[str, str]:
+    s3 = start_s3(home, port=port)
+    console.print(f"S3 server on {s3.settings.endpoint}, data in {home / 's3'}", highlight=False)
     return s3.settings.env()
 
 
@@ -192,18 +234,24 @@ def _write_env(variables: dict[str, str]) -> None:
     """`local/env`, so that `source local/env` lets the `carpipe` command speak to the same bucket."""
     lines = (f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
     HOME.mkdir(exist_ok=True)
-    state.secret_file(HOME / "env", "".join(lines) + f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n')
+    state.secret_file(
+        HOME / "env", "".join(lines) + f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n'
+    )
 
 
-def _prepare(client: AirflowClient) -> None:
+def _unpause(client: AirflowClient) -> None:
     client.ensure_pool("gpu", slots=1)
     for dag_id in DAGS:
         client.wait_for_dag(dag_id, timeout=120)
         client.unpause(dag_id)
 
 
-def _run_dags(client: AirflowClient, session: Session, *, console: Console) -> str:
-    """Run the three DAGs; returns what came of them, as text."""
+def run_dags(client: AirflowClient, session: Session, *, console: Console) -> str:
+    """Run the three DAGs; returns what came of them, as text.
+
+    Raises:
+        CarpipeError: a run failed, or nothing was decided.
+    """
     from carpipe.steps.gate import decisions
     from carpipe.steps.summary import summary
 
@@ -211,6 +259,7 @@ def _run_dags(client: AirflowClient, session: Session, *, console: Console) -> s
         console.print(f"\n{dag_id}  {run_id}", style="bold", highlight=False)
         follow(client, session.store, dag_id, run_id, console=console)
 
+    _unpause(client)
     if needs_filter(session):
         run_dag("train_filter", client.trigger("train_filter", {}))
     before = client.newest_run("retrain_classifier")

@@ -71,10 +71,13 @@ def arguments(place):
     return ["start", "--s3-port", str(s3), "--ui-port", str(ui), *map(str, settings)]
 
 
+def clean_environment():
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARPIPE_"))}
+
+
 def run(folder, *arguments):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARPIPE_"))}
     command = [sys.executable, "-m", "carpipe.local.run", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=clean_environment(), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")

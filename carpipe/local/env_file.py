@@ -1,0 +1,156 @@
+"""`make env`: the `.env` that Docker Compose reads, with secrets of its own, readable by its owner only.
+
+    python -m carpipe.local.env_file [--gpu] [--bind ADDRESS] [--store s3://bucket/prefix]
+    python -m carpipe.local.env_file --worker-of ADDRESS --worker-host ADDRESS
+
+The first makes `.env` out of `.env.example`, and `config/carpipe.toml` where there is none. The second makes
+`.env.worker` out of that `.env`: for a machine that only runs workers, without the secrets that workers do not need.
+"""
+
+import argparse
+import base64
+import ipaddress
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from carpipe.errors import CarpipeError, InputError
+from carpipe.local import state
+
+EXAMPLE, ENV, WORKER_ENV = Path(".env.example"), Path(".env"), Path(".env.worker")
+# Letters, digits, - and _ only: some of them stand inside URLs.
+SECRETS: Mapping[str, Callable[[], str]] = {
+    "AWS_ACCESS_KEY_ID": lambda: secrets.token_hex(10).upper(),
+    "AWS_SECRET_ACCESS_KEY": lambda: secrets.token_hex(20),
+    "CARPIPE_API_SECRET_KEY": lambda: secrets.token_urlsafe(32),
+    "CARPIPE_FERNET_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    "CARPIPE_JWT_SECRET": lambda: secrets.token_urlsafe(48),
+    "CARPIPE_PASSWORD": lambda: secrets.token_urlsafe(15),
+    "POSTGRES_PASSWORD": lambda: secrets.token_hex(20),
+    "REDIS_PASSWORD": lambda: secrets.token_hex(20),
+}
+NOT_FOR_WORKERS = ("CARPIPE_FERNET_KEY", "CARPIPE_JWT_SECRET", "CARPIPE_PASSWORD", "POSTGRES_PASSWORD")
+SETTINGS = """# Settings of carpipe; `carpipe config` lists them all. The detector is found beside this file.
+[crop]
+weights = "yolov5mu.pt"
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.worker_of:
+            print(_write_worker_env(options.worker_of, options.worker_host))
+        else:
+            print(_write_env(options))
+    except CarpipeError as error:
+        print(f"carpipe: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m carpipe.local.env_file", description="the .env of Docker Compose")
+    parser.add_argument("--gpu", action="store_true", help="this machine's NVIDIA GPU takes the queue gpu")
+    parser.add_argument("--bind", default="", help="address in the private network that other machines' workers use")
+    parser.add_argument("--store", default="", help="s3://bucket/prefix of your own; AWS_* come from the environment")
+    parser.add_argument("--worker-of", default="", help="write .env.worker: address of the machine that runs the rest")
+    parser.add_argument("--worker-host", default="", help="address at which that machine reaches the workers' machine")
+    return parser
+
+
+def make_env(example: str, changes: Mapping[str, str]) -> str:
+    """The text of a new `.env`: the example's, with changes made and every empty secret drawn."""
+    values = {**{name: draw() for name, draw in SECRETS.items()}, **changes}
+    return "".join(f"{_changed(line, values)}\n" for line in example.splitlines())
+
+
+def make_worker_env(env: str, *, main: str, host: str) -> str:
+    """The text for a machine with workers only: it knows the queue and the bucket, not the database.
+
+    Args:
+        env: text of the first machine's file.
+        main: that machine's address.
+        host: address at which that machine reaches the new one, for logs of running tasks.
+
+    Raises:
+        InputError: the first machine opens its ports to itself only.
+    """
+    known = read_env(env)
+    if known["CARPIPE_BIND"] == "127.0.0.1":
+        raise InputError(f"Other machines cannot reach this one: set CARPIPE_BIND={main} in .env, and up again, first.")
+    changes = {
+        **dict.fromkeys(NOT_FOR_WORKERS, "not-for-workers"),
+        "COMPOSE_PROFILES": "gpu",
+        "CARPIPE_BIND": host,
+        "AWS_ENDPOINT_URL": known["AWS_ENDPOINT_URL"].replace("//seaweedfs:", f"//{main}:"),
+    }
+    text = "".join(f"{_changed(line, changes)}\n" for line in env.splitlines())
+    return f"{text}CARPIPE_MAIN_HOST={main}\nCARPIPE_WORKER_HOST={host}\n"
+
+
+def read_env(text: str) -> dict[str, str]:
+    """The variables of an env file."""
+    pairs = (line.partition("=") for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
+def _changed(line: str, values: Mapping[str, str]) -> str:
+    name, separator, _ = line.partition("=")
+    return f"{name}={values[name]}" if separator and name in values else line
+
+
+def _write_env(options: argparse.Namespace) -> str:
+    if ENV.exists():
+        raise InputError("There is already a .env here, with the passwords of running services: change it by hand.")
+    state.secret_file(ENV, make_env(EXAMPLE.read_text(encoding="utf-8"), _asked_for(options)))
+    settings = Path("config/carpipe.toml")
+    if not settings.exists():
+        settings.parent.mkdir(exist_ok=True)
+        settings.write_text(SETTINGS, encoding="utf-8")
+    return "Wrote .env. The password of the page is CARPIPE_PASSWORD in it; settings and detector belong in config/."
+
+
+def _asked_for(options: argparse.Namespace) -> dict[str, str]:
+    who = "gpu" if options.gpu else "cpu"
+    changes = {"COMPOSE_PROFILES": who if options.store else f"s3,{who}"}
+    if options.bind:
+        address = _address(options.bind)
+        changes |= {"CARPIPE_BIND": address, "CARPIPE_URL": f"http://{address}:8080"}
+    if options.store:
+        changes |= {"CARPIPE_STORE": options.store, **_bucket()}
+    return changes
+
+
+def _bucket() -> dict[str, str]:
+    needed = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
+    missing = [name for name in needed if not os.environ.get(name)]
+    if missing:
+        raise InputError(f"A bucket of your own needs {', '.join(missing)} in the environment.")
+    found = {name: os.environ[name] for name in needed}
+    aws = f"https://s3.{found['AWS_REGION']}.amazonaws.com"
+    return {**found, "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL") or aws}
+
+
+def _write_worker_env(main: str, host: str) -> str:
+    if not ENV.exists():
+        raise InputError("There is no .env here: run this on the machine that runs the rest, after make env.")
+    if not host:
+        raise InputError("Name the address of the workers' machine too: make env WORKER_OF=<this> WORKER_HOST=<that>.")
+    text = make_worker_env(ENV.read_text(encoding="utf-8"), main=_address(main), host=_address(host))
+    state.secret_file(WORKER_ENV, text)
+    return f"Wrote {WORKER_ENV}: copy it to {host} as .env, with config/."
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise InputError(f"Expected an IPv4 address of this network, got {text!r}.") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

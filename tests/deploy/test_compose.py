@@ -1,0 +1,126 @@
+"""The Compose file: what an operator may rely on. There need not be a Docker engine here, so it is read as data."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from carpipe.local.env_file import make_env, read_env
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docker-compose.airflow.yml").read_text(encoding="utf-8")
+COMPOSE = yaml.safe_load(TEXT)
+SERVICES = COMPOSE["services"]
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+ONCE = {"init"}
+WORKERS = {"worker", "worker-train-cpu", "worker-gpu"}
+SECRET = re.compile("PASSWORD|SECRET|FERNET|_CONN$|BROKER_URL|BACKEND|AUTH$|ACCESS_KEY")
+
+every = pytest.mark.parametrize("name", SERVICES)
+
+
+def test_it_is_the_topology_of_airflow_3():
+    parts = {"api-server", "scheduler", "dag-processor", "triggerer", "init", "postgres", "redis", "seaweedfs", "serve"}
+    assert parts | WORKERS <= set(SERVICES)
+    queues = {name: SERVICES[name]["command"][-1] for name in WORKERS}
+    assert queues == {"worker": "default", "worker-train-cpu": "gpu", "worker-gpu": "gpu"}
+
+
+@every
+def test_ports_are_opened_on_loopback_unless_told_otherwise(name):
+    for port in SERVICES[name].get("ports", ()):
+        assert re.fullmatch(r"\$\{CARPIPE_BIND:-127\.0\.0\.1\}:(\d+):\1", port), port
+    assert "network_mode" not in SERVICES[name]
+    assert "CARPIPE_BIND=127.0.0.1\n" in EXAMPLE
+
+
+def test_the_database_opens_no_port():
+    assert "ports" not in SERVICES["postgres"]
+
+
+@every
+def test_images_are_pinned(name):
+    image = SERVICES[name]["image"]
+    if image.startswith("carpipe"):
+        assert re.fullmatch(r"carpipe(-gpu)?:\$\{CARPIPE_TAG:-" + re.escape(VERSION) + r"\}", image)
+        assert f"CARPIPE_TAG={VERSION}\n" in EXAMPLE
+    else:
+        assert re.search(r":\d+\.\d+(\.\d+)?(-bookworm)?$", image), image
+
+
+@every
+def test_no_secret_is_written_down_or_has_a_default(name):
+    for key, value in SERVICES[name].get("environment", {}).items():
+        if SECRET.search(key) and "PASSWORDS_FILE" not in key:
+            assert re.search(r"\$\{\w+:\?.+?\}", value), f"{key}: {value}"
+    used = re.findall(r"\$\{(\w+)(:[-?])?", str(SERVICES[name]))
+    for variable, kind in used:
+        if SECRET.search(variable) or variable.endswith("_KEY"):
+            assert kind == ":?", variable
+
+
+@every
+def test_each_restarts_is_checked_and_keeps_its_log_short(name):
+    service = SERVICES[name]
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "20m", "max-file": "5"}}
+    if name in ONCE:
+        assert service["restart"] == "no"
+    else:
+        assert service["restart"] == "unless-stopped"
+        assert {"test", "interval", "timeout", "retries", "start_period"} <= set(service["healthcheck"])
+
+
+def test_every_variable_is_explained_in_the_example():
+    used = set(re.findall(r"(?<!\$)\$\{(\w+)", TEXT))
+    explained = set(re.findall(r"^(?:# )?(\w+)=", EXAMPLE, flags=re.MULTILINE))
+    assert used - explained == set()
+    assert explained - used == {"COMPOSE_FILE", "COMPOSE_PROFILES"}
+
+
+def test_workers_are_given_neither_the_database_nor_what_signs_logins():
+    for name in WORKERS | {"serve"}:
+        given = str(SERVICES[name]["environment"])
+        for secret in ("POSTGRES_PASSWORD", "CARPIPE_FERNET_KEY", "CARPIPE_JWT_SECRET", "CARPIPE_PASSWORD"):
+            assert secret not in given, f"{name}: {secret}"
+
+
+def test_the_gpu_worker_asks_for_a_gpu_and_only_in_its_profile():
+    (device,) = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    assert SERVICES["worker-gpu"]["profiles"] == ["gpu"]
+    assert SERVICES["worker-train-cpu"]["profiles"] == ["cpu"]
+    assert SERVICES["seaweedfs"]["profiles"] == ["s3"]
+    assert [name for name, entry in SERVICES.items() if "deploy" in entry] == ["worker-gpu"]
+
+
+def test_a_plain_up_takes_both_queues_and_has_a_bucket():
+    assert read_env(make_env(EXAMPLE, {}))["COMPOSE_PROFILES"] == "s3,cpu"
+
+
+def test_named_volumes_are_declared_and_used():
+    used = {volume.split(":")[0] for entry in SERVICES.values() for volume in entry.get("volumes", ())}
+    assert {name for name in used if not name.startswith("$")} == set(COMPOSE["volumes"])
+
+
+def test_celery_hands_out_one_task_at_a_time_and_waits_for_the_longest_training():
+    given = SERVICES["worker"]["environment"]
+    assert given["AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER"] == "1"
+    assert given["AIRFLOW__CELERY__TASK_ACKS_LATE"] == "true"
+    # A training may last 20 h by default; handed out again meanwhile, it would run twice.
+    assert int(given["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]) > 24 * 3600
+
+
+@pytest.mark.parametrize("profiles", ["s3,cpu", "s3,gpu", "gpu"])
+def test_docker_compose_accepts_it(profiles, tmp_path):
+    if not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
+        pytest.skip("no `docker compose` here; the other tests read the file as data")
+    env = tmp_path / ".env"
+    env.write_text(make_env(EXAMPLE, {"COMPOSE_PROFILES": profiles}), encoding="utf-8")
+    command = ["docker", "compose", "--env-file", env, "-f", ROOT / "docker-compose.airflow.yml", "config", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

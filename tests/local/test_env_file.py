@@ -1,0 +1,74 @@
+"""`make env`: secrets that nobody else has, in a file that nobody else reads."""
+
+import base64
+import re
+
+import pytest
+
+from carpipe.errors import InputError
+from carpipe.local.env_file import main, make_env, make_worker_env, read_env
+from tests.deploy.test_compose import EXAMPLE, ROOT
+
+EMPTY = set(re.findall(r"^(\w+)=$", EXAMPLE, flags=re.MULTILINE))
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    (tmp_path / ".env.example").symlink_to(ROOT / ".env.example")
+    monkeypatch.chdir(tmp_path)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_the_example_holds_no_secret_and_two_files_have_none_in_common():
+    first, second = (read_env(make_env(EXAMPLE, {})) for _ in range(2))
+    assert len(EMPTY) == 8
+    for name in EMPTY:
+        assert len(first[name]) >= 20
+        assert re.fullmatch(r"[\w=-]+", first[name]), "it must be able to stand inside a URL"
+        assert first[name] != second[name]
+    assert len(base64.urlsafe_b64decode(first["CARPIPE_FERNET_KEY"])) == 32
+    assert {name: first[name] for name in first if name not in EMPTY} == {
+        name: value for name, value in read_env(EXAMPLE).items() if name not in EMPTY
+    }
+
+
+def test_the_file_is_private_and_never_replaced(checkout, capsys):
+    assert main([]) == 0
+    before = (checkout / ".env").read_text()
+    assert (checkout / ".env").stat().st_mode & 0o777 == 0o600
+    assert (checkout / "config" / "carpipe.toml").exists()
+
+    assert main([]) == 1
+    assert "already a .env" in capsys.readouterr().err
+    assert (checkout / ".env").read_text() == before
+
+
+def test_with_a_bucket_of_ones_own_there_is_no_s3_server(checkout, monkeypatch, capsys):
+    assert main(["--store", "s3://mine/cars", "--gpu"]) == 1
+    assert "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION" in capsys.readouterr().err
+    for name, value in {"ACCESS_KEY_ID": "A", "SECRET_ACCESS_KEY": "S", "REGION": "eu-west-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+
+    assert main(["--store", "s3://mine/cars", "--gpu"]) == 0
+    made = read_env((checkout / ".env").read_text())
+    assert made["COMPOSE_PROFILES"] == "gpu"
+    assert (made["CARPIPE_STORE"], made["AWS_ACCESS_KEY_ID"]) == ("s3://mine/cars", "A")
+    assert made["AWS_ENDPOINT_URL"] == "https://s3.eu-west-1.amazonaws.com"
+
+
+def test_a_machine_of_workers_gets_the_queue_and_the_bucket_but_not_the_database(checkout, capsys):
+    main(["--bind", "10.0.0.5"])
+    assert main(["--worker-of", "10.0.0.5", "--worker-host", "10.0.0.6"]) == 0
+    first, worker = (read_env((checkout / name).read_text()) for name in (".env", ".env.worker"))
+    same = {name for name in EMPTY if first[name] == worker[name]}
+    assert same == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "CARPIPE_API_SECRET_KEY", "REDIS_PASSWORD"}
+    assert worker["AWS_ENDPOINT_URL"] == "http://10.0.0.5:8333"
+    assert (worker["CARPIPE_MAIN_HOST"], worker["CARPIPE_BIND"]) == ("10.0.0.5", "10.0.0.6")
+    assert (checkout / ".env.worker").stat().st_mode & 0o777 == 0o600
+
+
+def test_workers_elsewhere_need_ports_that_they_reach():
+    with pytest.raises(InputError, match=r"CARPIPE_BIND=10\.0\.0\.5"):
+        make_worker_env(make_env(EXAMPLE, {}), main="10.0.0.5", host="10.0.0.6")
