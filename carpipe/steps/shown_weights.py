@@ -17,7 +17,7 @@ from carpipe.weights.channel import Release, read_channel
 
 COLUMNS = 6  # models side by side
 ENTRIES = 40  # of the history, and of the decisions
-# How the figures of a model are called on the page, in its order; others follow under their own names.
+# How the figures of a model are called on the page, in its order; others follow under their own names, as words.
 FIGURES = {
     "test_accuracy": "top-1",
     "test_top5_accuracy": "top-5",
@@ -79,7 +79,7 @@ def show_channel(shelf: Shelf, name: str) -> ChannelView:
     live = read_channel(shelf.session.store, name)
     history = _history(shelf, name, live)
     models = _models(shelf, name, live, history)
-    names = {figure: FIGURES.get(figure, figure) for model in models for figure in model.metrics}
+    names = {figure: FIGURES.get(figure, figure.removeprefix("test_").replace("_", " ")) for model in models for figure in model.metrics}
     order = [*(figure for figure in FIGURES if figure in names), *(figure for figure in names if figure not in FIGURES)]
     return ChannelView(
         name=name,
@@ -95,7 +95,7 @@ def show_channel(shelf: Shelf, name: str) -> ChannelView:
 def find_model(shelf: Shelf, name: str, model: str) -> Manifest:
     """A model of a channel by its id. Raises InputError where there is none."""
     key = f"models/{name}/{model}/manifest.json"
-    if shelf.session.store.head(key) is None:
+    if name not in list_channels(shelf) or shelf.session.store.head(key) is None:
         raise InputError(f"There is no model {model} in channel {name}.")
     return shelf.manifest(key)
 
