@@ -79,7 +79,11 @@ def show_channel(shelf: Shelf, name: str) -> ChannelView:
     live = read_channel(shelf.session.store, name)
     history = _history(shelf, name, live)
     models = _models(shelf, name, live, history)
-    names = {figure: FIGURES.get(figure, figure.removeprefix("test_").replace("_", " ")) for model in models for figure in model.metrics}
+    names = {
+        figure: FIGURES.get(figure, figure.removeprefix("test_").replace("_", " "))
+        for model in models
+        for figure in model.metrics
+    }
     order = [*(figure for figure in FIGURES if figure in names), *(figure for figure in names if figure not in FIGURES)]
     return ChannelView(
         name=name,

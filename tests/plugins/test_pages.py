@@ -245,6 +245,21 @@ def test_a_promotion_is_a_run_of_the_dag(clients, places, session):
     assert unknown.status_code == 404
 
 
+def test_a_task_links_to_what_it_made(clients, places, session):
+    path = fill_in("/weights/{channel}/promote", places)
+    clients["user"].post(path, data={"model": places["{model}"]})
+    runs = clients["admin"].get("/api/v2/dags/promote_weights/dagRuns", params={"order_by": "-id"}).json()["dag_runs"]
+    task = f"/api/v2/dags/promote_weights/dagRuns/{runs[0]['dag_run_id']}/taskInstances/promote"
+    key = f"models/classifier/{places['{model}']}/manifest.json"
+    before = clients["viewer"].get(f"{task}/links").json()["extra_links"]
+    assert set(before.values()) == {None}
+    clients["admin"].post(f"{task}/xcomEntries", json={"key": "return_value", "value": key}).raise_for_status()
+    links = clients["viewer"].get(f"{task}/links").json()["extra_links"]
+    assert {name for name, link in links.items() if link} == {"Weights", "Model card", "Evaluation"}
+    for link in filter(None, links.values()):
+        assert clients["viewer"].get(link).status_code == 200, link
+
+
 def test_buttons_are_for_those_who_may(clients):
     assert "promote" in clients["admin"].get("/carpipe/weights").text.partition("<form")[2]
     assert "<form" not in clients["viewer"].get("/carpipe/weights").text
