@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
+
 from carpipe_pages import MOUNT
 from carpipe_pages.links import LINKS
 

@@ -26,7 +26,7 @@ def main() -> None:
         options = parser.parse_args(command)
         options.func(options)
     print(f"\nROUTES {json.dumps(routes())}", flush=True)
-    uvicorn.run(create_app(), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+    uvicorn.run(create_app("core"), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
 
 
 if __name__ == "__main__":

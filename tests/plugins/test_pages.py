@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("viewer", "user", "op", "admin")
-START_S = 400
+START_S = 400  # on a machine that has other things to do
 
 
 @pytest.fixture(scope="module")
