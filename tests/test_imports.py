@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "torch", "ultralytics", "great_expectations", "pandas", "pyarrow", "scipy", "sklearn")
 
 
-def loaded_by(code: str, tmp_path: Path) -> set[str]:
-    """The heavy packages that a fresh interpreter has loaded after the code."""
-    report = f"import sys; {code}; print(*(set({HEAVY!r}) & set(sys.modules)))"
+def loaded_by(code: str, tmp_path: Path, packages: tuple[str, ...] = HEAVY) -> set[str]:
+    """Which of the packages, heavy ones as a rule, a fresh interpreter has loaded after the code."""
+    report = f"import sys; {code}; print(*(set({packages!r}) & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", report],
         capture_output=True,
@@ -35,6 +35,16 @@ def test_steps_load_nothing_heavy(module, tmp_path):
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "dags").glob("*.py")))
 def test_parsing_a_dag_loads_nothing_heavy(name, tmp_path):
     assert loaded_by(f"import {name}", tmp_path) == set()
+
+
+def test_the_plugin_loads_no_page_before_it_is_asked_for(tmp_path):
+    """Every Airflow process loads it, tasks included."""
+    pages = ("fastapi", "obstore", "carpipe.config", "carpipe.steps", "carpipe_pages.app")
+    assert loaded_by("import carpipe_plugin", tmp_path, pages) == set()
+
+
+def test_the_pages_load_nothing_heavy(tmp_path):
+    assert loaded_by("import carpipe_pages.app", tmp_path) == set()
 
 
 def test_the_test_can_fail(tmp_path):

@@ -8,12 +8,14 @@ import hashlib
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from carpipe import manifest
 from carpipe.errors import InputError
+from carpipe.manifest import Manifest
 from carpipe.steps import artefacts, label_studio
 from carpipe.steps.inventory import Inventory, forgotten_listings, latest_inventory
 from carpipe.steps.label_files import blank_csv
@@ -37,8 +39,22 @@ SUFFIX_CHARACTERS = 5
 _UNSAFE = re.compile(r"[^\w.+!@ -]")
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A photo of a sample, and where it stands: a row of the photo table of a committed result."""
+
+    key: str
+    manifest: str
+    row: int
+
+
 def sample(session: Session, count: int, *, how: How, seed: int) -> list[str]:
-    """Keys of photos that nobody has labelled yet, `count` of them or as many as there are; equal for equal seeds.
+    """Keys of photos that nobody has labelled yet; see `draw`."""
+    return [photo.key for photo in draw(session, count, how=how, seed=seed)]
+
+
+def draw(session: Session, count: int, *, how: How, seed: int) -> list[Drawn]:
+    """Photos that nobody has labelled yet, `count` of them or as many as there are; equal for equal seeds.
 
     Args:
         how: `random`, all photos of the newest inventory being equally likely; or `unsure`, those whose p(car), as
@@ -58,7 +74,8 @@ def sample(session: Session, count: int, *, how: How, seed: int) -> list[str]:
     order = photos["key"].map(lambda key: hashlib.sha256(f"{seed} {key}".encode()).hexdigest())
     distance = (photos["p_car"] - session.config.filter.threshold).abs() if how == "unsure" else 0.0
     drawn = photos.assign(distance=distance, order=order).sort_values(["distance", "order"])
-    return [str(key) for key in drawn["key"].head(count)]
+    places = drawn[["key", "manifest", "row"]].head(count).itertuples(index=False)
+    return [Drawn(str(key), str(source), int(row)) for key, source, row in places]
 
 
 def write_sample(session: Session, out: Path, keys: Sequence[str], *, file_format: Format, photos: Path | None) -> int:
@@ -97,7 +114,7 @@ def local_name(key: str) -> PurePosixPath:
 
 
 def _photos(session: Session, stock: Inventory, how: How) -> "pd.DataFrame":
-    """`key`, and `p_car` where asked for, of every photo that there is now in a version that there is now."""
+    """`key`, `manifest`, `row`, and `p_car` where asked for, of each present photo in its present version."""
     import pandas as pd
 
     tables = [_partition(session, part, how) for part in stock.partitions]
@@ -120,14 +137,18 @@ def _partition(session: Session, part: dict[str, Any], how: How) -> "pd.DataFram
     columns = ["key", "etag", "listing_uuid", "dropped_by"]
     if how == "random":
         source = manifest.read(session.store, part["manifest"])
-        photos = artefacts.read_photos(session.store, source, columns=columns)
+        photos = _with_places(artefacts.read_photos(session.store, source, columns=columns), source)
         return photos[photos["dropped_by"].isna()]
     newest = artefacts.newest_result(session.store, "filter", part["partition"])
     if newest is None:
         return None
     source = manifest.read(session.store, newest)
-    photos = artefacts.read_photos(session.store, source, columns=[*columns, "p_car"])
+    photos = _with_places(artefacts.read_photos(session.store, source, columns=[*columns, "p_car"]), source)
     return photos[photos["p_car"].notna()]
+
+
+def _with_places(photos: "pd.DataFrame", source: Manifest) -> "pd.DataFrame":
+    return photos.assign(manifest=source.key, row=range(len(photos)))
 
 
 def _download(session: Session, keys: Sequence[str], folder: Path) -> dict[str, Path]:

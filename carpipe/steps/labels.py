@@ -26,6 +26,10 @@ _IMPORTED_AT = re.compile(r"(\d{8}T\d{6}Z)-")
 AHEAD = timedelta(days=1)
 
 
+# The labels of an object by its key and etag.
+Parsings = dict[tuple[str, str], list[Label]]
+
+
 @dataclass(frozen=True)
 class Imported:
     """Where an import lies, how many labels it added, and how many photos of the file nobody has decided.
@@ -38,7 +42,7 @@ class Imported:
     undecided: int
 
 
-def import_labels(session: Session, data: bytes, *, at: str, by: str = "") -> Imported:
+def import_labels(session: Session, data: bytes, *, at: str, by: str = "", known: Parsings | None = None) -> Imported:
     """Add the labels of a file, a CSV or Label Studio's JSON, to the label set; all of them or none.
 
     The same file twice is one, and so is what `labels export` wrote: labels that count already are not added.
@@ -46,6 +50,7 @@ def import_labels(session: Session, data: bytes, *, at: str, by: str = "") -> Im
     Args:
         at: time of the import, UTC, `YYYYmmddTHHMMSSZ`.
         by: who gave the labels of which the file does not say it.
+        known: see `read_labels`.
 
     Raises:
         InputError: the file cannot be read, a row of it cannot be right, or no row has a label.
@@ -59,7 +64,7 @@ def import_labels(session: Session, data: bytes, *, at: str, by: str = "") -> Im
         if info.key.endswith(f"-{name}"):
             return Imported(info.key, 0, parsed.undecided)
     stamped = [replace(label, by=label.by or by, at=label.at or moment) for label in parsed.labels]
-    new = _unknown(stamped, read_labels(session))
+    new = _unknown(stamped, read_labels(session, known=known))
     key = f"{folder_of(session)}/{moment:%Y%m%dT%H%M%SZ}-{name}"
     if new:
         session.store.create(key, to_csv(new))
@@ -74,8 +79,11 @@ def count_missing(session: Session, data: bytes) -> int:
     return len(keys - {normalise_key(key.removeprefix("raw/")) for key in there})
 
 
-def read_labels(session: Session) -> list[Label]:
+def read_labels(session: Session, *, known: Parsings | None = None) -> list[Label]:
     """Every label that was ever given, with its time; of those for one photo the last counts.
+
+    Args:
+        known: what was read before, for those who ask often; what is new is added to it.
 
     Raises:
         InputError: an object among the labels cannot be read; names it.
@@ -83,14 +91,17 @@ def read_labels(session: Session) -> list[Label]:
     folder = folder_of(session)
     # Right below the folder: candidates of a channel of that name lie deeper.
     files = [info for info in session.store.list_objects(folder) if "/" not in info.key.removeprefix(f"{folder}/")]
+    known = {} if known is None else known
+    versions = {info.key: (info.key, info.etag) for info in sorted(files, key=lambda info: info.key)}
     times = {info.key: _imported_at(info) for info in files}
-    labels: list[Label] = []
-    for key, data in session.store.get_many(sorted(times)):
+    new = [key for key, version in versions.items() if version not in known]
+    for key, data in session.store.get_many(new):
         try:
             found = parse_labels(data or b"").labels
         except InputError as error:
             raise InputError(f"{key} cannot be used, correct it or delete it: {error}") from None
-        labels += [replace(label, at=label.at or times[key]) for label in found]
+        known[versions[key]] = [replace(label, at=label.at or times[key]) for label in found]
+    labels = [label for version in versions.values() for label in known[version]]
     return sorted(labels, key=_time)  # stable: equal times stay in the order of objects and lines
 
 

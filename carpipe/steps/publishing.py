@@ -1,6 +1,7 @@
 """Publish: move a channel to a model, forward or back."""
 
 import logging
+from collections.abc import Sequence
 
 from carpipe import manifest
 from carpipe.config import TrainingConfig
@@ -79,13 +80,21 @@ def rollback(session: Session, name: str, *, run: str, at: str, reason: str) -> 
     Raises:
         InputError: there is none.
     """
-    history = channel.history(session.store, name)
-    # Where the live model was live for the first time: going back twice goes back two models, not forth again.
-    first = next((place for place, release in enumerate(history) if release.model == history[-1].model), 0)
-    before = history[first - 1] if first else None
+    before = release_before(channel.history(session.store, name))
     if before is None:
         raise InputError(f"Channel {name} has no earlier model to go back to.")
     return promote(session, name, before.model, run=run, at=at, reason=reason)
+
+
+def release_before(history: Sequence[Release]) -> Release | None:
+    """The release that a rollback goes back to, None where there is none.
+
+    Args:
+        history: of the channel, oldest first.
+    """
+    # Where the live model was live for the first time: going back twice goes back two models, not forth again.
+    first = next((place for place, release in enumerate(history) if release.model == history[-1].model), 0)
+    return history[first - 1] if first else None
 
 
 def _check_channel(model_key: str, name: str) -> None:

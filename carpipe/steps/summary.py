@@ -10,6 +10,7 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
+from carpipe.storage import ObjectInfo
 from carpipe.weights.channel import read_channel
 
 log = logging.getLogger(__name__)
@@ -43,13 +44,19 @@ def has_dataset(session: Session) -> bool:
 
 def newest_datasets(session: Session) -> Iterator[Manifest]:
     """All datasets, the newest first; those of other versions of carpipe are passed over."""
-    found = [info for info in session.store.list_objects("datasets") if info.key.count("/") == 2]
-    manifests = [info for info in found if info.key.endswith("/manifest.json")]
-    for info in sorted(manifests, key=lambda info: (info.modified, info.key), reverse=True):
+    for info in newest_manifests(session, "datasets"):
         try:
             yield manifest.read(session.store, info.key)
         except InputError as error:
             log.warning("%s", error)
+
+
+def newest_manifests(session: Session, home: str) -> list[ObjectInfo]:
+    """Where the manifests right below `<home>/<id>/` lie and since when, the newest first; none of them is read."""
+    depth = home.count("/") + 2
+    objects = session.store.list_objects(home)
+    found = [info for info in objects if info.key.count("/") == depth and info.key.endswith("/manifest.json")]
+    return sorted(found, key=lambda info: (info.modified, info.key), reverse=True)
 
 
 def read_funnel(session: Session, dataset: str | None) -> list[dict[str, Any]]:

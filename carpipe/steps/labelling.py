@@ -1,0 +1,153 @@
+"""Labelling on a page: which photos come next, and what people said, batch by batch into the label set.
+
+Everybody draws in an order of their own, so that two people rarely see the same photo.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from carpipe.errors import InputError
+from carpipe.steps import artefacts
+from carpipe.steps.inventory import latest_inventory
+from carpipe.steps.label_files import to_csv
+from carpipe.steps.label_rows import LABELS, Label, Row, check_row
+from carpipe.steps.label_sampling import Drawn, How, draw
+from carpipe.steps.labels import Parsings, import_labels, read_labels
+from carpipe.steps.shelf import Shelf
+from carpipe.storage import normalise_key
+
+# Photos drawn at a time: a day's work and more. Drawing reads the tables of all partitions.
+DRAWN = 20_000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Photos labelled so far: in all, by label, and by who asks."""
+
+    labelled: int
+    by_label: dict[str, int]
+    mine: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Photos to label now. `after` is where the next batch begins; `left` is how many are drawn but not shown yet."""
+
+    photos: list[Drawn]
+    after: int
+    left: int
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What became of labels: how many are in the label set, and those that cannot be, with the reason by key."""
+
+    saved: int
+    refused: dict[str, str]
+    progress: Progress
+
+
+def next_batch(shelf: Shelf, *, by: str, how: How, after: int, count: int) -> Batch:
+    """The next photos of a person's sample that nobody has labelled.
+
+    Args:
+        by: the person.
+        after: 0, or what the last batch said.
+
+    Raises:
+        InputError: there is no inventory, nothing was filtered yet, or all is labelled.
+    """
+    labels = _current(shelf)
+    drawn = _sample(shelf, by, how)
+    todo = [(place, photo) for place, photo in enumerate(drawn) if normalise_key(photo.key) not in labels]
+    if not todo:  # all of it has been labelled: draw from what is left
+        shelf.drop(_name(shelf, by, how))
+        todo = list(enumerate(_sample(shelf, by, how)))
+    ahead = [(place, photo) for place, photo in todo if place >= after]
+    photos = [photo for _, photo in ahead[:count]]
+    after = ahead[len(photos) - 1][0] + 1 if photos else after
+    _places(shelf).update({(photo.manifest, photo.row): photo.key for photo in photos})
+    return Batch(photos, after, len(ahead) - len(photos), _progress(labels, by))
+
+
+def save(shelf: Shelf, rows: Sequence[dict[str, str]], *, by: str, now: datetime) -> Saved:
+    """Add labels (`key`, `label`, `at`) to the label set. Those that were saved before do not come twice.
+
+    Args:
+        by: who gave them.
+        now: UTC; a label from later, by a clock that is fast, is taken for one of now.
+    """
+    labels, refused = _checked(rows, by, now)
+    if labels:
+        at = now.strftime("%Y%m%dT%H%M%SZ")
+        import_labels(shelf.session, to_csv(labels), at=at, by=by, known=_parsings(shelf))
+    return Saved(len(labels), refused, _progress(_current(shelf), by))
+
+
+def photo_of(shelf: Shelf, source: str, row: int) -> str:
+    """The key of a photo by its row of a committed photo table.
+
+    Args:
+        source: manifest key.
+
+    Raises:
+        InputError: there is no such row.
+    """
+    if (source, row) in _places(shelf):
+        return _places(shelf)[source, row]
+    photos = artefacts.read_photos(shelf.session.store, shelf.manifest(source), columns=["key"])
+    keys = photos["key"]
+    if not 0 <= row < len(keys):
+        raise InputError(f"{source} has {len(keys):,} photos, and none with the number {row}.")
+    return str(keys.iloc[row])
+
+
+def _sample(shelf: Shelf, by: str, how: How) -> list[Drawn]:
+    """The person's sample of the newest inventory."""
+    seed = int(hashlib.sha256(by.encode()).hexdigest()[:8], 16)
+    made = shelf.get(_name(shelf, by, how), lambda: draw(shelf.session, DRAWN, how=how, seed=seed))
+    drawn: list[Drawn] = made
+    return drawn
+
+
+def _name(shelf: Shelf, by: str, how: How) -> tuple[str, ...]:
+    stock = latest_inventory(shelf.session)
+    return ("sample", stock.key if stock else "", by, how)
+
+
+def _places(shelf: Shelf) -> dict[tuple[str, int], str]:
+    """Keys of the photos that were handed out: their pictures are asked for next."""
+    places: dict[tuple[str, int], str] = shelf.get("places", dict)
+    return places
+
+
+def _checked(rows: Sequence[dict[str, str]], by: str, now: datetime) -> tuple[list[Label], dict[str, str]]:
+    labels, refused = [], {}
+    for row in rows:
+        try:
+            label = check_row(Row("A row", row["key"], row["label"], by, row["at"]))
+            if label is None:
+                raise InputError(f"There is no label; known are {', '.join(LABELS)}.")
+        except InputError as error:
+            refused[row["key"]] = str(error)
+            continue
+        labels.append(Label(label.key, label.label, by, min(label.at or now, now)))
+    return labels, refused
+
+
+def _current(shelf: Shelf) -> dict[str, Label]:
+    """The label that counts, by photo key; also where there are none."""
+    return {label.key: label for label in read_labels(shelf.session, known=_parsings(shelf))}
+
+
+def _parsings(shelf: Shelf) -> Parsings:
+    kept: Parsings = shelf.get("labels", dict)
+    return kept
+
+
+def _progress(labels: dict[str, Label], by: str) -> Progress:
+    counts = {name: sum(label.label == name for label in labels.values()) for name in LABELS}
+    return Progress(len(labels), counts, sum(label.by == by for label in labels.values()))

@@ -1,0 +1,41 @@
+"""Pages of Jinja templates. Names, keys and messages are foreign text: the templates escape every value."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment
+
+from carpipe.pages import POLICY, environment
+
+# Pages that lie in the bucket: they run nothing, and whoever can write there is not let at the Airflow session.
+DOCUMENT_HEADERS = {
+    "Content-Security-Policy": f"{POLICY}; sandbox; frame-ancestors 'self'",
+    "Cache-Control": "private, max-age=3600",
+}
+PHOTO_HEADERS = {"Cache-Control": "private, max-age=3600"}
+
+
+@cache
+def _environment() -> Environment:
+    made = environment(Path(__file__).parent / "templates")
+    made.filters["stamp"] = lambda text: text[:16].replace("T", " ")
+    return made
+
+
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page. `base` is where the pages are mounted."""
+    page = _environment().get_template(f"{template}.html.j2")
+    return HTMLResponse(page.render(base=request.scope["root_path"], **values), status)
+
+
+def document(html: bytes) -> Response:
+    """A page of the bucket."""
+    return Response(html, media_type="text/html", headers=DOCUMENT_HEADERS)
+
+
+def photo(jpeg: bytes) -> Response:
+    """A photo."""
+    return Response(jpeg, media_type="image/jpeg", headers=PHOTO_HEADERS)

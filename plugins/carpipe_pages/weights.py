@@ -1,0 +1,94 @@
+"""The page Weights: channels, models, decisions; promote and roll back by a run of the DAG `promote_weights`."""
+
+from typing import Annotated, Any
+
+from airflow.api_fastapi.common.dagbag import DagBagDep
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
+from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.models.dag import DagModel, DagRun
+from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import select
+
+from carpipe.steps import shown_weights
+from carpipe_pages.access import PROMOTE, PROMOTE_DAG, READ, may
+from carpipe_pages.render import document, render
+
+router = APIRouter(prefix="/weights")
+
+Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
+RUNS = 5  # of `promote_weights` shown
+
+
+@router.get("", dependencies=READ)
+def first(request: Request, user: GetUserDep, session: SessionDep) -> Response:
+    """The channel of the classifier."""
+    return _page(request, user, session, request.app.state.desk.shelf.session.config.classifier.channel)
+
+
+@router.get("/{channel}", dependencies=READ)
+def one(request: Request, user: GetUserDep, session: SessionDep, channel: str) -> Response:
+    """A channel in full."""
+    return _page(request, user, session, channel)
+
+
+@router.get("/{channel}/{model}/card", dependencies=READ)
+def card(request: Request, channel: str, model: Id) -> Response:
+    """The model card, as text."""
+    text = shown_weights.read_card(request.app.state.desk.shelf, channel, model)
+    return render(request, "card", channel=channel, model=model, text=text)
+
+
+@router.get("/{channel}/{model}/evaluation.html", dependencies=READ)
+def evaluation(request: Request, channel: str, model: Id) -> Response:
+    """The evaluation page."""
+    return document(shown_weights.read_page(request.app.state.desk.shelf, channel, model))
+
+
+@router.post("/{channel}/promote", dependencies=PROMOTE)
+def promote(
+    request: Request,
+    user: GetUserDep,
+    session: SessionDep,
+    dag_bag: DagBagDep,
+    channel: str,
+    model: Annotated[str, Form(pattern="^[0-9a-f]{20}$")],
+    reason: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Make a model the live one, an older one too, by a run of `promote_weights`."""
+    found = shown_weights.find_model(request.app.state.desk.shelf, channel, model)
+    said = f"{reason.strip() or 'by hand'} ({user.get_name()}, on the page Weights)"
+    body = TriggerDAGRunPostBody(logical_date=None, conf={"channel": channel, "model": found.key, "reason": said})
+    trigger_dag_run(dag_id=PROMOTE_DAG, body=body, dag_bag=dag_bag, user=user, session=session, request=request)
+    return RedirectResponse(f"{request.scope['root_path']}/weights/{channel}", 303)
+
+
+def _page(request: Request, user: Any, session: Any, channel: str) -> Response:
+    shelf = request.app.state.desk.shelf
+    return render(
+        request,
+        "weights",
+        channels=shown_weights.list_channels(shelf),
+        shown=shown_weights.show_channel(shelf, channel),
+        may_promote=may(user, "POST", PROMOTE_DAG),
+        runs=_runs(session) if may(user, "GET", PROMOTE_DAG) else [],
+        paused=bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == PROMOTE_DAG))),
+    )
+
+
+def _runs(session: Any) -> list[dict[str, str]]:
+    """The newest runs of `promote_weights`: who wants what, and how that stands."""
+    query = select(DagRun).where(DagRun.dag_id == PROMOTE_DAG).order_by(DagRun.id.desc()).limit(RUNS)
+    return [
+        {
+            "run": run.run_id,
+            "state": str(run.state),
+            "at": run.run_after.isoformat() if run.run_after else "",
+            "by": run.triggering_user_name or "",
+            "channel": (run.conf or {}).get("channel", ""),
+            "model": "".join((run.conf or {}).get("model", "").split("/")[-2:-1]),
+        }
+        for run in session.scalars(query)
+    ]

@@ -1,0 +1,118 @@
+"""A bucket as the DAGs leave it, made by hand in a second: photos, a dataset, two models, one of them live."""
+
+import io
+import json
+from collections.abc import Iterable
+from uuid import UUID
+
+import pandas as pd
+from PIL import Image
+
+from carpipe import manifest
+from carpipe.manifest import Manifest, Work
+from carpipe.photos import to_parquet
+from carpipe.steps import artefacts
+from carpipe.steps.inventory import inventory, latest_inventory
+from carpipe.steps.session import Session
+from carpipe.weights import channel
+
+PHOTOS = 12
+NOT_A_CAR = 3
+TRUNCATED = 1
+# Text of the data is foreign: what a listing may be called, and what a page must not run.
+SCRIPT = "<script>alert(1)</script>"
+
+
+def jpeg(number: int, *, comment: bytes = b"") -> bytes:
+    sink = io.BytesIO()
+    Image.new("RGB", (200, 120), (20 * number, 90, 200)).save(sink, "JPEG", comment=comment)
+    return sink.getvalue()
+
+
+def key(number: int) -> str:
+    model = "volkswagen_golf" if number % 2 else "skoda_octavia"
+    return f"{model}_2014/{number}_1_{UUID(int=number)}_{UUID(int=100 + number)}.jpg"
+
+
+def fill(session: Session) -> tuple[Manifest, list[Manifest]]:
+    """Upload photos, take stock, commit a dataset and two models; the second is live, the first was."""
+    for number in range(PHOTOS):
+        session.store.put(f"raw/{key(number)}", jpeg(number, comment=b"private"))
+    inventory(session)
+    dataset = add_dataset(session)
+    models = [add_model(session, dataset.key, accuracy=accuracy) for accuracy in (0.5, 0.75)]
+    for number, model in enumerate(models):
+        channel.promote(
+            session.store, "classifier", model=model.key, reason=f"reason {number}", run=f"run {number}",
+            at=f"2026-01-0{number + 1}T03:00:00Z",
+        )  # fmt: skip
+        decide(session, model.key, at=f"2026-01-0{number + 1}T02:59:00Z")
+    return dataset, models
+
+
+def add_dataset(session: Session) -> Manifest:
+    stock = latest_inventory(session)
+    photos = pd.concat(
+        [
+            artefacts.read_photos(session.store, manifest.read(session.store, part["manifest"]))
+            for part in stock.partitions
+        ],
+        ignore_index=True,
+    )
+    photos.loc[:2, ["dropped", "dropped_by"]] = ["not_a_car", "filter"]
+    photos.loc[3, ["dropped", "dropped_by"]] = ["truncated", "clean"]
+    alive = photos["dropped"].isna()
+    photos["class_name"] = photos["model"].where(alive)
+    photos["split"] = pd.Series(["train", "train", "val", "test"] * 3).where(alive)
+    kept = int(alive.sum())
+    files = {
+        artefacts.PHOTOS: to_parquet(photos),
+        artefacts.FUNNEL: _json(
+            [
+                {"stage": "clean", "in": 12, "dropped": {"truncated": 1}, "kept": 11},
+                {"stage": "filter", "in": 11, "dropped": {"not_a_car": 3}, "kept": 8},
+            ]
+        ),
+        artefacts.VALIDATION: _json(
+            {
+                "success": False,
+                "expectations": 68,
+                "failed": [SCRIPT],
+                "tables": {"audit": {"rows": 8, "failed": 1, "checks": []}},
+            }
+        ),
+        artefacts.REPORT: b"<!DOCTYPE html><title>report of the test</title>",
+        "data_docs/index.html": b"<!DOCTYPE html><title>docs of the test</title>",
+    }
+    extra = {
+        "classes": ["skoda_octavia", "volkswagen_golf"],
+        "vehicles": 8,
+        "splits": photos["split"].value_counts().to_dict(),
+    }
+    work = Work("dataset", 3, "all", {}, ("a", "b"), home="datasets")
+    return manifest.commit(session.store, work, files, counts={"in": len(photos), "kept": kept}, extra=extra)
+
+
+def add_model(session: Session, dataset: str, *, accuracy: float) -> Manifest:
+    work = Work("model", 3, "classifier", {"h5": False}, (str(accuracy),), home="models/classifier")
+    files = {"README.md": f"# card {SCRIPT}".encode(), "evaluation.html": b"<!DOCTYPE html><title>evaluation</title>"}
+    metrics = {"test_accuracy": accuracy, "test_photos": 1234.0, "test_nll": 0.25}
+    extra = {"contract": 1, "classes": ["a", "b"], "metrics": metrics, "dataset": dataset, "trained": "stages/x"}
+    return manifest.commit(session.store, work, files, counts={}, extra=extra)
+
+
+def decide(session: Session, model: str, *, at: str) -> None:
+    entry = {
+        "outcome": "publish", "reasons": ["Proven better.", f"Because {SCRIPT}."], "checks": [],
+        "numbers": {"photos": 90, "difference": 0.0123, "falls": [{"class_name": "a", "fall": 0.5}]},
+        "channel": "classifier", "model": model, "champion": "", "run": "nightly", "at": at,
+    }  # fmt: skip
+    session.store.put(f"channels/classifier/decisions/{at.replace(':', '')}-x.json", _json(entry))
+
+
+def keys(numbers: Iterable[int]) -> list[str]:
+    return [key(number) for number in numbers]
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()

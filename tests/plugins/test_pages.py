@@ -1,0 +1,276 @@
+"""The pages on a real Airflow API server: who may do what, on every route there is, and what they do."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from carpipe.local import airflow
+from carpipe.local.ports import free_ports
+from carpipe.steps import labels
+from carpipe.steps.session import open_session
+from carpipe.weights import channel
+from tests.conftest import SAMPLE, make_config
+from tests.plugins import bucket
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+ROLES = ("viewer", "user", "op", "admin")
+START_S = 400  # on a machine that has other things to do
+
+
+@pytest.fixture(scope="module")
+def session(s3):
+    return open_session(make_config(f"s3://{s3.bucket}/{uuid4().hex[:12]}"))
+
+
+@pytest.fixture(scope="module")
+def made(session):
+    return bucket.fill(session)
+
+
+@pytest.fixture(scope="module")
+def server(session, made, tmp_path_factory):
+    """Its address, and (method, path) of every route."""
+    home = tmp_path_factory.mktemp("api")
+    [port] = free_ports(1)
+    (home / "airflow.cfg").write_text(
+        airflow._config(home, ROOT / "dags", ROOT / "plugins", port, airflow._secrets(home))
+    )
+    (home / "passwords.json").write_text(json.dumps({role: role for role in ROLES}))
+    settings = {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
+        "CARPIPE_STORE": session.store.url,
+        "CARPIPE_CONFIG": str(SAMPLE),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}:{ROOT / 'dags'}",
+    }
+    aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    command = [sys.executable, str(Path(__file__).with_name("server.py")), str(port)]
+    with (home / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, env=airflow._environment(home, aws | settings), stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait(url, process, home / "server.log")
+        said = re.search(r"^ROUTES (.*)$", (home / "server.log").read_text(), re.MULTILINE)
+        yield url, [tuple(route) for route in json.loads(said[1])]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait(url, process, log):
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/api/v2/version", trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise RuntimeError(log.read_text()[-5000:])
+
+
+@pytest.fixture(scope="module")
+def clients(server):
+    """A browser for each role, and `nobody`: logged in by the cookie, not by a header."""
+    url, _ = server
+    found = {"nobody": httpx.Client(base_url=url, trust_env=False)}
+    for role in ROLES:
+        token = httpx.post(f"{url}/auth/token", json={"username": role, "password": role}, trust_env=False)
+        cookies = {"_token": token.json()["access_token"]}
+        headers = {"Origin": url, "Accept": "text/html"}
+        found[role] = httpx.Client(base_url=url, cookies=cookies, headers=headers, trust_env=False, timeout=30)
+    yield found
+    for client in found.values():
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def places(made, session):
+    """What stands for the parameters of paths."""
+    dataset, models = made
+    part = labels_photo(session)
+    return {
+        "{name}": "style.css", "{dataset}": dataset.key.split("/")[1], "{name:path}": "index.html",
+        "{channel}": "classifier", "{model}": models[0].key.split("/")[2], "{stage}": part[1],
+        "{partition}": part[2], "{fingerprint}": part[3], "data}/photos/{row}": "", "{row}": "0",
+    }  # fmt: skip
+
+
+def labels_photo(session):
+    from carpipe.steps.inventory import latest_inventory
+
+    return latest_inventory(session).partitions[0]["manifest"].split("/")
+
+
+def fill_in(path, places):
+    for name, value in places.items():
+        path = path.replace(name, value)
+    assert "{" not in path, f"{path}: say in `places` what this parameter may be"
+    return f"/carpipe{path}"
+
+
+def request(client, method, path, places):
+    """A request that is right but for the rights: what it sends is what the page sends."""
+    body = {}
+    if path == "/labels" and method == "POST":
+        body = {"json": {"labels": []}}
+    if path.endswith("/promote"):
+        body = {"data": {"model": places["{model}"], "reason": "test of rights"}}
+    return client.request(method, fill_in(path, places), **body)
+
+
+def test_every_route_is_closed_to_strangers(server, clients, places):
+    _, routes = server
+    assert len(routes) > 10
+    for method, path in routes:
+        assert request(clients["nobody"], method, path, places).status_code in (401, 403), path
+
+
+def test_a_viewer_may_read_everything_and_change_nothing(server, clients, places):
+    _, routes = server
+    for method, path in routes:
+        status = request(clients["viewer"], method, path, places).status_code
+        assert status == (403 if method != "GET" else 307 if path == "/" else 200), (method, path)
+
+
+@pytest.mark.parametrize("role", ["op", "admin"])
+def test_who_may_run_the_dags_may_do_everything(server, clients, places, role):
+    _, routes = server
+    for method, path in routes:
+        assert request(clients[role], method, path, places).status_code in (200, 303, 307), (method, path)
+
+
+def test_nothing_is_changed_by_get(server):
+    """All that is not GET is an action, and its route says so by POST."""
+    _, routes = server
+    assert {method for method, _ in routes} == {"GET", "POST"}
+    assert sorted(path for method, path in routes if method == "POST") == ["/labels", "/weights/{channel}/promote"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://evil.example"}, {"Origin": ""}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
+)
+def test_another_site_cannot_make_a_browser_act(server, clients, places, headers):
+    _, routes = server
+    for method, path in routes:
+        if method == "POST":
+            client = clients["admin"]
+            kept = dict(client.headers)
+            client.headers.update(headers)
+            try:
+                assert request(client, method, path, places).status_code == 403, path
+            finally:
+                client.headers = kept
+
+
+def test_pages_run_nothing_foreign(server, clients, places):
+    _, routes = server
+    for method, path in routes:
+        if method != "GET" or path in ("/", "/static/{name}"):
+            continue
+        answer = request(clients["viewer"], method, path, places)
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none';"), path
+        assert "frame-ancestors 'self'" in policy
+        assert "script-src 'unsafe" not in policy
+        assert bucket.SCRIPT not in answer.text
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_pages_of_the_bucket_are_kept_from_the_session(clients, places):
+    for path in ("/data/{dataset}/report.html", "/data/{dataset}/data_docs/index.html"):
+        policy = clients["viewer"].get(fill_in(path, places)).headers["content-security-policy"]
+        assert "; sandbox;" in policy
+        assert "script-src" not in policy
+
+
+def test_photos_are_small_and_without_metadata(clients, places):
+    for path in ("/data/{dataset}/photos/{row}", "/labels/photos/{stage}/{partition}/{fingerprint}/{row}"):
+        answer = clients["viewer"].get(fill_in(path, places))
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert answer.content.startswith(b"\xff\xd8")
+        assert b"private" not in answer.content
+
+
+def test_no_photo_is_served_but_those_of_a_page(clients, places):
+    viewer = clients["viewer"]
+    assert viewer.get(fill_in("/data/{dataset}/photos/7", places)).status_code == 404
+    assert viewer.get(fill_in("/labels/photos/{stage}/{partition}/{fingerprint}/999", places)).status_code == 404
+    assert viewer.get(fill_in("/data/{dataset}/data_docs/..%2fphotos.parquet", places)).status_code == 404
+    assert viewer.get("/carpipe/static/..%2fapp.py").status_code == 404
+    assert viewer.get("/carpipe/weights/nothing").status_code == 404
+
+
+def test_labels_are_saved_for_the_user_whatever_the_page_says(clients, session):
+    user = clients["user"]
+    batch = user.get("/carpipe/labels/batch", params={"count": 3}).json()
+    assert len(batch["photos"]) == 3
+    chosen = [photo["key"] for photo in batch["photos"]]
+    given = [{"key": key, "label": "auto", "at": "2026-01-01T00:00:00.000Z", "by": "somebody else"} for key in chosen]
+    answer = user.post(
+        "/carpipe/labels", json={"labels": [*given, {**given[0], "key": "../x", "label": "auto"}]}
+    ).json()
+    assert answer["saved"] == 3
+    assert list(answer["refused"]) == ["../x"]
+    again = user.post("/carpipe/labels", json={"labels": given})
+    assert again.json()["progress"]["mine"] == 3
+    found = labels.read_labels(session)
+    assert sorted(label.key for label in found) == sorted(chosen)
+    assert {label.by for label in found} == {"user"}
+    left = user.get("/carpipe/labels/batch", params={"count": 100}).json()["photos"]
+    assert not set(chosen) & {photo["key"] for photo in left}
+
+
+def test_a_promotion_is_a_run_of_the_dag(clients, places, session):
+    path = fill_in("/weights/{channel}/promote", places)
+    answer = clients["user"].post(path, data={"model": places["{model}"], "reason": "night was bad"})
+    assert answer.status_code == 303
+    runs = clients["viewer"].get("/api/v2/dags/promote_weights/dagRuns", params={"order_by": "-id"}).json()["dag_runs"]
+    assert runs[0]["conf"]["channel"] == "classifier"
+    assert runs[0]["conf"]["model"] == f"models/classifier/{places['{model}']}/manifest.json"
+    assert runs[0]["conf"]["reason"].startswith("night was bad (user")
+    assert runs[0]["triggering_user_name"] == "user"
+    assert channel.read_channel(session.store, "classifier").generation == 2, "only the DAG moves the channel"
+    unknown = clients["user"].post(path, data={"model": "0" * 20})
+    assert unknown.status_code == 404
+
+
+def test_a_task_links_to_what_it_made(clients, places, session):
+    path = fill_in("/weights/{channel}/promote", places)
+    clients["user"].post(path, data={"model": places["{model}"]})
+    runs = clients["admin"].get("/api/v2/dags/promote_weights/dagRuns", params={"order_by": "-id"}).json()["dag_runs"]
+    task = f"/api/v2/dags/promote_weights/dagRuns/{runs[0]['dag_run_id']}/taskInstances/promote"
+    key = f"models/classifier/{places['{model}']}/manifest.json"
+    before = clients["viewer"].get(f"{task}/links").json()["extra_links"]
+    assert set(before.values()) == {None}
+    clients["admin"].post(f"{task}/xcomEntries", json={"key": "return_value", "value": key}).raise_for_status()
+    links = clients["viewer"].get(f"{task}/links").json()["extra_links"]
+    assert {name for name, link in links.items() if link} == {"Weights", "Model card", "Evaluation"}
+    for link in filter(None, links.values()):
+        assert clients["viewer"].get(link).status_code == 200, link
+
+
+def test_buttons_are_for_those_who_may(clients):
+    assert "promote" in clients["admin"].get("/carpipe/weights").text.partition("<form")[2]
+    assert "<form" not in clients["viewer"].get("/carpipe/weights").text
+    assert 'data-may=""' in clients["viewer"].get("/carpipe/labels").text
+    assert 'data-may="1"' in clients["user"].get("/carpipe/labels").text
+
+
+def test_the_pages_are_in_the_navigation(clients):
+    plugins = clients["viewer"].get("/api/v2/plugins").json()
+    if "plugins" not in plugins:  # a viewer may not list plugins in every Airflow
+        plugins = clients["admin"].get("/api/v2/plugins").json()
+    [ours] = [plugin for plugin in plugins["plugins"] if plugin["name"] == "carpipe"]
+    assert ours["external_views"][0]["href"] == "/carpipe/"
+    assert len(ours["global_operator_extra_links"]) == 6

@@ -1,0 +1,100 @@
+"""Labels from a page: everybody's own order, nothing twice, nothing lost."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from carpipe.errors import InputError
+from carpipe.steps import labelling, labels
+from carpipe.steps.shelf import Shelf
+from tests.plugins import bucket
+
+NOW = datetime(2026, 1, 3, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def shelf(session):
+    bucket.fill(session)
+    return Shelf(session)
+
+
+def said(numbers, label="auto", at="2026-01-03T11:00:00Z"):
+    return [{"key": key, "label": label, "at": at} for key in bucket.keys(numbers)]
+
+
+def batch(shelf, by="ann", after=0, count=5):
+    return labelling.next_batch(shelf, by=by, how="random", after=after, count=count)
+
+
+def test_batches_go_through_all_photos_once(shelf):
+    seen, after = [], 0
+    while (found := batch(shelf, after=after)).photos:
+        seen += [photo.key for photo in found.photos]
+        after = found.after
+    assert sorted(seen) == sorted(bucket.keys(range(bucket.PHOTOS)))
+    assert found.left == 0
+
+
+def test_two_people_draw_in_different_orders(shelf):
+    ann, bob = (batch(shelf, by=by, count=12) for by in ("ann", "bob"))
+    assert {photo.key for photo in ann.photos} == {photo.key for photo in bob.photos}
+    assert ann.photos != bob.photos
+
+
+def test_what_somebody_has_labelled_comes_to_nobody(shelf):
+    labelling.save(shelf, said([0, 1, 2]), by="ann", now=NOW)
+    left = batch(shelf, by="bob", count=50)
+    assert sorted(photo.key for photo in left.photos) == sorted(bucket.keys(range(3, bucket.PHOTOS)))
+    assert (left.progress.labelled, left.progress.mine) == (3, 0)
+    assert left.progress.by_label == {"auto": 3, "no_auto": 0}
+
+
+def test_all_labelled_is_said(shelf):
+    labelling.save(shelf, said(range(bucket.PHOTOS)), by="ann", now=NOW)
+    with pytest.raises(InputError, match="no photo left"):
+        batch(shelf)
+
+
+def test_a_photo_is_found_by_its_row(shelf):
+    for photo in batch(shelf).photos:
+        assert labelling.photo_of(shelf, photo.manifest, photo.row) == photo.key
+        assert labelling.photo_of(Shelf(shelf.session), photo.manifest, photo.row) == photo.key, "by another process"
+    with pytest.raises(InputError, match="none with the number 12"):
+        labelling.photo_of(shelf, photo.manifest, 12)
+
+
+def test_a_save_that_is_sent_again_adds_nothing(shelf):
+    for _ in range(2):
+        assert labelling.save(shelf, said([0, 1]), by="ann", now=NOW).saved == 2
+    assert len(labels.read_labels(shelf.session)) == 2
+
+
+def test_the_later_label_counts_and_both_are_kept(shelf):
+    labelling.save(shelf, said([0], "auto"), by="ann", now=NOW)
+    labelling.save(shelf, said([0], "no_auto", at="2026-01-03T11:30:00Z"), by="bob", now=NOW)
+    assert labels.current_labels(shelf.session)[bucket.key(0)].label == "no_auto"
+    assert [label.by for label in labels.read_labels(shelf.session)] == ["ann", "bob"]
+
+
+def test_a_fast_clock_does_not_label_the_future(shelf):
+    labelling.save(shelf, said([0], at="2026-01-04T00:00:00Z"), by="ann", now=NOW)
+    assert [label.at for label in labels.read_labels(shelf.session)] == [NOW]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"label": "car"}, {"label": ""}, {"at": "yesterday"}, {"key": "a/../b.jpg"}, {"key": "a\x00/b.jpg"}]
+)
+def test_one_wrong_label_is_named_and_the_others_are_saved(shelf, wrong):
+    rows = said([0, 1])
+    rows[1] |= wrong
+    done = labelling.save(shelf, rows, by="ann", now=NOW)
+    assert done.saved == 1
+    assert list(done.refused) == [rows[1]["key"]]
+    assert [label.key for label in labels.read_labels(shelf.session)] == bucket.keys([0])
+
+
+def test_labels_read_once_are_not_read_again(shelf, monkeypatch):
+    labelling.save(shelf, said([0, 1]), by="ann", now=NOW)
+    batch(shelf)
+    monkeypatch.setattr(labels, "parse_labels", lambda *_: pytest.fail("read again"))
+    assert batch(shelf).progress.labelled == 2
