@@ -85,9 +85,7 @@ class _Secrets:
     password: str
 
 
-def start_airflow(
-    home: Path, *, dags: Path, plugins: Path, port: int, env: Mapping[str, str]
-) -> AirflowServer:
+def start_airflow(home: Path, *, dags: Path, plugins: Path, port: int, env: Mapping[str, str]) -> AirflowServer:
     """Start the Airflow of this home, or find it running, and return once all its parts are healthy.
 
     Args:
@@ -199,9 +197,7 @@ def _wait(server: AirflowServer, pids: Mapping[str, int], began: datetime.dateti
         while waiting := [part for part, beat in client.heartbeats().items() if beat is None or beat < began]:
             dead = [name for name, pid in pids.items() if not processes.exists(pid)]
             if dead or time.monotonic() > deadline:
-                reason = (
-                    f"{dead[0]} ended" if dead else f"{waiting[0]} was not healthy in {START_TIMEOUT_S:.0f} s"
-                )
+                reason = f"{dead[0]} ended" if dead else f"{waiting[0]} was not healthy in {START_TIMEOUT_S:.0f} s"
                 log = server.logs / f"{(dead or _components(waiting))[0]}.log"
                 raise CarpipeError(f"Airflow is not healthy: {reason}. {log} ends:\n{processes.tail(log)}")
             time.sleep(0.2)

@@ -108,7 +108,9 @@ class _Progress:
         else:
             work = ""
         retries = sum(task.try_number > 1 for task in stage.tasks)
-        return f"{name:<16} {partitions:<17} {stage.seconds:>6.1f} s   {work}" + (f"   ({retries} retried)" if retries else "")
+        return f"{name:<16} {partitions:<17} {stage.seconds:>6.1f} s   {work}" + (
+            f"   ({retries} retried)" if retries else ""
+        )
 
     def _result(self, task: TaskInstance) -> tuple[Manifest, bool] | None:
         """What a finished task committed, and whether it did so in this run. Asked once: it cannot change."""

@@ -41,9 +41,7 @@ def require_free(port: int, *, purpose: str, setting: str) -> None:
         setting: what to type to get another one, as in "make run S3_PORT=8444".
     """
     if not 1 <= port <= 65_535:
-        raise InputError(
-            f"Port {port} for {purpose} is not between 1 and 65535: choose another, e.g. `{setting}`."
-        )
+        raise InputError(f"Port {port} for {purpose} is not between 1 and 65535: choose another, e.g. `{setting}`.")
     deadline = time.monotonic() + PATIENCE_S
     while not is_free(port) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -109,14 +109,8 @@ class AirflowClient:
         deadline = time.monotonic() + timeout
         while self._send("GET", f"/dags/{quote(dag_id)}", missing_ok=True) is None:
             if time.monotonic() > deadline:
-                errors = "\n".join(
-                    f"{failure.file}:\n{failure.stack_trace}" for failure in self.import_errors()
-                )
-                reason = (
-                    f"these files cannot be read:\n{errors}"
-                    if errors
-                    else "no file in its folder defines it."
-                )
+                errors = "\n".join(f"{failure.file}:\n{failure.stack_trace}" for failure in self.import_errors())
+                reason = f"these files cannot be read:\n{errors}" if errors else "no file in its folder defines it."
                 raise InputError(f"Airflow did not find DAG {dag_id!r} within {timeout:.0f} s: {reason}")
             time.sleep(0.5)
 
@@ -156,9 +150,7 @@ class AirflowClient:
         deadline = time.monotonic() + timeout
         while not (run := self.dag_run(dag_id, run_id)).finished:
             if time.monotonic() > deadline:
-                raise CarpipeError(
-                    f"Run {run_id} of DAG {dag_id!r} is still {run.state} after {timeout:.0f} s."
-                )
+                raise CarpipeError(f"Run {run_id} of DAG {dag_id!r} is still {run.state} after {timeout:.0f} s.")
             time.sleep(0.5)
         return run
 
@@ -174,9 +166,7 @@ class AirflowClient:
 
     def task_log(self, dag_id: str, run_id: str, task: TaskInstance, *, lines: int = 30) -> str:
         """The end of the log of a task's last attempt."""
-        path = (
-            f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task.task_id)}/logs/{max(task.try_number, 1)}"
-        )
+        path = f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task.task_id)}/logs/{max(task.try_number, 1)}"
         answer = self._call("GET", path, params={"map_index": task.map_index, "full_content": True})
         text = "\n".join(line for entry in answer["content"] for line in _log_lines(entry))
         return "\n".join(text.splitlines()[-lines:])
@@ -230,9 +220,7 @@ class AirflowClient:
         params: Mapping[str, str | int | bool] | None,
     ) -> httpx.Response:
         try:
-            return self._http.request(
-                method, path, json=body, params=params, headers={"Accept": "application/json"}
-            )
+            return self._http.request(method, path, json=body, params=params, headers={"Accept": "application/json"})
         except httpx.HTTPError as error:
             raise CarpipeError(f"Airflow at {self._http.base_url} does not answer: {error}.") from error
 

@@ -184,9 +184,10 @@ def _internal_ports(s3_port: int) -> list[int]:
 
 def _remove_sockets(folder: Path) -> None:
     """Remove what the server leaves in /tmp, whose path there no option changes."""
+    place = Path("/tmp")  # noqa: S108  # where weed puts them, whatever TMPDIR says
     for port in json.loads((folder / "settings.json").read_text(encoding="utf-8"))["ports"]:
         for number in (port, port + GRPC_OFFSET):
-            for socket in Path("/tmp").glob(f"seaweedfs-*-grpc-{number}.sock"):
+            for socket in place.glob(f"seaweedfs-*-grpc-{number}.sock"):
                 socket.unlink(missing_ok=True)
 
 
@@ -236,9 +237,7 @@ def _wait(server: S3Server) -> None:
     client, deadline = _client(server.settings), time.monotonic() + START_TIMEOUT_S
     while not _answers(client):
         if not processes.exists(server.pid):
-            raise StoreError(
-                f"The S3 server ended while it started; its log ends:\n{processes.tail(server.log)}"
-            )
+            raise StoreError(f"The S3 server ended while it started; its log ends:\n{processes.tail(server.log)}")
         if time.monotonic() > deadline:
             raise StoreError(
                 f"The S3 server did not answer within {START_TIMEOUT_S:.0f} s; its log ends:\n"

@@ -144,9 +144,7 @@ def test_expired_login_is_renewed(client: rest.AirflowClient, run: rest.DagRun) 
     assert client.dag_run("tiny", run.run_id).state == "success"
 
 
-def test_errors_say_what_was_asked_and_what_came(
-    server: airflow.AirflowServer, client: rest.AirflowClient
-) -> None:
+def test_errors_say_what_was_asked_and_what_came(server: airflow.AirflowServer, client: rest.AirflowClient) -> None:
     with pytest.raises(InputError, match=r"dags/nothing/dagRuns: .*not found"):
         client.trigger("nothing", {})
     with (
@@ -170,11 +168,7 @@ def test_only_the_page_listens_and_only_on_loopback(server: airflow.AirflowServe
         for link in Path(f"/proc/{pid}/fd").iterdir():
             target = os.readlink(link) if link.is_symlink() else ""
             inodes.add(target.removeprefix("socket:[").removesuffix("]"))
-    rows = [
-        row.split()
-        for table in ("tcp", "tcp6")
-        for row in Path(f"/proc/net/{table}").read_text().splitlines()
-    ]
+    rows = [row.split() for table in ("tcp", "tcp6") for row in Path(f"/proc/net/{table}").read_text().splitlines()]
     listening = {row[1] for row in rows if row[3] == "0A" and row[9] in inodes}
     assert listening == {f"0100007F:{server.port:04X}"}
 

@@ -45,10 +45,7 @@ def test_busy_port_names_port_purpose_and_way_out(busy_port: int) -> None:
     with pytest.raises(InputError) as caught:
         ports.require_free(busy_port, purpose="the S3 server", setting="make run S3_PORT=8444")
     message = str(caught.value)
-    assert (
-        message
-        == f"Port {busy_port} for the S3 server is in use: choose another, e.g. `make run S3_PORT=8444`."
-    )
+    assert message == f"Port {busy_port} for the S3 server is in use: choose another, e.g. `make run S3_PORT=8444`."
 
 
 @pytest.mark.parametrize("port", [0, -1, 65_536])

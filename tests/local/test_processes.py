@@ -12,9 +12,7 @@ import pytest
 from carpipe.local import processes
 
 SLEEP = "import time; time.sleep(600)"
-STUBBORN = (
-    f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); {SLEEP}"
-)
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); {SLEEP}"
 # A grandchild in a session of its own, as task runners start them.
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEP!r}], start_new_session=True)"
 

@@ -87,7 +87,18 @@ def first(place, arguments):
 
 def test_it_ends_in_published_weights(first):
     assert first.returncode == 0, first.stdout + first.stderr
-    for stage in ("label set", "clean", "filter cars", "crop", "identify", "split", "validate", "pack", "evaluate", "publish"):
+    for stage in (
+        "label set",
+        "clean",
+        "filter cars",
+        "crop",
+        "identify",
+        "split",
+        "validate",
+        "pack",
+        "evaluate",
+        "publish",
+    ):
         assert f"\n  {stage}" in first.stdout
     assert "classifier, generation 1" in first.stdout
     assert "asset_triggered__" in first.stdout

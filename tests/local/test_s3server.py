@@ -76,9 +76,7 @@ def test_many_buckets_fit(settings: s3server.S3Settings) -> None:
         assert obstore.head(store, "photo")["size"] == 100_000
 
 
-def test_environment_is_enough_for_a_client(
-    settings: s3server.S3Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_is_enough_for_a_client(settings: s3server.S3Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in settings.env().items():
         monkeypatch.setenv(key, value)
     store = S3Store(settings.bucket)
@@ -117,9 +115,7 @@ def test_second_start_finds_the_running_server(shared: Path, settings: s3server.
     assert again.settings == settings
 
 
-def test_running_server_is_not_taken_for_one_on_another_port(
-    shared: Path, settings: s3server.S3Settings
-) -> None:
+def test_running_server_is_not_taken_for_one_on_another_port(shared: Path, settings: s3server.S3Settings) -> None:
     port = int(settings.endpoint.rpartition(":")[2])
     with pytest.raises(InputError, match=rf"already runs on port {port} .*make stop"):
         s3server.start_s3(shared, port=port + 1)

@@ -47,9 +47,7 @@ def test_somebody_elses_process_id_is_not_believed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]"])
-def test_broken_file_does_not_hide_running_processes(
-    tmp_path: Path, service: state.Service, content: str
-) -> None:
+def test_broken_file_does_not_hide_running_processes(tmp_path: Path, service: state.Service, content: str) -> None:
     state.remember(tmp_path, service)
     (tmp_path / "state.json").write_text(content)
     assert state.running(tmp_path) == {}
