@@ -79,9 +79,9 @@ lock:
 		--python-platform x86_64-manylinux_2_31 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --output-file requirements.lock
 
-# The table of settings in the README, from the settings themselves.
+# The table in docs/settings.md, from the settings themselves.
 settings: .venv/installed
-	@$(BIN)/python -m carpipe.settings_table README.md
+	@$(BIN)/python -m carpipe.settings_table docs/settings.md
 
 clean:
 	@test ! -x $(BIN)/python || $(BIN)/python -m carpipe.local.run stop

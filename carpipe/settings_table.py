@@ -1,6 +1,6 @@
-"""Write the table of settings into the README, so that it cannot differ from the code.
+"""Write the table of settings into docs/settings.md, so that it cannot differ from the code.
 
-python -m carpipe.settings_table README.md
+python -m carpipe.settings_table docs/settings.md
 """
 
 import json

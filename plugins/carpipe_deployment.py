@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from carpipe.errors import ConfigError
 
-# Variable and meaning; the README shows this table.
+# Variable and meaning; docs/operating.md shows this table.
 VARIABLES = {
     "CARPIPE_S3_CONNECTION": "Airflow connection with credentials, region and endpoint of S3; empty: the AWS chain",
     "CARPIPE_NOTIFY_MAIL": "addresses, separated by commas, that are told of failures, missed deadlines, new weights",

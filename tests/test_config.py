@@ -68,7 +68,7 @@ def test_every_setting_has_a_meaning():
     assert [key for key, _, meaning in describe_config(Config()) if not meaning] == []
 
 
-def test_the_readme_shows_the_settings_as_they_are():
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+def test_the_page_shows_the_settings_as_they_are():
+    page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text(encoding="utf-8")
 
-    assert with_table(readme) == readme, "run `make settings`"
+    assert with_table(page) == page, "run `make settings`"

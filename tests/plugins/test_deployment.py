@@ -1,4 +1,4 @@
-"""The variables of a deployment: what is wrong is said, and the README names them all."""
+"""The variables of a deployment: what is wrong is said, and docs/operating.md names them all."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from carpipe.errors import ConfigError
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("hours", ["soon", "-1", "nan", "1e9"])
@@ -29,5 +29,5 @@ def test_addresses_are_separated_by_commas(monkeypatch):
 def test_the_readme_names_every_variable_with_its_default():
     from carpipe_deployment import DEFAULTS, VARIABLES
 
-    rows = {name: default.strip(" `") for name, default in re.findall(r"^\| `(CARPIPE_\w+)` \|([^|]*)\|", README, re.M)}
+    rows = {name: default.strip(" `") for name, default in re.findall(r"^\| `(CARPIPE_\w+)` \|([^|]*)\|", PAGE, re.M)}
     assert rows == {name: DEFAULTS.get(name, "") for name in VARIABLES}

@@ -155,12 +155,12 @@ def test_a_task_that_was_labelled_anew_says_both():
     assert {(label.label, label.by) for label in found} == {("auto", "ann"), ("no_auto", "user 2")}
 
 
-def test_predictions_fit_the_labelling_interface_of_the_readme():
+def test_predictions_fit_the_labelling_interface_of_the_page_on_labels():
     from pathlib import Path
     from xml.etree import ElementTree
 
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    view = ElementTree.fromstring(readme[readme.index("<View>") : readme.index("</View>") + len("</View>")])
+    page = (Path(__file__).parents[2] / "docs" / "labels.md").read_text(encoding="utf-8")
+    view = ElementTree.fromstring(page[page.index("<View>") : page.index("</View>") + len("</View>")])
     task = label_studio.write_task(PHOTO, "s3://b/raw/x.jpg", Label(PHOTO, "auto"))
     [result] = task["predictions"][0]["result"]
 
