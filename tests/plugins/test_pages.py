@@ -55,7 +55,7 @@ def server(session, made, tmp_path_factory):
     aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     command = [sys.executable, str(Path(__file__).with_name("server.py")), str(port)]
     with (home / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=airflow._environment(home, aws | settings), stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=airflow.process_environment(home, aws | settings), stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
         wait(url, process, home / "server.log")
