@@ -54,8 +54,9 @@ def server(session, made, tmp_path_factory):
     }
     aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     command = [sys.executable, str(Path(__file__).with_name("server.py")), str(port)]
+    environment = airflow.process_environment(home, aws | settings)
     with (home / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=airflow.process_environment(home, aws | settings), stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
         wait(url, process, home / "server.log")
