@@ -70,7 +70,7 @@ def write(raw: Path, folder: Path, *, most: int) -> int:
     for path in sorted(raw.glob("*/*.jpg")):
         try:
             image = Image.open(path).convert("RGB").resize((320, 214))
-        except OSError:  # raw/ holds broken files too
+        except (OSError, Image.DecompressionBombError):  # raw/ holds broken files too
             continue
         class_name = path.parent.name.rpartition("_")[0]
         jpeg = encode_jpeg(image, quality=90)
