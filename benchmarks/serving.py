@@ -74,7 +74,6 @@ def build(folder: Path, backbone: str, side: int) -> None:
         "classifier.image_size": side,
         "classifier.weights": "none",
     }
-    overrides["classifier.augment"] = False  # OpenVINO does not know these layers; they do nothing here anyway
     network = model.build(load_config(overrides=overrides).classifier, classes=CLASSES, weights=None)
     network.save(folder / "model.keras")
     network.export(str(folder / "model.xml"), format="openvino", verbose=False)
