@@ -89,8 +89,8 @@ def open_task_session(**settings: str) -> "Session":
     params = get_current_context()["params"]
     overrides = {key: params.get(name) for name, key in settings.items()}
     config = load_config(overrides=overrides)
-    if not config.metrics.statsd:
-        config = load_config(overrides={**overrides, "metrics.statsd": _statsd_of_airflow()})
+    if not config.metrics.statsd and (server := _statsd_of_airflow()):
+        config = load_config(overrides={**overrides, "metrics.statsd": server})
     return open_session(config, access=find_access())
 
 

@@ -197,7 +197,7 @@ def load(store: Store, key: str, *, cache: Path) -> Model:
 def _live(store: Store, channel: str) -> tuple[Release, Manifest]:
     release = read_channel(store, channel)
     if release is None:
-        known = sorted({info.key.split("/")[1] for info in store.list_objects("channels")})
+        known = sorted(folder.split("/")[1] for folder in store.list_folders("channels"))
         there = f"; it has {', '.join(known)}" if known else ""
         raise InputError(f"Nothing was ever published to channel {channel} in {store.url}{there}.")
     try:
