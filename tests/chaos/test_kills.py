@@ -76,21 +76,25 @@ def killed_task(bench: Bench, name: str, rng, note) -> None:
     note("kill -9 of a task", f"{name} at {when} of {calm.seconds:.1f} s", "equal" if not all(ended) else "too late")
 
 
-def killed_server(bench: Bench, name: str, rng, note) -> None:
-    """Kill the server under a task and start it again; the task rides it out, or is tried again."""
+def started(bench: Bench, name: str, rng):
+    """The calm run, the prefix, the moment to disturb it at in seconds, and the task that has just begun."""
     bench.rehearse(name)
     calm = bench.calm[name]
-    step = calm.step
     prefix = bench.fill(calm.before)
     moment = rng.uniform(0.2, 1.0) * calm.seconds
-    task = bench.start(prefix, step, calm.keys)
+    return calm, prefix, moment, bench.start(prefix, calm.step, calm.keys)
+
+
+def killed_server(bench: Bench, name: str, rng, note) -> None:
+    """Kill the server under a task and start it again; the task rides it out, or is tried again."""
+    calm, prefix, moment, task = started(bench, name, rng)
     time.sleep(moment)
     os.kill(bench.server.pid, signal.SIGKILL)
     bench.restart()
     complaints = task.end()[1]
     assert task.returncode == 0 or complaints.strip().splitlines()[-1].startswith("carpipe: s3://"), complaints
     check_whole(bench.store(prefix))
-    finish(bench, prefix, step)
+    finish(bench, prefix, calm.step)
     if task.returncode:
         print(complaints.strip().splitlines()[-1])
     outcome = "equal, the task rode it out" if task.returncode == 0 else "equal, the task was tried again"
@@ -99,16 +103,11 @@ def killed_server(bench: Bench, name: str, rng, note) -> None:
 
 def frozen_task(bench: Bench, name: str, rng, note) -> None:
     """Freeze a task, let another attempt do the work, and wake it up."""
-    bench.rehearse(name)
-    calm = bench.calm[name]
-    step = calm.step
-    prefix = bench.fill(calm.before)
-    moment = rng.uniform(0.2, 1.0) * calm.seconds
-    task = bench.start(prefix, step, calm.keys)
+    calm, prefix, moment, task = started(bench, name, rng)
     task.ends_within(moment)
     send(task, signal.SIGSTOP)
     try:
-        finish(bench, prefix, step)
+        finish(bench, prefix, calm.step)
         before = referred(bench, prefix)
     finally:
         send(task, signal.SIGCONT)
