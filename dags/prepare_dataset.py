@@ -37,6 +37,7 @@ from datetime import timedelta
 from airflow.sdk import CronTriggerTimetable, dag, task, task_group
 
 from carpipe_airflow import DATASET, DEFAULT_ARGS, MAP_LABEL, deadline, label, open_task_session, run_facts, setting
+from carpipe_pages.links import FORESEEN
 from carpipe_wait import wait_for_marker, wait_params
 
 log = logging.getLogger(__name__)
@@ -116,9 +117,12 @@ def prepare_dataset():
         return crop(filter_cars(clean(part), part))
 
     @task
-    def partitions(crops: list[str]) -> list[str]:
-        """All partitions, oldest first; a list of its own, since Airflow cannot map over mapped tasks of a group."""
-        return list(crops)
+    def partitions(crops: list[str] | str) -> list[str]:
+        """All partitions, oldest first; a list of its own, since Airflow cannot map over mapped tasks of a group.
+
+        Airflow hands over the result itself, not a list of it, where a mapped group has run just once.
+        """
+        return [crops] if isinstance(crops, str) else list(crops)
 
     @task
     def identify(crops: list[str], inventory_key: str) -> str:
@@ -139,10 +143,12 @@ def prepare_dataset():
         return split(open_task_session(**SETTINGS), classed).key
 
     @task
-    def validate(splitted: str) -> str:
-        from carpipe.steps.validate import validate
+    def validate(splitted: str, *, ti) -> str:
+        from carpipe.steps.validate import validate, validate_work
 
-        return validate(open_task_session(**SETTINGS), splitted, at=run_facts()["at"]).key
+        session = open_task_session(**SETTINGS)
+        ti.xcom_push(FORESEEN, validate_work(session, splitted).key)
+        return validate(session, splitted, at=run_facts()["at"]).key
 
     @task(map_index_template=MAP_LABEL)
     def pack(cropped: str, splitted: str) -> str:

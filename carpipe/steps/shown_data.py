@@ -3,6 +3,7 @@
 A dataset never changes, so all of it is computed once; its photo table, 1.6 million rows as it may be, is not kept.
 """
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -131,6 +132,23 @@ def read_document(shelf: Shelf, dataset: str, name: str) -> bytes:
     if name not in _documents(done):
         raise InputError(f"Dataset {dataset} has no page {name}; it was made by an earlier version of carpipe.")
     return manifest.read_file(shelf.session.store, done, name)
+
+
+def read_verdict(shelf: Shelf, validation: str, name: str) -> bytes:
+    """The report, or a page of the Data Docs, of a validation, also of one that failed and made no dataset.
+
+    Raises:
+        InputError: there is no such validation, or it has no such page.
+    """
+    store, prefix = shelf.session.store, f"stages/validate/all/{validation}"
+    with contextlib.suppress(MissingError):
+        done = shelf.manifest(f"{prefix}/manifest.json")
+        if name in done.files:
+            return manifest.read_file(store, done, name)
+    # A failed one has no manifest, and Data Docs of either have plain names.
+    if f"{prefix}/{name}" not in {info.key for info in store.list_objects(prefix)}:
+        raise InputError(f"There is no page {name} of a validation {validation} in {store.url}.")
+    return store.get(f"{prefix}/{name}")
 
 
 def _view(shelf: Shelf, done: Manifest) -> DatasetView:

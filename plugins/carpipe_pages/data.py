@@ -38,6 +38,18 @@ def data_docs(request: Request, dataset: Id, name: str) -> Response:
     return document(shown_data.read_document(request.app.state.desk.shelf, dataset, f"data_docs/{name}"))
 
 
+@router.get("/validations/{validation}/report.html")
+def verdict_report(request: Request, validation: Id) -> Response:
+    """The report of a validation, also of one that stopped a run."""
+    return document(shown_data.read_verdict(request.app.state.desk.shelf, validation, artefacts.REPORT))
+
+
+@router.get("/validations/{validation}/data_docs/{name:path}")
+def verdict_docs(request: Request, validation: Id, name: str) -> Response:
+    """A page of its Data Docs."""
+    return document(shown_data.read_verdict(request.app.state.desk.shelf, validation, f"data_docs/{name}"))
+
+
 @router.get("/{dataset}/photos/{row}")
 def example(request: Request, dataset: Id, row: int) -> Response:
     """An example of a reason, by its row of the photo table."""

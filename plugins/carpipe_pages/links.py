@@ -10,11 +10,15 @@ from urllib.parse import urlsplit
 
 from airflow.configuration import conf
 from airflow.sdk import BaseOperatorLink
+from airflow.sdk.bases.xcom import BaseXCom
 
 from carpipe_pages import MOUNT
 
 DATASET = re.compile(r"datasets/([0-9a-f]{20})/manifest\.json")
+VALIDATION = re.compile(r"stages/validate/all/([0-9a-f]{20})/manifest\.json")
 MODEL = re.compile(r"models/([^/]+)/([0-9a-f]{20})/manifest\.json")
+# By this key a task says what it is about to make, so that there is a link where it fails.
+FORESEEN = "foreseen"
 
 
 def path_of(text: str, name: str) -> str:
@@ -25,6 +29,9 @@ def path_of(text: str, name: str) -> str:
             "Dataset report": f"/data/{found[1]}/report.html",
             "Data Docs": f"/data/{found[1]}/data_docs/index.html",
         }.get(name, "")
+    if found := VALIDATION.fullmatch(text):
+        folder = f"/data/validations/{found[1]}"
+        return {"Dataset report": f"{folder}/report.html", "Data Docs": f"{folder}/data_docs/index.html"}.get(name, "")
     if found := MODEL.fullmatch(text):
         folder = f"/weights/{found[1]}"
         return {
@@ -42,7 +49,7 @@ class _ManifestLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The page's address below the Airflow host, empty where the task made nothing of the kind."""
-        path = path_of(_returned(ti_key), self.name)
+        path = path_of(_made(ti_key), self.name)
         root = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
         return f"{root}{MOUNT}{path}" if path else ""
 
@@ -86,14 +93,18 @@ class EvaluationLink(_ManifestLink):
 LINKS = [DatasetLink(), ReportLink(), DataDocsLink(), WeightsLink(), ModelCardLink(), EvaluationLink()]
 
 
-def _returned(ti_key: Any) -> str:
-    """What the task returned, where that is text, or a verdict that names a model."""
-    from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
+def _made(ti_key: Any) -> str:
+    """What the task returned, where that is text or a verdict that names a model; else what it said it would make."""
+    return _xcom(ti_key, BaseXCom.XCOM_RETURN_KEY) or _xcom(ti_key, FORESEEN)
+
+
+def _xcom(ti_key: Any, key: str) -> str:
+    from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
     with create_session() as session:
         query = XComModel.get_many(
-            key=XCOM_RETURN_KEY,
+            key=key,
             run_id=ti_key.run_id,
             dag_ids=ti_key.dag_id,
             task_ids=ti_key.task_id,

@@ -1,23 +1,27 @@
 """`kill -9` of parts of a real Airflow in the middle of `prepare_dataset`: the supervisor of a task, the scheduler, the
-API server. What is started again ends the run, and the bucket is as after a calm one.
-
-Workers of other executors are killed alike: give `killed_worker` their processes.
+API server, Celery workers. What is left, or is started again, ends the run, and the bucket is as after a calm one.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import time
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 
 from carpipe.config import load_config
-from carpipe.local import airflow, processes, state
+from carpipe.errors import InputError
+from carpipe.local import airflow, cluster, debian, processes, state
+from carpipe.local.rest import AirflowClient
+from carpipe.local.topology import Shape, read_topology
 from carpipe.steps import chain
 from carpipe.steps.session import Session
 from tests.chaos.bench import AT, SETTINGS, Bench, check_whole, environment, live_car_filter, picture, two_classes
@@ -48,63 +52,136 @@ def settings(bench: Bench, raw: Path) -> Path:
 
 
 @pytest.fixture
-def start(bench: Bench, settings: Path, tmp_path: Path):
-    """Start the Airflow of this test, again after a part of it was killed."""
+def photos(raw: Path) -> dict[str, bytes]:
+    return {f"raw/{path.relative_to(raw).as_posix()}": path.read_bytes() for path in sorted(raw.rglob("*.jpg"))}
+
+
+@pytest.fixture
+def prefix(bench: Bench, photos: dict[str, bytes]) -> str:
+    """Photos and a live car filter, for the run that is disturbed."""
+    prefix = bench.fill(photos)
+    live_car_filter(bench.store(prefix))
+    return prefix
+
+
+@pytest.fixture
+def environ(bench: Bench, settings: Path, prefix: str) -> dict[str, str]:
+    """Of every part of Airflow."""
+    return {
+        **bench.server.settings.env(),
+        "CARPIPE_CONFIG": str(settings),
+        "CARPIPE_STORE": f"s3://{bench.server.settings.bucket}/{prefix}",
+        "OMP_NUM_THREADS": "1",
+        # Seconds until a task whose supervisor was killed is tried again; 120 in `make run`, 300 by default.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    }
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder that looks like the repository, but for one DAG only and retries that do not wait."""
     shutil.copytree(REPOSITORY / "plugins", tmp_path / "plugins")
     (tmp_path / "dags").mkdir()
     shutil.copy(REPOSITORY / "dags" / f"{DAG}.py", tmp_path / "dags")
+    shutil.copy(REPOSITORY / "docker-compose.airflow.yml", tmp_path)
     shared = tmp_path / "plugins" / "carpipe_airflow.py"
-    shared.write_text(
-        shared.read_text().replace('retry_delay": timedelta(seconds=30)', 'retry_delay": timedelta(seconds=3)')
-    )
+    text = shared.read_text(encoding="utf-8")
+    assert 'retry_delay": timedelta(seconds=30)' in text
+    shared.write_text(text.replace('retry_delay": timedelta(seconds=30)', 'retry_delay": timedelta(seconds=3)'))
+    return tmp_path
 
-    def start(prefix: str, port: int = 0) -> airflow.AirflowServer:
-        env = {
-            **bench.server.settings.env(),
-            "CARPIPE_CONFIG": str(settings),
-            "CARPIPE_STORE": f"s3://{bench.server.settings.bucket}/{prefix}",
-            "OMP_NUM_THREADS": "1",
-            # Seconds until a task whose supervisor was killed is tried again; 120 here, 300 by default.
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
-        }
-        return airflow.start_airflow(
-            tmp_path / "local", dags=tmp_path / "dags", plugins=tmp_path / "plugins", port=port, env=env
-        )
+
+@pytest.fixture
+def start(checkout: Path, environ: dict[str, str]):
+    """Start the Airflow of this test, again after a part of it was killed."""
+    home = checkout / "local"
+
+    def start(port: int = 0) -> airflow.AirflowServer:
+        folders = {"dags": checkout / "dags", "plugins": checkout / "plugins"}
+        return airflow.start_airflow(home, **folders, port=port, env=environ)
 
     yield start
-    state.stop_all(tmp_path / "local")
+    state.stop_all(home)
 
 
-def test_parts_of_airflow_killed_in_the_middle_of_a_run(bench, raw, settings, start, note):
-    photos = {f"raw/{path.relative_to(raw).as_posix()}": path.read_bytes() for path in sorted(raw.rglob("*.jpg"))}
-    expected = calm_picture(bench, photos, settings)
-    prefix = bench.fill(photos)
-    live_car_filter(bench.store(prefix))
-
-    server = start(prefix)
+def test_parts_of_airflow_killed_in_the_middle_of_a_run(bench, photos, prefix, settings, start, note):
+    server = start()
     with server.client() as client:
-        client.wait_for_dag(DAG, timeout=180)
-        client.unpause(DAG)
-        run = client.trigger(DAG, {})
-        wait_for(lambda: in_work(client, run, "partition.clean"), seconds=300)
-        killed_worker(supervisors(server))
+        run = begin(client)
+        wait_for(lambda: at_work(client, run, "partition.clean"), seconds=300)
+        killed_with_children(supervisors(server))
         note("kill -9 inside Airflow", "the supervisor of clean", "killed")
-        wait_for(lambda: in_work(client, run, "partition.crop", "partition.filter_cars"), seconds=600)
-    server = killed_part(server, "scheduler", lambda: start(prefix, server.port))
+        wait_for(lambda: at_work(client, run, "partition.crop", "partition.filter_cars"), seconds=600)
+    server = killed_part(server, "scheduler", lambda: start(server.port))
     note("kill -9 inside Airflow", "the scheduler", "killed and started again")
     with server.client() as client:
-        wait_for(lambda: in_work(client, run, "identify", "classes", "split", "validate"), seconds=600)
-    server = killed_part(server, "api-server", lambda: start(prefix, server.port))
+        wait_for(lambda: at_work(client, run, "identify", "classes", "split", "validate"), seconds=600)
+    server = killed_part(server, "api-server", lambda: start(server.port))
     note("kill -9 inside Airflow", "the API server", "killed and started again")
     with server.client() as client:
-        assert client.wait_for_run(DAG, run, timeout=900).state == "success"
-        tries = {task.task_id: task.try_number for task in client.task_instances(DAG, run)}
+        again = tries(client, run)
+    check_as_calm(bench, prefix, photos, settings)
+    note("kill -9 inside Airflow", f"attempts: {again}", "equal")
 
+
+@pytest.fixture
+def workers(checkout: Path, environ: dict[str, str], monkeypatch):
+    """The services of the Compose file with three Celery workers: a client of their Airflow, their folder."""
+    try:
+        programs = debian.find_programs()
+    except InputError as error:
+        pytest.skip(str(error))
+    monkeypatch.chdir(checkout)
+    home = checkout / "local" / cluster.FOLDER
+    text = (checkout / "docker-compose.airflow.yml").read_text(encoding="utf-8")
+    shape = Shape(workers=3, without=("serve", "housekeeping", "worker-gpu"))
+    topology = read_topology(text, home / "airflow", shape=shape, variables=environ)
+    instances = [replace(one, environment={**one.environment, **environ}) for one in topology.instances]
+    try:
+        cluster.start_services(
+            replace(topology, instances=tuple(instances)), home, programs=programs, console=Console(quiet=True)
+        )
+        with AirflowClient(topology.url, user="admin", password=topology.variables["CARPIPE_PASSWORD"]) as client:
+            yield client, home / "airflow"
+    finally:
+        cluster.stop_cluster(checkout / "local")
+
+
+def test_celery_workers_killed_in_the_middle_of_a_run(bench, photos, prefix, settings, workers, note):
+    """One is lost with everything on it, of another only the process that takes tasks; the third does the rest."""
+    client, folder = workers
+    run = begin(client)
+    lost = wait_for(lambda: at_work(client, run, "partition.clean"), seconds=300)
+    killed_with_children(of_worker(folder, lost))
+    note("kill -9 of Celery workers", f"{lost} in clean, with its tasks", "killed")
+    headless = wait_for(lambda: at_work(client, run, "partition.crop", "partition.filter_cars", but=lost), seconds=600)
+    parents = [process for process in of_worker(folder, headless) if "celery worker" in " ".join(process.cmdline())]
+    min(parents, key=lambda process: process.create_time()).kill()
+    note("kill -9 of Celery workers", f"{headless} in crop or filter, its tasks go on", "killed")
+    again = tries(client, run)
+    check_as_calm(bench, prefix, photos, settings)
+    note("kill -9 of Celery workers", f"attempts: {again}", "equal")
+
+
+def begin(client: AirflowClient) -> str:
+    """Start the run that is disturbed."""
+    client.wait_for_dag(DAG, timeout=180)
+    client.unpause(DAG)
+    return client.trigger(DAG, {})
+
+
+def tries(client: AirflowClient, run: str) -> str:
+    """Wait until the run has succeeded; returns which tasks took more than one attempt."""
+    assert client.wait_for_run(DAG, run, timeout=900).state == "success"
+    tasks = client.task_instances(DAG, run)
+    return ", ".join(f"{task.task_id} {task.try_number}" for task in tasks if task.try_number > 1)
+
+
+def check_as_calm(bench: Bench, prefix: str, photos: dict[str, bytes], settings: Path) -> None:
+    """The bucket is whole, and as the undisturbed steps leave it."""
     store = bench.store(prefix)
     check_whole(store)
-    assert picture(store) == expected
-    again = ", ".join(f"{name} {number}" for name, number in tries.items() if number > 1)
-    note("kill -9 inside Airflow", f"attempts: {again}", "equal")
+    assert picture(store) == calm_picture(bench, photos, settings)
 
 
 def calm_picture(bench: Bench, photos: dict[str, bytes], settings: Path) -> dict:
@@ -126,12 +203,17 @@ def supervisors(server: airflow.AirflowServer) -> list[psutil.Process]:
     ]
 
 
-def killed_worker(workers: Iterable[psutil.Process]) -> None:
-    """Kill processes that run tasks, and what they have started, as the loss of their machine does."""
-    found = list(workers)
+def of_worker(folder: Path, name: str) -> list[psutil.Process]:
+    """The processes of one Celery worker, and of the tasks it runs."""
+    found = [psutil.Process(pid) for pid in processes.pids(folder)]
+    return [process for process in found if process.environ().get("CARPIPE_WORKER") == name]
+
+
+def killed_with_children(found: list[psutil.Process]) -> None:
+    """Kill processes and what they have started, as the loss of their machine does."""
     assert found, "nothing was at work"
-    for worker in found:
-        for process in (worker, *worker.children(recursive=True)):
+    for process in [process for parent in found for process in (parent, *parent.children(recursive=True))]:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
 
 
@@ -143,18 +225,20 @@ def killed_part(
     return again()
 
 
-def in_work(client, run: str, *names: str) -> bool:
-    """Whether one of the tasks is running, or the last of them has ended."""
+def at_work(client: AirflowClient, run: str, *names: str, but: str = "") -> str | None:
+    """The worker on which one of the tasks is running (not that one), or "late" once the last of them has ended."""
     tasks = client.task_instances(DAG, run)
     failed = [task.task_id for task in tasks if task.state == "failed"]
     assert not failed, failed
-    states = {task.task_id: task.state for task in tasks}
-    return any(states.get(name) == "running" for name in names) or states.get(names[-1]) == "success"
+    running = [task.hostname for task in tasks if task.task_id in names and task.state == "running"]
+    ended = [task for task in tasks if task.task_id == names[-1] and task.state == "success"]
+    return next((host for host in running if host != but), "late" if ended else None)
 
 
-def wait_for(condition: Callable[[], bool], *, seconds: float) -> None:
-    """Until it holds."""
+def wait_for(answer: Callable[[], str | None], *, seconds: float) -> str:
+    """What it answers, once it does."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := answer()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.2)
+    return found

@@ -161,3 +161,9 @@ def test_a_deployment_may_wait_have_no_deadline_and_ask_for_gpus(dags):
         pod = retrain.get_task(task_id).executor_config["pod_override"]
         assert pod.spec.containers[0].resources.limits == {"nvidia.com/gpu": "1"}
     assert retrain.get_task("package").executor_config == {}
+
+
+@pytest.mark.parametrize("crops", [["a"], ["a", "b"], "a"])
+def test_a_single_partition_is_a_list_too(dags, crops):
+    """Airflow gives the text itself where a mapped group has run once; `make run`'s test sees the whole run."""
+    assert dags["prepare_dataset"].get_task("partitions").python_callable(crops) == list(crops)

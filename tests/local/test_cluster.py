@@ -27,7 +27,7 @@ def place(tmp_path_factory):
     for name in ("dags", "plugins", "docker-compose.airflow.yml"):
         (folder / name).symlink_to(ROOT / name)
     draw_world(folder / "world", seed=9, listings=36)
-    (folder / "small.toml").write_text(SMALLER.replace("photos = 150", "photos = 60"), encoding="utf-8")
+    (folder / "small.toml").write_text(SMALLER.replace("photos = 5000", "photos = 60"), encoding="utf-8")
     yield folder
     run(folder, "stop")
 

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(840)]
 ROOT = Path(__file__).parents[2]
 SMALLER = """
 [inventory]
-partition_photos = 150
+partition_photos = 5000
 [crop]
 weights = "sample:detector.pt"
 image_size = 320

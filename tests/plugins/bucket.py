@@ -93,6 +93,12 @@ def add_dataset(session: Session) -> Manifest:
     return manifest.commit(session.store, work, files, counts={"in": len(photos), "kept": kept}, extra=extra)
 
 
+def refuse(session: Session, validation: str) -> None:
+    """What a failed validation leaves: pages, no manifest."""
+    for name in (artefacts.REPORT, "data_docs/index.html"):
+        session.store.put(f"stages/validate/all/{validation}/{name}", f"<!DOCTYPE html><title>{name}".encode())
+
+
 def add_model(session: Session, dataset: str, *, accuracy: float) -> Manifest:
     work = Work("model", 3, "classifier", {"h5": False}, (str(accuracy),), home="models/classifier")
     files = {"README.md": f"# card {SCRIPT}".encode(), "evaluation.html": b"<!DOCTYPE html><title>evaluation</title>"}

@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("viewer", "user", "op", "admin")
+REFUSED = "f" * 20  # a validation that failed
 START_S = 400  # on a machine that has other things to do
 
 
@@ -99,8 +100,10 @@ def places(made, session):
     """What stands for the parameters of paths."""
     dataset, models = made
     part = labels_photo(session)
+    bucket.refuse(session, REFUSED)
     return {
         "{name}": "style.css", "{dataset}": dataset.key.split("/")[1], "{name:path}": "index.html",
+        "{validation}": REFUSED,
         "{channel}": "classifier", "{model}": models[0].key.split("/")[2], "{stage}": part[1],
         "{partition}": part[2], "{fingerprint}": part[3], "data}/photos/{row}": "", "{row}": "0",
     }  # fmt: skip
@@ -189,7 +192,9 @@ def test_pages_run_nothing_foreign(server, clients, places):
 
 
 def test_pages_of_the_bucket_are_kept_from_the_session(clients, places):
-    for path in ("/data/{dataset}/report.html", "/data/{dataset}/data_docs/index.html"):
+    paths = [f"{folder}/{name}" for folder in ("/data/{dataset}", "/data/validations/{validation}")
+             for name in ("report.html", "data_docs/index.html")]  # fmt: skip
+    for path in paths:
         policy = clients["viewer"].get(fill_in(path, places)).headers["content-security-policy"]
         assert "; sandbox;" in policy
         assert "script-src" not in policy
@@ -208,6 +213,9 @@ def test_no_photo_is_served_but_those_of_a_page(clients, places):
     assert viewer.get(fill_in("/data/{dataset}/photos/7", places)).status_code == 404
     assert viewer.get(fill_in("/labels/photos/{stage}/{partition}/{fingerprint}/999", places)).status_code == 404
     assert viewer.get(fill_in("/data/{dataset}/data_docs/..%2fphotos.parquet", places)).status_code == 404
+    verdict = fill_in("/data/validations/{validation}/data_docs/", places)
+    for name in ("..%2f..%2fx", "%00", "nothing.html", "..%2freport.html", "a" * 3000):
+        assert viewer.get(verdict + name).status_code == 404, name
     assert viewer.get("/carpipe/static/..%2fapp.py").status_code == 404
     assert viewer.get("/carpipe/weights/nothing").status_code == 404
 
@@ -257,6 +265,17 @@ def test_a_task_links_to_what_it_made(clients, places, session):
     clients["admin"].post(f"{task}/xcomEntries", json={"key": "return_value", "value": key}).raise_for_status()
     links = clients["viewer"].get(f"{task}/links").json()["extra_links"]
     assert {name for name, link in links.items() if link} == {"Weights", "Model card", "Evaluation"}
+    for link in filter(None, links.values()):
+        assert clients["viewer"].get(link).status_code == 200, link
+
+
+def test_a_validation_that_failed_is_linked_from_its_task(clients, places):
+    run = clients["admin"].post("/api/v2/dags/prepare_dataset/dagRuns", json={"logical_date": None}).json()
+    task = f"/api/v2/dags/prepare_dataset/dagRuns/{run['dag_run_id']}/taskInstances/validate"
+    value = f"stages/validate/all/{REFUSED}/manifest.json"
+    clients["admin"].post(f"{task}/xcomEntries", json={"key": "foreseen", "value": value}).raise_for_status()
+    links = clients["viewer"].get(f"{task}/links").json()["extra_links"]
+    assert {name for name, link in links.items() if link} == {"Dataset report", "Data Docs"}
     for link in filter(None, links.values()):
         assert clients["viewer"].get(link).status_code == 200, link
 
