@@ -12,7 +12,10 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from carpipe import __version__
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
@@ -69,9 +72,17 @@ class Work:
         return f"{self.prefix}/{name}-{sha256[:12]}{dot}{suffix}"
 
 
+class File(TypedDict):
+    """Where a file of a result lies, and what it is."""
+
+    key: str
+    bytes: int
+    sha256: str
+
+
 @dataclass(frozen=True)
 class Manifest:
-    """A committed result. `files` maps a name (`photos.parquet`, ...) to key, bytes and sha256.
+    """A committed result. `files` maps a name (`photos.parquet`, ...) to its place.
 
     `counts` is what the stage did (`in`, `kept`, `dropped` by reason); `seconds` is wall time and
     `bytes_read` what came out of the store. `reused` counts photos taken over from `reused_from`.
@@ -85,7 +96,7 @@ class Manifest:
     weights: dict[str, str]
     inputs: list[str]
     settings: str
-    files: dict[str, dict[str, Any]]
+    files: dict[str, File]
     counts: dict[str, Any]
     seconds: float = 0.0
     bytes_read: int = 0
@@ -95,6 +106,11 @@ class Manifest:
     carpipe: str = __version__
     # True when this process made the result, False when it was there already. Not stored.
     fresh: bool = False
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+_FORM = TypeAdapter(Manifest)
 
 
 def digest(value: object) -> str:
@@ -115,9 +131,13 @@ def read(store: Store, key: str) -> Manifest:
     """A manifest by its key. Raises MissingError, or InputError when it is not a manifest."""
     data = store.get(key)
     try:
-        return Manifest(**{**json.loads(data), "key": key, "fresh": False})
+        return _FORM.validate_python({**json.loads(data), "key": key, "fresh": False})
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        reason = f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
     except (ValueError, TypeError) as error:
-        raise InputError(f"{key} is not a manifest of this version of carpipe: {error}.") from None
+        reason = str(error)
+    raise InputError(f"{key} is not a manifest of this version of carpipe: {reason}.")
 
 
 def read_file(store: Store, manifest: Manifest, name: str) -> bytes:
@@ -146,7 +166,7 @@ def commit(store: Store, work: Work, files: Mapping[str, bytes], **facts: Any) -
         files: contents by file name, such as `{"photos.parquet": ...}`.
         facts: the other fields of Manifest (`counts`, `seconds`, ...).
     """
-    entries: dict[str, dict[str, Any]] = {}
+    entries: dict[str, File] = {}
     for filename, data in files.items():
         sha256 = hashlib.sha256(data).hexdigest()
         key = work.key_of(filename, sha256)

@@ -144,14 +144,16 @@ class Store:
 
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object under `prefix/`, in key order."""
-        batches, last = iter(obstore.list(self._store, prefix=prefix)), None
+        batches, last = None, None
 
         def following() -> Any:
             nonlocal batches
+            if batches is None:
+                batches = iter(obstore.list(self._store, prefix=prefix, offset=last))
             try:
                 return next(batches, None)
             except exceptions.GenericError:
-                batches = iter(obstore.list(self._store, prefix=prefix, offset=last))
+                batches = None
                 raise
 
         while batch := self._persist(following, prefix):
@@ -248,8 +250,8 @@ class Store:
             reason = code[1] if code else f"HTTP {status[1]}"
             keys = "the connection's keys" if self.access else "AWS_ACCESS_KEY_ID and its secret"
             return AccessError(f"{where} refuses these credentials ({reason}); check {keys}.")
-        if isinstance(error, ValueError):
-            return StoreError(f"The key {key!r} is not possible: {text.splitlines()[0]}.")
+        if isinstance(error, ValueError | exceptions.InvalidPathError):
+            return _impossible(key, where, text)
         if code and code[1] in ("ExpiredToken", "InvalidToken", "TokenRefreshRequired"):
             return AccessError(f"{where} refuses these credentials ({code[1]}); renew them.")
         passing = (status and status[1] in ("408", "409", "429")) or (code and code[1] == "RequestTimeout")
@@ -268,6 +270,16 @@ class Store:
 def normalise_key(name: str) -> str:
     """NFC, as S3 keys should be: file systems hand out decomposed names too."""
     return unicodedata.normalize("NFC", name)
+
+
+def _impossible(key: str, where: str, text: str) -> StoreError:
+    """A key of ours, or the name of an object that a listing has met."""
+    found = re.search(r'Error parsing Path "(.+?)": Encountered', text, re.DOTALL)
+    name = found[1] if found else key
+    return StoreError(
+        f"The key {name!r} in {where} is not possible: it has control characters, empty or `..` parts. An object "
+        "of that name must be renamed or deleted."
+    )
 
 
 def _broke_off(error: Exception) -> bool:

@@ -4,7 +4,9 @@ The only module beside the DAGs that knows both Airflow and carpipe. Cheap to im
 DAG files again for every task.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
@@ -20,7 +22,7 @@ from airflow.sdk import (
 )
 from airflow.sdk.configuration import conf
 
-from carpipe.errors import CarpipeError, ConflictError, UnavailableError
+from carpipe.errors import CarpipeError, ConflictError, InputError, UnavailableError
 from carpipe_access import find_access
 from carpipe_deployment import deployment
 from carpipe_notify import tell_failure, tell_late
@@ -82,16 +84,29 @@ def open_task_session(**settings: str) -> "Session":
 
     Args:
         settings: dotted setting by name of the DAG parameter that overrides it.
+
+    Raises:
+        InputError: the run was given a parameter that its DAG does not have.
     """
     from carpipe.config import load_config
     from carpipe.steps.session import open_session
 
-    params = get_current_context()["params"]
+    context = get_current_context()
+    refuse_unknown(context["dag_run"].conf or {}, context["dag"].params)
+    params = context["params"]
     overrides = {key: params.get(name) for name, key in settings.items()}
     config = load_config(overrides=overrides)
     if not config.metrics.statsd and (server := _statsd_of_airflow()):
         config = load_config(overrides={**overrides, "metrics.statsd": server})
     return open_session(config, access=find_access())
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Airflow itself passes over what is misspelt in a run's `conf`."""
+    if unknown := sorted(set(given) - set(known)):
+        close = get_close_matches(unknown[0], list(known), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}."
+        raise InputError(f"This DAG has no parameter {unknown[0]!r}; {hint}")
 
 
 def _statsd_of_airflow() -> str | None:

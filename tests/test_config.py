@@ -36,11 +36,21 @@ def test_a_file_overrides_what_it_names_and_nothing_else(tmp_path):
         ("clean = 3", "clean = 3 is not possible"),
         ("[classifier]\nhead_epochs = 0\nfinetune_epochs = 0", "must be at least 1"),
         ("[classes", "cannot be read as TOML"),
+        ("[classes]\ntaxonomy = 'a\x00b'", "cannot be read as TOML"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message):
         load_config(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe[\x00", b"[classes]\nmin_photos = 3 # \xe9", b"\x00"])
+def test_a_file_that_is_no_text_is_said(tmp_path, content):
+    path = tmp_path / "carpipe.toml"
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigError, match="cannot be read as TOML"):
+        load_config(path)
 
 
 def test_a_missing_file_is_said(tmp_path):

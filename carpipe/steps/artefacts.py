@@ -112,6 +112,19 @@ def shards_of(dataset: Manifest) -> list[dict[str, Any]]:
     return [{"split": split, **entry} for split, entry in own]
 
 
+def place_in(folder: Path, name: str) -> Path:
+    """Where a file of that name goes, with the folders above it made.
+
+    Raises:
+        InputError: that would not be inside the folder. Names come from the bucket, where others may write.
+    """
+    path = folder / name
+    if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"The name {name!r} is no place inside {folder}: somebody has tampered with the bucket.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 @contextlib.contextmanager
 def local_file(store: Store, source: Manifest, name: str) -> Iterator[Path]:
     """One file of a commit on local disk, checked, for as long as the block runs."""

@@ -90,9 +90,7 @@ def download_report(session: Session, folder: Path, dataset: str | None) -> Path
         raise InputError(f"{source.key} has no report; it was made by an earlier version of carpipe.")
     for name in source.files:
         if name == artefacts.REPORT or name.startswith("data_docs/"):
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(manifest.read_file(session.store, source, name))
+            artefacts.place_in(folder, name).write_bytes(manifest.read_file(session.store, source, name))
     return folder / artefacts.REPORT
 
 
@@ -111,9 +109,7 @@ def download_refusal(session: Session, folder: Path, validation: str) -> Path:
     if page not in keys:
         raise InputError(f"There is no failed validation {validation} in {session.store.url}.")
     for key in keys:
-        path = folder / key.removeprefix(f"{prefix}/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(session.store.get(key))
+        artefacts.place_in(folder, key.removeprefix(f"{prefix}/")).write_bytes(session.store.get(key))
     return folder / artefacts.REPORT
 
 

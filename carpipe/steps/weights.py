@@ -6,6 +6,7 @@ from pathlib import Path
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
+from carpipe.steps import artefacts
 from carpipe.steps.gate import decisions
 from carpipe.steps.session import Session
 from carpipe.weights import channel
@@ -59,11 +60,7 @@ def pull_weights(session: Session, name: str, model: str | None, *, folder: Path
     with tempfile.TemporaryDirectory(prefix=".carpipe-", dir=folder) as scratch:
         part = Path(scratch) / target.name
         for file in found.files:
-            path = part / file
-            if not path.resolve().is_relative_to(part.resolve()):
-                raise InputError(f"{found.key} names a file {file!r}, which is no place inside its folder.")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(manifest.read_file(session.store, found, file))
+            artefacts.place_in(part, file).write_bytes(manifest.read_file(session.store, found, file))
         part.rename(target)  # whole, or not at all
     return target
 

@@ -221,7 +221,9 @@ def killed_part(
     server: airflow.AirflowServer, name: str, again: Callable[[], airflow.AirflowServer]
 ) -> airflow.AirflowServer:
     """Kill one of the four processes, and start Airflow again as `make run` does."""
-    os.kill(server.pids[list(airflow.COMPONENTS).index(name)], signal.SIGKILL)
+    pid = server.pids[list(airflow.COMPONENTS).index(name)]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: None if processes.exists(pid) else "gone", seconds=30)
     return again()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from carpipe.local.ports import free_ports
+from carpipe.local.rest import AirflowClient
 from carpipe.sample import draw_world
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(840)]
@@ -123,6 +124,18 @@ def test_a_failing_task_ends_the_run_with_its_reason(place, arguments, first):
     assert failed.returncode == 1
     assert "prepare_dataset failed in classes" in failed.stdout
     assert "min_photos" in failed.stdout
+
+
+def test_a_misspelt_parameter_fails_the_run(first):
+    url, user, password = re.search(r"Airflow: (\S+) \((\w+) / (\S+)\)", first.stdout).groups()
+    with AirflowClient(url, user=user, password=password) as client:
+        model = "models/classifier/0/manifest.json"
+        run = client.trigger("promote_weights", {"model": model, "chanel": "staging"})
+        assert client.wait_for_run("promote_weights", run, timeout=120).state == "failed"
+        [task] = client.task_instances("promote_weights", run)
+        said = client.task_log("promote_weights", run, task)
+    assert task.try_number == 1
+    assert "This DAG has no parameter 'chanel'; did you mean 'channel'?" in said
 
 
 def test_stop_leaves_no_process(place, first):
