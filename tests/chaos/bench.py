@@ -92,6 +92,14 @@ class Calm:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Recovered:
+    """What a retry took, and how many manifests, channels and decisions were found equal after it."""
+
+    seconds: float
+    objects: int
+
+
 class Bench:
     """An S3 server of its own, and steps on prefixes of its bucket."""
 

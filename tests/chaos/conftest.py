@@ -4,11 +4,12 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median
 
 import pytest
 
 from carpipe.sample import draw_world
-from tests.chaos.bench import Bench
+from tests.chaos.bench import Bench, Recovered
 
 SEED = int(os.environ.get("CARPIPE_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
 ROUNDS = int(os.environ.get("CARPIPE_CHAOS_ROUNDS") or 50)
@@ -16,24 +17,25 @@ ROUNDS = int(os.environ.get("CARPIPE_CHAOS_ROUNDS") or 50)
 
 @dataclass(frozen=True)
 class Row:
-    """One round: what was done to which step, and how it ended."""
+    """One round: what was done to which step, how it ended, and how long the retry took until all was well."""
 
     case: str
     what: str
     outcome: str
+    recovered: Recovered | None
 
 
 ROWS: list[Row] = []
-Note = Callable[[str, str, str], None]
+Note = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
 def note() -> Note:
     """Add a row to the table; printed at once too, so that a failure shows how far the rounds came."""
 
-    def add(case: str, what: str, outcome: str) -> None:
-        ROWS.append(Row(case, what, outcome))
-        print(f"{case}: {what}: {outcome}")
+    def add(case: str, what: str, outcome: str, recovered: Recovered | None = None) -> None:
+        ROWS.append(Row(case, what, outcome, recovered))
+        print(f"{case}: {what}: {outcome}" + (f" after {recovered.seconds:.1f} s" if recovered else ""))
 
     return add
 
@@ -72,9 +74,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not ROWS:
         return
     terminalreporter.section(f"pulled plugs, seed {SEED}")
-    counted: dict[tuple[str, str], int] = {}
+    counted: dict[tuple[str, str], list[Row]] = {}
     for row in ROWS:
-        counted[row.case, row.outcome] = counted.get((row.case, row.outcome), 0) + 1
+        counted.setdefault((row.case, row.outcome), []).append(row)
     width = max(len(row.case) for row in ROWS)
-    for (case, outcome), rounds in sorted(counted.items()):
-        terminalreporter.write_line(f"{case:{width}}  {rounds:4d}  {outcome}")
+    for (case, outcome), rows in sorted(counted.items()):
+        found = [row.recovered for row in rows if row.recovered]
+        seconds = sorted(one.seconds for one in found)
+        took = f"; recovered in {median(seconds):.1f} s, at most {seconds[-1]:.1f} s" if found else ""
+        objects = f"; {sum(one.objects for one in found):,} results compared" if found else ""
+        terminalreporter.write_line(f"{case:{width}}  {len(rows):4d}  {outcome}{took}{objects}")

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from carpipe import manifest
-from tests.chaos.bench import Bench, Step, check_whole, picture
+from tests.chaos.bench import Bench, Recovered, Step, check_whole, picture
 from tests.chaos.conftest import ROUNDS
 from tests.chaos.task import kill, send
 
@@ -71,9 +71,14 @@ def killed_task(bench: Bench, name: str, rng, note) -> None:
         ended.append(task.ends_within(moment))
         kill(task)
         check_whole(bench.store(prefix))
-    finish(bench, prefix, step)
+    recovered = finish(bench, prefix, step)
     when = ", ".join(f"{moment:.2f} s" for moment in moments)
-    note("kill -9 of a task", f"{name} at {when} of {calm.seconds:.1f} s", "equal" if not all(ended) else "too late")
+    note(
+        "kill -9 of a task",
+        f"{name} at {when} of {calm.seconds:.1f} s",
+        "equal" if not all(ended) else "too late",
+        recovered,
+    )
 
 
 def started(bench: Bench, name: str, rng):
@@ -94,11 +99,11 @@ def killed_server(bench: Bench, name: str, rng, note) -> None:
     complaints = task.end()[1]
     assert task.returncode == 0 or complaints.strip().splitlines()[-1].startswith("carpipe: s3://"), complaints
     check_whole(bench.store(prefix))
-    finish(bench, prefix, calm.step)
+    recovered = finish(bench, prefix, calm.step)
     if task.returncode:
         print(complaints.strip().splitlines()[-1])
     outcome = "equal, the task rode it out" if task.returncode == 0 else "equal, the task was tried again"
-    note("kill -9 of the S3 server", f"{name} at {moment:.2f} s of {calm.seconds:.1f} s", outcome)
+    note("kill -9 of the S3 server", f"{name} at {moment:.2f} s of {calm.seconds:.1f} s", outcome, recovered)
 
 
 def frozen_task(bench: Bench, name: str, rng, note) -> None:
@@ -107,7 +112,7 @@ def frozen_task(bench: Bench, name: str, rng, note) -> None:
     task.ends_within(moment)
     send(task, signal.SIGSTOP)
     try:
-        finish(bench, prefix, calm.step)
+        recovered = finish(bench, prefix, calm.step)
         before = referred(bench, prefix)
     finally:
         send(task, signal.SIGCONT)
@@ -116,7 +121,12 @@ def frozen_task(bench: Bench, name: str, rng, note) -> None:
     check_whole(store)
     assert picture(store) == calm.picture
     assert referred(bench, prefix) == before
-    note("SIGSTOP of a task, SIGCONT later", f"{name} at {moment:.2f} s", f"equal, it ended with {task.returncode}")
+    note(
+        "SIGSTOP of a task, SIGCONT later",
+        f"{name} at {moment:.2f} s",
+        f"equal, it ended with {task.returncode}",
+        recovered,
+    )
 
 
 def killed_child(bench: Bench, rng, note) -> None:
@@ -131,17 +141,18 @@ def killed_child(bench: Bench, rng, note) -> None:
     child.kill()
     complaints = task.end()[1]
     assert task.returncode == 0 or "trying again goes on from its last epoch" in complaints, complaints
-    finish(bench, prefix, step)
-    note("kill -9 of the training process", "train", "equal" if task.returncode else "too late")
+    recovered = finish(bench, prefix, step)
+    note("kill -9 of the training process", "train", "equal" if task.returncode else "too late", recovered)
 
 
-def finish(bench: Bench, prefix: str, step: Step) -> None:
+def finish(bench: Bench, prefix: str, step: Step) -> Recovered:
     """The retry: it must succeed, name what the calm run named, and leave what that left."""
-    calm = bench.calm[step.name]
+    calm, began = bench.calm[step.name], time.monotonic()
     bench.run(prefix, step, calm.keys)
-    store = bench.store(prefix)
+    seconds, store = time.monotonic() - began, bench.store(prefix)
     check_whole(store)
     assert picture(store) == calm.picture
+    return Recovered(seconds, len(calm.picture))
 
 
 def referred(bench: Bench, prefix: str) -> dict[str, str]:
