@@ -61,7 +61,7 @@ class Photos(torch.utils.data.IterableDataset[Any]):
         number = 0
         while True:
             jpeg = self._jpegs[number % len(self._jpegs)]
-            yield to_array(Image.open(io.BytesIO(jpeg)), self._side), number % CLASSES
+            yield to_array(Image.open(io.BytesIO(jpeg)), self._side).copy(), number % CLASSES
             number += 1
 
 
@@ -180,7 +180,7 @@ def measure_detection(jpegs: list[bytes], options: argparse.Namespace, *, at_a_t
     with tempfile.TemporaryDirectory() as folder:
         untrained = _import_ultralytics()("yolov5m.yaml", task="detect", verbose=False)
         untrained.model.names = NAMES
-        path = Path(folder) / "yolov5m.pt"
+        path = Path(folder) / "untrained.pt"  # names of its releases ultralytics would look for elsewhere
         untrained.save(path)
         detector = Detector(path, config=CropConfig())
     with watched(options.device) as found:

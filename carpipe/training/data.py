@@ -37,7 +37,9 @@ def write_shard(path: "Path", records: Iterable[tuple[str, str, bytes]]) -> int:
         for key, class_name, jpeg in records:
             values = {"key": key.encode(), "class_name": class_name.encode(), "jpeg": jpeg}
             feature = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for name, v in values.items()}
-            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+            writer.write(
+                tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
+            )
             written += 1
     return written
 

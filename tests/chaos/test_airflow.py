@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,19 +22,31 @@ from carpipe.config import load_config
 from carpipe.errors import InputError
 from carpipe.local import airflow, cluster, debian, processes, state
 from carpipe.local.rest import AirflowClient
+from carpipe.local.s3server import S3Settings
 from carpipe.local.topology import Shape, read_topology
 from carpipe.steps import chain
 from carpipe.steps.session import Session
-from tests.chaos.bench import AT, SETTINGS, Bench, check_whole, environment, live_car_filter, picture, two_classes
+from tests.chaos.bench import (
+    AT,
+    SETTINGS,
+    Bench,
+    check_whole,
+    contents,
+    environment,
+    live_car_filter,
+    picture,
+    two_classes,
+)
 from tests.conftest import SAMPLE
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
 
 REPOSITORY = Path(__file__).parents[2]
 DAG = "prepare_dataset"
+MARKER = "raw/_complete/today"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings(bench: Bench, raw: Path) -> Path:
     """The settings of the bench as a file."""
     sections = tomllib.loads(SAMPLE.read_text(encoding="utf-8"))
@@ -51,17 +64,29 @@ def settings(bench: Bench, raw: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def photos(raw: Path) -> dict[str, bytes]:
-    return {f"raw/{path.relative_to(raw).as_posix()}": path.read_bytes() for path in sorted(raw.rglob("*.jpg"))}
+@pytest.fixture(scope="module")
+def objects(bench: Bench, raw: Path) -> dict[str, bytes]:
+    """What every run starts from: photos and a live car filter."""
+    photos = {f"raw/{path.relative_to(raw).as_posix()}": path.read_bytes() for path in sorted(raw.rglob("*.jpg"))}
+    store = bench.store(bench.fill(photos))
+    live_car_filter(store)
+    return photos | contents(store, but=photos)
+
+
+@pytest.fixture(scope="module")
+def calm(bench: Bench, objects: dict[str, bytes], settings: Path) -> dict[str, Any]:
+    """The picture that the same steps leave in this process, undisturbed."""
+    store = bench.store(bench.fill(objects))
+    with environment(bench.server.settings.env()):
+        session = Session(load_config(settings, {"store.url": store.url}), store)
+        chain.prepare_dataset(session, at=AT, progress=lambda stage, done: None)
+    return picture(store)
 
 
 @pytest.fixture
-def prefix(bench: Bench, photos: dict[str, bytes]) -> str:
-    """Photos and a live car filter, for the run that is disturbed."""
-    prefix = bench.fill(photos)
-    live_car_filter(bench.store(prefix))
-    return prefix
+def prefix(bench: Bench, objects: dict[str, bytes]) -> str:
+    """Of the run that is disturbed."""
+    return bench.fill(objects)
 
 
 @pytest.fixture
@@ -104,7 +129,7 @@ def start(checkout: Path, environ: dict[str, str]):
     state.stop_all(home)
 
 
-def test_parts_of_airflow_killed_in_the_middle_of_a_run(bench, photos, prefix, settings, start, note):
+def test_parts_of_airflow_killed_in_the_middle_of_a_run(bench, calm, prefix, start, note):
     server = start()
     with server.client() as client:
         run = begin(client)
@@ -120,13 +145,16 @@ def test_parts_of_airflow_killed_in_the_middle_of_a_run(bench, photos, prefix, s
     note("kill -9 inside Airflow", "the API server", "killed and started again")
     with server.client() as client:
         again = tries(client, run)
-    check_as_calm(bench, prefix, photos, settings)
+    check_as_calm(bench, prefix, calm)
     note("kill -9 inside Airflow", f"attempts: {again}", "equal")
 
 
 @pytest.fixture
-def workers(checkout: Path, environ: dict[str, str], monkeypatch):
-    """The services of the Compose file with three Celery workers: a client of their Airflow, their folder."""
+def workers(bench: Bench, checkout: Path, environ: dict[str, str], monkeypatch):
+    """The services of the Compose file with three Celery workers: a client of their Airflow, their folder.
+
+    Credentials in their environment are wrong: those of the connection in Airflow's database count.
+    """
     try:
         programs = debian.find_programs()
     except InputError as error:
@@ -135,22 +163,33 @@ def workers(checkout: Path, environ: dict[str, str], monkeypatch):
     home = checkout / "local" / cluster.FOLDER
     text = (checkout / "docker-compose.airflow.yml").read_text(encoding="utf-8")
     shape = Shape(workers=3, without=("serve", "housekeeping", "worker-gpu"))
+    environ = {**environ, "AWS_SECRET_ACCESS_KEY": "wrong", "CARPIPE_WAIT_FOR": MARKER}
     topology = read_topology(text, home / "airflow", shape=shape, variables=environ)
     instances = [replace(one, environment={**one.environment, **environ}) for one in topology.instances]
+    topology = replace(topology, instances=tuple(instances))
     try:
-        cluster.start_services(
-            replace(topology, instances=tuple(instances)), home, programs=programs, console=Console(quiet=True)
-        )
+        cluster.start_services(topology, home, programs=programs, console=Console(quiet=True))
         with AirflowClient(topology.url, user="admin", password=topology.variables["CARPIPE_PASSWORD"]) as client:
+            connect(client, bench.server.settings)
             yield client, home / "airflow"
     finally:
         cluster.stop_cluster(checkout / "local")
 
 
-def test_celery_workers_killed_in_the_middle_of_a_run(bench, photos, prefix, settings, workers, note):
+def connect(client: AirflowClient, bucket: S3Settings) -> None:
+    """Store the bucket's credentials as Airflow's connection `aws_default`, as a person does on its page."""
+    extra = {"endpoint_url": bucket.endpoint, "region_name": "us-east-1"}
+    body = {"connection_id": "aws_default", "conn_type": "aws", "login": bucket.access_key,
+            "password": bucket.secret_key, "extra": json.dumps(extra)}  # fmt: skip
+    client._send("POST", "/connections", body=body)
+
+
+def test_celery_workers_killed_in_the_middle_of_a_run(bench, calm, prefix, workers, note):
     """One is lost with everything on it, of another only the process that takes tasks; the third does the rest."""
     client, folder = workers
     run = begin(client)
+    wait_for(lambda: "yes" if "deferred" in states(client, run) else None, seconds=300)
+    bench.store(prefix).put(MARKER, b"")
     lost = wait_for(lambda: at_work(client, run, "partition.clean"), seconds=300)
     killed_with_children(of_worker(folder, lost))
     note("kill -9 of Celery workers", f"{lost} in clean, with its tasks", "killed")
@@ -159,8 +198,13 @@ def test_celery_workers_killed_in_the_middle_of_a_run(bench, photos, prefix, set
     min(parents, key=lambda process: process.create_time()).kill()
     note("kill -9 of Celery workers", f"{headless} in crop or filter, its tasks go on", "killed")
     again = tries(client, run)
-    check_as_calm(bench, prefix, photos, settings)
+    check_as_calm(bench, prefix, calm)
     note("kill -9 of Celery workers", f"attempts: {again}", "equal")
+
+
+def states(client: AirflowClient, run: str) -> set[str | None]:
+    """Of all tasks of the run."""
+    return {task.state for task in client.task_instances(DAG, run)}
 
 
 def begin(client: AirflowClient) -> str:
@@ -177,21 +221,11 @@ def tries(client: AirflowClient, run: str) -> str:
     return ", ".join(f"{task.task_id} {task.try_number}" for task in tasks if task.try_number > 1)
 
 
-def check_as_calm(bench: Bench, prefix: str, photos: dict[str, bytes], settings: Path) -> None:
+def check_as_calm(bench: Bench, prefix: str, calm: dict[str, Any]) -> None:
     """The bucket is whole, and as the undisturbed steps leave it."""
     store = bench.store(prefix)
     check_whole(store)
-    assert picture(store) == calm_picture(bench, photos, settings)
-
-
-def calm_picture(bench: Bench, photos: dict[str, bytes], settings: Path) -> dict:
-    """The same steps in this process, undisturbed."""
-    store = bench.store(bench.fill(photos))
-    live_car_filter(store)
-    with environment(bench.server.settings.env()):
-        session = Session(load_config(settings, {"store.url": store.url}), store)
-        chain.prepare_dataset(session, at=AT, progress=lambda stage, done: None)
-    return picture(store)
+    assert picture(store) == calm
 
 
 def supervisors(server: airflow.AirflowServer) -> list[psutil.Process]:
