@@ -20,6 +20,11 @@ DOCUMENT_HEADERS = {
     "Content-Security-Policy": f"{POLICY}; sandbox allow-same-origin; frame-ancestors 'self'",
     "Cache-Control": "private, max-age=3600",
 }
+# Grey, to be read on light and on dark.
+NO_PHOTO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="150" height="110"><text x="75" y="59" text-anchor="middle" '
+    'font-family="system-ui, sans-serif" font-size="13" fill="#7a8494">no picture</text></svg>'
+)
 PHOTO_HEADERS = {"Cache-Control": "private, max-age=3600"}
 
 
@@ -59,3 +64,8 @@ def document(html: bytes) -> Response:
 def photo(jpeg: bytes) -> Response:
     """A photo."""
     return Response(jpeg, media_type="image/jpeg", headers=PHOTO_HEADERS)
+
+
+def no_photo() -> Response:
+    """In place of a photo that cannot be decoded, or is gone."""
+    return Response(NO_PHOTO, media_type="image/svg+xml")

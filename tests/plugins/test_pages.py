@@ -14,8 +14,9 @@ import pytest
 
 from carpipe.local import airflow
 from carpipe.local.ports import free_ports
-from carpipe.steps import labels
+from carpipe.steps import labels, shown_data
 from carpipe.steps.session import open_session
+from carpipe.steps.shelf import Shelf
 from carpipe.weights import channel
 from tests.conftest import SAMPLE, make_config
 from tests.plugins import bucket
@@ -207,6 +208,20 @@ def test_photos_are_small_and_without_metadata(clients, places):
         assert answer.headers["content-type"] == "image/jpeg"
         assert answer.content.startswith(b"\xff\xd8")
         assert b"private" not in answer.content
+
+
+def test_a_photo_that_is_broken_or_gone_has_a_picture_that_says_so(clients, places, session):
+    path = fill_in("/data/{dataset}/photos/3", places)
+    key = f"raw/{shown_data.photo_of(Shelf(session), places['{dataset}'], 3)}"
+    whole = session.store.get(key)
+    try:
+        for spoil in (lambda: session.store.put(key, b"no picture at all"), lambda: session.store.delete([key])):
+            spoil()
+            answer = clients["viewer"].get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+            assert answer.headers["cache-control"] == "no-store"
+    finally:
+        session.store.put(key, whole)
 
 
 def test_no_photo_is_served_but_those_of_a_page(clients, places):
