@@ -140,6 +140,18 @@ def test_every_route_is_closed_to_strangers(server, clients, places):
         assert request(clients["nobody"], method, path, places).status_code in (401, 403), path
 
 
+def test_a_browser_without_login_is_sent_to_it_and_back(server, clients, places):
+    _, routes = server
+    for method, path in routes:
+        clients["nobody"].headers["Accept"] = "text/html"
+        answer = request(clients["nobody"], method, path, places)
+        del clients["nobody"].headers["Accept"]
+        assert (answer.status_code, answer.content) == (303, b""), path
+        login = clients["nobody"].get(answer.headers["location"], follow_redirects=True)
+        assert (login.status_code, login.url.path) == (200, "/auth/login"), path
+        assert login.url.params["next"] == (fill_in(path, places) if method == "GET" else "/carpipe/"), path
+
+
 def test_a_viewer_may_read_everything_and_change_nothing(server, clients, places):
     _, routes = server
     for method, path in routes:
@@ -234,6 +246,15 @@ def test_no_photo_is_served_but_those_of_a_page(clients, places):
         assert viewer.get(verdict + name).status_code == 404, name
     assert viewer.get("/carpipe/static/..%2fapp.py").status_code == 404
     assert viewer.get("/carpipe/weights/nothing").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/data/nosuch", "/nosuch", "/weights/nothing", f"/data/{'0' * 20}"])
+def test_an_address_that_leads_nowhere_is_a_page_with_a_sentence(clients, path):
+    answer = clients["viewer"].get(f"/carpipe{path}")
+    assert answer.status_code == 404
+    assert re.search(r'<p class="note bad">There is no [^<]+\.</p>', answer.text)
+    for_scripts = clients["viewer"].get(f"/carpipe{path}", headers={"Accept": "*/*"})
+    assert "text/html" not in for_scripts.headers["content-type"]
 
 
 def test_labels_are_saved_for_the_user_whatever_the_page_says(clients, session):
