@@ -118,7 +118,10 @@ def add_model(session: Session, dataset: str, *, accuracy: float) -> Manifest:
 def decide(session: Session, model: str, *, at: str) -> None:
     entry = {
         "outcome": "publish", "reasons": ["Proven better.", f"Because {SCRIPT}."], "checks": [],
-        "numbers": {"photos": 90, "difference": 0.0123, "falls": [{"class_name": "a", "fall": 0.5}]},
+        "numbers": {
+            "photos": 90, "classes_alone": 1, "difference": 0.0123, "better": True, "worse": False,
+            "falls": [{"class_name": "a", "fall": 0.5, "ruined": False}],
+        },
         "channel": "classifier", "model": model, "champion": "", "run": "nightly", "at": at,
     }  # fmt: skip
     session.store.put(f"channels/classifier/decisions/{at.replace(':', '')}-x.json", _json(entry))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -291,6 +292,35 @@ def test_a_promotion_is_a_run_of_the_dag(clients, places, session):
     assert unknown.status_code == 404
 
 
+def test_a_promotion_under_way_is_shown_on_its_channel_alone(clients, places):
+    """The DAG is paused here, so what is asked for stays queued."""
+    clients["user"].post(fill_in("/weights/{channel}/promote", places), data={"model": places["{model}"]})
+    runs = clients["viewer"].get("/api/v2/dags/promote_weights/dagRuns", params={"order_by": "-id"}).json()["dag_runs"]
+    page = clients["user"].get("/carpipe/weights/classifier").text
+    link = f"/dags/promote_weights/runs/{quote(runs[0]['dag_run_id'])}"
+    assert f'href="{link}"' in page
+    assert clients["viewer"].get(link).status_code == 200
+    assert 'id="moving"' in page
+    assert "<form" not in page
+    other = clients["user"].get("/carpipe/weights/car-filter").text
+    assert "runs/" not in other
+    assert 'id="moving"' not in other
+
+
+def test_figures_read_as_what_they_are(clients):
+    text = clients["viewer"].get("/carpipe/weights/classifier").text
+    facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", text))
+    assert facts == {"photos": "90", "classes alone": "1", "difference": "0.0123", "better": "yes", "worse": "no"}
+
+
+def test_a_model_card_is_a_page_and_its_html_is_text(clients, places):
+    text = clients["viewer"].get(fill_in("/weights/{channel}/{model}/card", places)).text
+    assert "<h1>card &lt;script&gt;alert(1)&lt;/script&gt;</h1>" in text
+    assert "<td>test_accuracy</td>" in text
+    assert "<img" not in text
+    assert 'href="javascript:' not in text
+
+
 def test_a_task_links_to_what_it_made(clients, places, session):
     path = fill_in("/weights/{channel}/promote", places)
     clients["user"].post(path, data={"model": places["{model}"]})
@@ -318,6 +348,9 @@ def test_a_validation_that_failed_is_linked_from_its_task(clients, places):
 
 
 def test_buttons_are_for_those_who_may(clients):
+    for run in clients["admin"].get("/api/v2/dags/promote_weights/dagRuns").json()["dag_runs"]:
+        path = f"/api/v2/dags/promote_weights/dagRuns/{run['dag_run_id']}"
+        clients["admin"].patch(path, json={"state": "failed"}).raise_for_status()
     assert "promote" in clients["admin"].get("/carpipe/weights").text.partition("<form")[2]
     assert "<form" not in clients["viewer"].get("/carpipe/weights").text
     assert 'data-may=""' in clients["viewer"].get("/carpipe/labels").text
