@@ -9,6 +9,7 @@ from airflow.sdk import task
 
 from carpipe_airflow import WEIGHTS, open_task_session, run_facts
 from carpipe_notify import announce, tell_published
+from carpipe_pages.links import full_address
 from carpipe_pods import gpu_task
 
 # A person who does not answer by then means no: the weights stay packaged, `promote_weights` can publish them.
@@ -66,7 +67,7 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
     approve = ApprovalOperator(
         task_id="approve",
         subject="Shall these weights go live?",
-        body="{{ ti.xcom_pull(task_ids='gate')['text'] }}",
+        body=_question,
         defaults="Reject",
         response_timeout=ANSWER_WITHIN,
     )
@@ -97,3 +98,10 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
     published = publish(verdict)
     decide(verdict) >> [approve, published]
     approve >> published
+
+
+def _question(context: Any, jinja_env: Any) -> str:
+    """What a person decides by, Markdown: what the gate said, and where to read more about the model."""
+    verdict = context["ti"].xcom_pull(task_ids="gate")
+    pages = [f"[{name}]({full_address(verdict['model'], name)})" for name in ("Model card", "Evaluation")]
+    return f"{verdict['text']}\n\n{', '.join(pages)}"

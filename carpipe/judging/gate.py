@@ -108,11 +108,15 @@ def compare(candidate: pd.DataFrame, champion: pd.DataFrame | None, *, rules: Ga
 
 def _first(counts: dict[str, Any], rules: GateConfig, *, few: bool) -> Decision:
     accuracy = counts["candidate"]
-    of = f"{accuracy:.2%} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles are answered rightly."
+    of = (
+        f"{_per_cent(accuracy, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles are answered "
+        "rightly."
+    )
     if accuracy < rules.min_accuracy:
-        return Decision("refuse", (f"Below the least accuracy allowed, {rules.min_accuracy:.2%}.", of), counts)
+        below = f"Below the least accuracy allowed, {_per_cent(rules.min_accuracy, 2)}."
+        return Decision("refuse", (below, of), counts)
     note = (_too_few(counts, rules),) if few else ()
-    return Decision("publish", ("No model is live yet.", of, *note), counts)
+    return Decision("publish", ("Nothing was live before.", of, *note), counts)
 
 
 def _judge(pairs: pd.DataFrame, rules: GateConfig) -> _Compared:
@@ -135,7 +139,8 @@ def _against_rules(found: _Compared, rules: GateConfig, counts: dict[str, Any]) 
     sentences = []
     if found.candidate < rules.min_accuracy:
         sentences.append(
-            f"{found.candidate:.2%} of the test photos right is below the least allowed, {rules.min_accuracy:.2%}."
+            f"{_per_cent(found.candidate, 2)} of the test photos right is below the least allowed, "
+            f"{_per_cent(rules.min_accuracy, 2)}."
         )
     if counts["vehicles"] < rules.min_vehicles:
         sentences.append(_too_few(counts, rules))
@@ -152,15 +157,16 @@ def _too_few(counts: dict[str, Any], rules: GateConfig) -> str:
 def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> list[str]:
     verdict = "Better" if found.better else "Worse" if found.worse else "Not proven better"
     overall = (
-        f"{verdict} than the live model: {found.candidate:.2%} against {found.champion:.2%} of {counts['photos']:,} "
-        f"test photos of {counts['vehicles']:,} vehicles, a difference of {_points(found.difference)} points "
-        f"({_points(found.low)} at least and {_points(found.high)} at most, each {100 * rules.confidence:.4g} % sure)."
+        f"{verdict} than the live model: {_per_cent(found.candidate, 2)} against "
+        f"{_per_cent(found.champion, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles, a "
+        f"difference of {_points(found.difference)} points ({_points(found.low)} at least and "
+        f"{_points(found.high)} at most, each {100 * rules.confidence:.4g} % sure)."
     )
     scope = f"{len(found.alone):,} classes were judged one by one"
     if found.pool:
         scope += (
             f", {len(found.small):,} with fewer than {rules.min_class_vehicles} test vehicles only together "
-            f"({found.pool['photos'] / counts['photos']:.1%} of the photos)"
+            f"({_per_cent(found.pool['photos'] / counts['photos'])} of the photos)"
         )
     pool_ruined = found.pool is not None and found.pool["ruined"]
     return [
@@ -179,9 +185,13 @@ def _name(ruined: list[dict[str, Any]]) -> str:
 
 def _fall(row: dict[str, Any]) -> str:
     return (
-        f"recall {row['champion']:.1%} to {row['candidate']:.1%}, {row['worse']} of {row['vehicles']} vehicles worse "
-        f"and {row['better']} better"
+        f"recall {_per_cent(row['champion'])} to {_per_cent(row['candidate'])}, {row['worse']} of {row['vehicles']} "
+        f"vehicles worse and {row['better']} better"
     )
+
+
+def _per_cent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
 
 
 def _points(share: float) -> str:

@@ -26,6 +26,10 @@ nav li+li:not(.col-12):before{content:" / "} .show-scrollbars{max-height:20rem;o
 .fa-times:before{content:"\\2717";color:#b3261e;font-weight:700}
 nav{height:auto!important} .collapse{display:none}
 .good{color:#18733a} .bad{color:#b3261e}
+td{overflow-wrap:anywhere}
+@media(max-width:600px){
+body{padding:.6rem} table{display:block;overflow-x:auto} td,th{padding:.25rem .35rem} ul,ol{padding-left:1rem}
+}
 @media(prefers-color-scheme:dark){
 body{color:#ddd;background:#181818} a{color:#8ab4f8} .alert,.badge{background:#333}
 }

@@ -253,7 +253,7 @@ class ExpectClassSharesNearQuota(FindingExpectation):
             off = table[split] / photos - quota
             far = (off > vehicle.clip(lower=self.tolerance)) | (-off > (2 * vehicle).clip(lower=self.tolerance))
             for name, by in zip(table.loc[far, "class_name"], off[far], strict=True):
-                yield by, f"{name}: {quota + by:.1%} in {split} instead of {quota:.0%}"
+                yield by, f"{name}: {100 * (quota + by):.1f} % in {split} instead of {100 * quota:.0f} %"
 
 
 class ExpectSplitSharesNearQuota(ExpectClassSharesNearQuota):
@@ -281,4 +281,5 @@ class ExpectFunnelNearPrevious(FindingExpectation):
     def find(self, table: pd.DataFrame) -> tuple[Sequence[Any], int]:
         far = table[(table["share"] - table["previous_share"]).abs() > self.tolerance]
         rows = far[["stage", "share", "previous_share"]].itertuples(index=False)
-        return [f"{stage}: kept {now:.1%}, before {before:.1%}" for stage, now, before in rows], len(table)
+        found = [f"{stage}: kept {100 * now:.1f} %, before {100 * before:.1f} %" for stage, now, before in rows]
+        return found, len(table)

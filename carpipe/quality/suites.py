@@ -103,7 +103,7 @@ def _photo_rules(limits: Limits) -> Iterator[Expectation]:
 
 
 def _class_rules(limits: Limits) -> Iterator[Expectation]:
-    shares = " / ".join(f"{share:.0%}" for share in limits.shares)
+    shares = " / ".join(f"{100 * share:.0f} %" for share in limits.shares)
     yield gxe.ExpectColumnValuesToBeUnique(column="class_name", description="each class is there once")
     yield ours.ExpectClassesInEverySplit(description="each class has photos in train, val and test")
     yield ours.ExpectListedPhotosToMatch(

@@ -24,6 +24,9 @@ FIGURES = {
     "test_macro_f1": "macro-F1",
     "test_listing_accuracy": "top-1 of a listing",
     "test_photos": "test photos",
+    "test_nll": "log loss, nats",
+    "test_ece_before": "calibration error before calibration",
+    "test_ece": "calibration error",
 }
 CARD = "README.md"
 

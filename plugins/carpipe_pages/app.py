@@ -1,19 +1,17 @@
-"""The app that Airflow mounts at /carpipe: routes, headers, and errors as sentences."""
+"""The app that Airflow mounts at /carpipe: routes and headers."""
 
 from collections.abc import Awaitable, Callable
 from functools import cache
-from http import HTTPStatus
 from pathlib import Path
 
 from airflow.api_fastapi.common.dagbag import create_dag_bag
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
-from carpipe.errors import CarpipeError, InputError, MissingError, StoreError
 from carpipe_pages import data, labels, weights
 from carpipe_pages.access import READ
 from carpipe_pages.desk import Desk
-from carpipe_pages.render import render
+from carpipe_pages.errors import explain_errors
 
 STATIC = Path(__file__).parent / "static"
 # Nothing but our own style sheet, scripts and photos; framed by Airflow's own pages only.
@@ -44,7 +42,7 @@ def make_app() -> FastAPI:
     app.state.dag_bag = create_dag_bag()
     for part in (router, data.router, labels.router, weights.router):
         app.include_router(part)
-    app.add_exception_handler(CarpipeError, _sentence)  # type: ignore[arg-type]  # Starlette's type is wider
+    explain_errors(app)
     app.middleware("http")(_with_headers)
     return app
 
@@ -68,15 +66,3 @@ async def _with_headers(request: Request, call_next: Callable[[Request], Awaitab
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
-
-
-async def _sentence(request: Request, error: CarpipeError) -> Response:
-    """What carpipe raises on purpose is one sentence for the user."""
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    if isinstance(error, InputError | MissingError):
-        status = HTTPStatus.NOT_FOUND
-    elif isinstance(error, StoreError):
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-    if "text/html" not in request.headers.get("accept", ""):
-        return Response(str(error), status, media_type="text/plain")
-    return render(request, "error", status=status, message=str(error))

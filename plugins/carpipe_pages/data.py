@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
+from carpipe.errors import InputError, MissingError
 from carpipe.steps import artefacts, shown_data
 from carpipe_pages.access import READ
-from carpipe_pages.render import document, photo, render
+from carpipe_pages.render import document, no_photo, photo, render
 
 router = APIRouter(prefix="/data", dependencies=READ)
 
@@ -52,9 +53,13 @@ def verdict_docs(request: Request, validation: Id, name: str) -> Response:
 
 @router.get("/{dataset}/photos/{row}")
 def example(request: Request, dataset: Id, row: int) -> Response:
-    """An example of a reason, by its row of the photo table."""
+    """An example of a reason, by its row of the photo table; often enough there is nothing to see of it."""
     desk = request.app.state.desk
-    return photo(desk.previews.jpeg(shown_data.photo_of(desk.shelf, dataset, row)))
+    key = shown_data.photo_of(desk.shelf, dataset, row)
+    try:
+        return photo(desk.previews.jpeg(key))
+    except (InputError, MissingError):
+        return no_photo()
 
 
 def _page(request: Request, dataset: str) -> Response:

@@ -42,6 +42,11 @@ def path_of(text: str, name: str) -> str:
     return ""
 
 
+def full_address(text: str, name: str) -> str:
+    """The same with Airflow's own address in front; without one, below the host."""
+    return f"{(conf.get('api', 'base_url', fallback='') or '').rstrip('/')}{MOUNT}{path_of(text, name)}"
+
+
 class _ManifestLink(BaseOperatorLink):
     """Links to a page of what the task's manifest key names. `name` is set by the classes below."""
 

@@ -14,12 +14,15 @@ from sqlalchemy import select
 
 from carpipe.steps import shown_weights
 from carpipe_pages.access import PROMOTE, PROMOTE_DAG, READ, may
-from carpipe_pages.render import document, render
+from carpipe_pages.render import airflow_root, document, render
 
 router = APIRouter(prefix="/weights")
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
 RUNS = 5  # of `promote_weights` shown
+LOOKED_AT = 100  # newest runs among which those of a channel are looked for
+DEFAULT_CHANNEL = "classifier"  # of the DAG, where a run names none
+WAITING = ("queued", "running")
 
 
 @router.get("", dependencies=READ)
@@ -67,28 +70,31 @@ def promote(
 
 def _page(request: Request, user: Any, session: Any, channel: str) -> Response:
     shelf = request.app.state.desk.shelf
+    runs = _runs(session, channel)
     return render(
         request,
         "weights",
+        airflow=airflow_root(request),
         channels=shown_weights.list_channels(shelf),
         shown=shown_weights.show_channel(shelf, channel),
         may_promote=may(user, "POST", PROMOTE_DAG),
-        runs=_runs(session) if may(user, "GET", PROMOTE_DAG) else [],
+        runs=runs if may(user, "GET", PROMOTE_DAG) else [],
+        moving=any(run["state"] in WAITING for run in runs),
         paused=bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == PROMOTE_DAG))),
     )
 
 
-def _runs(session: Any) -> list[dict[str, str]]:
-    """The newest runs of `promote_weights`: who wants what, and how that stands."""
-    query = select(DagRun).where(DagRun.dag_id == PROMOTE_DAG).order_by(DagRun.id.desc()).limit(RUNS)
+def _runs(session: Any, channel: str) -> list[dict[str, str]]:
+    """The newest runs of `promote_weights` for a channel: who wants what, and how that stands."""
+    query = select(DagRun).where(DagRun.dag_id == PROMOTE_DAG).order_by(DagRun.id.desc()).limit(LOOKED_AT)
+    mine = [run for run in session.scalars(query) if (run.conf or {}).get("channel", DEFAULT_CHANNEL) == channel]
     return [
         {
             "run": run.run_id,
             "state": str(run.state),
             "at": run.run_after.isoformat() if run.run_after else "",
             "by": run.triggering_user_name or "",
-            "channel": (run.conf or {}).get("channel", ""),
             "model": "".join((run.conf or {}).get("model", "").split("/")[-2:-1]),
         }
-        for run in session.scalars(query)
+        for run in mine[:RUNS]
     ]

@@ -41,7 +41,9 @@ def test_what_is_better_is_published_and_says_by_how_much():
     decision = compare(table(0.9), table(0.8, seed=1), rules=RULES)
 
     assert decision.outcome == "publish"
-    assert "Better than the live model: 90.00% against 80.00% of 600 test photos of 200 vehicles" in decision.reasons[0]
+    assert (
+        "Better than the live model: 90.00 % against 80.00 % of 600 test photos of 200 vehicles" in decision.reasons[0]
+    )
     assert "+10.00 points" in decision.reasons[0]
     assert decision.numbers["difference"] == pytest.approx(0.1)
     assert 0 < decision.numbers["low"] < 0.1 < decision.numbers["high"]
@@ -80,7 +82,8 @@ def test_a_ruined_class_is_a_persons_decision_and_named():
 
     assert decision.outcome == "ask"
     assert (
-        "1 class is ruined: class_2, recall 70.0% to 0.0%, 35 of 50 vehicles worse and 0 better." in decision.reasons[1]
+        "1 class is ruined: class_2, recall 70.0 % to 0.0 %, 35 of 50 vehicles worse and 0 better."
+        in decision.reasons[1]
     )
     assert [row["class_name"] for row in decision.numbers["ruined"]] == ["class_2"]
     assert decision.numbers["falls"][0]["class_name"] == "class_2"
@@ -91,7 +94,7 @@ def test_classes_that_cannot_be_judged_alone_are_said():
     decision = compare(table(0.9, **small), table(0.8, **small), rules=RULES)
 
     assert (
-        "0 classes were judged one by one, 40 with fewer than 7 test vehicles only together (100.0%"
+        "0 classes were judged one by one, 40 with fewer than 7 test vehicles only together (100.0 %"
         in decision.reasons[-1]
     )
     assert decision.numbers["photos_pooled"] == 720
@@ -136,14 +139,14 @@ def test_the_first_model_meets_the_floors_only(vehicles, rules, outcome):
 
     assert decision.outcome == outcome
     assert decision.numbers == {"photos": 3 * vehicles, "vehicles": vehicles, "candidate": 0.8}
-    assert any("80.00% of" in sentence for sentence in decision.reasons)
+    assert any("80.00 % of" in sentence for sentence in decision.reasons)
 
 
 def test_below_the_least_accuracy_even_the_better_is_refused():
     decision = compare(table(0.9), table(0.5), rules=GateConfig(min_accuracy=0.95))
 
     assert decision.outcome == "refuse"
-    assert "90.00% of the test photos right is below the least allowed, 95.00%" in decision.reasons[0]
+    assert "90.00 % of the test photos right is below the least allowed, 95.00 %" in decision.reasons[0]
     assert "Better than the live model" in decision.reasons[1]
 
 

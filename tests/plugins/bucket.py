@@ -21,6 +21,14 @@ NOT_A_CAR = 3
 TRUNCATED = 1
 # Text of the data is foreign: what a listing may be called, and what a page must not run.
 SCRIPT = "<script>alert(1)</script>"
+CARD = f"""# card {SCRIPT}
+
+![picture](https://evil.example/p.png) [link](javascript:alert(1))
+
+| figure | value |
+| --- | --- |
+| test_accuracy | 0.75 |
+"""
 
 
 def jpeg(number: int, *, comment: bytes = b"") -> bytes:
@@ -101,7 +109,7 @@ def refuse(session: Session, validation: str) -> None:
 
 def add_model(session: Session, dataset: str, *, accuracy: float) -> Manifest:
     work = Work("model", 3, "classifier", {"h5": False}, (str(accuracy),), home="models/classifier")
-    files = {"README.md": f"# card {SCRIPT}".encode(), "evaluation.html": b"<!DOCTYPE html><title>evaluation</title>"}
+    files = {"README.md": CARD.encode(), "evaluation.html": b"<!DOCTYPE html><title>evaluation</title>"}
     metrics = {"test_accuracy": accuracy, "test_photos": 1234.0, "test_nll": 0.25}
     extra = {"contract": 1, "classes": ["a", "b"], "metrics": metrics, "dataset": dataset, "trained": "stages/x"}
     return manifest.commit(session.store, work, files, counts={}, extra=extra)
@@ -110,7 +118,10 @@ def add_model(session: Session, dataset: str, *, accuracy: float) -> Manifest:
 def decide(session: Session, model: str, *, at: str) -> None:
     entry = {
         "outcome": "publish", "reasons": ["Proven better.", f"Because {SCRIPT}."], "checks": [],
-        "numbers": {"photos": 90, "difference": 0.0123, "falls": [{"class_name": "a", "fall": 0.5}]},
+        "numbers": {
+            "photos": 90, "classes_alone": 1, "difference": 0.0123, "better": True, "worse": False,
+            "falls": [{"class_name": "a", "fall": 0.5, "ruined": False}],
+        },
         "channel": "classifier", "model": model, "champion": "", "run": "nightly", "at": at,
     }  # fmt: skip
     session.store.put(f"channels/classifier/decisions/{at.replace(':', '')}-x.json", _json(entry))

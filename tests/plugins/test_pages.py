@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -14,8 +15,9 @@ import pytest
 
 from carpipe.local import airflow
 from carpipe.local.ports import free_ports
-from carpipe.steps import labels
+from carpipe.steps import labels, shown_data
 from carpipe.steps.session import open_session
+from carpipe.steps.shelf import Shelf
 from carpipe.weights import channel
 from tests.conftest import SAMPLE, make_config
 from tests.plugins import bucket
@@ -139,6 +141,18 @@ def test_every_route_is_closed_to_strangers(server, clients, places):
         assert request(clients["nobody"], method, path, places).status_code in (401, 403), path
 
 
+def test_a_browser_without_login_is_sent_to_it_and_back(server, clients, places):
+    _, routes = server
+    for method, path in routes:
+        clients["nobody"].headers["Accept"] = "text/html"
+        answer = request(clients["nobody"], method, path, places)
+        del clients["nobody"].headers["Accept"]
+        assert (answer.status_code, answer.content) == (303, b""), path
+        login = clients["nobody"].get(answer.headers["location"], follow_redirects=True)
+        assert (login.status_code, login.url.path) == (200, "/auth/login"), path
+        assert login.url.params["next"] == (fill_in(path, places) if method == "GET" else "/carpipe/"), path
+
+
 def test_a_viewer_may_read_everything_and_change_nothing(server, clients, places):
     _, routes = server
     for method, path in routes:
@@ -191,12 +205,13 @@ def test_pages_run_nothing_foreign(server, clients, places):
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_pages_of_the_bucket_are_kept_from_the_session(clients, places):
+def test_pages_of_the_bucket_run_nothing_and_link_to_each_other(clients, places):
     paths = [f"{folder}/{name}" for folder in ("/data/{dataset}", "/data/validations/{validation}")
              for name in ("report.html", "data_docs/index.html")]  # fmt: skip
     for path in paths:
         policy = clients["viewer"].get(fill_in(path, places)).headers["content-security-policy"]
-        assert "; sandbox;" in policy
+        sandbox = re.search(r"; sandbox ([^;]*);", policy)
+        assert sandbox[1].split() == ["allow-same-origin"], "an origin for the cookie, and no scripts or forms"
         assert "script-src" not in policy
 
 
@@ -206,6 +221,20 @@ def test_photos_are_small_and_without_metadata(clients, places):
         assert answer.headers["content-type"] == "image/jpeg"
         assert answer.content.startswith(b"\xff\xd8")
         assert b"private" not in answer.content
+
+
+def test_a_photo_that_is_broken_or_gone_has_a_picture_that_says_so(clients, places, session):
+    path = fill_in("/data/{dataset}/photos/3", places)
+    key = f"raw/{shown_data.photo_of(Shelf(session), places['{dataset}'], 3)}"
+    whole = session.store.get(key)
+    try:
+        for spoil in (lambda: session.store.put(key, b"no picture at all"), lambda: session.store.delete([key])):
+            spoil()
+            answer = clients["viewer"].get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+            assert answer.headers["cache-control"] == "no-store"
+    finally:
+        session.store.put(key, whole)
 
 
 def test_no_photo_is_served_but_those_of_a_page(clients, places):
@@ -218,6 +247,15 @@ def test_no_photo_is_served_but_those_of_a_page(clients, places):
         assert viewer.get(verdict + name).status_code == 404, name
     assert viewer.get("/carpipe/static/..%2fapp.py").status_code == 404
     assert viewer.get("/carpipe/weights/nothing").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/data/nosuch", "/nosuch", "/weights/nothing", f"/data/{'0' * 20}"])
+def test_an_address_that_leads_nowhere_is_a_page_with_a_sentence(clients, path):
+    answer = clients["viewer"].get(f"/carpipe{path}")
+    assert answer.status_code == 404
+    assert re.search(r'<p class="note bad">There is no [^<]+\.</p>', answer.text)
+    for_scripts = clients["viewer"].get(f"/carpipe{path}", headers={"Accept": "*/*"})
+    assert "text/html" not in for_scripts.headers["content-type"]
 
 
 def test_labels_are_saved_for_the_user_whatever_the_page_says(clients, session):
@@ -254,6 +292,35 @@ def test_a_promotion_is_a_run_of_the_dag(clients, places, session):
     assert unknown.status_code == 404
 
 
+def test_a_promotion_under_way_is_shown_on_its_channel_alone(clients, places):
+    """The DAG is paused here, so what is asked for stays queued."""
+    clients["user"].post(fill_in("/weights/{channel}/promote", places), data={"model": places["{model}"]})
+    runs = clients["viewer"].get("/api/v2/dags/promote_weights/dagRuns", params={"order_by": "-id"}).json()["dag_runs"]
+    page = clients["user"].get("/carpipe/weights/classifier").text
+    link = f"/dags/promote_weights/runs/{quote(runs[0]['dag_run_id'])}"
+    assert f'href="{link}"' in page
+    assert clients["viewer"].get(link).status_code == 200
+    assert 'id="moving"' in page
+    assert "<form" not in page
+    other = clients["user"].get("/carpipe/weights/car-filter").text
+    assert "runs/" not in other
+    assert 'id="moving"' not in other
+
+
+def test_figures_read_as_what_they_are(clients):
+    text = clients["viewer"].get("/carpipe/weights/classifier").text
+    facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", text))
+    assert facts == {"photos": "90", "classes alone": "1", "difference": "0.0123", "better": "yes", "worse": "no"}
+
+
+def test_a_model_card_is_a_page_and_its_html_is_text(clients, places):
+    text = clients["viewer"].get(fill_in("/weights/{channel}/{model}/card", places)).text
+    assert "<h1>card &lt;script&gt;alert(1)&lt;/script&gt;</h1>" in text
+    assert "<td>test_accuracy</td>" in text
+    assert "<img" not in text
+    assert 'href="javascript:' not in text
+
+
 def test_a_task_links_to_what_it_made(clients, places, session):
     path = fill_in("/weights/{channel}/promote", places)
     clients["user"].post(path, data={"model": places["{model}"]})
@@ -281,6 +348,9 @@ def test_a_validation_that_failed_is_linked_from_its_task(clients, places):
 
 
 def test_buttons_are_for_those_who_may(clients):
+    for run in clients["admin"].get("/api/v2/dags/promote_weights/dagRuns").json()["dag_runs"]:
+        path = f"/api/v2/dags/promote_weights/dagRuns/{run['dag_run_id']}"
+        clients["admin"].patch(path, json={"state": "failed"}).raise_for_status()
     assert "promote" in clients["admin"].get("/carpipe/weights").text.partition("<form")[2]
     assert "<form" not in clients["viewer"].get("/carpipe/weights").text
     assert 'data-may=""' in clients["viewer"].get("/carpipe/labels").text

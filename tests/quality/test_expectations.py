@@ -49,7 +49,7 @@ def test_shares_may_be_off_by_the_tolerance_and_no_more() -> None:
     table = pd.DataFrame({"class_name": ["a", "b"], "train": [660, 630], "val": [190, 215], "test": [150, 155]})
     table["largest_vehicle"] = 1
     broken, _ = ours.ExpectClassSharesNearQuota(shares=SHARES, tolerance=0.05).find(table)
-    assert broken == ["b: 63.0% in train instead of 70%", "b: 21.5% in val instead of 15%"]
+    assert broken == ["b: 63.0 % in train instead of 70 %", "b: 21.5 % in val instead of 15 %"]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_the_published_tables_break_what_they_are_known_to_break(
         ("classes", "each class has photos in train, val and test", 2, 790),
         (
             "classes",
-            "the photos of each class are split about 70% / 15% / 15%",
+            "the photos of each class are split about 70 % / 15 % / 15 %",
             far_shares(listings, "car_model"),
             790 * 3,
         ),
@@ -101,4 +101,6 @@ def test_the_shares_of_the_512_published_classes_are_far_off(
     assert [(check.broken_by, check.examined) for check in failed] == [(far_shares(listings, "class_name"), 512 * 3)]
     assert "the photos of each class are split about" in failed[0].rule
     worst = shares.sub(0.15).abs().idxmax()
-    assert any(f"{worst}: {shares[worst]:.1%} in val instead of 15%" in example for example in failed[0].examples)
+    assert any(
+        f"{worst}: {100 * shares[worst]:.1f} % in val instead of 15 %" in example for example in failed[0].examples
+    )

@@ -175,14 +175,14 @@ PLANTS: list[tuple[str, str, Fault, str]] = [
      move(("seat_mii", "val", "train")), "1 of 3 classes break this, such as 'seat_mii: no val'"),
     ("classes", "the split tables list as many photos of a class as the audit table holds",
      put("val", "nof_photos", 1), "1 of 9 counts break this, such as 'audi_a1: val lists 5 of 6'"),
-    ("classes", "the photos are split about 70% / 15% / 15%",
+    ("classes", "the photos are split about 70 % / 15 % / 15 %",
      move(*((name, f"train-{n}", "val") for name in ("audi_a1", "fiat_500") for n in (2, 3))),
-     "1 of 3 shares break this, such as 'all classes: 25.6% in val instead of 15%'"),
-    ("classes", "the photos of each class are split about 70% / 15% / 15%",
+     "1 of 3 shares break this, such as 'all classes: 25.6 % in val instead of 15 %'"),
+    ("classes", "the photos of each class are split about 70 % / 15 % / 15 %",
      move(*(("audi_a1", f"train-{n}", "val") for n in (2, 3, 4)), *(("fiat_500", f"val-{n}", "train") for n in (0, 1))),
-     "2 of 9 shares break this, such as 'audi_a1: 30.0% in val instead of 15%'"),
+     "2 of 9 shares break this, such as 'audi_a1: 30.0 % in val instead of 15 %'"),
     ("funnel", "each stage keeps the share that it kept before, within 10 points; classes and split may keep more",
-     strict_filter, "1 of 7 stages break this, such as 'filter: kept 98.9%, before 87.8%'"),
+     strict_filter, "1 of 7 stages break this, such as 'filter: kept 98.9 %, before 87.8 %'"),
 ]  # fmt: skip
 
 

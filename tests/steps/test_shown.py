@@ -70,7 +70,7 @@ def test_a_channel_in_full(shelf, made):
         (second.key, True, True),
         (first.key, False, True),
     ]
-    assert shown.figures == {"test_accuracy": "top-1", "test_photos": "test photos", "test_nll": "nll"}
+    assert shown.figures == {"test_accuracy": "top-1", "test_photos": "test photos", "test_nll": "log loss, nats"}
     assert [release.generation for release in shown.history] == [2, 1]
     assert [entry["model"] for entry in shown.decisions] == [second.key, first.key]
 

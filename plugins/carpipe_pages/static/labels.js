@@ -70,7 +70,7 @@ async function save() {
     element("failure").hidden = true;
   } catch (error) {
     wait = Math.min(Math.max(2000, 2 * wait), 60000);
-    fail(`${error.message} They stay in this browser; the next try is in ${wait / 1000} s.`);
+    fail(`${error.message} What is not saved stays in this browser; the next try is in ${wait / 1000} s.`);
   } finally {
     sending = [];
     if (unsaved().length) schedule();
@@ -100,7 +100,8 @@ function settle(name, value, refused) {
 }
 
 function fail(text) {
-  element("failure").textContent = `${unsaved().length} labels are not saved. ${text}`;
+  const waiting = unsaved().length;
+  element("failure").textContent = `${waiting} ${waiting === 1 ? "label is" : "labels are"} not saved. ${text}`;
   element("failure").hidden = false;
 }
 
@@ -186,7 +187,7 @@ function tile(photo, index) {
   caption.textContent = photo.key;
   caption.title = photo.key;
   figure.append(image, mark, caption);
-  figure.addEventListener("click", () => select(index));
+  figure.addEventListener("click", () => (index === place ? enlarge() : select(index)));
   dress(figure, given.get(photo.key));
   return figure;
 }
@@ -204,11 +205,17 @@ function select(to) {
   grid.children[place]?.scrollIntoView({ block: "nearest" });
 }
 
+function enlarge() {
+  grid.classList.toggle("large");
+  select(place);
+}
+
 // ---- labelling ----
 
 function label(value) {
   const photo = pages[page]?.photos[place];
   if (!photo || !may) return;
+  element("said").hidden = true;
   done.push({ page, place, key: photo.key, before: given.get(photo.key) });
   put(photo.key, value);
   dress(grid.children[place], value);
@@ -301,7 +308,7 @@ const KEYS = {
   ArrowDown: () => select(place + columns()),
   PageDown: () => turn(page + 1),
   PageUp: () => turn(page - 1),
-  " ": () => grid.classList.toggle("large"),
+  " ": enlarge,
   a: () => label("auto"),
   n: () => label("no_auto"),
   u: undo,
