@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def running() -> Callable[..., AbstractContextManager[Any]]:
     """A block of code that finds a task's context as a running task does."""
+    from airflow.sdk import DAG
     from airflow.sdk.execution_time.context import set_current_context
 
-    return lambda **context: set_current_context({"params": {}, **context})
+    given = {"params": {}, "dag": DAG("test", schedule=None), "dag_run": SimpleNamespace(conf={})}
+    return lambda **context: set_current_context({**given, **context})

@@ -12,7 +12,7 @@ from carpipe.errors import AccessError, ConfigError, InputError
 from carpipe.steps.inventory import inventory
 from carpipe.steps.session import Session
 
-RUN = SimpleNamespace(run_after=datetime(2026, 11, 24, 1, tzinfo=UTC))
+RUN = SimpleNamespace(run_after=datetime(2026, 11, 24, 1, tzinfo=UTC), conf={})
 PHOTO = "raw/audi_a3_2001/12_3_0b9b1b0e-52f8-4e7c-9a80-0d3b2f9a4c11_0b9b1b0e-52f8-4e7c-9a80-0d3b2f9a4c12.jpg"
 
 
