@@ -175,14 +175,16 @@ def measure_training(
 
 def measure_detection(jpegs: list[bytes], options: argparse.Namespace, *, at_a_time: int) -> Measured:
     """Decoding and finding the largest vehicle, photo after photo or in batches."""
-    from carpipe.detection import Detector, _import_ultralytics
+    from carpipe.detection import Detector, import_ultralytics
 
     with tempfile.TemporaryDirectory() as folder:
-        untrained = _import_ultralytics()("yolov5m.yaml", task="detect", verbose=False)
+        untrained = import_ultralytics()("yolov5m.yaml", task="detect", verbose=False)
         untrained.model.names = NAMES
         path = Path(folder) / "untrained.pt"  # names of its releases ultralytics would look for elsewhere
         untrained.save(path)
         detector = Detector(path, config=CropConfig())
+    for _ in range(2):
+        detector.largest([Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in jpegs[:at_a_time]])
     with watched(options.device) as found:
         started = time.monotonic()
         while time.monotonic() - started < options.seconds:
@@ -207,9 +209,11 @@ def watched(device: str) -> Iterator[Measured]:
     thread = threading.Thread(target=note_shares, args=(found, ended), daemon=True)
     torch.cuda.reset_peak_memory_stats()
     thread.start()
-    yield found
-    ended.set()
-    thread.join()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join()
     found.memory_mb = torch.cuda.max_memory_allocated() / 2**20
 
 

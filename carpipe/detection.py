@@ -45,7 +45,7 @@ class Detector:
             raise InputError(
                 f"There are no detector weights {weights}; set crop.weights to a file that ultralytics opens."
             )
-        yolo = _import_ultralytics()
+        yolo = import_ultralytics()
         self._config = config
         # Exported models have a batch of one; only checkpoints take any.
         self._fixed_batch = weights.suffix != ".pt"
@@ -112,7 +112,8 @@ def _area(box: list[float]) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _import_ultralytics() -> Any:
+def import_ultralytics() -> Any:
+    """The class YOLO of a library that neither installs nor downloads anything, nor writes to anybody's home folder."""
     quiet = {
         "YOLO_OFFLINE": "true",
         "YOLO_AUTOINSTALL": "false",

@@ -104,7 +104,11 @@ def send(config: MetricsConfig, metrics: Iterable[Metric]) -> None:
         return
     # A daemon: a name server that does not answer must not keep the process from ending.
     sender = threading.Thread(target=_send, args=(config, metrics), daemon=True, name="carpipe-metrics")
-    sender.start()
+    try:
+        sender.start()
+    except RuntimeError as error:  # no room for a thread
+        log.warning("figures were not sent to %s: %s", config.statsd, error)
+        return
     sender.join(SEND_S)
 
 

@@ -43,8 +43,15 @@ def gpu_pod(text: str) -> Any:
         raise ConfigError(
             f"CARPIPE_GPU_POD: {', '.join(unknown)} is no field of a pod's spec; names are nodeSelector, ..."
         )
-    containers = spec.get("containers") or [{}]
-    containers[0] = {"name": CONTAINER, **containers[0]}
-    resources = containers[0].setdefault("resources", {})
-    resources.setdefault("limits", {}).setdefault("nvidia.com/gpu", "1")
-    return PodGenerator.deserialize_model_dict({"spec": {**spec, "containers": containers}})
+    first, *others = spec.get("containers") or [{}]
+    try:
+        limits = {"nvidia.com/gpu": "1", **first.get("resources", {}).get("limits", {})}
+        first = {"name": CONTAINER, **first, "resources": {**first.get("resources", {}), "limits": limits}}
+        pod = PodGenerator.deserialize_model_dict({"spec": {**spec, "containers": [first, *others]}})
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(f"CARPIPE_GPU_POD does not have the form of a pod's spec: {error}.") from None
+    if first["name"] != CONTAINER:
+        raise ConfigError(
+            f"CARPIPE_GPU_POD: the first container is Airflow's and is called {CONTAINER!r}, not {first['name']!r}."
+        )
+    return pod

@@ -4,6 +4,7 @@ There is such a task only where `CARPIPE_WAIT_FOR` names a key; a run can be giv
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,9 @@ from carpipe.errors import ConfigError, InputError
 from carpipe_deployment import deployment
 
 log = logging.getLogger(__name__)
+
+# All of Jinja that a key may hold: a template could read every connection and variable, and the key is logged.
+DAY = re.compile(r"\{\{\s*ds\s*\}\}")
 
 
 def wait_params() -> dict[str, Param]:
@@ -51,7 +55,7 @@ class WaitForMarker(BaseOperator):
         if not pattern:
             log.info("this run does not wait")
             return None
-        key = marker_key(str(self.render_template(pattern, {**context, "ds": _day(context)})))
+        key = marker_key(DAY.sub(_day(context), pattern))
         session = open_task_session()
         if session.store.head(key):
             return key

@@ -9,8 +9,8 @@ def test_pil_opens_pictures_as_before_whoever_loaded_a_detector(tmp_path):
 import threading
 from PIL import Image
 before = Image.open
-from carpipe.detection import _import_ultralytics
-threads = [threading.Thread(target=_import_ultralytics) for _ in range(4)]
+from carpipe.detection import import_ultralytics
+threads = [threading.Thread(target=import_ultralytics) for _ in range(4)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 assert Image.open is before, Image.open

@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = commands.add_parser("start", help="start the services and run the three DAGs")
     add_job_arguments(start)
     start.add_argument("--workers", type=int, default=2, help="workers of the queue default")
-    start.add_argument("--without", nargs="*", default=(), help="services to leave out, such as serve")
+    start.add_argument(
+        "--without", nargs="+", default=(), choices=("housekeeping", "serve"), help="services to leave out"
+    )
     start.set_defaults(run=_start, s3_port=0)
     stop = commands.add_parser("stop", help="stop the services; the bucket stays")
     stop.set_defaults(run=_stop)

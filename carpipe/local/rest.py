@@ -123,6 +123,11 @@ class AirflowClient:
         if self._send("GET", f"/pools/{quote(name)}", missing_ok=True) is None:
             self._send("POST", "/pools", body={"name": name, "slots": slots})
 
+    def add_connection(self, name: str, *, kind: str, login: str, password: str, extra: Mapping[str, str]) -> None:
+        """Store a connection in Airflow's database."""
+        body = {"connection_id": name, "conn_type": kind, "login": login, "password": password}
+        self._send("POST", "/connections", body={**body, "extra": json.dumps(dict(extra))})
+
     def newest_run(self, dag_id: str) -> str | None:
         """The id of the DAG's newest run, or None before the first."""
         answer = self._call("GET", f"/dags/{quote(dag_id)}/dagRuns", params={"limit": 1, "order_by": "-run_after"})

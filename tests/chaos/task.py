@@ -93,14 +93,19 @@ class Wrapped:
 
 def send(task: Task, number: signal.Signals) -> None:
     """A signal to a task and all its children."""
-    with contextlib.suppress(ProcessLookupError):
+    try:
         os.killpg(task.pid, number)
+    except ProcessLookupError:  # it has ended, or has no session of its own yet, and so no children
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(task.pid, number)
 
 
-def kill(task: Task) -> None:
-    """SIGKILL to a task and all its children, as the kernel or a lost machine does."""
+def kill(task: Task) -> bool:
+    """SIGKILL to a task and all its children, as the kernel or a lost machine does; False: it had ended before."""
     send(task, signal.SIGKILL)
-    task.end()
+    complaints = task.end()[1]
+    assert task.returncode in (0, -signal.SIGKILL), complaints
+    return task.returncode != 0
 
 
 def _main(module: str, command: list[str], environment: dict[str, str], folder: str) -> None:

@@ -1,6 +1,7 @@
 """`make cluster` on a small world: Celery, Redis and PostgreSQL from the Compose file, work on three workers."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -27,7 +28,7 @@ def place(tmp_path_factory):
     for name in ("dags", "plugins", "docker-compose.airflow.yml"):
         (folder / name).symlink_to(ROOT / name)
     draw_world(folder / "world", seed=9, listings=36)
-    (folder / "small.toml").write_text(SMALLER.replace("photos = 5000", "photos = 60"), encoding="utf-8")
+    (folder / "small.toml").write_text(SMALLER.replace("photos = 5000", "photos = 90"), encoding="utf-8")
     yield folder
     run(folder, "stop")
 
@@ -62,11 +63,11 @@ def test_partitions_are_spread_over_the_workers_and_training_is_on_the_queue_gpu
 
 
 def test_all_listen_on_loopback_only(place, done):
+    if not shutil.which("ss"):
+        pytest.skip("there is no `ss` here")
     ours = {int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark(place) in _read(path)}
     rows = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=False).stdout.splitlines()
     listening = [row.split()[3] for row in rows if {int(pid) for pid in re.findall(r"pid=(\d+)", row)} & ours]
-    if not listening:
-        pytest.skip("there is no `ss` here")
     assert [address for address in listening if not address.startswith("127.0.0.1:")] == []
     assert len(listening) >= 3
 

@@ -75,7 +75,15 @@ def test_resources_can_be_given(monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("yes", "is not JSON"), ("[]", "must be fields"), ('{"node_selector": {}}', "node_selector is no field")],
+    [
+        ("yes", "is not JSON"),
+        ("[]", "must be fields"),
+        ('{"node_selector": {}}', "node_selector is no field"),
+        ('{"containers": "x"}', "does not have the form"),
+        ('{"containers": [3]}', "does not have the form"),
+        ('{"containers": [{"resources": null}]}', "does not have the form"),
+        ('{"containers": [{"name": "train"}]}', "is called 'base', not 'train'"),
+    ],
 )
 def test_what_is_no_spec_is_refused(monkeypatch, text, message):
     from carpipe_pods import gpu_task

@@ -83,6 +83,12 @@ def test_where_it_is_there_already_nothing_is_deferred(
     assert execute(task, running, "raw/_complete/{{ ds }}") == "raw/_complete/2026-11-24"
 
 
+def test_a_key_is_no_template_that_could_read_secrets(task: Any, running: Callable[..., Any], session: Session) -> None:
+    key = "raw/_{{ conn.aws_default.password }}/{{ds}}"
+    session.store.put(key.replace("{{ds}}", "2026-11-24"), b"")
+    assert execute(task, running, key) == "raw/_{{ conn.aws_default.password }}/2026-11-24"
+
+
 def test_a_run_may_be_told_not_to_wait(task: Any, running: Callable[..., Any]) -> None:
     assert execute(task, running, None) is None
     assert execute(task, running, "") is None
