@@ -115,6 +115,15 @@ def test_celery_hands_out_one_task_at_a_time_and_waits_for_the_longest_training(
     assert int(given["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]) > 24 * 3600
 
 
+def test_tasks_may_wait_for_a_worker_as_long_as_a_run_of_many_partitions_makes_them():
+    queued_s = float(SERVICES["scheduler"]["environment"]["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"])
+    # 16 tasks of a run are queued at a time by Airflow's default; here to one slot, half an hour each.
+    assert queued_s > 16 * 1800
+    # The key of a task whose message is delivered again, though it was begun, should be of no use.
+    visible_s = SERVICES["worker"]["environment"]["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]
+    assert queued_s < float(visible_s)
+
+
 @pytest.mark.parametrize("profiles", ["s3,cpu", "s3,gpu", "gpu"])
 def test_docker_compose_accepts_it(profiles, tmp_path):
     if not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
