@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from carpipe.local.compose import read_services
 from carpipe.local.env_file import make_env, read_env
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,14 @@ def test_every_variable_is_explained_in_the_example():
     explained = set(re.findall(r"^(?:# )?(\w+)=", EXAMPLE, flags=re.MULTILINE))
     assert used - explained == set()
     assert explained - used == {"COMPOSE_FILE", "COMPOSE_PROFILES"}
+
+
+def test_figures_of_airflow_are_sent_as_by_its_own_defaults():
+    from airflow.configuration import conf
+
+    for name, value in read_services(TEXT, read_env(make_env(EXAMPLE, {})))["scheduler"].environment.items():
+        if name.startswith("AIRFLOW__METRICS__"):
+            assert value.lower() == conf.get_default_value("metrics", name.rpartition("__")[2].lower()).lower()
 
 
 def test_workers_are_given_neither_the_database_nor_what_signs_logins():
