@@ -77,11 +77,16 @@ def make_worker_env(env: str, *, main: str, host: str) -> str:
         host: address at which that machine reaches the new one, for logs of running tasks.
 
     Raises:
-        InputError: the first machine opens its ports to itself only.
+        InputError: the first machine opens its ports to itself only, or does not look for logs in the bucket.
     """
     known = read_env(env)
     if known["CARPIPE_BIND"] == "127.0.0.1":
         raise InputError(f"Other machines cannot reach this one: set CARPIPE_BIND={main} in .env, and up again, first.")
+    if known.get("CARPIPE_REMOTE_LOGS") != "true":
+        raise InputError(
+            "The page finds the logs of other machines' tasks in the bucket: set CARPIPE_REMOTE_LOGS=true in .env, "
+            "and up again, first."
+        )
     changes = {
         **dict.fromkeys(NOT_FOR_WORKERS, "not-for-workers"),
         "COMPOSE_PROFILES": "gpu",
@@ -119,9 +124,11 @@ def _asked_for(options: argparse.Namespace) -> dict[str, str]:
     changes = {"COMPOSE_PROFILES": who if options.store else f"s3,{who}"}
     if options.bind:
         address = _address(options.bind)
-        changes |= {"CARPIPE_BIND": address, "CARPIPE_URL": f"http://{address}:8080"}
+        changes |= {"CARPIPE_BIND": address, "CARPIPE_URL": f"http://{address}:8080", "CARPIPE_REMOTE_LOGS": "true"}
     if options.store:
-        changes |= {"CARPIPE_STORE": options.store, **_bucket()}
+        bucket = options.store.removeprefix("s3://").partition("/")[0]
+        logs = f"s3://{bucket}/airflow-logs"
+        changes |= {"CARPIPE_STORE": options.store, "CARPIPE_REMOTE_LOG_FOLDER": logs, **_bucket()}
     return changes
 
 

@@ -83,6 +83,13 @@ def test_every_variable_is_explained_in_the_example():
     assert explained - used == {"COMPOSE_FILE", "COMPOSE_PROFILES"}
 
 
+def test_logs_in_the_bucket_are_out_of_reach_of_gc():
+    variables = read_env(EXAMPLE)
+    assert not f"{variables['CARPIPE_REMOTE_LOG_FOLDER']}/".startswith(f"{variables['CARPIPE_STORE']}/")
+    given = read_services(TEXT, read_env(make_env(EXAMPLE, {})))["worker"].environment
+    assert given["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"] == variables["CARPIPE_REMOTE_LOG_FOLDER"]
+
+
 def test_figures_of_airflow_are_sent_as_by_its_own_defaults():
     from airflow.configuration import conf
 
