@@ -137,6 +137,11 @@ def _bucket() -> dict[str, str]:
     missing = [name for name in needed if not os.environ.get(name)]
     if missing:
         raise InputError(f"A bucket of your own needs {', '.join(missing)} in the environment.")
+    if os.environ.get("AWS_SESSION_TOKEN"):
+        raise InputError(
+            "AWS_SESSION_TOKEN is set: temporary keys would end while the services run. "
+            "Export the lasting keys of a user that may read and write the bucket, without a token."
+        )
     found = {name: os.environ[name] for name in needed}
     aws = f"https://s3.{found['AWS_REGION']}.amazonaws.com"
     return {**found, "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL") or aws}

@@ -16,8 +16,8 @@ EMPTY = set(re.findall(r"^(\w+)=$", EXAMPLE, flags=re.MULTILINE))
 def checkout(tmp_path, monkeypatch):
     (tmp_path / ".env.example").symlink_to(ROOT / ".env.example")
     monkeypatch.chdir(tmp_path)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "ENDPOINT_URL"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
     return tmp_path
 
 
@@ -57,6 +57,14 @@ def test_with_a_bucket_of_ones_own_there_is_no_s3_server(checkout, monkeypatch, 
     assert (made["CARPIPE_STORE"], made["AWS_ACCESS_KEY_ID"]) == ("s3://mine/cars", "A")
     assert made["AWS_ENDPOINT_URL"] == "https://s3.eu-west-1.amazonaws.com"
     assert made["CARPIPE_REMOTE_LOG_FOLDER"] == "s3://mine/airflow-logs"
+
+
+def test_temporary_keys_are_refused(checkout, monkeypatch, capsys):
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION"):
+        monkeypatch.setenv(f"AWS_{name}", "x")
+    assert main(["--store", "s3://mine/cars"]) == 1
+    assert "AWS_SESSION_TOKEN is set" in capsys.readouterr().err
+    assert not (checkout / ".env").exists()
 
 
 def test_a_machine_of_workers_gets_the_queue_and_the_bucket_but_not_the_database(checkout, capsys):
