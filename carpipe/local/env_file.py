@@ -31,7 +31,13 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "POSTGRES_PASSWORD": lambda: secrets.token_hex(20),
     "REDIS_PASSWORD": lambda: secrets.token_hex(20),
 }
-NOT_FOR_WORKERS = ("CARPIPE_FERNET_KEY", "CARPIPE_JWT_SECRET", "CARPIPE_PASSWORD", "POSTGRES_PASSWORD")
+NOT_FOR_WORKERS = (
+    "CARPIPE_FERNET_KEY",
+    "CARPIPE_JWT_SECRET",
+    "CARPIPE_PASSWORD",
+    "CARPIPE_SERVE_SECRET_ACCESS_KEY",
+    "POSTGRES_PASSWORD",
+)
 SETTINGS = """# Settings of carpipe; `carpipe config` lists them all. The detector is found beside this file.
 [crop]
 weights = "yolov5mu.pt"

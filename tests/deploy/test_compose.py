@@ -61,6 +61,8 @@ def test_no_secret_is_written_down_or_has_a_default(name):
             assert re.search(r"\$\{\w+:\?.+?\}", value), f"{key}: {value}"
     used = re.findall(r"\$\{(\w+)(:[-?])?", str(SERVICES[name]))
     for variable, kind in used:
+        if variable.startswith("CARPIPE_SERVE_"):
+            continue  # the bucket's own stand in for them
         if SECRET.search(variable) or variable.endswith("_KEY"):
             assert kind == ":?", variable
 
@@ -81,6 +83,15 @@ def test_every_variable_is_explained_in_the_example():
     explained = set(re.findall(r"^(?:# )?(\w+)=", EXAMPLE, flags=re.MULTILINE))
     assert used - explained == set()
     assert explained - used == {"COMPOSE_FILE", "COMPOSE_PROFILES"}
+
+
+def test_the_api_may_have_keys_of_its_own_and_nobody_else_gets_them():
+    variables = read_env(make_env(EXAMPLE, {}))
+    own = {"CARPIPE_SERVE_ACCESS_KEY_ID": "reader", "CARPIPE_SERVE_SECRET_ACCESS_KEY": "of models"}
+    for name, service in read_services(TEXT, variables | own).items():
+        given = service.environment.get("AWS_ACCESS_KEY_ID"), service.environment.get("AWS_SECRET_ACCESS_KEY")
+        assert (given == tuple(own.values())) == (name == "serve"), name
+    assert read_services(TEXT, variables)["serve"].environment["AWS_ACCESS_KEY_ID"] == variables["AWS_ACCESS_KEY_ID"]
 
 
 def test_logs_in_the_bucket_are_out_of_reach_of_gc():
