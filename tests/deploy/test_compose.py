@@ -78,6 +78,14 @@ def test_each_restarts_is_checked_and_keeps_its_log_short(name):
         assert {"test", "interval", "timeout", "retries", "start_period"} <= set(service["healthcheck"])
 
 
+@every
+def test_each_gives_up_what_it_has_no_use_for(name):
+    service = SERVICES[name]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service.get("cap_add", []) == (["DAC_OVERRIDE"] if name == "seaweedfs" else [])
+
+
 def test_every_variable_is_explained_in_the_example():
     used = set(re.findall(r"(?<!\$)\$\{(\w+)", TEXT))
     explained = set(re.findall(r"^(?:# )?(\w+)=", EXAMPLE, flags=re.MULTILINE))
