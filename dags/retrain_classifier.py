@@ -15,9 +15,10 @@ decision is kept in `channels/<channel>/decisions/`.
 
 **When it fails**, the task's log ends in one sentence that says what to do: no dataset yet (run `prepare_dataset`),
 missing backbone weights, an empty split, a training longer than `time_limit_h`. A training that was killed goes on from
-its last epoch when the task is tried again or cleared. A `train` that stays queued lacks a worker on queue `gpu`, a
-slot of pool `gpu`, or, on Kubernetes, a node with a free GPU. The live weights stay as they
-were; go back to older ones with `promote_weights`.
+its last epoch when the task is tried again or cleared. A `train` that stays scheduled waits for a slot of pool `gpu`.
+One that stays queued lacks a worker on queue `gpu` or, on Kubernetes, a node with a free GPU; it is queued again twice
+(`task_queued_timeout`), then fails: clear it once there is one. The live weights stay as they were; go back to older
+ones with `promote_weights`.
 """
 
 from datetime import timedelta

@@ -8,7 +8,8 @@ cropped again.
 
 **When it fails**, the task's log ends in one sentence that says what to do: no labels
 (`carpipe labels import <file>`), labels that match no photo, too few photos of a label, missing backbone weights.
-The live filter stays as it was. A `train` that stays queued lacks a worker on queue `gpu` or a slot of pool `gpu`.
+The live filter stays as it was. A `train` that stays queued lacks a worker on queue `gpu`, one that stays scheduled a
+slot of pool `gpu`.
 """
 
 from airflow.sdk import dag, task

@@ -94,6 +94,20 @@ def test_what_is_asked_for_is_there(where: str) -> None:
         assert asked <= set().union(*(known[name] for name in names_in(query))), query
 
 
+@pytest.mark.parametrize("query", queries()["alerts"])
+def test_alerts_allow_for_counters_that_appear_with_their_first_event(query: str) -> None:
+    assert query.count("(") == query.count(")")
+    grown = re.findall(r"increase\((.+?)\[(\w+)\]\)", query)
+    counters = {name for name in names_in(query) if name.endswith(("_total", "_count"))}
+    assert {re.match(r"\w+", series)[0] for series, _ in grown} == counters
+    for series, window in grown:
+        appeared = f"({series} unless {series} offset {window}) or increase({series}[{window}])"
+        # Nothing is said of a counter that was not there a window ago, and is by now.
+        guarded = f"(increase({series}[{window}]) == 0 and {series} offset {window})"
+        gone = f"absent_over_time({series}[{window}]) or {guarded}"
+        assert appeared in query or gone in query, query
+
+
 def test_the_dashboard_shows_every_metric() -> None:
     shown = set().union(*map(names_in, queries()["dashboard"]))
 

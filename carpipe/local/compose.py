@@ -10,8 +10,10 @@ import yaml
 
 from carpipe.errors import InputError
 
-# https://docs.docker.com/reference/compose-file/interpolation/; $$ is a dollar sign.
-_VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?:(?P<kind>:[-?])(?P<rest>[^}]*))?\}|(?P<wrong>.?))")
+# https://docs.docker.com/reference/compose-file/interpolation/; $$ is a dollar sign, a default may be a variable.
+_VARIABLE = re.compile(
+    r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?:(?P<kind>:[-?])(?P<rest>(?:\$\{[^}]*\}|[^}])*))?\}|(?P<wrong>.?))"
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
     value = variables.get(name, "")
     if not value and kind != ":-":
         raise InputError(f"The Compose file needs {name}: {rest or 'it is not set'}.")
-    return value or rest
+    return value or str(fill_in(rest, variables))
 
 
 def _service(name: str, entry: Mapping[str, Any]) -> Service:

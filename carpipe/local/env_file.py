@@ -31,7 +31,13 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "POSTGRES_PASSWORD": lambda: secrets.token_hex(20),
     "REDIS_PASSWORD": lambda: secrets.token_hex(20),
 }
-NOT_FOR_WORKERS = ("CARPIPE_FERNET_KEY", "CARPIPE_JWT_SECRET", "CARPIPE_PASSWORD", "POSTGRES_PASSWORD")
+NOT_FOR_WORKERS = (
+    "CARPIPE_FERNET_KEY",
+    "CARPIPE_JWT_SECRET",
+    "CARPIPE_PASSWORD",
+    "CARPIPE_SERVE_SECRET_ACCESS_KEY",
+    "POSTGRES_PASSWORD",
+)
 SETTINGS = """# Settings of carpipe; `carpipe config` lists them all. The detector is found beside this file.
 [crop]
 weights = "yolov5mu.pt"
@@ -77,11 +83,16 @@ def make_worker_env(env: str, *, main: str, host: str) -> str:
         host: address at which that machine reaches the new one, for logs of running tasks.
 
     Raises:
-        InputError: the first machine opens its ports to itself only.
+        InputError: the first machine opens its ports to itself only, or does not look for logs in the bucket.
     """
     known = read_env(env)
     if known["CARPIPE_BIND"] == "127.0.0.1":
         raise InputError(f"Other machines cannot reach this one: set CARPIPE_BIND={main} in .env, and up again, first.")
+    if known.get("CARPIPE_REMOTE_LOGS") != "true":
+        raise InputError(
+            "The page finds the logs of other machines' tasks in the bucket: set CARPIPE_REMOTE_LOGS=true in .env, "
+            "and up again, first."
+        )
     changes = {
         **dict.fromkeys(NOT_FOR_WORKERS, "not-for-workers"),
         "COMPOSE_PROFILES": "gpu",
@@ -119,9 +130,11 @@ def _asked_for(options: argparse.Namespace) -> dict[str, str]:
     changes = {"COMPOSE_PROFILES": who if options.store else f"s3,{who}"}
     if options.bind:
         address = _address(options.bind)
-        changes |= {"CARPIPE_BIND": address, "CARPIPE_URL": f"http://{address}:8080"}
+        changes |= {"CARPIPE_BIND": address, "CARPIPE_URL": f"http://{address}:8080", "CARPIPE_REMOTE_LOGS": "true"}
     if options.store:
-        changes |= {"CARPIPE_STORE": options.store, **_bucket()}
+        bucket = options.store.removeprefix("s3://").partition("/")[0]
+        logs = f"s3://{bucket}/airflow-logs"
+        changes |= {"CARPIPE_STORE": options.store, "CARPIPE_REMOTE_LOG_FOLDER": logs, **_bucket()}
     return changes
 
 
@@ -130,6 +143,11 @@ def _bucket() -> dict[str, str]:
     missing = [name for name in needed if not os.environ.get(name)]
     if missing:
         raise InputError(f"A bucket of your own needs {', '.join(missing)} in the environment.")
+    if os.environ.get("AWS_SESSION_TOKEN"):
+        raise InputError(
+            "AWS_SESSION_TOKEN is set: temporary keys would end while the services run. "
+            "Export the lasting keys of a user that may read and write the bucket, without a token."
+        )
     found = {name: os.environ[name] for name in needed}
     aws = f"https://s3.{found['AWS_REGION']}.amazonaws.com"
     return {**found, "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL") or aws}

@@ -64,13 +64,13 @@ def check_worker(broker: str) -> str:
     from celery import Celery
     from kombu.exceptions import OperationalError
 
-    names = [f"celery@{os.environ.get('CARPIPE_CELERY') or socket.gethostname()}"]
+    name = f"celery@{os.environ.get('CARPIPE_CELERY') or socket.gethostname()}"
     try:
         with Celery(broker=broker) as app:
-            answers = app.control.ping(destination=names, timeout=TIMEOUT_S, limit=1)
+            answers = app.control.ping(destination=[name], timeout=TIMEOUT_S, limit=1)
     except OperationalError as error:
         return f"the queue cannot be reached: {error}"
-    return "" if answers else f"no worker answers as {' or '.join(names)}"
+    return "" if answers else f"no worker answers as {name}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from carpipe.local.compose import read_services
 from carpipe.local.env_file import make_env, read_env
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,8 @@ def test_no_secret_is_written_down_or_has_a_default(name):
             assert re.search(r"\$\{\w+:\?.+?\}", value), f"{key}: {value}"
     used = re.findall(r"\$\{(\w+)(:[-?])?", str(SERVICES[name]))
     for variable, kind in used:
+        if variable.startswith("CARPIPE_SERVE_"):
+            continue  # the bucket's own stand in for them
         if SECRET.search(variable) or variable.endswith("_KEY"):
             assert kind == ":?", variable
 
@@ -75,11 +78,43 @@ def test_each_restarts_is_checked_and_keeps_its_log_short(name):
         assert {"test", "interval", "timeout", "retries", "start_period"} <= set(service["healthcheck"])
 
 
+@every
+def test_each_gives_up_what_it_has_no_use_for(name):
+    service = SERVICES[name]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service.get("cap_add", []) == (["DAC_OVERRIDE"] if name == "seaweedfs" else [])
+
+
 def test_every_variable_is_explained_in_the_example():
     used = set(re.findall(r"(?<!\$)\$\{(\w+)", TEXT))
     explained = set(re.findall(r"^(?:# )?(\w+)=", EXAMPLE, flags=re.MULTILINE))
     assert used - explained == set()
     assert explained - used == {"COMPOSE_FILE", "COMPOSE_PROFILES"}
+
+
+def test_the_api_may_have_keys_of_its_own_and_nobody_else_gets_them():
+    variables = read_env(make_env(EXAMPLE, {}))
+    own = {"CARPIPE_SERVE_ACCESS_KEY_ID": "reader", "CARPIPE_SERVE_SECRET_ACCESS_KEY": "of models"}
+    for name, service in read_services(TEXT, variables | own).items():
+        given = service.environment.get("AWS_ACCESS_KEY_ID"), service.environment.get("AWS_SECRET_ACCESS_KEY")
+        assert (given == tuple(own.values())) == (name == "serve"), name
+    assert read_services(TEXT, variables)["serve"].environment["AWS_ACCESS_KEY_ID"] == variables["AWS_ACCESS_KEY_ID"]
+
+
+def test_logs_in_the_bucket_are_out_of_reach_of_gc():
+    variables = read_env(EXAMPLE)
+    assert not f"{variables['CARPIPE_REMOTE_LOG_FOLDER']}/".startswith(f"{variables['CARPIPE_STORE']}/")
+    given = read_services(TEXT, read_env(make_env(EXAMPLE, {})))["worker"].environment
+    assert given["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"] == variables["CARPIPE_REMOTE_LOG_FOLDER"]
+
+
+def test_figures_of_airflow_are_sent_as_by_its_own_defaults():
+    from airflow.configuration import conf
+
+    for name, value in read_services(TEXT, read_env(make_env(EXAMPLE, {})))["scheduler"].environment.items():
+        if name.startswith("AIRFLOW__METRICS__"):
+            assert value.lower() == conf.get_default_value("metrics", name.rpartition("__")[2].lower()).lower()
 
 
 def test_workers_are_given_neither_the_database_nor_what_signs_logins():
@@ -113,6 +148,15 @@ def test_celery_hands_out_one_task_at_a_time_and_waits_for_the_longest_training(
     assert given["AIRFLOW__CELERY__TASK_ACKS_LATE"] == "true"
     # A training may last 20 h by default; handed out again meanwhile, it would run twice.
     assert int(given["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]) > 24 * 3600
+
+
+def test_tasks_may_wait_for_a_worker_as_long_as_a_run_of_many_partitions_makes_them():
+    queued_s = float(SERVICES["scheduler"]["environment"]["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"])
+    # 16 tasks of a run are queued at a time by Airflow's default; here to one slot, half an hour each.
+    assert queued_s > 16 * 1800
+    # The key of a task whose message is delivered again, though it was begun, should be of no use.
+    visible_s = SERVICES["worker"]["environment"]["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]
+    assert queued_s < float(visible_s)
 
 
 @pytest.mark.parametrize("profiles", ["s3,cpu", "s3,gpu", "gpu"])

@@ -19,6 +19,7 @@ services:
 
 def test_variables_defaults_and_dollars():
     assert fill_in(["${A}-${B:-b}", {"x": "$$A ${A:?m}"}, 3], {"A": "1", "B": ""}) == ["1-b", {"x": "$A 1"}, 3]
+    assert fill_in("${A:-${B:?m}}/${C:-${B:?m}}.", {"A": "1", "B": "2"}) == "1/2."
 
 
 def test_a_service_is_command_environment_and_check():

@@ -16,8 +16,8 @@ EMPTY = set(re.findall(r"^(\w+)=$", EXAMPLE, flags=re.MULTILINE))
 def checkout(tmp_path, monkeypatch):
     (tmp_path / ".env.example").symlink_to(ROOT / ".env.example")
     monkeypatch.chdir(tmp_path)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "ENDPOINT_URL"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
     return tmp_path
 
 
@@ -56,6 +56,15 @@ def test_with_a_bucket_of_ones_own_there_is_no_s3_server(checkout, monkeypatch, 
     assert made["COMPOSE_PROFILES"] == "gpu"
     assert (made["CARPIPE_STORE"], made["AWS_ACCESS_KEY_ID"]) == ("s3://mine/cars", "A")
     assert made["AWS_ENDPOINT_URL"] == "https://s3.eu-west-1.amazonaws.com"
+    assert made["CARPIPE_REMOTE_LOG_FOLDER"] == "s3://mine/airflow-logs"
+
+
+def test_temporary_keys_are_refused(checkout, monkeypatch, capsys):
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION"):
+        monkeypatch.setenv(f"AWS_{name}", "x")
+    assert main(["--store", "s3://mine/cars"]) == 1
+    assert "AWS_SESSION_TOKEN is set" in capsys.readouterr().err
+    assert not (checkout / ".env").exists()
 
 
 def test_a_machine_of_workers_gets_the_queue_and_the_bucket_but_not_the_database(checkout, capsys):
@@ -65,6 +74,8 @@ def test_a_machine_of_workers_gets_the_queue_and_the_bucket_but_not_the_database
     same = {name for name in EMPTY if first[name] == worker[name]}
     assert same == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "CARPIPE_API_SECRET_KEY", "REDIS_PASSWORD"}
     assert worker["AWS_ENDPOINT_URL"] == "http://10.0.0.5:8333"
+    # No port of a worker but worker-gpu can be asked for logs, so they go by the bucket, and the page looks there.
+    assert first["CARPIPE_REMOTE_LOGS"] == worker["CARPIPE_REMOTE_LOGS"] == "true"
     assert (worker["CARPIPE_MAIN_HOST"], worker["CARPIPE_BIND"]) == ("10.0.0.5", "10.0.0.6")
     assert (checkout / ".env.worker").stat().st_mode & 0o777 == 0o600
 
@@ -72,3 +83,8 @@ def test_a_machine_of_workers_gets_the_queue_and_the_bucket_but_not_the_database
 def test_workers_elsewhere_need_ports_that_they_reach():
     with pytest.raises(InputError, match=r"CARPIPE_BIND=10\.0\.0\.5"):
         make_worker_env(make_env(EXAMPLE, {}), main="10.0.0.5", host="10.0.0.6")
+
+
+def test_workers_elsewhere_need_a_page_that_looks_for_logs_in_the_bucket():
+    with pytest.raises(InputError, match="CARPIPE_REMOTE_LOGS=true"):
+        make_worker_env(make_env(EXAMPLE, {"CARPIPE_BIND": "10.0.0.5"}), main="10.0.0.5", host="10.0.0.6")

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from carpipe.errors import ConfigError
+from carpipe.local.compose import read_services
+from carpipe.local.env_file import make_env, read_env
+from tests.deploy.test_compose import EXAMPLE, TEXT, WORKERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
 
@@ -24,6 +27,20 @@ def test_addresses_are_separated_by_commas(monkeypatch):
 
     monkeypatch.setenv("CARPIPE_NOTIFY_MAIL", " a@example.com,,b@example.com ")
     assert deployment().mail == ("a@example.com", "b@example.com")
+
+
+def test_compose_hands_them_to_every_part_of_airflow():
+    from carpipe_deployment import DEFAULTS, VARIABLES
+
+    # A connection that is named must exist, and there is none in a new database.
+    defaults = {**dict.fromkeys(VARIABLES, ""), **DEFAULTS, "CARPIPE_S3_CONNECTION": "", "CARPIPE_STATSD": ""}
+    del defaults["CARPIPE_GPU_POD"]  # for Kubernetes alone
+    connections = ("AIRFLOW_CONN_AWS_DEFAULT", "AIRFLOW_CONN_SMTP_DEFAULT")
+    chosen = {name: f"{name} of mine" for name in (*defaults, *connections, "AIRFLOW__METRICS__STATSD_HOST")}
+    plain, changed = (read_services(TEXT, read_env(make_env(EXAMPLE, {})) | more) for more in ({}, chosen))
+    for name in WORKERS | {"scheduler", "dag-processor", "triggerer", "api-server"}:
+        assert defaults.items() <= plain[name].environment.items(), name
+        assert chosen.items() <= changed[name].environment.items(), name
 
 
 def test_the_readme_names_every_variable_with_its_default():
