@@ -55,7 +55,9 @@ def start_redis(service: Service, folder: Path, *, port: int, env: Mapping[str, 
         env: the rest of its environment, with a PATH that holds the program.
     """
     data = _empty(folder / "data")
-    command = ["/usr/bin/env", *service.command, "--port", str(port), "--bind", LOOPBACK, "--dir", str(data.resolve())]
+    # A title would be written over the environment by which its process is found again.
+    here = ["--port", str(port), "--bind", LOOPBACK, "--dir", str(data.resolve()), "--set-proc-title", "no"]
+    command = ["/usr/bin/env", *service.command, *here]
     return processes.spawn(command, folder=folder, log=folder / "redis.log", env={**env, **service.environment})
 
 
