@@ -176,7 +176,13 @@ def test_nothing_is_changed_by_get(server):
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": "https://evil.example"}, {"Origin": ""}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": ""},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://evil.example", "Authorization": "Basic dXNlcjpwYXNzd29yZA=="},
+    ],
 )
 def test_another_site_cannot_make_a_browser_act(server, clients, places, headers):
     _, routes = server
