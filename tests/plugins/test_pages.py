@@ -45,9 +45,8 @@ def server(session, made, tmp_path_factory):
     """Its address, and (method, path) of every route."""
     home = tmp_path_factory.mktemp("api")
     [port] = free_ports(1)
-    (home / "airflow.cfg").write_text(
-        airflow._config(home, ROOT / "dags", ROOT / "plugins", port, airflow._secrets(home))
-    )
+    settings = airflow.airflow_cfg(home, dags=ROOT / "dags", plugins=ROOT / "plugins", port=port)
+    (home / "airflow.cfg").write_text(settings)
     (home / "passwords.json").write_text(json.dumps({role: role for role in ROLES}))
     settings = {
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
