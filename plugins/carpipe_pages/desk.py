@@ -7,6 +7,7 @@ from carpipe.config import load_config
 from carpipe.steps.preview import Previews
 from carpipe.steps.session import open_session
 from carpipe.steps.shelf import Shelf
+from carpipe_access import find_access
 
 # A page must not hang for minutes where the bucket is away, as a task may.
 IMPATIENT = {"store.timeout_s": 20, "store.max_retries": 2}
@@ -32,7 +33,7 @@ class Desk:
 
     @cached_property
     def _shelf(self) -> Shelf:
-        return Shelf(open_session(load_config(overrides=IMPATIENT)))
+        return Shelf(open_session(load_config(overrides=IMPATIENT), access=find_access()))
 
     @cached_property
     def _previews(self) -> Previews:

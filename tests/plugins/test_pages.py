@@ -1,7 +1,6 @@
 """The pages on a real Airflow API server: who may do what, on every route there is, and what they do."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -42,21 +41,23 @@ def made(session):
 
 @pytest.fixture(scope="module")
 def server(session, made, tmp_path_factory):
-    """Its address, and (method, path) of every route."""
+    """Its address, and (method, path) of every route. Its environment has no credentials: see `clients`."""
     home = tmp_path_factory.mktemp("api")
     [port] = free_ports(1)
     settings = airflow.airflow_cfg(home, dags=ROOT / "dags", plugins=ROOT / "plugins", port=port)
     (home / "airflow.cfg").write_text(settings)
     (home / "passwords.json").write_text(json.dumps({role: role for role in ROLES}))
-    settings = {
+    variables = {
+        "AIRFLOW_API_APPS": "core",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
         "CARPIPE_STORE": session.store.url,
         "CARPIPE_CONFIG": str(SAMPLE),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}:{ROOT / 'dags'}",
     }
-    aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     command = [sys.executable, str(Path(__file__).with_name("server.py")), str(port)]
-    environment = airflow.process_environment(home, aws | settings)
+    environment = airflow.process_environment(home, variables)
+    environment = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+    environment["AWS_EC2_METADATA_DISABLED"] = "true"
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
@@ -82,8 +83,11 @@ def wait(url, process, log):
 
 
 @pytest.fixture(scope="module")
-def clients(server):
-    """A browser for each role, and `nobody`: logged in by the cookie, not by a header."""
+def clients(server, s3):
+    """A browser for each role, and `nobody`: logged in by the cookie, not by a header.
+
+    The admin has stored the credentials of the bucket as an Airflow connection, so that all pages are opened by it.
+    """
     url, _ = server
     found = {"nobody": httpx.Client(base_url=url, trust_env=False)}
     for role in ROLES:
@@ -91,6 +95,11 @@ def clients(server):
         cookies = {"_token": token.json()["access_token"]}
         headers = {"Origin": url, "Accept": "text/html"}
         found[role] = httpx.Client(base_url=url, cookies=cookies, headers=headers, trust_env=False, timeout=30)
+    keys = s3.env()
+    extra = {"region_name": "eu-central-1", "endpoint_url": s3.endpoint}
+    connection = {"connection_id": "aws_default", "conn_type": "aws", "extra": json.dumps(extra)}
+    connection |= {"login": keys["AWS_ACCESS_KEY_ID"], "password": keys["AWS_SECRET_ACCESS_KEY"]}
+    found["admin"].post("/api/v2/connections", json=connection).raise_for_status()
     yield found
     for client in found.values():
         client.close()
