@@ -71,7 +71,7 @@ def picture(
     """A photo, by its row of a committed photo table."""
     desk = request.app.state.desk
     key = labelling.photo_of(desk.shelf, f"stages/{stage}/{partition}/{fingerprint}/manifest.json", row)
-    return photo(desk.previews.jpeg(key))
+    return photo(desk.previews, key)
 
 
 @router.post("", dependencies=LABEL)
