@@ -7,8 +7,9 @@ from fastapi import APIRouter, Path, Request, Response
 from carpipe.steps import artefacts, shown_data
 from carpipe_pages.access import READ
 from carpipe_pages.render import document, photo, render
+from carpipe_pages.threads import PageRoute
 
-router = APIRouter(prefix="/data", dependencies=READ)
+router = APIRouter(route_class=PageRoute, prefix="/data", dependencies=READ)
 
 # As `manifest.digest` makes them.
 Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]

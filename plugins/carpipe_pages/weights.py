@@ -15,8 +15,9 @@ from sqlalchemy import select
 from carpipe.steps import shown_weights
 from carpipe_pages.access import PROMOTE, PROMOTE_DAG, READ, may
 from carpipe_pages.render import airflow_root, document, render
+from carpipe_pages.threads import PageRoute
 
-router = APIRouter(prefix="/weights")
+router = APIRouter(route_class=PageRoute, prefix="/weights")
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
 RUNS = 5  # of `promote_weights` shown
