@@ -95,7 +95,7 @@ def test_a_new_release_is_seen_at_once(shelf, made, session):
 
 def test_a_preview_is_small_and_bare(session, made):
     previews = Previews(session)
-    try:
+    with previews.child:
         jpeg = previews.jpeg(bucket.key(1))
         assert Image.open(io.BytesIO(jpeg)).size == (200, 120)
         assert b"private" not in jpeg
@@ -106,8 +106,6 @@ def test_a_preview_is_small_and_bare(session, made):
             previews.jpeg("a/no.jpg")
         with pytest.raises(MissingError):
             previews.jpeg("a/gone.jpg")
-    finally:
-        previews.close()
 
 
 def _large():
