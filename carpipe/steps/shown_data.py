@@ -15,7 +15,6 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import artefacts
 from carpipe.steps.shelf import Shelf
-from carpipe.steps.summary import newest_manifests
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +77,7 @@ class DatasetView:
 def list_datasets(shelf: Shelf) -> list[DatasetRow]:
     """The newest datasets, the newest first; those of other versions of carpipe are passed over."""
     rows = []
-    for info in newest_manifests(shelf.session, "datasets")[:SHOWN]:
+    for info in shelf.manifests("datasets")[:SHOWN]:
         try:
             done = shelf.manifest(info.key)
         except InputError:

@@ -76,7 +76,6 @@ def _page(request: Request, user: Any, session: Any, channel: str) -> Response:
         request,
         "weights",
         airflow=airflow_root(request),
-        channels=shown_weights.list_channels(shelf),
         shown=shown_weights.show_channel(shelf, channel),
         may_promote=may(user, "POST", PROMOTE_DAG),
         runs=runs if may(user, "GET", PROMOTE_DAG) else [],
