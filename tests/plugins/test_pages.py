@@ -142,6 +142,14 @@ def request(client, method, path, places):
     return client.request(method, fill_in(path, places), **body)
 
 
+def end_promotions(clients):
+    """No scheduler does it here."""
+    for run in clients["admin"].get("/api/v2/dags/promote_weights/dagRuns").json()["dag_runs"]:
+        if run["state"] in ("queued", "running"):
+            path = f"/api/v2/dags/promote_weights/dagRuns/{run['dag_run_id']}"
+            clients["admin"].patch(path, json={"state": "failed"}).raise_for_status()
+
+
 def test_every_route_is_closed_to_strangers(server, clients, places):
     _, routes = server
     assert len(routes) > 10
@@ -310,8 +318,17 @@ def test_a_promotion_is_a_run_of_the_dag(clients, places, session):
     assert unknown.status_code == 404
 
 
-def test_a_promotion_under_way_is_shown_on_its_channel_alone(clients, places):
-    """The DAG is paused here, so what is asked for stays queued."""
+@pytest.fixture
+def unpaused(clients):
+    """The DAG, which is paused here, is not; what is asked for stays queued all the same, there is no scheduler."""
+    dag = "/api/v2/dags/promote_weights"
+    clients["admin"].patch(dag, json={"is_paused": False}).raise_for_status()
+    yield
+    clients["admin"].patch(dag, json={"is_paused": True}).raise_for_status()
+
+
+def test_a_promotion_under_way_is_shown_on_its_channel_alone(clients, places, unpaused):
+    end_promotions(clients)
     clients["user"].post(fill_in("/weights/{channel}/promote", places), data={"model": places["{model}"]})
     runs = clients["viewer"].get("/api/v2/dags/promote_weights/dagRuns", params={"order_by": "-id"}).json()["dag_runs"]
     page = clients["user"].get("/carpipe/weights/classifier").text
@@ -323,6 +340,24 @@ def test_a_promotion_under_way_is_shown_on_its_channel_alone(clients, places):
     other = clients["user"].get("/carpipe/weights/car-filter").text
     assert "runs/" not in other
     assert 'id="moving"' not in other
+
+
+def test_a_second_promotion_waits_for_the_first(clients, places, unpaused):
+    end_promotions(clients)
+    path = fill_in("/weights/{channel}/promote", places)
+    assert clients["user"].post(path, data={"model": places["{model}"]}).status_code == 303
+    assert clients["user"].post(path, data={"model": places["{model}"]}).status_code == 409
+
+
+def test_where_the_dag_is_paused_the_page_says_so_and_does_not_wait(clients, places):
+    end_promotions(clients)
+    conf = {"model": f"models/classifier/{places['{model}']}/manifest.json"}  # by the DAG's default channel
+    run = clients["admin"].post("/api/v2/dags/promote_weights/dagRuns", json={"logical_date": None, "conf": conf})
+    page = clients["user"].get("/carpipe/weights/classifier").text
+    assert quote(run.json()["dag_run_id"]) in page
+    assert "is paused" in page
+    assert 'id="moving"' not in page
+    assert "<form" in page, "one can still ask to roll back"
 
 
 def test_figures_read_as_what_they_are(clients):
@@ -366,9 +401,6 @@ def test_a_validation_that_failed_is_linked_from_its_task(clients, places):
 
 
 def test_buttons_are_for_those_who_may(clients):
-    for run in clients["admin"].get("/api/v2/dags/promote_weights/dagRuns").json()["dag_runs"]:
-        path = f"/api/v2/dags/promote_weights/dagRuns/{run['dag_run_id']}"
-        clients["admin"].patch(path, json={"state": "failed"}).raise_for_status()
     assert "promote" in clients["admin"].get("/carpipe/weights").text.partition("<form")[2]
     assert "<form" not in clients["viewer"].get("/carpipe/weights").text
     assert 'data-may=""' in clients["viewer"].get("/carpipe/labels").text
