@@ -105,7 +105,7 @@ def start_airflow(home: Path, *, dags: Path, plugins: Path, port: int, env: Mapp
         folder = home / "airflow"
         folder.mkdir(parents=True, exist_ok=True)
         port = port or (live.port if live else free_ports(1)[0])
-        config = _config(folder.resolve(), dags.resolve(), plugins.resolve(), port, _secrets(folder))
+        config = airflow_cfg(folder.resolve(), dags=dags.resolve(), plugins=plugins.resolve(), port=port)
         fingerprint = hashlib.sha256(json.dumps([config, sorted(env.items())]).encode()).hexdigest()
         if live is None:
             return _start(home, port, config, env, fingerprint)
@@ -248,8 +248,15 @@ def process_environment(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _config(folder: Path, dags: Path, plugins: Path, port: int, keys: _Secrets) -> str:
-    """The text of airflow.cfg; what it leaves out keeps Airflow's default."""
+def airflow_cfg(folder: Path, *, dags: Path, plugins: Path, port: int) -> str:
+    """The text of airflow.cfg, secrets included; what it leaves out keeps Airflow's default.
+
+    Args:
+        folder: `AIRFLOW_HOME`, where the secrets are made once and kept.
+        dags, plugins: folders.
+        port: of the API server on loopback.
+    """
+    keys = _secrets(folder)
     url = f"http://{LOOPBACK}:{port}"
     settings: dict[str, dict[str, object]] = {
         "core": {

@@ -20,6 +20,10 @@ from carpipe.errors import UnavailableError
 CHUNK_BYTES = 8_000_000
 CHUNK_ITEMS = 64
 START_S = 120  # for the imports, on a machine that has other things to do
+# All that a child gets of its parent's environment, which holds keys and passwords. CARPIPE_LOCAL marks the processes
+# of a service on this machine, so that it can be stopped with all of them.
+HANDED_ON = {"CARPIPE_LOCAL", "HOME", "LANG", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "TMPDIR"}
+HANDED_ON_PREFIXES = ("LC_", "LD_")
 _LENGTH = struct.Struct("<I")
 
 Tag = TypeVar("Tag")
@@ -85,7 +89,8 @@ class Isolated:
     def _start(self) -> subprocess.Popen[bytes]:
         # It finds modules where its parent does. One thread a child: tasks are what runs in parallel.
         path = os.pathsep.join(filter(None, sys.path))
-        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        kept = {name: value for name, value in os.environ.items() if _handed_on(name)}
+        environment = {**kept, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         try:
             with _killed_after(START_S, child):
@@ -103,6 +108,10 @@ class Isolated:
         child, self._child = self._child, None
         child.kill()
         child.communicate()
+
+
+def _handed_on(name: str) -> bool:
+    return name in HANDED_ON or name.startswith(HANDED_ON_PREFIXES)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from carpipe.errors import InputError
 from carpipe.steps import artefacts
@@ -14,12 +15,14 @@ from carpipe.steps.inventory import latest_inventory
 from carpipe.steps.label_files import to_csv
 from carpipe.steps.label_rows import LABELS, Label, Row, check_row
 from carpipe.steps.label_sampling import Drawn, How, draw
-from carpipe.steps.labels import Parsings, import_labels, read_labels
+from carpipe.steps.labels import import_labels, read_labels
 from carpipe.steps.shelf import Shelf
 from carpipe.storage import normalise_key
 
 # Photos drawn at a time: a day's work and more. Drawing reads the tables of all partitions.
 DRAWN = 20_000
+# Photos whose keys are at hand when their pictures are asked for: some 50 pages of 96.
+HANDED_OUT = 5_000
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,12 @@ def next_batch(shelf: Shelf, *, by: str, how: How, after: int, count: int) -> Ba
     drawn = _sample(shelf, by, how)
     todo = [(place, photo) for place, photo in enumerate(drawn) if normalise_key(photo.key) not in labels]
     if not todo:  # all of it has been labelled: draw from what is left
-        shelf.drop(_name(shelf, by, how))
-        todo = list(enumerate(_sample(shelf, by, how)))
+        drawn = _sample(shelf, by, how, used=drawn)
+        todo = list(enumerate(drawn))
     ahead = [(place, photo) for place, photo in todo if place >= after]
     photos = [photo for _, photo in ahead[:count]]
     after = ahead[len(photos) - 1][0] + 1 if photos else after
-    _places(shelf).update({(photo.manifest, photo.row): photo.key for photo in photos})
+    _hand_out(shelf, photos)
     return Batch(photos, after, len(ahead) - len(photos), _progress(labels, by))
 
 
@@ -83,7 +86,7 @@ def save(shelf: Shelf, rows: Sequence[dict[str, str]], *, by: str, now: datetime
     labels, refused = _checked(rows, by, now)
     if labels:
         at = now.strftime("%Y%m%dT%H%M%SZ")
-        import_labels(shelf.session, to_csv(labels), at=at, by=by, known=_parsings(shelf))
+        import_labels(shelf.session, to_csv(labels), at=at, by=by, known=shelf.labels)
     return Saved(len(labels), refused, _progress(_current(shelf), by))
 
 
@@ -96,8 +99,8 @@ def photo_of(shelf: Shelf, source: str, row: int) -> str:
     Raises:
         InputError: there is no such row.
     """
-    if (source, row) in _places(shelf):
-        return _places(shelf)[source, row]
+    if found := shelf.places.get((source, row)):
+        return found
     photos = artefacts.read_photos(shelf.session.store, shelf.manifest(source), columns=["key"])
     keys = photos["key"]
     if not 0 <= row < len(keys):
@@ -105,23 +108,29 @@ def photo_of(shelf: Shelf, source: str, row: int) -> str:
     return str(keys.iloc[row])
 
 
-def _sample(shelf: Shelf, by: str, how: How) -> list[Drawn]:
-    """The person's sample of the newest inventory."""
+def _sample(shelf: Shelf, by: str, how: How, *, used: list[Drawn] | None = None) -> list[Drawn]:
+    """The person's sample of the newest inventory; drawn anew where it is the one that is used up. One is kept."""
+    stock = latest_inventory(shelf.session)
+    inventory = stock.key if stock else ""
     seed = int(hashlib.sha256(by.encode()).hexdigest()[:8], 16)
-    made = shelf.get(_name(shelf, by, how), lambda: draw(shelf.session, DRAWN, how=how, seed=seed))
-    drawn: list[Drawn] = made
+
+    def make() -> tuple[str, list[Drawn]]:
+        return inventory, draw(shelf.session, DRAWN, how=how, seed=seed)
+
+    name = ("sample", by, how)
+    kept = shelf.get(name, make)
+    if kept[0] != inventory or kept[1] is used:
+        shelf.drop(name, kept)
+        kept = shelf.get(name, make)
+    drawn: list[Drawn] = kept[1]
     return drawn
 
 
-def _name(shelf: Shelf, by: str, how: How) -> tuple[str, ...]:
-    stock = latest_inventory(shelf.session)
-    return ("sample", stock.key if stock else "", by, how)
-
-
-def _places(shelf: Shelf) -> dict[tuple[str, int], str]:
-    """Keys of the photos that were handed out: their pictures are asked for next."""
-    places: dict[tuple[str, int], str] = shelf.get("places", dict)
-    return places
+def _hand_out(shelf: Shelf, photos: Sequence[Drawn]) -> None:
+    """Remember where the photos stand: their pictures are asked for next."""
+    new = {(photo.manifest, photo.row): photo.key for photo in photos}
+    # A new dict, so that no thread sees it change; one that gets lost costs a reading.
+    shelf.places = dict(islice({**new, **shelf.places}.items(), HANDED_OUT))
 
 
 def _checked(rows: Sequence[dict[str, str]], by: str, now: datetime) -> tuple[list[Label], dict[str, str]]:
@@ -140,12 +149,7 @@ def _checked(rows: Sequence[dict[str, str]], by: str, now: datetime) -> tuple[li
 
 def _current(shelf: Shelf) -> dict[str, Label]:
     """The label that counts, by photo key; also where there are none."""
-    return {label.key: label for label in read_labels(shelf.session, known=_parsings(shelf))}
-
-
-def _parsings(shelf: Shelf) -> Parsings:
-    kept: Parsings = shelf.get("labels", dict)
-    return kept
+    return {label.key: label for label in read_labels(shelf.session, known=shelf.labels)}
 
 
 def _progress(labels: dict[str, Label], by: str) -> Progress:

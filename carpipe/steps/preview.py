@@ -11,7 +11,8 @@ QUALITY = 80
 
 
 class Previews:
-    """Makes previews of photos under `raw/`. One child process decodes them, restarted when a photo ends it.
+    """Makes previews of photos under `raw/`. One child process decodes them, restarted when a photo ends it. It ends
+    with this process, or with `with previews.child`.
 
     Safe to share between threads: they wait for each other, some 3 ms a photo.
     """
@@ -29,7 +30,7 @@ class Previews:
             "thumbnail_side": SIDE,
             "thumbnail_quality": QUALITY,
         }
-        self._child = Isolated(
+        self.child = Isolated(
             "carpipe.stages.clean_photo:clean_photo",
             json.dumps(settings),
             timeout_s=clean.timeout_s,
@@ -52,12 +53,7 @@ class Previews:
             raise InputError(f"{key} is larger than clean.max_bytes, {self._max_bytes:,} bytes, and is not read.")
         data = self._store.get(f"raw/{key}")
         with self._lock:
-            (answer,) = self._child.run([data])
+            (answer,) = self.child.run([data])
         if not answer or not answer[1]:
             raise InputError(f"Nothing of {key} can be shown: it is no photo, or none that can be decoded.")
         return answer[1]
-
-    def close(self) -> None:
-        """End the child process."""
-        with self._lock:
-            self._child.__exit__()

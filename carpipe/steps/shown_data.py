@@ -15,7 +15,6 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import artefacts
 from carpipe.steps.shelf import Shelf
-from carpipe.steps.summary import newest_manifests
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +26,7 @@ SEED = 20  # of the choice of examples
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """A line of the list. `made` is UTC; `splits` are photos by split."""
+    """A line of the list. `made` is UTC."""
 
     id: str
     made: str
@@ -35,7 +34,6 @@ class DatasetRow:
     kept: int
     vehicles: int
     classes: int
-    splits: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,6 @@ class DatasetView:
     """A dataset in full. `verdict` is what the validation found; `documents` are the pages that lie with it."""
 
     id: str
-    key: str
     photos: int
     kept: int
     vehicles: int
@@ -80,7 +77,7 @@ class DatasetView:
 def list_datasets(shelf: Shelf) -> list[DatasetRow]:
     """The newest datasets, the newest first; those of other versions of carpipe are passed over."""
     rows = []
-    for info in newest_manifests(shelf.session, "datasets")[:SHOWN]:
+    for info in shelf.manifests("datasets")[:SHOWN]:
         try:
             done = shelf.manifest(info.key)
         except InputError:
@@ -93,7 +90,6 @@ def list_datasets(shelf: Shelf) -> list[DatasetRow]:
                 kept=done.counts["kept"],
                 vehicles=done.extra["vehicles"],
                 classes=len(done.extra["classes"]),
-                splits=done.extra["splits"],
             )
         )
     return rows
@@ -155,10 +151,8 @@ def _view(shelf: Shelf, done: Manifest) -> DatasetView:
     store = shelf.session.store
     photos = artefacts.read_photos(store, done, columns=["key", "dropped", "dropped_by", "class_name", "split"])
     verdict: dict[str, Any] = json.loads(manifest.read_file(store, done, artefacts.VALIDATION))
-    tables = {name: {key: table[key] for key in ("rows", "failed")} for name, table in verdict["tables"].items()}
     return DatasetView(
         id=done.key.split("/")[1],
-        key=done.key,
         photos=done.counts["in"],
         kept=done.counts["kept"],
         vehicles=done.extra["vehicles"],
@@ -166,7 +160,7 @@ def _view(shelf: Shelf, done: Manifest) -> DatasetView:
         funnel=json.loads(manifest.read_file(store, done, artefacts.FUNNEL)),
         reasons=list(_reasons(photos)),
         classes=list(_classes(photos)),
-        verdict={**verdict, "tables": tables},
+        verdict={name: verdict[name] for name in ("success", "expectations", "failed")},
         documents=_documents(done),
     )
 

@@ -1,6 +1,7 @@
 """What the page Weights shows: channels, their models side by side, what the gate said, and the history.
 
-All of it but the live release is written once, so a page costs two listings and what is new since the last one.
+All of it but the live release is written once, so a page costs four listings (channels; and the channel's models,
+history and decisions), the live release, and what is new since the last one.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from carpipe.manifest import Manifest
 from carpipe.steps.evaluation import PAGE
 from carpipe.steps.publishing import release_before
 from carpipe.steps.shelf import Shelf
-from carpipe.steps.summary import newest_manifests
 from carpipe.weights.channel import Release, read_channel
 
 COLUMNS = 6  # models side by side
@@ -51,6 +51,7 @@ class ChannelView:
     """A channel in full.
 
     Attributes:
+        channels: the names of all channels.
         live: what is live; None before anything was published.
         back: what a rollback goes back to; None where there is nothing.
         models: the live one, then the newest.
@@ -59,6 +60,7 @@ class ChannelView:
     """
 
     name: str
+    channels: list[str]
     live: Release | None
     back: Release | None
     models: list[ModelColumn]
@@ -77,8 +79,9 @@ def list_channels(shelf: Shelf) -> list[str]:
 
 def show_channel(shelf: Shelf, name: str) -> ChannelView:
     """A channel by its name. Raises InputError where there is none."""
-    if name not in list_channels(shelf):
-        raise InputError(f"There is no channel {name}; the channels are {', '.join(list_channels(shelf))}.")
+    channels = list_channels(shelf)
+    if name not in channels:
+        raise InputError(f"There is no channel {name}; the channels are {', '.join(channels)}.")
     live = read_channel(shelf.session.store, name)
     history = _history(shelf, name, live)
     models = _models(shelf, name, live, history)
@@ -90,6 +93,7 @@ def show_channel(shelf: Shelf, name: str) -> ChannelView:
     order = [*(figure for figure in FIGURES if figure in names), *(figure for figure in names if figure not in FIGURES)]
     return ChannelView(
         name=name,
+        channels=channels,
         live=live,
         back=release_before(history) if history else None,
         models=models,
@@ -126,7 +130,7 @@ def _history(shelf: Shelf, name: str, live: Release | None) -> list[Release]:
 
 
 def _models(shelf: Shelf, name: str, live: Release | None, history: list[Release]) -> list[ModelColumn]:
-    infos = newest_manifests(shelf.session, f"models/{name}")
+    infos = shelf.manifests(f"models/{name}")
     infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
     before = {release.model for release in history}
     columns = []

@@ -23,7 +23,9 @@ def from_our_pages(request: Request) -> None:
 
     Source: https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
     """
-    if request.headers.get("authorization"):  # a token, not the browser's cookie
+    # A token instead of the browser's cookie. With another scheme the cookie counts, and a browser behind a proxy that
+    # asks for a password sends Basic by itself.
+    if request.headers.get("authorization", "").lower().startswith("bearer "):
         return
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     ours = {request.headers.get("host"), urlsplit(conf.get("api", "base_url", fallback="") or "").netloc}

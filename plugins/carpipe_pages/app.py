@@ -12,6 +12,7 @@ from carpipe_pages import data, labels, weights
 from carpipe_pages.access import READ
 from carpipe_pages.desk import Desk
 from carpipe_pages.errors import explain_errors
+from carpipe_pages.threads import PageRoute
 
 STATIC = Path(__file__).parent / "static"
 # Nothing but our own style sheet, scripts and photos; framed by Airflow's own pages only.
@@ -26,7 +27,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 
 @cache

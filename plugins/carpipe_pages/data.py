@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from carpipe.errors import InputError, MissingError
 from carpipe.steps import artefacts, shown_data
 from carpipe_pages.access import READ
-from carpipe_pages.render import document, no_photo, photo, render
+from carpipe_pages.render import document, photo, render
+from carpipe_pages.threads import PageRoute
 
-router = APIRouter(prefix="/data", dependencies=READ)
+router = APIRouter(route_class=PageRoute, prefix="/data", dependencies=READ)
 
 # As `manifest.digest` makes them.
 Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
@@ -55,11 +55,7 @@ def verdict_docs(request: Request, validation: Id, name: str) -> Response:
 def example(request: Request, dataset: Id, row: int) -> Response:
     """An example of a reason, by its row of the photo table; often enough there is nothing to see of it."""
     desk = request.app.state.desk
-    key = shown_data.photo_of(desk.shelf, dataset, row)
-    try:
-        return photo(desk.previews.jpeg(key))
-    except (InputError, MissingError):
-        return no_photo()
+    return photo(desk.previews, shown_data.photo_of(desk.shelf, dataset, row))
 
 
 def _page(request: Request, dataset: str) -> Response:

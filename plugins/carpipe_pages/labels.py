@@ -11,8 +11,9 @@ from pydantic import BaseModel, Field
 from carpipe.steps import labelling
 from carpipe_pages.access import LABEL, LABEL_DAG, READ, may
 from carpipe_pages.render import photo, render
+from carpipe_pages.threads import PageRoute
 
-router = APIRouter(prefix="/labels")
+router = APIRouter(route_class=PageRoute, prefix="/labels")
 
 # Rows in a request at most; the page sends a hundred.
 MOST = 500
@@ -71,7 +72,7 @@ def picture(
     """A photo, by its row of a committed photo table."""
     desk = request.app.state.desk
     key = labelling.photo_of(desk.shelf, f"stages/{stage}/{partition}/{fingerprint}/manifest.json", row)
-    return photo(desk.previews.jpeg(key))
+    return photo(desk.previews, key)
 
 
 @router.post("", dependencies=LABEL)

@@ -10,7 +10,9 @@ from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from carpipe.errors import InputError, MissingError
 from carpipe.pages import POLICY, environment
+from carpipe.steps.preview import Previews
 from carpipe_pages import MOUNT
 
 # Pages that lie in the bucket. Whoever can write there is not let at the Airflow session: the sandbox turns scripts,
@@ -61,11 +63,10 @@ def document(html: bytes) -> Response:
     return Response(html, media_type="text/html", headers=DOCUMENT_HEADERS)
 
 
-def photo(jpeg: bytes) -> Response:
-    """A photo."""
+def photo(previews: Previews, key: str) -> Response:
+    """A photo made small; a placeholder for one that cannot be decoded, or is gone."""
+    try:
+        jpeg = previews.jpeg(key)
+    except (InputError, MissingError):
+        return Response(NO_PHOTO, media_type="image/svg+xml")
     return Response(jpeg, media_type="image/jpeg", headers=PHOTO_HEADERS)
-
-
-def no_photo() -> Response:
-    """In place of a photo that cannot be decoded, or is gone."""
-    return Response(NO_PHOTO, media_type="image/svg+xml")

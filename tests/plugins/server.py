@@ -7,7 +7,6 @@ import json
 import sys
 
 import uvicorn
-from airflow.api_fastapi.app import create_app
 from airflow.cli.cli_parser import get_parser
 
 
@@ -26,7 +25,9 @@ def main() -> None:
         options = parser.parse_args(command)
         options.func(options)
     print(f"\nROUTES {json.dumps(routes())}", flush=True)
-    uvicorn.run(create_app("core"), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+    from airflow.api_fastapi.main import app
+
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The pages on a real Airflow API server: who may do what, on every route there is, and what they do."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -42,22 +41,23 @@ def made(session):
 
 @pytest.fixture(scope="module")
 def server(session, made, tmp_path_factory):
-    """Its address, and (method, path) of every route."""
+    """Its address, and (method, path) of every route. Its environment has no credentials: see `clients`."""
     home = tmp_path_factory.mktemp("api")
     [port] = free_ports(1)
-    (home / "airflow.cfg").write_text(
-        airflow._config(home, ROOT / "dags", ROOT / "plugins", port, airflow._secrets(home))
-    )
+    settings = airflow.airflow_cfg(home, dags=ROOT / "dags", plugins=ROOT / "plugins", port=port)
+    (home / "airflow.cfg").write_text(settings)
     (home / "passwords.json").write_text(json.dumps({role: role for role in ROLES}))
-    settings = {
+    variables = {
+        "AIRFLOW_API_APPS": "core",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
         "CARPIPE_STORE": session.store.url,
         "CARPIPE_CONFIG": str(SAMPLE),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}:{ROOT / 'dags'}",
     }
-    aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     command = [sys.executable, str(Path(__file__).with_name("server.py")), str(port)]
-    environment = airflow.process_environment(home, aws | settings)
+    environment = airflow.process_environment(home, variables)
+    environment = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+    environment["AWS_EC2_METADATA_DISABLED"] = "true"
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
@@ -83,8 +83,11 @@ def wait(url, process, log):
 
 
 @pytest.fixture(scope="module")
-def clients(server):
-    """A browser for each role, and `nobody`: logged in by the cookie, not by a header."""
+def clients(server, s3):
+    """A browser for each role, and `nobody`: logged in by the cookie, not by a header.
+
+    The admin has stored the credentials of the bucket as an Airflow connection, so that all pages are opened by it.
+    """
     url, _ = server
     found = {"nobody": httpx.Client(base_url=url, trust_env=False)}
     for role in ROLES:
@@ -92,6 +95,11 @@ def clients(server):
         cookies = {"_token": token.json()["access_token"]}
         headers = {"Origin": url, "Accept": "text/html"}
         found[role] = httpx.Client(base_url=url, cookies=cookies, headers=headers, trust_env=False, timeout=30)
+    keys = s3.env()
+    extra = {"region_name": "eu-central-1", "endpoint_url": s3.endpoint}
+    connection = {"connection_id": "aws_default", "conn_type": "aws", "extra": json.dumps(extra)}
+    connection |= {"login": keys["AWS_ACCESS_KEY_ID"], "password": keys["AWS_SECRET_ACCESS_KEY"]}
+    found["admin"].post("/api/v2/connections", json=connection).raise_for_status()
     yield found
     for client in found.values():
         client.close()
@@ -132,6 +140,14 @@ def request(client, method, path, places):
     if path.endswith("/promote"):
         body = {"data": {"model": places["{model}"], "reason": "test of rights"}}
     return client.request(method, fill_in(path, places), **body)
+
+
+def end_promotions(clients):
+    """No scheduler does it here."""
+    for run in clients["admin"].get("/api/v2/dags/promote_weights/dagRuns").json()["dag_runs"]:
+        if run["state"] in ("queued", "running"):
+            path = f"/api/v2/dags/promote_weights/dagRuns/{run['dag_run_id']}"
+            clients["admin"].patch(path, json={"state": "failed"}).raise_for_status()
 
 
 def test_every_route_is_closed_to_strangers(server, clients, places):
@@ -176,7 +192,13 @@ def test_nothing_is_changed_by_get(server):
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": "https://evil.example"}, {"Origin": ""}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": ""},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://evil.example", "Authorization": "Basic dXNlcjpwYXNzd29yZA=="},
+    ],
 )
 def test_another_site_cannot_make_a_browser_act(server, clients, places, headers):
     _, routes = server
@@ -224,15 +246,19 @@ def test_photos_are_small_and_without_metadata(clients, places):
 
 
 def test_a_photo_that_is_broken_or_gone_has_a_picture_that_says_so(clients, places, session):
-    path = fill_in("/data/{dataset}/photos/3", places)
-    key = f"raw/{shown_data.photo_of(Shelf(session), places['{dataset}'], 3)}"
+    drawn = clients["viewer"].get("/carpipe/labels/batch", params={"count": 100}).json()["photos"]
+    shown = shown_data.photo_of(Shelf(session), places["{dataset}"], 3)
+    paths = [fill_in("/data/{dataset}/photos/3", places), *(one["url"] for one in drawn if one["key"] == shown)]
+    assert len(paths) == 2
+    key = f"raw/{shown}"
     whole = session.store.get(key)
     try:
         for spoil in (lambda: session.store.put(key, b"no picture at all"), lambda: session.store.delete([key])):
             spoil()
-            answer = clients["viewer"].get(path)
-            assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
-            assert answer.headers["cache-control"] == "no-store"
+            for path in paths:
+                answer = clients["viewer"].get(path)
+                assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml"), path
+                assert answer.headers["cache-control"] == "no-store"
     finally:
         session.store.put(key, whole)
 
@@ -292,8 +318,17 @@ def test_a_promotion_is_a_run_of_the_dag(clients, places, session):
     assert unknown.status_code == 404
 
 
-def test_a_promotion_under_way_is_shown_on_its_channel_alone(clients, places):
-    """The DAG is paused here, so what is asked for stays queued."""
+@pytest.fixture
+def unpaused(clients):
+    """The DAG, which is paused here, is not; what is asked for stays queued all the same, there is no scheduler."""
+    dag = "/api/v2/dags/promote_weights"
+    clients["admin"].patch(dag, json={"is_paused": False}).raise_for_status()
+    yield
+    clients["admin"].patch(dag, json={"is_paused": True}).raise_for_status()
+
+
+def test_a_promotion_under_way_is_shown_on_its_channel_alone(clients, places, unpaused):
+    end_promotions(clients)
     clients["user"].post(fill_in("/weights/{channel}/promote", places), data={"model": places["{model}"]})
     runs = clients["viewer"].get("/api/v2/dags/promote_weights/dagRuns", params={"order_by": "-id"}).json()["dag_runs"]
     page = clients["user"].get("/carpipe/weights/classifier").text
@@ -305,6 +340,24 @@ def test_a_promotion_under_way_is_shown_on_its_channel_alone(clients, places):
     other = clients["user"].get("/carpipe/weights/car-filter").text
     assert "runs/" not in other
     assert 'id="moving"' not in other
+
+
+def test_a_second_promotion_waits_for_the_first(clients, places, unpaused):
+    end_promotions(clients)
+    path = fill_in("/weights/{channel}/promote", places)
+    assert clients["user"].post(path, data={"model": places["{model}"]}).status_code == 303
+    assert clients["user"].post(path, data={"model": places["{model}"]}).status_code == 409
+
+
+def test_where_the_dag_is_paused_the_page_says_so_and_does_not_wait(clients, places):
+    end_promotions(clients)
+    conf = {"model": f"models/classifier/{places['{model}']}/manifest.json"}  # by the DAG's default channel
+    run = clients["admin"].post("/api/v2/dags/promote_weights/dagRuns", json={"logical_date": None, "conf": conf})
+    page = clients["user"].get("/carpipe/weights/classifier").text
+    assert quote(run.json()["dag_run_id"]) in page
+    assert "is paused" in page
+    assert 'id="moving"' not in page
+    assert "<form" in page, "one can still ask to roll back"
 
 
 def test_figures_read_as_what_they_are(clients):
@@ -348,9 +401,6 @@ def test_a_validation_that_failed_is_linked_from_its_task(clients, places):
 
 
 def test_buttons_are_for_those_who_may(clients):
-    for run in clients["admin"].get("/api/v2/dags/promote_weights/dagRuns").json()["dag_runs"]:
-        path = f"/api/v2/dags/promote_weights/dagRuns/{run['dag_run_id']}"
-        clients["admin"].patch(path, json={"state": "failed"}).raise_for_status()
     assert "promote" in clients["admin"].get("/carpipe/weights").text.partition("<form")[2]
     assert "<form" not in clients["viewer"].get("/carpipe/weights").text
     assert 'data-may=""' in clients["viewer"].get("/carpipe/labels").text

@@ -20,7 +20,7 @@ from tests.stages.test_clean import photo, rows
 
 # What the child runs in place of the decoder: some bytes do to it what hostile photos do to decoders.
 JUDGE = """
-import ctypes, os, sys, time
+import ctypes, json, os, sys, time
 from carpipe.stages.clean_photo import clean_photo
 
 def judge(data, settings):
@@ -44,6 +44,8 @@ def judge(data, settings):
         os.kill(os.getpid(), 9)
     if data == b"pid":
         return b'{"format": "%d"}' % os.getpid(), b"", b"", b""
+    if data == b"environment":
+        return json.dumps(dict(os.environ)).encode(), b"", b"", b""
     if data in (b"talk", b"once"):
         return b"{}", b"", b"", b""
     return clean_photo(data, settings)
@@ -130,6 +132,19 @@ def test_one_process_does_all_healthy_photos(judge):
     cleaned = clean(((str(i), b"pid") for i in range(3 * CHUNK_ITEMS)), config=CleanConfig(), judge=judge)
 
     assert cleaned.results["format"].nunique() == 1
+
+
+def test_no_secret_is_in_the_environment_of_the_process(judge, monkeypatch):
+    for name in ("AIRFLOW__API_AUTH__JWT_SECRET", "AWS_SECRET_ACCESS_KEY", "AIRFLOW_CONN_AWS_DEFAULT"):
+        monkeypatch.setenv(name, "hidden")
+    monkeypatch.setenv("CARPIPE_LOCAL", "/the/service")
+
+    with Isolated(judge, "{}", timeout_s=5, memory_mb=1024) as child:
+        environment = json.loads(child.run([b"environment"])[0][0])
+
+    assert "hidden" not in environment.values()
+    assert environment["CARPIPE_LOCAL"] == "/the/service", "it can be found where the service is stopped"
+    assert environment["OMP_NUM_THREADS"] == "1"
 
 
 def test_a_child_that_cannot_start_is_no_photo_s_fault():

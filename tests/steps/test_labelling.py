@@ -6,6 +6,7 @@ import pytest
 
 from carpipe.errors import InputError
 from carpipe.steps import labelling, labels
+from carpipe.steps.inventory import inventory
 from carpipe.steps.shelf import Shelf
 from tests.plugins import bucket
 
@@ -98,3 +99,18 @@ def test_labels_read_once_are_not_read_again(shelf, monkeypatch):
     batch(shelf)
     monkeypatch.setattr(labels, "parse_labels", lambda *_: pytest.fail("read again"))
     assert batch(shelf).progress.labelled == 2
+
+
+def test_a_new_inventory_is_drawn_from_anew(shelf):
+    batch(shelf)
+    new = bucket.key(50)
+    shelf.session.store.put(f"raw/{new}", bucket.jpeg(5))
+    inventory(shelf.session)
+    assert new in {photo.key for photo in batch(shelf, count=50).photos}
+
+
+def test_few_places_are_kept_and_the_others_are_found(shelf, monkeypatch):
+    monkeypatch.setattr(labelling, "HANDED_OUT", 3)
+    photos = batch(shelf, count=5).photos + batch(shelf, after=5, count=5).photos
+    assert len(shelf.places) == 3
+    assert [labelling.photo_of(shelf, photo.manifest, photo.row) for photo in photos] == [one.key for one in photos]

@@ -1,7 +1,9 @@
 """What the pages Data and Weights show, held against a bucket made by hand."""
 
+import contextlib
 import io
 import threading
+import time
 
 import pytest
 from PIL import Image
@@ -95,7 +97,7 @@ def test_a_new_release_is_seen_at_once(shelf, made, session):
 
 def test_a_preview_is_small_and_bare(session, made):
     previews = Previews(session)
-    try:
+    with previews.child:
         jpeg = previews.jpeg(bucket.key(1))
         assert Image.open(io.BytesIO(jpeg)).size == (200, 120)
         assert b"private" not in jpeg
@@ -106,8 +108,6 @@ def test_a_preview_is_small_and_bare(session, made):
             previews.jpeg("a/no.jpg")
         with pytest.raises(MissingError):
             previews.jpeg("a/gone.jpg")
-    finally:
-        previews.close()
 
 
 def _large():
@@ -129,6 +129,47 @@ def test_a_shelf_makes_a_thing_once_however_many_ask(session):
     for thread in threads:
         thread.join()
     assert made == [1]
+
+
+def test_a_failure_is_that_of_all_who_wait_for_it(session):
+    shelf, made, failed, gate = Shelf(session), [], [], threading.Barrier(4)
+
+    def make():
+        made.append(1)
+        time.sleep(0.2)
+        raise MissingError("away")
+
+    def ask():
+        gate.wait()
+        with contextlib.suppress(MissingError):
+            shelf.get("thing", make)
+        failed.append(1)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failed) == 4
+    assert len(made) < 4
+
+
+def test_only_what_is_still_kept_is_dropped(session):
+    shelf = Shelf(session)
+    old = shelf.get("thing", lambda: ["old"])
+    shelf.drop("thing", old)
+    new = shelf.get("thing", lambda: ["new"])
+    shelf.drop("thing", old)
+    assert shelf.get("thing", lambda: ["newer"]) is new
+
+
+def test_a_manifest_that_is_not_there_yet_is_looked_for_again(session, shelf, made, monkeypatch):
+    session.store.put("datasets/0/photos.parquet", b"first file of a commit")
+    [there] = shelf.manifests("datasets")
+    assert there.key == made[0].key
+    monkeypatch.setattr(session.store, "list_objects", lambda _: pytest.fail("all objects are listed"))
+    session.store.put("datasets/0/manifest.json", b"{}")
+    assert {info.key for info in shelf.manifests("datasets")} == {made[0].key, "datasets/0/manifest.json"}
 
 
 def test_a_shelf_keeps_no_more_than_it_should_and_no_failure(session):

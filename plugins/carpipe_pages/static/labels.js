@@ -20,6 +20,7 @@ const store = {
   set(name, value) {
     try {
       localStorage.setItem(name, value);
+      memory.delete(name); // an older value, from when there was no room
     } catch {
       memory.set(name, value);
     }
