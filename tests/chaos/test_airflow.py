@@ -163,7 +163,8 @@ def workers(bench: Bench, checkout: Path, environ: dict[str, str], monkeypatch):
     home = checkout / "local" / cluster.FOLDER
     text = (checkout / "docker-compose.airflow.yml").read_text(encoding="utf-8")
     shape = Shape(workers=3, without=("serve", "housekeeping", "worker-gpu"))
-    environ = {**environ, "AWS_SECRET_ACCESS_KEY": "wrong", "CARPIPE_WAIT_FOR": MARKER}
+    given = {"AWS_SECRET_ACCESS_KEY": "wrong", "CARPIPE_S3_CONNECTION": "aws_default", "CARPIPE_WAIT_FOR": MARKER}
+    environ = {**environ, **given}
     topology = read_topology(text, home / "airflow", shape=shape, variables=environ)
     instances = [replace(one, environment={**one.environment, **environ}) for one in topology.instances]
     topology = replace(topology, instances=tuple(instances))
