@@ -117,13 +117,13 @@ def test_a_second_run_reuses_everything_and_says_so(place, arguments, first):
 
 
 def test_a_failing_task_ends_the_run_with_its_reason(place, arguments, first):
-    (place / "bad.toml").write_text(SMALLER.replace("min_photos = 8", "min_photos = 5000"), encoding="utf-8")
+    (place / "bad.toml").write_text(SMALLER.replace("sample:detector.pt", "nowhere.pt"), encoding="utf-8")
 
     failed = run(place, *[str(place / "bad.toml") if "small.toml" in item else item for item in arguments])
 
     assert failed.returncode == 1
-    assert "prepare_dataset failed in classes" in failed.stdout
-    assert "min_photos" in failed.stdout
+    assert "prepare_dataset failed in plan" in failed.stdout
+    assert "nowhere.pt" in failed.stdout
 
 
 def test_a_misspelt_parameter_fails_the_run(first):
