@@ -108,6 +108,7 @@ class Bench:
         self.server: S3Server = start_s3(home)
         self.calm: dict[str, Calm] = {}
         self.settings: dict[str, Any] = dict(SETTINGS)
+        self._pace: dict[str, float] = {}
         self._prefix, self._keys, self._objects = "", {}, {}
 
     @property
@@ -115,6 +116,14 @@ class Bench:
         """Of a task: the server's credentials, and one thread per library."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARPIPE_"))}
         return {**kept, **self.server.settings.env(), "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+    def seconds(self, name: str) -> float:
+        """How long a step takes: the calm run's time, less where later runs had ended before they were harmed."""
+        return self.calm[name].seconds * self._pace.get(name, 1.0)
+
+    def was_late(self, name: str) -> None:
+        """The step had ended before it was harmed: draw earlier moments from now on."""
+        self._pace[name] = 0.7 * self._pace.get(name, 1.0)
 
     def restart(self) -> None:
         """Start the server again on the data of the one that was killed."""

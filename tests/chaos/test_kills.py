@@ -57,7 +57,7 @@ def killed_task(bench: Bench, name: str, rng, note) -> bool:
     bench.rehearse(name)
     calm = bench.calm[name]
     prefix = bench.fill(calm.before)
-    moments = [rng.uniform(0.2, 1.05) * calm.seconds for _ in range(rng.choice([1, 1, 2]))]
+    moments = [rng.uniform(0.2, 1.05) * bench.seconds(name) for _ in range(rng.choice([1, 1, 2]))]
     killed = False
     for moment in moments:
         task = bench.start(prefix, calm.step, calm.keys)
@@ -65,8 +65,10 @@ def killed_task(bench: Bench, name: str, rng, note) -> bool:
         killed |= kill(task)
         check_whole(bench.store(prefix))
     recovered = finish(bench, prefix, calm.step)
+    if not killed:
+        bench.was_late(name)
     when = ", ".join(f"{moment:.2f} s" for moment in moments)
-    note("kill -9 of a task", f"{name} at {when} of {calm.seconds:.1f} s", "equal" if killed else LATE, recovered)
+    note("kill -9 of a task", f"{name} at {when}", "equal" if killed else LATE, recovered)
     return killed
 
 
@@ -75,7 +77,7 @@ def started(bench: Bench, name: str, rng):
     bench.rehearse(name)
     calm = bench.calm[name]
     prefix = bench.fill(calm.before)
-    moment = rng.uniform(0.2, 1.0) * calm.seconds
+    moment = rng.uniform(0.2, 1.0) * bench.seconds(name)
     return calm, prefix, moment, bench.start(prefix, calm.step, calm.keys)
 
 
@@ -92,8 +94,9 @@ def killed_server(bench: Bench, name: str, rng, note) -> bool:
     if task.returncode:
         print(complaints.strip().splitlines()[-1])
     outcome = "equal, the task was tried again" if task.returncode else "equal, the task rode it out"
-    what = f"{name} at {moment:.2f} s of {calm.seconds:.1f} s"
-    note("kill -9 of the S3 server", what, LATE if late else outcome, recovered)
+    note("kill -9 of the S3 server", f"{name} at {moment:.2f} s", LATE if late else outcome, recovered)
+    if late:
+        bench.was_late(name)
     return not late
 
 
@@ -114,6 +117,8 @@ def frozen_task(bench: Bench, name: str, rng, note) -> bool:
     assert referred(bench, prefix) == before
     outcome = LATE if late else f"equal, it ended with {task.returncode}"
     note("SIGSTOP of a task, SIGCONT later", f"{name} at {moment:.2f} s", outcome, recovered)
+    if late:
+        bench.was_late(name)
     return not late
 
 
@@ -125,7 +130,7 @@ def killed_child(bench: Bench, rng, note) -> None:
     prefix = bench.fill(calm.before)
     task = bench.start(prefix, step, calm.keys)
     child = training_child(task.pid)
-    time.sleep(rng.uniform(0, 0.8) * calm.seconds)
+    time.sleep(rng.uniform(0, 0.5) * calm.seconds)
     child.kill()
     complaints = task.end()[1]
     assert task.returncode == 0 or "trying again goes on from its last epoch" in complaints, complaints
