@@ -41,8 +41,10 @@ cluster: .venv/installed
 cluster-stop: .venv/installed
 	@$(BIN)/python -m carpipe.local.cluster stop
 
-env: .venv/installed
-	@$(BIN)/python -m carpipe.local.env_file $(if $(GPU),--gpu) $(if $(BIND),--bind "$(BIND)") \
+# Needs no packages: where everything else runs in containers, none are installed.
+env:
+	@case "$(GPU)" in ""|1) ;; *) echo "Say GPU=1, or leave it out; got GPU=$(GPU)"; exit 1;; esac
+	@$(PYTHON) -m carpipe.local.env_file $(if $(GPU),--gpu) $(if $(BIND),--bind "$(BIND)") \
 		$(if $(STORE),--store "$(STORE)") $(if $(WORKER_OF),--worker-of "$(WORKER_OF)") \
 		$(if $(WORKER_HOST),--worker-host "$(WORKER_HOST)")
 

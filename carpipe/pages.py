@@ -65,9 +65,10 @@ def environment(folder: Path) -> Environment:
     return made
 
 
-def per_cent(share: float) -> str:
+def per_cent(share: float, digits: int = 1) -> str:
     """Of a share between 0 and 1. What is little is not shown as nothing."""
-    return "< 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
+    least = 10.0**-digits
+    return f"< {least:g} %" if 0 < 100 * share < least else f"{100 * share:.{digits}f} %"
 
 
 def minus(number: str) -> str:

@@ -263,6 +263,11 @@ def test_a_channel_that_was_never_published_to(store, capsys):
     )
 
 
+def test_a_channel_without_models_is_no_error(store, capsys):
+    assert main(["weights", "list", "classifier"]) == 0
+    assert "Channel classifier has no models yet." in capsys.readouterr().out
+
+
 def test_a_channel_with_nothing_to_go_back_to(store, capsys):
     assert "Channel classifier has no earlier model to go back to" in fails(capsys, "weights", "rollback", "classifier")
 

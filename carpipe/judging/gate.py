@@ -34,6 +34,7 @@ from carpipe.config import GateConfig
 from carpipe.errors import InputError
 from carpipe.judging.decision import Decision
 from carpipe.judging.gate_statistics import bootstrap_interval, count_vehicles, judge_classes, sign_flip_p
+from carpipe.pages import per_cent
 
 COLUMNS = ("key", "vehicle", "class_name", "correct")
 FALLS = 10  # classes named in the numbers, those that fell furthest
@@ -109,11 +110,11 @@ def compare(candidate: pd.DataFrame, champion: pd.DataFrame | None, *, rules: Ga
 def _first(counts: dict[str, Any], rules: GateConfig, *, few: bool) -> Decision:
     accuracy = counts["candidate"]
     of = (
-        f"{_per_cent(accuracy, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles are answered "
+        f"{per_cent(accuracy, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles are answered "
         "rightly."
     )
     if accuracy < rules.min_accuracy:
-        below = f"Below the least accuracy allowed, {_per_cent(rules.min_accuracy, 2)}."
+        below = f"Below the least accuracy allowed, {per_cent(rules.min_accuracy, 2)}."
         return Decision("refuse", (below, of), counts)
     note = (_too_few(counts, rules),) if few else ()
     return Decision("publish", ("Nothing was live before.", of, *note), counts)
@@ -139,8 +140,8 @@ def _against_rules(found: _Compared, rules: GateConfig, counts: dict[str, Any]) 
     sentences = []
     if found.candidate < rules.min_accuracy:
         sentences.append(
-            f"{_per_cent(found.candidate, 2)} of the test photos right is below the least allowed, "
-            f"{_per_cent(rules.min_accuracy, 2)}."
+            f"{per_cent(found.candidate, 2)} of the test photos right is below the least allowed, "
+            f"{per_cent(rules.min_accuracy, 2)}."
         )
     if counts["vehicles"] < rules.min_vehicles:
         sentences.append(_too_few(counts, rules))
@@ -157,8 +158,8 @@ def _too_few(counts: dict[str, Any], rules: GateConfig) -> str:
 def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> list[str]:
     verdict = "Better" if found.better else "Worse" if found.worse else "Not proven better"
     overall = (
-        f"{verdict} than the live model: {_per_cent(found.candidate, 2)} against "
-        f"{_per_cent(found.champion, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles, a "
+        f"{verdict} than the live model: {per_cent(found.candidate, 2)} against "
+        f"{per_cent(found.champion, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles, a "
         f"difference of {_points(found.difference)} points ({_points(found.low)} at least and "
         f"{_points(found.high)} at most, each {100 * rules.confidence:.4g} % sure)."
     )
@@ -166,7 +167,7 @@ def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> l
     if found.pool:
         scope += (
             f", {len(found.small):,} with fewer than {rules.min_class_vehicles} test vehicles only together "
-            f"({_per_cent(found.pool['photos'] / counts['photos'])} of the photos)"
+            f"({per_cent(found.pool['photos'] / counts['photos'])} of the photos)"
         )
     pool_ruined = found.pool is not None and found.pool["ruined"]
     return [
@@ -185,13 +186,9 @@ def _name(ruined: list[dict[str, Any]]) -> str:
 
 def _fall(row: dict[str, Any]) -> str:
     return (
-        f"recall {_per_cent(row['champion'])} to {_per_cent(row['candidate'])}, {row['worse']} of {row['vehicles']} "
+        f"recall {per_cent(row['champion'])} to {per_cent(row['candidate'])}, {row['worse']} of {row['vehicles']} "
         f"vehicles worse and {row['better']} better"
     )
-
-
-def _per_cent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
 
 
 def _points(share: float) -> str:

@@ -83,15 +83,14 @@ def make_worker_env(env: str, *, main: str, host: str) -> str:
         host: address at which that machine reaches the new one, for logs of running tasks.
 
     Raises:
-        InputError: the first machine opens its ports to itself only, or does not look for logs in the bucket.
+        InputError: the first machine opens no ports at that address, or does not look for logs in the bucket.
     """
     known = read_env(env)
-    if known["CARPIPE_BIND"] == "127.0.0.1":
-        raise InputError(f"Other machines cannot reach this one: set CARPIPE_BIND={main} in .env, and up again, first.")
-    if known.get("CARPIPE_REMOTE_LOGS") != "true":
+    needed = {"CARPIPE_BIND": main, "CARPIPE_REMOTE_LOGS": "true"}
+    if wrong := [f"{name}={value}" for name, value in needed.items() if known.get(name) != value]:
         raise InputError(
-            "The page finds the logs of other machines' tasks in the bucket: set CARPIPE_REMOTE_LOGS=true in .env, "
-            "and up again, first."
+            f"Other machines reach this one by {main}, and the page finds the logs of their tasks in the bucket: set "
+            f"{' and '.join(wrong)} in .env (and CARPIPE_URL to the address people use), and up again, first."
         )
     changes = {
         **dict.fromkeys(NOT_FOR_WORKERS, "not-for-workers"),
@@ -117,12 +116,17 @@ def _changed(line: str, values: Mapping[str, str]) -> str:
 def _write_env(options: argparse.Namespace) -> str:
     if ENV.exists():
         raise InputError("There is already a .env here, with the passwords of running services: change it by hand.")
-    state.secret_file(ENV, make_env(EXAMPLE.read_text(encoding="utf-8"), _asked_for(options)))
+    text = make_env(EXAMPLE.read_text(encoding="utf-8"), _asked_for(options))
+    state.secret_file(ENV, text)
     settings = Path("config/carpipe.toml")
     if not settings.exists():
         settings.parent.mkdir(exist_ok=True)
         settings.write_text(SETTINGS, encoding="utf-8")
-    return "Wrote .env. The password of the page is CARPIPE_PASSWORD in it; settings and detector belong in config/."
+    made = read_env(text)
+    return (
+        f"Wrote .env: profiles {made['COMPOSE_PROFILES']}, ports on {made['CARPIPE_BIND']}, {made['CARPIPE_STORE']}.\n"
+        "The password of the page is CARPIPE_PASSWORD in it; settings and detector belong in config/."
+    )
 
 
 def _asked_for(options: argparse.Namespace) -> dict[str, str]:
@@ -132,9 +136,12 @@ def _asked_for(options: argparse.Namespace) -> dict[str, str]:
         address = _address(options.bind)
         changes |= {"CARPIPE_BIND": address, "CARPIPE_URL": f"http://{address}:8080", "CARPIPE_REMOTE_LOGS": "true"}
     if options.store:
-        bucket = options.store.removeprefix("s3://").partition("/")[0]
+        scheme, _, place = options.store.rstrip("/").partition("://")
+        bucket = place.partition("/")[0]
+        if scheme != "s3" or not bucket:
+            raise InputError(f"A bucket of your own is named s3://bucket/prefix, not {options.store!r}.")
         logs = f"s3://{bucket}/airflow-logs"
-        changes |= {"CARPIPE_STORE": options.store, "CARPIPE_REMOTE_LOG_FOLDER": logs, **_bucket()}
+        changes |= {"CARPIPE_STORE": f"s3://{place}", "CARPIPE_REMOTE_LOG_FOLDER": logs, **_bucket()}
     return changes
 
 
@@ -165,9 +172,12 @@ def _write_worker_env(main: str, host: str) -> str:
 
 def _address(text: str) -> str:
     try:
-        return str(ipaddress.IPv4Address(text))
+        address = ipaddress.IPv4Address(text)
     except ValueError:
         raise InputError(f"Expected an IPv4 address of this network, got {text!r}.") from None
+    if address.is_unspecified or address.is_loopback:
+        raise InputError(f"{text} is no address at which other machines reach this one.")
+    return str(address)
 
 
 if __name__ == "__main__":

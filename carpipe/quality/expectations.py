@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from carpipe.pages import per_cent
 from carpipe.photos import SPLITS
 from carpipe.quality.engine import EXAMPLES, BatchExpectation
 
@@ -253,7 +254,7 @@ class ExpectClassSharesNearQuota(FindingExpectation):
             off = table[split] / photos - quota
             far = (off > vehicle.clip(lower=self.tolerance)) | (-off > (2 * vehicle).clip(lower=self.tolerance))
             for name, by in zip(table.loc[far, "class_name"], off[far], strict=True):
-                yield by, f"{name}: {100 * (quota + by):.1f} % in {split} instead of {100 * quota:.0f} %"
+                yield by, f"{name}: {per_cent(quota + by)} in {split} instead of {per_cent(quota, 0)}"
 
 
 class ExpectSplitSharesNearQuota(ExpectClassSharesNearQuota):
@@ -281,5 +282,5 @@ class ExpectFunnelNearPrevious(FindingExpectation):
     def find(self, table: pd.DataFrame) -> tuple[Sequence[Any], int]:
         far = table[(table["share"] - table["previous_share"]).abs() > self.tolerance]
         rows = far[["stage", "share", "previous_share"]].itertuples(index=False)
-        found = [f"{stage}: kept {100 * now:.1f} %, before {100 * before:.1f} %" for stage, now, before in rows]
+        found = [f"{stage}: kept {per_cent(now)}, before {per_cent(before)}" for stage, now, before in rows]
         return found, len(table)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from carpipe.pages import per_cent
 from carpipe.photos import SPLITS
 from carpipe.quality import expectations as ours
 from carpipe.quality.engine import Expectation, gxe
@@ -103,7 +104,7 @@ def _photo_rules(limits: Limits) -> Iterator[Expectation]:
 
 
 def _class_rules(limits: Limits) -> Iterator[Expectation]:
-    shares = " / ".join(f"{100 * share:.0f} %" for share in limits.shares)
+    shares = " / ".join(per_cent(share, 0) for share in limits.shares)
     yield gxe.ExpectColumnValuesToBeUnique(column="class_name", description="each class is there once")
     yield ours.ExpectClassesInEverySplit(description="each class has photos in train, val and test")
     yield ours.ExpectListedPhotosToMatch(

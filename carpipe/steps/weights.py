@@ -17,8 +17,10 @@ def list_weights(session: Session, name: str) -> str:
     releases = channel.history(session.store, name)
     packaged = session.store.list_folders(f"models/{name}")
     if not releases and not packaged:
-        known = f"{session.config.classifier.channel} and {session.config.car_filter.channel}"
-        raise InputError(f"There are no models for channel {name}; the channels are {known}.")
+        known = (session.config.classifier.channel, session.config.car_filter.channel)
+        if name in known:
+            return f"Channel {name} has no models yet."
+        raise InputError(f"There are no models for channel {name}; the channels are {' and '.join(known)}.")
     lines = [f"{'':>4}  {'when':<20}  model, run, reason"]
     lines += [f"{one.generation:>4}  {one.at:<20}  {one.model}  {one.run}  {one.reason}" for one in releases]
     live = {release.model for release in releases}

@@ -42,7 +42,8 @@ async def _carpipe(request: Request, error: CarpipeError) -> Response:
 async def _http(request: Request, error: HTTPException) -> Response:
     if not _wants_page(request):
         return await http_exception_handler(request, error)
-    if error.status_code == HTTPStatus.UNAUTHORIZED:
+    # A cookie from before the server drew new secrets is as good as none.
+    if error.status_code == HTTPStatus.UNAUTHORIZED or error.detail == "Invalid JWT token":
         return _login(request)
     message = SENTENCES.get(error.detail, error.detail)
     return render(request, "error", status=error.status_code, message=message)

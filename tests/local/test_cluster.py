@@ -19,6 +19,7 @@ from carpipe.sample import draw_world
 from carpipe.storage import Store
 from tests.chaos.bench import live_car_filter
 from tests.conftest import make_config
+from tests.local.living import living
 from tests.local.test_run import ROOT, SMALLER, _read, clean_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(840)]
@@ -85,32 +86,19 @@ def test_all_listen_on_loopback_only(place, done):
 
 
 def test_stop_leaves_no_process_and_no_database(place, done):
-    assert {"redis-server", "postgres"} <= set(living(place))
+    assert {"redis-server", "postgres"} <= set(living(*homes(place)))
 
     stopped = run(place, "stop")
 
     assert stopped.stdout.startswith("Stopped cluster airflow, cluster redis, cluster postgres.")
     assert [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if mark(place) in _read(path)] == []
-    assert living(place) == []
+    assert living(*homes(place)) == []
     assert not any(folder.exists() for folder in debian.data_folders(place / "local" / "cluster" / "postgres"))
 
 
-def living(place) -> list[str]:
-    """The programs that work in a folder of the cluster, whatever has become of their environment."""
-    cluster_folder = place / "local" / "cluster"
-    homes = [cluster_folder.resolve(), *debian.data_folders(cluster_folder / "postgres")]
-    return [
-        _read(path / "comm").decode().strip()
-        for path in Path("/proc").glob("[0-9]*")
-        if any(_working_folder(path).is_relative_to(home) for home in homes)
-    ]
-
-
-def _working_folder(process: Path) -> Path:
-    try:
-        return (process / "cwd").readlink()
-    except OSError:
-        return Path()
+def homes(place) -> list[Path]:
+    folder = place / "local" / "cluster"
+    return [folder, *debian.data_folders(folder / "postgres")]
 
 
 def mark(place) -> bytes:

@@ -2,6 +2,8 @@
 
 import base64
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -81,8 +83,36 @@ def test_a_machine_of_workers_gets_the_queue_and_the_bucket_but_not_the_database
 
 
 def test_workers_elsewhere_need_ports_that_they_reach():
-    with pytest.raises(InputError, match=r"CARPIPE_BIND=10\.0\.0\.5"):
+    with pytest.raises(InputError, match=r"CARPIPE_BIND=10\.0\.0\.5 and CARPIPE_REMOTE_LOGS=true"):
         make_worker_env(make_env(EXAMPLE, {}), main="10.0.0.5", host="10.0.0.6")
+    elsewhere = make_env(EXAMPLE, {"CARPIPE_BIND": "10.0.0.9", "CARPIPE_REMOTE_LOGS": "true"})
+    with pytest.raises(InputError, match=r"set CARPIPE_BIND=10\.0\.0\.5 in"):
+        make_worker_env(elsewhere, main="10.0.0.5", host="10.0.0.6")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "::1", "here"])
+def test_an_address_is_one_that_others_reach(checkout, capsys, address):
+    assert main(["--bind", address]) == 1
+    assert "address" in capsys.readouterr().err
+    assert not (checkout / ".env").exists()
+
+
+@pytest.mark.parametrize("store", ["mine", "mine/cars", "s3://", "s3:///cars", "https://mine/cars"])
+def test_a_bucket_is_named_in_full(checkout, capsys, store):
+    assert main(["--store", store]) == 1
+    assert "is named s3://bucket/prefix" in capsys.readouterr().err
+    assert not (checkout / ".env").exists()
+
+
+def test_it_says_what_was_chosen(checkout, capsys):
+    assert main(["--bind", "10.0.0.5", "--gpu"]) == 0
+    assert "profiles s3,gpu, ports on 10.0.0.5, s3://" in capsys.readouterr().out
+
+
+def test_it_runs_where_no_package_is_installed(checkout):
+    command = [sys.executable, "-S", "-m", "carpipe.local.env_file"]
+    done = subprocess.run(command, cwd=checkout, env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_workers_elsewhere_need_a_page_that_looks_for_logs_in_the_bucket():

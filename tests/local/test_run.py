@@ -12,6 +12,7 @@ import pytest
 from carpipe.local.ports import free_ports
 from carpipe.local.rest import AirflowClient
 from carpipe.sample import draw_world
+from tests.local.living import living
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(840)]
 
@@ -139,6 +140,8 @@ def test_a_misspelt_parameter_fails_the_run(first):
 
 
 def test_stop_leaves_no_process(place, first):
+    assert len(living(place / "local")) > 4, "Airflow and the S3 server"
+
     stopped = run(place, "stop")
 
     assert "Stopped" in stopped.stdout
@@ -146,6 +149,7 @@ def test_stop_leaves_no_process(place, first):
     mine = f"CARPIPE_LOCAL={place / 'local'}".encode()
     left = [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if mine in _read(path)]
     assert left == []
+    assert living(place / "local") == []
 
 
 def _read(path):

@@ -169,6 +169,14 @@ def test_a_browser_without_login_is_sent_to_it_and_back(server, clients, places)
         assert login.url.params["next"] == (fill_in(path, places) if method == "GET" else "/carpipe/"), path
 
 
+def test_a_login_of_another_server_leads_to_the_login(server):
+    url, _ = server
+    answer = httpx.get(
+        f"{url}/carpipe/data", cookies={"_token": "a.b.c"}, headers={"Accept": "text/html"}, trust_env=False
+    )
+    assert (answer.status_code, answer.content) == (303, b"")
+
+
 def test_a_viewer_may_read_everything_and_change_nothing(server, clients, places):
     _, routes = server
     for method, path in routes:
