@@ -45,6 +45,11 @@ class ObjectInfo:
     size: int
     modified: datetime | None = None
 
+    @property
+    def minute(self) -> str:
+        """When it was written, to the minute (UTC), for people; empty where a listing does not say."""
+        return f"{self.modified:%Y-%m-%d %H:%M}" if self.modified else ""
+
 
 @dataclass(frozen=True)
 class Access:

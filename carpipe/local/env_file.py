@@ -11,6 +11,7 @@ import argparse
 import base64
 import ipaddress
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "POSTGRES_PASSWORD": lambda: secrets.token_hex(20),
     "REDIS_PASSWORD": lambda: secrets.token_hex(20),
 }
+ABOUT = "# What `docker compose` reads"  # the example's own first line
 NOT_FOR_WORKERS = (
     "CARPIPE_FERNET_KEY",
     "CARPIPE_JWT_SECRET",
@@ -98,19 +100,31 @@ def make_worker_env(env: str, *, main: str, host: str) -> str:
         "CARPIPE_BIND": host,
         "AWS_ENDPOINT_URL": known["AWS_ENDPOINT_URL"].replace("//seaweedfs:", f"//{main}:"),
     }
-    text = "".join(f"{_changed(line, changes)}\n" for line in env.splitlines())
-    return f"{text}CARPIPE_MAIN_HOST={main}\nCARPIPE_WORKER_HOST={host}\n"
+    lines = (_changed(line, changes) for line in env.splitlines() if not line.startswith(ABOUT))
+    text = "\n".join(
+        [f"# Workers for {main} on {host}, made from its .env: change it there, and make this anew.", *lines]
+    )
+    return f"{text}\nCARPIPE_MAIN_HOST={main}\nCARPIPE_WORKER_HOST={host}\n"
 
 
 def read_env(text: str) -> dict[str, str]:
-    """The variables of an env file."""
+    """The variables of an env file; what stands in single quotes is taken as it is."""
     pairs = (line.partition("=") for line in text.splitlines() if line and not line.startswith("#"))
-    return {name: value for name, _, value in pairs}
+    return {name: value[1:-1] if re.fullmatch("'.*'", value) else value for name, _, value in pairs}
 
 
 def _changed(line: str, values: Mapping[str, str]) -> str:
     name, separator, _ = line.partition("=")
-    return f"{name}={values[name]}" if separator and name in values else line
+    return f"{name}={_quoted(name, values[name])}" if separator and name in values else line
+
+
+def _quoted(name: str, value: str) -> str:
+    """Compose would read more than a word otherwise: a `$` as a variable, what follows a `#` as a comment."""
+    if re.fullmatch(r"[\w./:,@+=-]*", value, flags=re.ASCII):
+        return value
+    if not value.isprintable() or "'" in value or "\\" in value:
+        raise InputError(f"{name} holds a quote, a backslash, or what is not printable: no value for a .env.")
+    return f"'{value}'"
 
 
 def _write_env(options: argparse.Namespace) -> str:

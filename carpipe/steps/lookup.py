@@ -6,7 +6,7 @@ from typing import Any
 from carpipe.errors import InputError
 from carpipe.steps import artefacts
 from carpipe.steps.session import Session
-from carpipe.steps.summary import find_dataset, newest_datasets
+from carpipe.steps.summary import dated_datasets, find_dataset
 from carpipe.storage import normalise_key
 
 # Photos shown of those whose key holds the words somebody looks for.
@@ -62,12 +62,12 @@ def _text(value: Any) -> str:
 
 
 def list_datasets(session: Session) -> str:
-    """One line per dataset, the newest first: photos per split, vehicles, classes, manifest key."""
+    """One line per dataset, the newest first: when it was made (UTC), photos, vehicles, classes, manifest key."""
     rows = [
-        f"{sum(done.extra['splits'].values()):>9,} {done.extra['vehicles']:>9,} {len(done.extra['classes']):>8,}   "
-        f"{done.key}"
-        for done in newest_datasets(session)
+        f"{info.minute:<16} {sum(done.extra['splits'].values()):>9,} "
+        f"{done.extra['vehicles']:>9,} {len(done.extra['classes']):>8,}   {done.key}"
+        for info, done in dated_datasets(session)
     ]
     if not rows:
         raise InputError(f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`.")
-    return "\n".join([f"{'photos':>9} {'vehicles':>9} {'classes':>8}   manifest", *rows])
+    return "\n".join([f"{'made (UTC)':<16} {'photos':>9} {'vehicles':>9} {'classes':>8}   manifest", *rows])

@@ -85,7 +85,7 @@ def list_datasets(shelf: Shelf) -> list[DatasetRow]:
         rows.append(
             DatasetRow(
                 id=info.key.split("/")[1],
-                made=f"{info.modified:%Y-%m-%d %H:%M}" if info.modified else "",
+                made=info.minute,
                 photos=done.counts["in"],
                 kept=done.counts["kept"],
                 vehicles=done.extra["vehicles"],

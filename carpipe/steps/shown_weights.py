@@ -143,7 +143,7 @@ def _models(shelf: Shelf, name: str, live: Release | None, history: list[Release
             ModelColumn(
                 id=info.key.split("/")[2],
                 key=info.key,
-                made=f"{info.modified:%Y-%m-%d %H:%M}" if info.modified else "",
+                made=info.minute,
                 live=bool(live and live.model == info.key),
                 was_live=info.key in before,
                 classes=len(done.extra["classes"]),

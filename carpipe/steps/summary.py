@@ -44,9 +44,14 @@ def has_dataset(session: Session) -> bool:
 
 def newest_datasets(session: Session) -> Iterator[Manifest]:
     """All datasets, the newest first; those of other versions of carpipe are passed over."""
+    return (done for _, done in dated_datasets(session))
+
+
+def dated_datasets(session: Session) -> Iterator[tuple[ObjectInfo, Manifest]]:
+    """The same, with what the listing says of each manifest."""
     for info in newest_manifests(session, "datasets"):
         try:
-            yield manifest.read(session.store, info.key)
+            yield info, manifest.read(session.store, info.key)
         except InputError as error:
             log.warning("%s", error)
 

@@ -1,6 +1,7 @@
 """`make env`: secrets that nobody else has, in a file that nobody else reads."""
 
 import base64
+import os
 import re
 import subprocess
 import sys
@@ -118,3 +119,54 @@ def test_it_runs_where_no_package_is_installed(checkout):
 def test_workers_elsewhere_need_a_page_that_looks_for_logs_in_the_bucket():
     with pytest.raises(InputError, match="CARPIPE_REMOTE_LOGS=true"):
         make_worker_env(make_env(EXAMPLE, {"CARPIPE_BIND": "10.0.0.5"}), main="10.0.0.5", host="10.0.0.6")
+
+
+@pytest.mark.parametrize("key", ["a$HOME", "a #b", "a${B}", '"a"', "a/b+c="])
+def test_keys_reach_compose_as_they_are(checkout, monkeypatch, key):
+    for name, value in {"ACCESS_KEY_ID": "A", "SECRET_ACCESS_KEY": key, "REGION": "eu-west-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    assert main(["--store", "s3://mine/cars", "--bind", "10.0.0.5"]) == 0
+    assert main(["--worker-of", "10.0.0.5", "--worker-host", "10.0.0.6"]) == 0
+    for name in (".env", ".env.worker"):
+        # A shell reads variables, comments and quotes in such a file as Compose does.
+        command = ["sh", "-c", f'. ./{name}; printf %s "$AWS_SECRET_ACCESS_KEY"']
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == key
+        assert read_env((checkout / name).read_text())["AWS_SECRET_ACCESS_KEY"] == key
+
+
+@pytest.mark.parametrize("key", ["it's", "a\\", "a\nCARPIPE_USER=me"])
+def test_a_key_that_no_env_file_can_hold_is_refused(checkout, monkeypatch, capsys, key):
+    for name, value in {"ACCESS_KEY_ID": "A", "SECRET_ACCESS_KEY": key, "REGION": "eu-west-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    assert main(["--store", "s3://mine/cars"]) == 1
+    assert "AWS_SECRET_ACCESS_KEY holds" in capsys.readouterr().err
+    assert not (checkout / ".env").exists()
+
+
+def test_the_workers_file_says_what_it_is():
+    first = make_env(EXAMPLE, {"CARPIPE_BIND": "10.0.0.5", "CARPIPE_REMOTE_LOGS": "true"})
+    text = make_worker_env(first, main="10.0.0.5", host="10.0.0.6")
+    assert text.startswith("# Workers for 10.0.0.5 on 10.0.0.6")
+    assert "make env` copies this file" not in text
+
+
+def test_a_misspelt_variable_is_refused(checkout):
+    done = make("env", "GPUS=1", "GPU=1")
+    assert done.returncode
+    assert "GPUS" in done.stderr
+    assert not (checkout / ".env").exists()
+
+
+@pytest.mark.parametrize("target", ["run", "cluster", "chaos", "test"])
+def test_other_targets_refuse_it_too_before_they_begin(target):
+    done = make("--dry-run", target, "RAWS=photos")
+    assert done.returncode
+    assert "RAWS" in done.stderr
+
+
+def make(*arguments):
+    command = ["make", "-f", ROOT / "Makefile", *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return subprocess.run(
+        command, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )

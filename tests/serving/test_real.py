@@ -12,7 +12,7 @@ from tests.tiny import CLASSES, SIDE, Tiny, crop_files, go_live, publish
 
 pytestmark = [pytest.mark.slow]
 
-PHOTOS = 50
+PHOTOS = 25
 
 
 def test_real_photos_get_the_answers_of_the_pipeline(session, cache, data):

@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.slow]
 SETTINGS = {
     "inventory__partition_photos": 200,
     "classes__min_photos": 8,
-    "car_filter__head_epochs": 5,
+    "car_filter__head_epochs": 3,
     "classifier__head_epochs": 2,
     "classifier__finetune_epochs": 1,
 }

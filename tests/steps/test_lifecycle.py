@@ -375,6 +375,9 @@ def test_datasets_are_listed_newest_first(bucket, monkeypatch, capsys):
     assert len(lines) > 2
     assert all(bucket.store.head(line.split()[-1]) for line in lines[1:])
     assert lines[1].endswith(find_dataset(bucket.session, None).key)
+    made = [datetime.fromisoformat(f"{line[:16]}+00:00") for line in lines[1:]]
+    assert made == sorted(made, reverse=True)
+    assert timedelta() <= datetime.now(UTC) - made[0] < timedelta(hours=1)
 
 
 def test_a_dataset_is_known_by_its_id(bucket, monkeypatch, capsys):
