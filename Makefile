@@ -61,7 +61,7 @@ chaos: .venv/installed
 	CARPIPE_CHAOS_ROUNDS=$(ROUNDS) CARPIPE_CHAOS_SEED=$(SEED) $(BIN)/pytest -m "chaos or not chaos" tests/chaos
 
 test: .venv/installed
-	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder tests
+	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder tests
 
 check: .venv/installed
 	$(BIN)/ruff check .
