@@ -134,11 +134,22 @@ class ValidateConfig(Section):
     )
 
 
+# What keras.applications has; named here so that a wrong one is found before anything is trained.
+Backbone = Literal[
+    "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge", "DenseNet121", "DenseNet169",
+    "DenseNet201", "EfficientNetB0", "EfficientNetB1", "EfficientNetB2", "EfficientNetB3", "EfficientNetB4",
+    "EfficientNetB5", "EfficientNetB6", "EfficientNetB7", "EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2",
+    "EfficientNetV2B3", "EfficientNetV2L", "EfficientNetV2M", "EfficientNetV2S", "InceptionResNetV2", "InceptionV3",
+    "MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small", "NASNetLarge", "NASNetMobile", "ResNet101",
+    "ResNet101V2", "ResNet152", "ResNet152V2", "ResNet50", "ResNet50V2", "VGG16", "VGG19", "Xception",
+]  # fmt: skip
+
+
 class TrainingConfig(Section):
     """One block for both models; the sections `car_filter` and `classifier` differ in defaults only."""
 
     channel: str = Field(description="channel that the weights are published to")
-    backbone: str = Field(description="name in `keras.applications`")
+    backbone: Backbone = Field(description="name in `keras.applications`")
     alpha: float = Field(1.0, gt=0, description="width of MobileNet backbones; ignored by others")
     weights: str = Field("imagenet", description="backbone weights: `imagenet`, `none`, a path, or a key (`s3:...`)")
     image_size: int = Field(ge=32, description="pixels of the square input's side")
@@ -184,7 +195,7 @@ class TrainingConfig(Section):
 
 class CarFilterConfig(TrainingConfig):
     channel: str = Field("car-filter", description="channel that the weights are published to")
-    backbone: str = Field("MobileNetV2", description="name in `keras.applications`")
+    backbone: Backbone = Field("MobileNetV2", description="name in `keras.applications`")
     image_size: int = Field(224, ge=32, description="pixels of the square input's side")
     head_epochs: int = Field(8, ge=0, description="epochs with the backbone frozen")
     finetune_epochs: int = Field(0, ge=0, description="epochs, at most, with the backbone trained")
@@ -193,7 +204,7 @@ class CarFilterConfig(TrainingConfig):
 
 class ClassifierConfig(TrainingConfig):
     channel: str = Field("classifier", description="channel that the weights are published to")
-    backbone: str = Field("EfficientNetB1", description="name in `keras.applications`")
+    backbone: Backbone = Field("EfficientNetB1", description="name in `keras.applications`")
     image_size: int = Field(240, ge=32, description="pixels of the square input's side")
     head_epochs: int = Field(5, ge=0, description="epochs with the backbone frozen")
     finetune_epochs: int = Field(95, ge=0, description="epochs, at most, with the backbone trained")

@@ -140,7 +140,9 @@ def _follow(child: "subprocess.Popen[str]", run: TrainingRun, folder: Path) -> l
         if not line.endswith("\n"):
             break  # killed in the middle of it
         event = json.loads(line)
-        if event["event"] == "epoch":
+        if event["event"] == "step":
+            log.info("%s", describe_step(event))
+        elif event["event"] == "epoch":
             log.info("%s", describe_epoch(event))
             run.keep(Path(event["checkpoint"]))
             run.keep_logs(folder / "tensorboard")
@@ -159,6 +161,15 @@ def describe_epoch(event: Mapping[str, Any]) -> str:
         f"{name} {event[name]:.4g}" for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
     )
     return f"epoch {event['epoch']} ({event['phase']}, {event['epochs']} at most): {figures}, {event['seconds']:.0f} s"
+
+
+def describe_step(event: Mapping[str, Any]) -> str:
+    """One line for the log, from within an epoch."""
+    place = f"epoch {event['epoch']} ({event['phase']}, {event['epochs']} at most)"
+    if not event["step"]:
+        return f"{place}: begins, {event['steps']} steps"
+    figures = f"loss {event['loss']:.4g}, accuracy {event['accuracy']:.4g}, {event['photos_per_s']:.4g} photos/s"
+    return f"{place}: step {event['step']} of {event['steps']}, {figures}"
 
 
 def _name(code: int) -> str:

@@ -5,6 +5,7 @@ in lines of JSON on standard output; ends at once when the parent, which holds i
 
 | event | with |
 | --- | --- |
+| step | `epoch`, `step` of `steps`, and the figures so far |
 | epoch | `checkpoint` (a file that is the parent's to move), and the figures |
 | done | `history` |
 | error | `kind` (name of a class in carpipe.errors), `message` |
@@ -67,7 +68,10 @@ def _train(spec: dict[str, Any], events: TextIO) -> list[dict[str, Any]]:
         (folder / checkpoint.FILE).replace(file)
         _tell(events, event="epoch", checkpoint=str(file), **figures)
 
-    return fit.train(job, resume=Path(spec["resume"]) if spec["resume"] else None, report=report)
+    def pulse(figures: dict[str, Any]) -> None:
+        _tell(events, event="step", **figures)
+
+    return fit.train(job, resume=Path(spec["resume"]) if spec["resume"] else None, report=report, pulse=pulse)
 
 
 def _take_stdout() -> TextIO:

@@ -53,16 +53,18 @@ class Phase(NamedTuple):
     learning_rate: float
 
 
-# Called after every epoch with its figures; the checkpoint is written by then.
+# Called with figures: after every epoch, when the checkpoint is written; and within one, about every minute.
 Report = Callable[[dict[str, Any]], None]
+PULSE_S = 60.0
 
 
-def train(job: Job, *, resume: Path | None, report: Report) -> list[dict[str, Any]]:
+def train(job: Job, *, resume: Path | None, report: Report, pulse: Report) -> list[dict[str, Any]]:
     """Train on the `train` shards, choose the best epoch on `val`; writes `model.keras`, returns the history.
 
     Args:
         resume: a checkpoint of the same job to go on from; one that another version wrote is of no use, and left.
         report: told of every epoch.
+        pulse: told how far an epoch is, when it begins and every minute or so.
 
     Raises:
         InputError: a split is empty, or the loss is not a number any more.
@@ -72,7 +74,7 @@ def train(job: Job, *, resume: Path | None, report: Report) -> list[dict[str, An
             raise InputError(f"There are no {name} photos to train on; the dataset needs more vehicles.")
     _set_up(job.config)
     network, progress = _resumed(resume, job) if resume else _started(job)
-    training = _Training(job, network, progress, report)
+    training = _Training(job, network, progress, report=report, pulse=pulse)
     for number, phase in enumerate(phases(job.config)):
         if progress.phase == number:
             training.run(phase)
@@ -104,8 +106,9 @@ def phases(config: TrainingConfig) -> list[Phase]:
 class _Training:
     """One training in this process. Keras' own callbacks are driven by hand, so that they survive it."""
 
-    def __init__(self, job: Job, network: Any, progress: Progress, report: Report):
-        self._job, self._network, self._progress, self._report = job, network, progress, report
+    def __init__(self, job: Job, network: Any, progress: Progress, *, report: Report, pulse: Report):
+        self._job, self._network, self._progress = job, network, progress
+        self._report, self._pulse = report, pulse
         self._classes = list(job.classes)
         self._options = {
             "validation_data": data.evaluation_batches(job.shards["val"], self._classes, config=job.config),
@@ -136,8 +139,9 @@ class _Training:
         number = len(self._progress.history)
         rate = float(self._network.optimizer.learning_rate)
         batches = data.training_batches(self._job.shards["train"], self._classes, config=self._job.config, epoch=number)
+        pulse = _Pulse(self._pulse, epoch=number + 1, phase=phase, batch=self._job.config.batch)
         started = time.monotonic()
-        logs = self._network.fit(batches, epochs=1, **self._options).history
+        logs = self._network.fit(batches, epochs=1, callbacks=[pulse], **self._options).history
         seconds = time.monotonic() - started
         figures = {name: float(values[-1]) for name, values in logs.items()}
         if not math.isfinite(figures["loss"] + figures["val_loss"]):
@@ -153,6 +157,31 @@ class _Training:
         callbacks = keras.callbacks.CallbackList([*schedule, board], model=self._network)
         callbacks.on_train_begin()
         return callbacks
+
+
+class _Pulse(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
+    """Tells how far an epoch is: one of a night takes longer than anybody waits for a first line in the log."""
+
+    # Keras need not wait for it after each step.
+    async_safe = True
+
+    def __init__(self, tell: Report, *, epoch: int, phase: Phase, batch: int):
+        super().__init__()
+        self._tell, self._batch = tell, batch
+        self._facts = {"epoch": epoch, "phase": phase.name, "epochs": phase.epochs}
+        self._started = self._told = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._started = self._told = time.monotonic()
+        self._tell({**self._facts, "steps": self.params["steps"], "step": 0})
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        now, step = time.monotonic(), batch + 1
+        if now < self._told + PULSE_S:
+            return
+        self._told = now
+        pace = step * self._batch / (now - self._started)
+        self._tell({**self._facts, "steps": self.params["steps"], "step": step, "photos_per_s": round(pace, 1), **logs})
 
 
 def class_weights(counts: Sequence[int], limit: float) -> dict[int, float]:

@@ -6,13 +6,12 @@ size.
 
 import inspect
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import keras
 
 from carpipe.config import TrainingConfig
-from carpipe.errors import ConfigError, InputError, UnavailableError
+from carpipe.errors import InputError, UnavailableError
 
 
 def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
@@ -22,8 +21,7 @@ def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
         weights: a local weights file for the backbone; None where the config says `imagenet` or `none`.
 
     Raises:
-        ConfigError: keras.applications has no such backbone.
-        InputError: the weights do not fit the backbone.
+        InputError: the weights, or the pictures' size, do not fit the backbone.
         UnavailableError: ImageNet weights cannot be downloaded.
     """
     side = config.image_size
@@ -32,7 +30,7 @@ def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
     backbone = _backbone(config, weights)
     if config.weights == "none":
         _hasten_batch_norm(backbone)
-    features = backbone(_module_of(config.backbone).preprocess_input(pictures))
+    features = backbone(_preprocess(config)(pictures))
     features = keras.layers.Dropout(config.dropout, seed=config.seed, name="dropout")(features)
     # float32 also under mixed precision: softmax over 512 classes needs the range.
     outputs = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(features)
@@ -67,14 +65,14 @@ def _batch_norms(backbone: Any) -> list[Any]:
 
 
 def _backbone(config: TrainingConfig, weights: Path | None) -> Any:
-    make = getattr(_module_of(config.backbone), config.backbone)
+    make = getattr(keras.applications, config.backbone)
     source = str(weights) if weights else None if config.weights == "none" else "imagenet"
     options = {"alpha": config.alpha} if "alpha" in inspect.signature(make).parameters else {}
     shape = (config.image_size, config.image_size, 3)
     try:
         return make(input_shape=shape, include_top=False, pooling="avg", weights=source, name="backbone", **options)
     except Exception as error:  # h5py, urllib and Keras raise all sorts
-        if source == "imagenet":
+        if source == "imagenet" and not isinstance(error, ValueError):
             raise UnavailableError(
                 f"The ImageNet weights of {config.backbone} cannot be downloaded: {error}. Where there is no way to "
                 "the internet, set `weights` to a file."
@@ -85,12 +83,6 @@ def _backbone(config: TrainingConfig, weights: Path | None) -> Any:
         ) from error
 
 
-def _module_of(backbone: str) -> Any:
-    modules = {name: value for name, value in vars(keras.applications).items() if isinstance(value, ModuleType)}
-    known = {
-        name: module for module in modules.values() for name, value in vars(module).items()
-        if name[0].isupper() and callable(value)
-    }  # fmt: skip
-    if backbone not in known:
-        raise ConfigError(f"keras.applications has no backbone {backbone!r}; it has {', '.join(sorted(known))}.")
-    return known[backbone]
+def _preprocess(config: TrainingConfig) -> Any:
+    """What the backbone wants done to RGB of 0 to 255: it stands beside it in keras.applications."""
+    return inspect.getmodule(getattr(keras.applications, config.backbone)).preprocess_input  # type: ignore[union-attr]
