@@ -1,32 +1,23 @@
 """The pages on a real Airflow API server: who may do what, on every route there is, and what they do."""
 
-import json
 import re
-import subprocess
-import sys
-import time
-from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from carpipe.local import airflow
-from carpipe.local.ports import free_ports
 from carpipe.steps import labels, shown_data
 from carpipe.steps.session import open_session
 from carpipe.steps.shelf import Shelf
 from carpipe.weights import channel
-from tests.conftest import SAMPLE, make_config
+from tests.conftest import make_config
 from tests.plugins import bucket
+from tests.plugins.api_server import ROLES, add_connection, api_server, log_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[2]
-ROLES = ("viewer", "user", "op", "admin")
 REFUSED = "f" * 20  # a validation that failed
-START_S = 400  # on a machine that has other things to do
 
 
 @pytest.fixture(scope="module")
@@ -41,65 +32,17 @@ def made(session):
 
 @pytest.fixture(scope="module")
 def server(session, made, tmp_path_factory):
-    """Its address, and (method, path) of every route. Its environment has no credentials: see `clients`."""
-    home = tmp_path_factory.mktemp("api")
-    [port] = free_ports(1)
-    settings = airflow.airflow_cfg(home, dags=ROOT / "dags", plugins=ROOT / "plugins", port=port)
-    (home / "airflow.cfg").write_text(settings)
-    (home / "passwords.json").write_text(json.dumps({role: role for role in ROLES}))
-    variables = {
-        "AIRFLOW_API_APPS": "core",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
-        "CARPIPE_STORE": session.store.url,
-        "CARPIPE_CONFIG": str(SAMPLE),
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}:{ROOT / 'dags'}",
-    }
-    command = [sys.executable, str(Path(__file__).with_name("server.py")), str(port)]
-    environment = airflow.process_environment(home, variables)
-    environment = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
-    environment["AWS_EC2_METADATA_DISABLED"] = "true"
-    with (home / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait(url, process, home / "server.log")
-        said = re.search(r"^ROUTES (.*)$", (home / "server.log").read_text(), re.MULTILINE)
-        yield url, [tuple(route) for route in json.loads(said[1])]
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait(url, process, log):
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/api/v2/version", trust_env=False).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise RuntimeError(log.read_text()[-5000:])
+    """Its address, and (method, path) of every route."""
+    with api_server(session, tmp_path_factory.mktemp("api")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def clients(server, s3):
-    """A browser for each role, and `nobody`: logged in by the cookie, not by a header.
-
-    The admin has stored the credentials of the bucket as an Airflow connection, so that all pages are opened by it.
-    """
+    """A browser for each role, and `nobody`: logged in by the cookie, not by a header."""
     url, _ = server
-    found = {"nobody": httpx.Client(base_url=url, trust_env=False)}
-    for role in ROLES:
-        token = httpx.post(f"{url}/auth/token", json={"username": role, "password": role}, trust_env=False)
-        cookies = {"_token": token.json()["access_token"]}
-        headers = {"Origin": url, "Accept": "text/html"}
-        found[role] = httpx.Client(base_url=url, cookies=cookies, headers=headers, trust_env=False, timeout=30)
-    keys = s3.env()
-    extra = {"region_name": "eu-central-1", "endpoint_url": s3.endpoint}
-    connection = {"connection_id": "aws_default", "conn_type": "aws", "extra": json.dumps(extra)}
-    connection |= {"login": keys["AWS_ACCESS_KEY_ID"], "password": keys["AWS_SECRET_ACCESS_KEY"]}
-    found["admin"].post("/api/v2/connections", json=connection).raise_for_status()
+    found = {"nobody": httpx.Client(base_url=url, trust_env=False), **{role: log_in(url, role) for role in ROLES}}
+    add_connection(found["admin"], s3)
     yield found
     for client in found.values():
         client.close()

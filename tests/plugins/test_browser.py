@@ -1,0 +1,189 @@
+"""The pages as people use them: inside Airflow's own interface, in Chromium, by mouse and keys."""
+
+import shutil
+from uuid import uuid4
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from carpipe.steps import labels
+from carpipe.steps.session import open_session
+from tests.conftest import make_config
+from tests.plugins import bucket
+from tests.plugins.api_server import add_connection, api_server, log_in
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no chromium with its chromedriver"),
+]
+
+PATIENCE_S = 60  # on a machine that has other things to do
+
+
+@pytest.fixture(scope="module")
+def session(s3):
+    return open_session(make_config(f"s3://{s3.bucket}/{uuid4().hex[:12]}"))
+
+
+@pytest.fixture(scope="module")
+def url(session, s3, tmp_path_factory):
+    bucket.fill(session)
+    with api_server(session, tmp_path_factory.mktemp("api")) as (address, _):
+        with log_in(address, "admin") as admin:
+            add_connection(admin, s3)
+            admin.patch("/api/v2/dags/promote_weights", json={"is_paused": False}).raise_for_status()
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium(url, tmp_path_factory):
+    """A browser in which `user` has logged in by Airflow's form."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    folder = tmp_path_factory.mktemp("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={folder}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
+        driver.get(f"{url}/carpipe/labels")
+        until(driver, lambda: driver.find_element(By.NAME, "username")).send_keys("user")
+        driver.find_element(By.NAME, "password").send_keys("user")
+        driver.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+        until(driver, lambda: driver.find_element(By.ID, "desk"))
+        yield driver
+
+
+@pytest.fixture
+def browser(chromium, url):
+    """The browser on the page Labels; fails in the end where a script of ours did."""
+    chromium.set_window_size(1280, 900)
+    chromium.get(f"{url}/carpipe/labels")
+    yield chromium
+    chromium.switch_to.default_content()
+    wrong = [line["message"] for line in chromium.get_log("browser") if line["level"] == "SEVERE"]
+    assert [message for message in wrong if "/carpipe/" in message] == []
+
+
+def until(driver, ask):
+    """Wait for what `ask` finds."""
+    return WebDriverWait(driver, PATIENCE_S).until(lambda _: ask())
+
+
+def press(driver, *keys):
+    chain = ActionChains(driver)
+    for key in keys:
+        chain.send_keys(key)
+    chain.perform()
+
+
+def tiles(driver, kind=""):
+    return driver.find_elements(By.CSS_SELECTOR, f"#grid .tile{kind}")
+
+
+def text_of(driver, name):
+    return driver.find_element(By.ID, name).text
+
+
+def until_saved(driver):
+    until(driver, lambda: text_of(driver, "state") == "all saved")
+
+
+def given_by_user(session):
+    return {label.key: label.label for label in labels.read_labels(session) if label.by == "user"}
+
+
+@pytest.fixture
+def shown(browser):
+    """Keys of the photos on the page Labels, in their order; what other tests have labelled is not among them."""
+    until(browser, lambda: tiles(browser))
+    return [tile.text.splitlines()[-1] for tile in tiles(browser)]
+
+
+def test_photos_are_labelled_by_key_and_taken_back(browser, shown, session):
+    press(browser, "a", "n", "a", "u", "n")
+
+    until_saved(browser)
+    assert (len(tiles(browser, ".auto")), len(tiles(browser, ".no_auto"))) == (1, 2)
+    given = given_by_user(session)
+    assert [given.get(key) for key in shown[:4]] == ["auto", "no_auto", "no_auto", None]
+    assert f"{len(given)} of them by you." in text_of(browser, "progress")
+
+
+def test_a_lost_connection_loses_no_label(browser, shown, session):
+    browser.set_network_conditions(offline=True, latency=0, throughput=0)
+    press(browser, "n")
+    until(browser, lambda: text_of(browser, "failure"))
+    assert text_of(browser, "failure").startswith("1 label is not saved. Airflow cannot be reached.")
+    assert shown[0] not in given_by_user(session)
+
+    browser.delete_network_conditions()
+
+    until_saved(browser)
+    assert given_by_user(session)[shown[0]] == "no_auto"
+    assert not browser.find_element(By.ID, "failure").is_displayed()
+    browser.get_log("browser")  # the failed requests
+
+
+def test_what_was_pressed_before_the_page_was_left_is_saved(browser, shown, session, url):
+    press(browser, "a")
+    browser.get(f"{url}/carpipe/weights")
+    browser.get(f"{url}/carpipe/labels")
+
+    until_saved(browser)
+    assert given_by_user(session)[shown[0]] == "auto"
+    until(browser, lambda: tiles(browser))
+    assert shown[0] not in [tile.text.splitlines()[-1] for tile in tiles(browser)]
+
+
+def test_the_arrows_choose_the_photo_and_space_enlarges_it(browser, shown, session):
+    press(browser, Keys.ARROW_RIGHT, " ", "n")
+
+    until_saved(browser)
+    assert "large" in browser.find_element(By.ID, "grid").get_attribute("class")
+    given = given_by_user(session)
+    assert (given.get(shown[0]), given[shown[1]]) == (None, "no_auto")
+
+
+def test_a_model_is_rolled_back_from_within_airflow(browser, url):
+    browser.get(f"{url}/plugin/carpipe")
+    browser.switch_to.frame(until(browser, lambda: browser.find_element(By.TAG_NAME, "iframe")))
+    until(browser, lambda: browser.find_element(By.LINK_TEXT, "Weights")).click()
+    until(browser, lambda: browser.find_element(By.CSS_SELECTOR, "details.confirm summary.danger")).click()
+    browser.find_element(By.NAME, "reason").send_keys("the night was bad")
+    browser.find_element(By.CSS_SELECTOR, "details.confirm button.danger").click()
+
+    moving = until(browser, lambda: browser.find_element(By.ID, "moving"))
+    assert "A promotion is under way" in moving.text
+    with log_in(url, "viewer") as viewer:
+        [run] = viewer.get("/api/v2/dags/promote_weights/dagRuns").json()["dag_runs"]
+    assert run["conf"]["reason"].startswith("the night was bad (user")
+    browser.find_element(By.LINK_TEXT, run["dag_run_id"]).click()
+    browser.switch_to.default_content()
+    until(browser, lambda: "/dags/promote_weights/runs/" in browser.current_url)
+
+
+def test_the_pages_are_light_or_dark_as_airflow_is(browser, url):
+    browser.get(f"{url}/plugin/carpipe")
+    frame = until(browser, lambda: browser.find_element(By.TAG_NAME, "iframe"))
+    for theme in ("dark", "light"):
+        browser.execute_script("document.documentElement.className = arguments[0]", theme)
+        browser.switch_to.frame(frame)
+        until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, f"html[data-theme={theme}]"))  # noqa: B023
+        browser.switch_to.default_content()
+
+
+@pytest.mark.parametrize("path", ["/data", "/labels", "/weights"])
+def test_pages_fit_a_phone(browser, url, path):
+    metrics = {"width": 400, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        browser.get(f"{url}/carpipe{path}")
+        until(browser, lambda: browser.execute_script("return document.readyState") == "complete")
+        assert browser.execute_script("return [innerWidth, document.documentElement.scrollWidth]") == [400, 400]
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
