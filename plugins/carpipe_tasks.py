@@ -1,5 +1,6 @@
 """The tasks that `train_filter` and `retrain_classifier` have in common: from data to live weights."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from carpipe_pods import gpu_task
 
 # A person who does not answer by then means no: the weights stay packaged, `promote_weights` can publish them.
 ANSWER_WITHIN = timedelta(hours=20)
+# Text of the data, such as names of classes, is not to become links or pictures.
+MARKUP = re.compile(r"[\\`*_\[\]<>&!~|]")
 
 
 def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"], settings: Mapping[str, str]) -> None:
@@ -103,5 +106,6 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
 def _question(context: Any, jinja_env: Any) -> str:
     """What a person decides by, Markdown: what the gate said, and where to read more about the model."""
     verdict = context["ti"].xcom_pull(task_ids="gate")
+    said = [MARKUP.sub(r"\\\g<0>", line.strip()) for line in verdict["text"].splitlines()[1:]]
     pages = [f"[{name}]({full_address(verdict['model'], name)})" for name in ("Model card", "Evaluation")]
-    return f"{verdict['text']}\n\n{', '.join(pages)}"
+    return "\n".join([*(f"- {line}" for line in said), "", ", ".join(pages)])

@@ -43,15 +43,28 @@ NAMED = 5  # ruined classes named in a sentence
 
 @dataclass(frozen=True)
 class _Compared:
-    """Two models on the same photos; accuracies are shares of photos, `classes` the rows of `judge_classes`."""
+    """Two models on the same photos; accuracies are shares of photos, `classes` the rows of `judge_classes`.
+
+    `chance` is the probability of a difference as large, in its direction, if both were equally good.
+    """
 
     candidate: float
     champion: float
     low: float
     high: float
-    better: bool
-    worse: bool
+    chance: float
+    accident: float
     classes: list[dict[str, Any]]
+
+    @property
+    def better(self) -> bool:
+        """Both tests say that the candidate is better."""
+        return self.low > 0 and self.chance <= self.accident
+
+    @property
+    def worse(self) -> bool:
+        """Both tests say that it is worse."""
+        return self.high < 0 and self.chance <= self.accident
 
     @property
     def alone(self) -> list[dict[str, Any]]:
@@ -123,14 +136,13 @@ def _first(counts: dict[str, Any], rules: GateConfig, *, few: bool) -> Decision:
 def _judge(pairs: pd.DataFrame, rules: GateConfig) -> _Compared:
     vehicles = count_vehicles(pairs)
     low, high = bootstrap_interval(vehicles, confidence=rules.confidence, resamples=rules.resamples, seed=rules.seed)
-    accident = 1 - rules.confidence
     return _Compared(
         candidate=float(pairs["candidate"].mean()),
         champion=float(pairs["champion"].mean()),
         low=low,
         high=high,
-        better=low > 0 and sign_flip_p(vehicles.gain) <= accident,
-        worse=high < 0 and sign_flip_p(-vehicles.gain) <= accident,
+        chance=sign_flip_p(vehicles.gain if vehicles.gain.sum() >= 0 else -vehicles.gain),
+        accident=1 - rules.confidence,
         classes=_records(judge_classes(pairs, rules=rules)),
     )
 
@@ -157,6 +169,11 @@ def _too_few(counts: dict[str, Any], rules: GateConfig) -> str:
 
 def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> list[str]:
     verdict = "Better" if found.better else "Worse" if found.worse else "Not proven better"
+    unsure = (found.low > 0 or found.high < 0) and not (found.better or found.worse)
+    doubt = (
+        f"So few vehicles changed that two equally good models differ as much with a probability of "
+        f"{per_cent(found.chance)}; {per_cent(found.accident)} are allowed."
+    )
     overall = (
         f"{verdict} than the live model: {per_cent(found.candidate, 2)} against "
         f"{per_cent(found.champion, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles, a "
@@ -172,6 +189,7 @@ def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> l
     pool_ruined = found.pool is not None and found.pool["ruined"]
     return [
         overall,
+        *([doubt] if unsure else []),
         *([_name(found.ruined)] if found.ruined else []),
         *([f"The small classes together are ruined: {_fall(found.pool or {})}."] if pool_ruined else []),
         f"{scope}; {'no other class' if found.ruined or pool_ruined else 'no class'} is ruined.",
@@ -205,6 +223,7 @@ def _numbers(found: _Compared, rules: GateConfig) -> dict[str, Any]:
         "confidence": rules.confidence,
         "better": found.better,
         "worse": found.worse,
+        "chance": found.chance,
         "classes_alone": len(found.alone),
         "classes_pooled": len(found.small),
         "photos_pooled": found.pool["photos"] if found.pool else 0,

@@ -110,13 +110,19 @@ def test_weights_go_live_by_the_gate_or_by_a_person(dags, name):
 @pytest.mark.parametrize("name", ["train_filter", "retrain_classifier"])
 def test_who_is_asked_finds_the_gates_words_and_the_pages_of_the_model(dags, name, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/air/")
-    verdict = {"text": "gate: ask", "model": f"models/classifier/{'a' * 20}/manifest.json"}
+    text = "gate: ask\n  Too few.\n  Ruined: [kia](https://evil.example) <b>_rio_."
+    verdict = {"text": text, "model": f"models/classifier/{'a' * 20}/manifest.json"}
     approve = copy(dags[name].get_task("approve"))
 
     approve.render_template_fields({"ti": SimpleNamespace(xcom_pull=lambda task_ids: {"gate": verdict}[task_ids])})
 
     page = f"https://airflow.example/air/carpipe/weights/classifier/{'a' * 20}"
-    assert approve.body == f"gate: ask\n\n[Model card]({page}/card), [Evaluation]({page}/evaluation.html)"
+    assert approve.body.splitlines() == [
+        "- Too few.",
+        r"- Ruined: \[kia\](https://evil.example) \<b\>\_rio\_.",
+        "",
+        f"[Model card]({page}/card), [Evaluation]({page}/evaluation.html)",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def test_five_vehicles_better_and_none_worse_are_no_proof():
 
     assert decision.numbers["low"] > 0
     assert decision.outcome == "refuse"
+    assert decision.reasons[1].endswith("differ as much with a probability of 3.1 %; 1.0 % are allowed.")
 
 
 def test_the_order_of_the_rows_does_not_matter():
