@@ -32,6 +32,7 @@ class Section(BaseModel):
 class StoreConfig(Section):
     url: str = Field("s3://carpipe", pattern=r"^s3://[^/]{3,63}(/.*)?$", description="bucket, and a prefix if you like")
     endpoint: str = Field("", description="URL of the S3 server; empty: AWS, or AWS_ENDPOINT_URL")
+    ca_bundle: str = Field("", description="PEM file of authorities to trust beside the system's; empty: none")
     max_retries: int = Field(8, ge=0, description="retries of one request after network trouble or a 5xx answer")
     timeout_s: int = Field(120, ge=1, description="seconds until one request is given up")
     threads: int = Field(16, ge=1, description="photos fetched at a time by one task")
@@ -334,7 +335,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 # Settings that may name a file.
-_FILES = (("crop", "weights"), ("classes", "taxonomy"), ("car_filter", "weights"), ("classifier", "weights"))
+_FILES = (
+    ("store", "ca_bundle"), ("crop", "weights"), ("classes", "taxonomy"), ("car_filter", "weights"),
+    ("classifier", "weights"),
+)  # fmt: skip
 
 
 def _with_own_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:

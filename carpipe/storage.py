@@ -9,6 +9,7 @@ recognised as our own; what still fails is a StoreError with one sentence for th
 import contextlib
 import logging
 import re
+import ssl
 import time
 import unicodedata
 import uuid
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
@@ -25,7 +27,15 @@ from obstore import exceptions
 from obstore.store import S3Store
 
 from carpipe.config import StoreConfig
-from carpipe.errors import AccessError, CarpipeError, ConflictError, MissingError, StoreError, UnavailableError
+from carpipe.errors import (
+    AccessError,
+    CarpipeError,
+    ConfigError,
+    ConflictError,
+    MissingError,
+    StoreError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -59,26 +69,32 @@ class Access:
         credentials: called for `access_key_id`, `secret_access_key`, `token` and `expires_at` (a datetime, or None:
             never); called again before they expire, so long tasks outlive them.
         region, endpoint: empty: those of the chain. An endpoint in the settings goes first.
+        ca_bundle: PEM file of authorities to trust; empty: that of the settings.
     """
 
     credentials: "Callable[[], S3Credential]" = field(repr=False)
     region: str = ""
     endpoint: str = ""
+    ca_bundle: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """With the credentials of this moment, for a process that ends before they do. Secret: only for its pipe."""
         # Without their end: nobody there could renew them.
         now = {**self.credentials(), "expires_at": None}
-        return {"credentials": now, "region": self.region, "endpoint": self.endpoint}
+        return {"credentials": now, "region": self.region, "endpoint": self.endpoint, "ca_bundle": self.ca_bundle}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Access":
         """What `to_json` made."""
-        return cls(lambda: data["credentials"], data["region"], data["endpoint"])
+        return cls(lambda: data["credentials"], data["region"], data["endpoint"], data["ca_bundle"])
 
 
 class Store:
-    """The verbs that carpipe needs on a bucket. Safe to share between threads."""
+    """The verbs that carpipe needs on a bucket. Safe to share between threads.
+
+    Raises:
+        ConfigError: `ca_bundle` cannot be read.
+    """
 
     def __init__(self, config: StoreConfig, *, access: Access | None = None):
         self.url = config.url
@@ -97,6 +113,8 @@ class Store:
             "timeout": timedelta(seconds=config.timeout_s),
             "connect_timeout": timedelta(seconds=5),
         }
+        if ca_bundle := (access.ca_bundle if access else "") or config.ca_bundle:
+            options["client_options"]["root_certificate"] = _authorities(ca_bundle)
         options["retry_config"] = {
             "max_retries": config.max_retries,
             "retry_timeout": timedelta(seconds=config.timeout_s),
@@ -236,13 +254,23 @@ class Store:
             time.sleep(min(0.1 * 2**attempt, MAX_PAUSE_S))
             attempt += 1
 
+    def _not_our_bucket(self, text: str, where: str) -> AccessError | None:
+        if untrusted := re.search(r"InvalidCertificate\(\s*(\w+)", text):
+            return AccessError(
+                f"The certificate of {where} is not trusted ({untrusted[1]}); where it is one of your own, name its "
+                "authority's file in store.ca_bundle."
+            )
+        if "NoSuchBucket" in text:
+            return AccessError(f"There is no bucket {self.url} here; create it or correct store.url ({where}).")
+        return None
+
     def _translate(self, error: Exception, key: str) -> Exception:
         where = f"{self.url} at {self._endpoint}" if self._endpoint else self.url
         text = str(error)
         status = re.search(r"status code: (\d+)", text)
         code = re.search(r"<Code>(\w+)</Code>", text)
-        if "NoSuchBucket" in text:
-            return AccessError(f"There is no bucket {self.url} here; create it or correct store.url ({where}).")
+        if wrong := self._not_our_bucket(text, where):
+            return wrong
         if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
             return ConflictError(f"{key} in {where} was written by somebody else first.")
         if isinstance(error, FileNotFoundError):
@@ -270,6 +298,17 @@ class Store:
                 f"{where} cannot be reached or is in trouble ({reason}); is the server up, and has its disk room?"
             )
         return error
+
+
+def _authorities(path: str) -> bytes:
+    try:
+        ssl.create_default_context().load_verify_locations(path)
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"The authorities to trust, {path}, cannot be read as PEM: {error}. Correct store.ca_bundle, or the "
+            "connection's `verify`."
+        ) from None
 
 
 def normalise_key(name: str) -> str:

@@ -22,7 +22,8 @@ def find_access() -> "Access | None":
     Nothing of it is written anywhere: no log, XCom or manifest.
 
     Raises:
-        ConfigError: there is no connection of the name that `CARPIPE_S3_CONNECTION` gives.
+        ConfigError: there is no connection of the name that `CARPIPE_S3_CONNECTION` gives, or it turns verification
+            off.
     """
     chosen = deployment()
     if not chosen.connection:
@@ -61,5 +62,14 @@ def _access_by(connection: str) -> "Access":
             "expires_at": datetime.now(UTC) + ASK_AGAIN if now.token else None,
         }
 
-    endpoint = hook.conn_config.get_service_endpoint_url("s3") or ""
-    return Access(ask, region=session.region_name or "", endpoint=endpoint)
+    if hook.verify is False:
+        raise ConfigError(
+            f"The Airflow connection {connection!r} says `verify`: false, but the S3 server's certificate is always "
+            "verified. Give `verify` the path of its authority's PEM file."
+        )
+    return Access(
+        ask,
+        region=session.region_name or "",
+        endpoint=hook.conn_config.get_service_endpoint_url("s3") or "",
+        ca_bundle=hook.verify if isinstance(hook.verify, str) else "",
+    )

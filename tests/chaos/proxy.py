@@ -7,6 +7,7 @@ client signs the proxy's address and the proxy hands the `Host` header on.
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -48,11 +49,12 @@ def calm(request: Request) -> None:
 
 
 class Proxy:
-    """Set `plan` at any time; `seen` lists the requests with what was done to them."""
+    """Set `plan` at any time; `seen` lists the requests with what was done to them. Speaks TLS if told how."""
 
-    def __init__(self, target: str):
+    def __init__(self, target: str, tls: ssl.SSLContext | None = None):
         host, _, port = target.removeprefix("http://").partition(":")
         self._target = (host, int(port))
+        self._tls = tls
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task] = set()
@@ -71,9 +73,9 @@ class Proxy:
 
     async def start(self) -> None:
         """Listen on a free port of loopback."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         port = self._server.sockets[0].getsockname()[1]
-        self.endpoint = f"http://127.0.0.1:{port}"
+        self.endpoint = f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
 
     async def stop(self) -> None:
         """Close all connections."""
@@ -182,9 +184,9 @@ def _hang_up(client: asyncio.StreamWriter) -> None:
 
 
 @contextlib.contextmanager
-def proxy_to(endpoint: str) -> Iterator[Proxy]:
+def proxy_to(endpoint: str, *, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
     """A proxy in a thread of its own for the time of a `with` block."""
-    proxy = Proxy(endpoint)
+    proxy = Proxy(endpoint, tls)
     loop = proxy._loop
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

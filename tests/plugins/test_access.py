@@ -91,6 +91,23 @@ def test_a_named_connection_that_is_not_there_is_an_error(monkeypatch: pytest.Mo
         find_access()
 
 
+def test_a_connection_says_which_authority_to_trust_but_not_to_trust_all(
+    right: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from carpipe_access import find_access
+
+    def verify(value: object) -> str:
+        return connection(**{**right, "extra": {**right["extra"], "verify": value}})
+
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", verify("/etc/ssl/own.pem"))
+    assert find_access().ca_bundle == "/etc/ssl/own.pem"
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", verify(True))
+    assert find_access().ca_bundle == ""
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", verify(False))
+    with pytest.raises(ConfigError, match="always verified"):
+        find_access()
+
+
 @pytest.mark.usefixtures("bare")
 def test_a_connection_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     from carpipe_access import find_access
