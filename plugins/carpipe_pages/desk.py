@@ -44,6 +44,12 @@ class Desk:
             self._previews = self._previews or Previews(shelf.session)
             return self._previews
 
+    def reopen(self) -> None:
+        """Open the bucket anew for the next request: its keys have ended, and the connection may have others by now."""
+        with self._lock:
+            self.__dict__.pop("_shelf", None)
+            self._previews = None
+
     @cached_property
     def _shelf(self) -> Shelf:
         return Shelf(open_session(load_config(overrides=IMPATIENT), access=find_access()))

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
-from carpipe.errors import CarpipeError, InputError, MissingError, StoreError
+from carpipe.errors import AccessError, CarpipeError, InputError, MissingError, StoreError
 from carpipe_pages.render import airflow_root, render
 
 # What the frameworks say in a word.
@@ -30,6 +30,8 @@ def explain_errors(app: FastAPI) -> None:
 async def _carpipe(request: Request, error: CarpipeError) -> Response:
     """What carpipe raises on purpose is one sentence for the user."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR
+    if isinstance(error, AccessError):
+        request.app.state.desk.reopen()
     if isinstance(error, InputError | MissingError):
         status = HTTPStatus.NOT_FOUND
     elif isinstance(error, StoreError):

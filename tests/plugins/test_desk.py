@@ -9,7 +9,14 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from carpipe.errors import UnavailableError
+from carpipe.errors import AccessError, UnavailableError
+
+
+async def ask_for(app: FastAPI, paths: list[str], *, together: bool = False) -> list[httpx.Response]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pages") as client:
+        if together:
+            return await asyncio.gather(*(client.get(path) for path in paths))
+        return [await client.get(path) for path in paths]
 
 
 def test_a_bucket_that_is_away_is_not_asked_by_everybody(monkeypatch):
@@ -38,6 +45,29 @@ def test_a_bucket_that_is_away_is_not_asked_by_everybody(monkeypatch):
     assert asked == [20, 20]
 
 
+def test_keys_that_have_ended_are_asked_for_again(monkeypatch):
+    from carpipe_pages import desk
+    from carpipe_pages.errors import explain_errors
+
+    opened = []
+    monkeypatch.setattr(desk, "open_session", lambda config, *, access: opened.append(access) or SimpleNamespace())
+    monkeypatch.setattr(desk, "find_access", lambda: f"keys {len(opened)}")
+    app = FastAPI()
+    app.state.desk = desk.Desk()
+    explain_errors(app)
+
+    @app.get("/")
+    def page() -> str:
+        app.state.desk.shelf  # noqa: B018  # opens the bucket
+        if opened[-1] == "keys 0":
+            raise AccessError("ExpiredToken")
+        return opened[-1]
+
+    answers = asyncio.run(ask_for(app, ["/"] * 3))
+    assert [answer.status_code for answer in answers] == [503, 200, 200]
+    assert opened == ["keys 0", "keys 1"]
+
+
 def test_pages_take_a_few_threads_only():
     from carpipe_pages.threads import MOST, PageRoute
 
@@ -56,10 +86,6 @@ def test_pages_take_a_few_threads_only():
 
     app.include_router(router)
 
-    async def ask() -> list[int]:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pages") as client:
-            answers = await asyncio.gather(*(client.get(f"/{number}") for number in range(3 * MOST)))
-        return [answer.json() for answer in answers]
-
-    assert asyncio.run(ask()) == list(range(3 * MOST))
+    answers = asyncio.run(ask_for(app, [f"/{number}" for number in range(3 * MOST)], together=True))
+    assert [answer.json() for answer in answers] == list(range(3 * MOST))
     assert 1 < max(peak) <= MOST
