@@ -47,7 +47,6 @@ def test_the_readme_names_every_variable_with_its_default():
     from carpipe_deployment import DEFAULTS, VARIABLES
 
     _, _, section = PAGE.partition("## What a deployment chooses")
-    rows = {
-        name: default.strip(" `") for name, default in re.findall(r"^\| `(CARPIPE_\w+)` \|([^|]*)\|", section, re.M)
-    }
+    rows = dict(re.findall(r"^\| `(CARPIPE_\w+)` \|([^|]*)\|", section, re.MULTILINE))
+    rows = {name: default.strip(" `") for name, default in rows.items()}
     assert rows == {name: DEFAULTS.get(name, "") for name in VARIABLES}
