@@ -25,7 +25,8 @@ BIN = .venv/bin
 
 # A misspelt variable would be passed over in silence. What programs read from their environment may stand here too.
 KNOWN = PYTHON RAW LABELS CONFIG STORE S3_PORT UI_PORT ROUNDS SEED WORKERS BIND GPU WORKER_OF WORKER_HOST
-UNKNOWN = $(filter-out $(KNOWN) UV BIN CARPIPE_% AWS_% AIRFLOW_% KERAS_% TMPDIR,$(foreach name,$(.VARIABLES),$(if \
+UNKNOWN = $(filter-out $(KNOWN) UV BIN SHELL CARPIPE_% AWS_% AIRFLOW_% KERAS_% \
+	PYTEST_% PIP_% UV_% SSL_% %_PROXY %_proxy TMPDIR,$(foreach name,$(.VARIABLES),$(if \
 	$(findstring command line,$(origin $(name))),$(name))))
 ifeq ($(MAKELEVEL),0)
 $(if $(strip $(UNKNOWN)),$(error No such variable: $(strip $(UNKNOWN)). There are $(KNOWN)))

@@ -6,6 +6,7 @@ This is the only module that reads the environment:
 
 - `CARPIPE_CONFIG`: path of the TOML file used where no other is given;
 - `CARPIPE_STORE`: overrides `store.url`;
+- `AWS_CA_BUNDLE`: overrides `store.ca_bundle`;
 - `CARPIPE_STATSD`: overrides `metrics.statsd`.
 
 Credentials, region and endpoint of S3 are those of an Airflow connection in tasks that have one, else those
@@ -306,6 +307,7 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
     values = _with_own_paths(_read_toml(path), path.parent) if path else {}
     environment = {
         "store.url": os.environ.get("CARPIPE_STORE") or None,
+        "store.ca_bundle": os.environ.get("AWS_CA_BUNDLE") or None,
         "metrics.statsd": os.environ.get("CARPIPE_STATSD") or None,
     }
     for key, value in {**environment, **(overrides or {})}.items():

@@ -69,7 +69,7 @@ class Access:
         credentials: called for `access_key_id`, `secret_access_key`, `token` and `expires_at` (a datetime, or None:
             never); called again before they expire, so long tasks outlive them.
         region, endpoint: empty: those of the chain. An endpoint in the settings goes first.
-        ca_bundle: PEM file of authorities to trust; empty: that of the settings.
+        ca_bundle: PEM file of authorities to trust beside the system's and those of the settings.
     """
 
     credentials: "Callable[[], S3Credential]" = field(repr=False)
@@ -113,8 +113,9 @@ class Store:
             "timeout": timedelta(seconds=config.timeout_s),
             "connect_timeout": timedelta(seconds=5),
         }
-        if ca_bundle := (access.ca_bundle if access else "") or config.ca_bundle:
-            options["client_options"]["root_certificate"] = _authorities(ca_bundle)
+        bundles = [path for path in (config.ca_bundle, access.ca_bundle if access else "") if path]
+        if bundles:
+            options["client_options"]["root_certificate"] = b"\n".join(map(_authorities, bundles))
         options["retry_config"] = {
             "max_retries": config.max_retries,
             "retry_timeout": timedelta(seconds=config.timeout_s),
@@ -256,10 +257,7 @@ class Store:
 
     def _not_our_bucket(self, text: str, where: str) -> AccessError | None:
         if untrusted := re.search(r"InvalidCertificate\(\s*(\w+)", text):
-            return AccessError(
-                f"The certificate of {where} is not trusted ({untrusted[1]}); where it is one of your own, name its "
-                "authority's file in store.ca_bundle."
-            )
+            return AccessError(f"The certificate of {where} is not trusted: {_why_untrusted(untrusted[1], text)}.")
         if "NoSuchBucket" in text:
             return AccessError(f"There is no bucket {self.url} here; create it or correct store.url ({where}).")
         return None
@@ -300,14 +298,22 @@ class Store:
         return error
 
 
+def _why_untrusted(reason: str, text: str) -> str:
+    if reason == "UnknownIssuer":
+        return "nobody known has signed it; name the PEM file of its authority in AWS_CA_BUNDLE or store.ca_bundle"
+    if "CaUsedAsEndEntity" in text:
+        return "it is an authority's own (CA:TRUE); give the server one that is signed by it"
+    return f"{reason}; give the server one that is right"
+
+
 def _authorities(path: str) -> bytes:
     try:
-        ssl.create_default_context().load_verify_locations(path)
+        ssl.create_default_context(cafile=path)
         return Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"The authorities to trust, {path}, cannot be read as PEM: {error}. Correct store.ca_bundle, or the "
-            "connection's `verify`."
+            f"The authorities to trust, {path}, cannot be read as PEM: {error}. Correct AWS_CA_BUNDLE, "
+            "store.ca_bundle, or the connection's `verify`."
         ) from None
 
 

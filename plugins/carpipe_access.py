@@ -62,7 +62,8 @@ def _access_by(connection: str) -> "Access":
             "expires_at": datetime.now(UTC) + ASK_AGAIN if now.token else None,
         }
 
-    if hook.verify is False:
+    endpoint = hook.conn_config.get_service_endpoint_url("s3") or ""
+    if hook.verify is False and not endpoint.startswith("http://"):
         raise ConfigError(
             f"The Airflow connection {connection!r} says `verify`: false, but the S3 server's certificate is always "
             "verified. Give `verify` the path of its authority's PEM file."
@@ -70,6 +71,6 @@ def _access_by(connection: str) -> "Access":
     return Access(
         ask,
         region=session.region_name or "",
-        endpoint=hook.conn_config.get_service_endpoint_url("s3") or "",
+        endpoint=endpoint,
         ca_bundle=hook.verify if isinstance(hook.verify, str) else "",
     )

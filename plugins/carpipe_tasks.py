@@ -15,8 +15,11 @@ from carpipe_pods import gpu_task
 
 # A person who does not answer by then means no: the weights stay packaged, `promote_weights` can publish them.
 ANSWER_WITHIN = timedelta(hours=20)
-# Text of the data, such as names of classes, is not to become links or pictures.
+# Text of the data, such as names of classes, is not to become links or pictures: Airflow's page reads GitHub's
+# Markdown, in which an address is a link by itself.
 MARKUP = re.compile(r"[\\`*_\[\]<>&!~|]")
+WITHIN_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
+ZERO_WIDTH_SPACE = "\u200b"
 
 
 def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"], settings: Mapping[str, str]) -> None:
@@ -106,6 +109,11 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
 def _question(context: Any, jinja_env: Any) -> str:
     """What a person decides by, Markdown: what the gate said, and where to read more about the model."""
     verdict = context["ti"].xcom_pull(task_ids="gate")
-    said = [MARKUP.sub(r"\\\g<0>", line.strip()) for line in verdict["text"].splitlines()[1:]]
+    said = [_as_text(line.strip()) for line in verdict["text"].splitlines()[1:]]
     pages = [f"[{name}]({full_address(verdict['model'], name)})" for name in ("Model card", "Evaluation")]
     return "\n".join([*(f"- {line}" for line in said), "", ", ".join(pages)])
+
+
+def _as_text(line: str) -> str:
+    """As Markdown that shows the line and does nothing else."""
+    return MARKUP.sub(r"\\\g<0>", WITHIN_ADDRESS.sub(ZERO_WIDTH_SPACE, line))

@@ -35,6 +35,10 @@ def data() -> Path:
     return DATA
 
 
+# Authorities of the machine that tests run on are none of theirs.
+os.environ.pop("AWS_CA_BUNDLE", None)
+
+
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Settings]:
     """One server a test process; its settings are also in the environment."""
@@ -76,5 +80,5 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow modules first: the two workers then end at about the same time."""
+    """Slow modules first: the workers then end at about the same time."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -95,7 +95,7 @@ def make_worker_env(env: str, *, main: str, host: str) -> str:
             f"{' and '.join(wrong)} in .env (and CARPIPE_URL to the address people use), and up again, first."
         )
     changes = {
-        **dict.fromkeys(NOT_FOR_WORKERS, "not-for-workers"),
+        **{name: f"not-for-workers-{secrets.token_urlsafe()}" for name in NOT_FOR_WORKERS},
         "COMPOSE_PROFILES": "gpu",
         "CARPIPE_BIND": host,
         "AWS_ENDPOINT_URL": known["AWS_ENDPOINT_URL"].replace("//seaweedfs:", f"//{main}:"),

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import certifi
+
 from carpipe.local.compose import Service, read_services
 from carpipe.local.env_file import SECRETS
 from carpipe.local.ports import LOOPBACK, free_ports
@@ -92,7 +94,11 @@ def read_topology(text: str, folder: Path, *, shape: Shape, variables: Mapping[s
 
 
 def _words(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
-    here = {"/opt/airflow": str(folder.resolve()), "/opt/carpipe": str(Path.cwd())}
+    here = {
+        "/opt/airflow": str(folder.resolve()),
+        "/opt/carpipe": str(Path.cwd()),
+        "/etc/ssl/certs/ca-certificates.crt": certifi.where(),
+    }
     hosts = {"0.0.0.0": LOOPBACK, "postgres:5432": f"{LOOPBACK}:{ports['5432']}"}  # noqa: S104  # replaced, not used
     return {**here, **hosts, **{port: str(number) for port, number in ports.items()}}
 

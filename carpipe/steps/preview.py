@@ -14,14 +14,15 @@ class Previews:
     """Makes previews of photos under `raw/`. One child process decodes them, restarted when a photo ends it. It ends
     with this process, or with `with previews.child`.
 
-    Safe to share between threads: they wait for each other, some 3 ms a photo.
+    Safe to share between threads: they wait for each other, some 3 ms a photo. `store` may be another one of the same
+    bucket from now on.
     """
 
     def __init__(self, session: Session):
         from carpipe.stages.isolation import Isolated
 
         clean = session.config.clean
-        self._store = session.store
+        self.store = session.store
         self._max_bytes = clean.max_bytes
         settings = {
             "min_side": 1,
@@ -48,10 +49,10 @@ class Previews:
             MissingError: there is no such photo any more.
             InputError: nothing of it can be shown.
         """
-        info = self._store.head(f"raw/{key}")
+        info = self.store.head(f"raw/{key}")
         if info and info.size > self._max_bytes:
             raise InputError(f"{key} is larger than clean.max_bytes, {self._max_bytes:,} bytes, and is not read.")
-        data = self._store.get(f"raw/{key}")
+        data = self.store.get(f"raw/{key}")
         with self._lock:
             (answer,) = self.child.run([data])
         if not answer or not answer[1]:

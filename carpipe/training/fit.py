@@ -162,7 +162,7 @@ class _Training:
 class _Pulse(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
     """Tells how far an epoch is: one of a night takes longer than anybody waits for a first line in the log."""
 
-    # Keras need not wait for it after each step.
+    # Keras need not wait for it after each step: it calls from several threads, in no certain order.
     async_safe = True
 
     def __init__(self, tell: Report, *, epoch: int, phase: Phase, batch: int):

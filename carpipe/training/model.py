@@ -72,7 +72,7 @@ def _backbone(config: TrainingConfig, weights: Path | None) -> Any:
     try:
         return make(input_shape=shape, include_top=False, pooling="avg", weights=source, name="backbone", **options)
     except Exception as error:  # h5py, urllib and Keras raise all sorts
-        if source == "imagenet" and not isinstance(error, ValueError):
+        if source == "imagenet" and "Input size" not in str(error):
             raise UnavailableError(
                 f"The ImageNet weights of {config.backbone} cannot be downloaded: {error}. Where there is no way to "
                 "the internet, set `weights` to a file."

@@ -119,6 +119,7 @@ def open_channel(
     channel: str = "classifier",
     *,
     endpoint: str = "",
+    ca_bundle: str = "",
     cache: Path | str | None = None,
     offline_ok: bool = False,
 ) -> Model:
@@ -127,11 +128,12 @@ def open_channel(
     Args:
         url: `s3://bucket/prefix`.
         endpoint: URL of the S3 server; empty: AWS, or AWS_ENDPOINT_URL.
+        ca_bundle: PEM file of authorities to trust beside the system's.
         cache, offline_ok: as in `pull`, which also says what is raised.
     """
     try:
         # An app that starts should not hang for minutes where the store is away.
-        config = StoreConfig(url=url, endpoint=endpoint, max_retries=3, timeout_s=30)
+        config = StoreConfig(url=url, endpoint=endpoint, ca_bundle=ca_bundle, max_retries=3, timeout_s=30)
     except ValidationError as error:
         said = "; ".join(str(problem["msg"]) for problem in error.errors())
         raise InputError(f"{url!r} is no address of a bucket, such as s3://my-bucket/cars: {said}.") from None

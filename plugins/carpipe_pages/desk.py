@@ -12,7 +12,7 @@ from carpipe_access import find_access
 
 # A page must not hang for minutes where the bucket is away, as a task may.
 IMPATIENT = {"store.timeout_s": 20, "store.max_retries": 2}
-PAUSE_S = 10.0  # after an attempt to open the bucket that failed; whoever asks meanwhile gets its error at once
+PAUSE_S = 10.0  # between two attempts to open the bucket; whoever asks after one that failed gets its error at once
 
 
 class Desk:
@@ -22,6 +22,7 @@ class Desk:
         self._lock = threading.Lock()
         self._failure: Exception | None = None
         self._again_at = 0.0
+        self._reopened_at = -PAUSE_S
         self._previews: Previews | None = None
 
     @property
@@ -39,16 +40,21 @@ class Desk:
     @property
     def previews(self) -> Previews:
         """Photos made small."""
-        shelf = self.shelf
+        session = self.shelf.session
         with self._lock:
-            self._previews = self._previews or Previews(shelf.session)
+            if not self._previews:
+                self._previews = Previews(session)
+            self._previews.store = session.store
             return self._previews
 
     def reopen(self) -> None:
-        """Open the bucket anew for the next request: its keys have ended, and the connection may have others by now."""
-        with self._lock:
+        """Open the bucket anew for the next request: its keys have ended, and the connection may have others by now.
+
+        Takes no lock, since the server's event loop must not wait. What fails soon after, failed by the old keys.
+        """
+        if time.monotonic() >= self._reopened_at + PAUSE_S:
+            self._reopened_at = time.monotonic()
             self.__dict__.pop("_shelf", None)
-            self._previews = None
 
     @cached_property
     def _shelf(self) -> Shelf:

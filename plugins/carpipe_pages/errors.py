@@ -28,7 +28,7 @@ def explain_errors(app: FastAPI) -> None:
 
 
 async def _carpipe(request: Request, error: CarpipeError) -> Response:
-    """What carpipe raises on purpose is one sentence for the user."""
+    """What carpipe raises on purpose is one sentence for the user. Where keys have ended, others are asked for."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     if isinstance(error, AccessError):
         request.app.state.desk.reopen()

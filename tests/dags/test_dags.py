@@ -110,7 +110,7 @@ def test_weights_go_live_by_the_gate_or_by_a_person(dags, name):
 @pytest.mark.parametrize("name", ["train_filter", "retrain_classifier"])
 def test_who_is_asked_finds_the_gates_words_and_the_pages_of_the_model(dags, name, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/air/")
-    text = "gate: ask\n  Too few.\n  Ruined: [kia](https://evil.example) <b>_rio_."
+    text = "gate: ask\n  Too few.\n  Ruined: [kia](https://evil.example) <b>_rio_, www.evil.example, a@b.example."
     verdict = {"text": text, "model": f"models/classifier/{'a' * 20}/manifest.json"}
     approve = copy(dags[name].get_task("approve"))
 
@@ -119,7 +119,7 @@ def test_who_is_asked_finds_the_gates_words_and_the_pages_of_the_model(dags, nam
     page = f"https://airflow.example/air/carpipe/weights/classifier/{'a' * 20}"
     assert approve.body.splitlines() == [
         "- Too few.",
-        r"- Ruined: \[kia\](https://evil.example) \<b\>\_rio\_.",
+        "- Ruined: \\[kia\\](https:\u200b//evil.example) \\<b\\>\\_rio\\_, www\u200b.evil.example, a@\u200bb.example.",
         "",
         f"[Model card]({page}/card), [Evaluation]({page}/evaluation.html)",
     ]

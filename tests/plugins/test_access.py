@@ -97,7 +97,7 @@ def test_a_connection_says_which_authority_to_trust_but_not_to_trust_all(
     from carpipe_access import find_access
 
     def verify(value: object) -> str:
-        return connection(**{**right, "extra": {**right["extra"], "verify": value}})
+        return connection(**{**right, "extra": {"endpoint_url": "https://s3.example", "verify": value}})
 
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", verify("/etc/ssl/own.pem"))
     assert find_access().ca_bundle == "/etc/ssl/own.pem"
@@ -106,6 +106,9 @@ def test_a_connection_says_which_authority_to_trust_but_not_to_trust_all(
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", verify(False))
     with pytest.raises(ConfigError, match="always verified"):
         find_access()
+    right["extra"]["verify"] = False  # by http:// there is nothing to verify
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(**right))
+    assert find_access().ca_bundle == ""
 
 
 @pytest.mark.usefixtures("bare")

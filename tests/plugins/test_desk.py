@@ -49,7 +49,8 @@ def test_keys_that_have_ended_are_asked_for_again(monkeypatch):
     from carpipe_pages import desk
     from carpipe_pages.errors import explain_errors
 
-    opened = []
+    opened, clock = [], [0.0]
+    monkeypatch.setattr(desk, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(desk, "open_session", lambda config, *, access: opened.append(access) or SimpleNamespace())
     monkeypatch.setattr(desk, "find_access", lambda: f"keys {len(opened)}")
     app = FastAPI()
@@ -63,9 +64,17 @@ def test_keys_that_have_ended_are_asked_for_again(monkeypatch):
             raise AccessError("ExpiredToken")
         return opened[-1]
 
-    answers = asyncio.run(ask_for(app, ["/"] * 3))
-    assert [answer.status_code for answer in answers] == [503, 200, 200]
+    @app.get("/late")
+    def late() -> None:
+        raise AccessError("of the old keys, when there were new ones already")
+
+    answers = asyncio.run(ask_for(app, ["/", "/", "/late", "/"]))
+    assert [answer.status_code for answer in answers] == [503, 200, 503, 200]
     assert opened == ["keys 0", "keys 1"]
+
+    clock[0] = desk.PAUSE_S + 1
+    asyncio.run(ask_for(app, ["/late", "/"]))
+    assert opened == ["keys 0", "keys 1", "keys 2"]
 
 
 def test_pages_take_a_few_threads_only():

@@ -344,7 +344,6 @@ window.addEventListener("online", save);
 window.addEventListener("beforeunload", (event) => memory.size && event.preventDefault());
 
 show();
-save(); // what an earlier visit left
-restart();
+save().then(restart); // what an earlier visit left is saved before photos are drawn, else they would come again
 window.focus();
 grid.focus();
