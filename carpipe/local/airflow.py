@@ -194,18 +194,21 @@ def _wait(server: AirflowServer, pids: Mapping[str, int], began: datetime.dateti
     """
     deadline = time.monotonic() + START_TIMEOUT_S
     with server.client() as client:
-        while waiting := [part for part, beat in client.heartbeats().items() if beat is None or beat < began]:
+        while waiting := _not_ready(client, began):
             dead = [name for name, pid in pids.items() if not processes.exists(pid)]
             if dead or time.monotonic() > deadline:
                 reason = f"{dead[0]} ended" if dead else f"{waiting[0]} was not healthy in {START_TIMEOUT_S:.0f} s"
-                log = server.logs / f"{(dead or _components(waiting))[0]}.log"
+                log = server.logs / f"{(dead or waiting)[0]}.log"
                 raise CarpipeError(f"Airflow is not healthy: {reason}. {log} ends:\n{processes.tail(log)}")
             time.sleep(0.2)
 
 
-def _components(parts: list[str]) -> list[str]:
-    """The processes behind the parts that the health report names."""
-    return ["api-server" if part == "metadatabase" else part.replace("_", "-") for part in parts]
+def _not_ready(client: AirflowClient, began: datetime.datetime) -> list[str]:
+    """The components that are not. The server gets ready for tasks while the others start."""
+    if not client.takes_tasks():
+        return ["api-server"]
+    late = [part for part, beat in client.heartbeats().items() if beat is None or beat < began]
+    return ["api-server" if part == "metadatabase" else part.replace("_", "-") for part in late]
 
 
 def _secrets(folder: Path) -> _Secrets:
@@ -297,7 +300,7 @@ def airflow_cfg(folder: Path, *, dags: Path, plugins: Path, port: int) -> str:
             # When a task ends, its supervisor often misses that and looks again this many seconds later.
             # With short tasks, the default of 5 leaves workers idle for most of the time.
             "min_heartbeat_interval": 1,
-            # Seconds for a call to the API server. Its first takes 6, and a repeated call may be refused.
+            # Seconds for a call to the API server: a repeated call may be refused.
             "execution_api_timeout": 60,
             # So many heartbeats may fail in a row before the task is killed: a minute, for busy machines.
             "max_failed_heartbeats": 60,

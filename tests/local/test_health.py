@@ -16,10 +16,10 @@ REPORT = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unheal
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """/api/v2/monitor/health as Airflow answers; everything else with the status in its path."""
+    """/api/v2/monitor/health and /execution/health as Airflow answers; else with the status in its path."""
 
     def do_GET(self):  # the name that http.server asks for
-        airflow = self.path == "/api/v2/monitor/health"
+        airflow = self.path in {"/api/v2/monitor/health", "/execution/health"}
         self.send_response(200 if airflow else int(self.path.split("/")[1]))
         self.end_headers()
         self.wfile.write(json.dumps(REPORT if airflow else {}).encode())
@@ -41,6 +41,12 @@ def test_a_part_of_airflow_is_as_well_as_the_server_says(url, part, code, capsys
     assert health.main([part, url]) == code
     said = {"metadatabase": "", "scheduler": "scheduler is unhealthy\n", "triggerer": "triggerer is not there\n"}
     assert capsys.readouterr().err == said[part]
+
+
+def test_the_api_server_is_well_once_it_is_ready_for_tasks(url, capsys):
+    assert health.main(["api-server", url]) == 0
+    assert health.main(["api-server", f"{url}/503"]) == 1
+    assert "503" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 0), (500, 1), (404, 1)])
