@@ -22,10 +22,12 @@ def csv_of(labels):
 @pytest.fixture
 def labels(session):
     """Forty listings of one photo each, half of them labelled `auto`."""
-    noise = np.random.default_rng(0).integers(0, 256, (40, 8, 12, 3), np.uint8)
+    rng = np.random.default_rng(1)  # names too: they decide which photos are in which part
+    noise = rng.integers(0, 256, (40, 8, 12, 3), np.uint8)
     labels = {}
     for number, pixels in enumerate(noise):
-        key = f"audi_a3_2001/{number}_1_{uuid.uuid4()}_{uuid.uuid4()}.jpg"
+        listing, photo = (uuid.UUID(bytes=rng.bytes(16), version=4) for _ in range(2))
+        key = f"audi_a3_2001/{number}_1_{listing}_{photo}.jpg"
         file = io.BytesIO()
         Image.fromarray(pixels).resize((96, 64)).save(file, "JPEG")
         session.store.put(f"raw/{key}", file.getvalue())
