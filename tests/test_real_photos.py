@@ -16,7 +16,7 @@ from carpipe.weights import channel
 pytestmark = [pytest.mark.slow]
 
 # Folders of the most frequent models, of each kind of relisted car, and with broken photos.
-COMMON, RELISTED, BROKEN = 11, 7, 4
+COMMON, RELISTED, BROKEN = 14, 8, 4
 RELISTS = ("relist_exact", "relist_near")
 
 
