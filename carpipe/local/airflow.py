@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from carpipe.errors import CarpipeError, InputError
-from carpipe.local import processes, state
+from carpipe.local import health, processes, state
 from carpipe.local.ports import LOOPBACK, free_ports, require_free
 from carpipe.local.rest import AirflowClient
 
@@ -194,7 +194,7 @@ def _wait(server: AirflowServer, pids: Mapping[str, int], began: datetime.dateti
     """
     deadline = time.monotonic() + START_TIMEOUT_S
     with server.client() as client:
-        while waiting := _not_ready(client, began):
+        while waiting := _not_ready(server, client, began):
             dead = [name for name, pid in pids.items() if not processes.exists(pid)]
             if dead or time.monotonic() > deadline:
                 reason = f"{dead[0]} ended" if dead else f"{waiting[0]} was not healthy in {START_TIMEOUT_S:.0f} s"
@@ -203,9 +203,11 @@ def _wait(server: AirflowServer, pids: Mapping[str, int], began: datetime.dateti
             time.sleep(0.2)
 
 
-def _not_ready(client: AirflowClient, began: datetime.datetime) -> list[str]:
-    """The components that are not. The server gets ready for tasks while the others start."""
-    if not client.takes_tasks():
+def _not_ready(server: AirflowServer, client: AirflowClient, began: datetime.datetime) -> list[str]:
+    """The components that are not. The API server gets ready for tasks while the others start."""
+    try:
+        health.check_api_server(server.url)
+    except OSError:
         return ["api-server"]
     late = [part for part, beat in client.heartbeats().items() if beat is None or beat < began]
     return ["api-server" if part == "metadatabase" else part.replace("_", "-") for part in late]

@@ -70,7 +70,7 @@ class AirflowClient:
     def __init__(self, url: str, *, user: str, password: str):
         self._login = {"username": user, "password": password}
         # trust_env off: a proxy set for the internet must not see requests to this machine.
-        self._http = httpx.Client(base_url=url, timeout=60.0, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=60.0, trust_env=False)  # SQLite's lock may take as long
 
     def __enter__(self) -> Self:
         """The client itself; its connections are closed at the end of the block."""
@@ -96,13 +96,6 @@ class AirflowClient:
         except (httpx.HTTPError, json.JSONDecodeError):
             report = {}
         return {part: _heartbeat(part, report.get(part) or {}) for part in parts}
-
-    def takes_tasks(self) -> bool:
-        """Whether tasks can speak to the server. The first time it builds the routes for that: 6 s of a core."""
-        try:
-            return self._http.get("/execution/health", timeout=5.0).is_success
-        except httpx.HTTPError:
-            return False
 
     def import_errors(self) -> tuple[ImportFailure, ...]:
         """The DAG files that Airflow cannot read at present."""

@@ -16,11 +16,12 @@ REPORT = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unheal
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """/api/v2/monitor/health and /execution/health as Airflow answers; else with the status in its path."""
+    """As Airflow answers, below /starting as one that cannot serve tasks yet; else with the status in the path."""
 
     def do_GET(self):  # the name that http.server asks for
-        airflow = self.path in {"/api/v2/monitor/health", "/execution/health"}
-        self.send_response(200 if airflow else int(self.path.split("/")[1]))
+        airflow = self.path.endswith("/api/v2/monitor/health")
+        ready = {"/execution/health": 200, "/starting/execution/health": 503}.get(self.path)
+        self.send_response(200 if airflow else ready or int(self.path.split("/")[1]))
         self.end_headers()
         self.wfile.write(json.dumps(REPORT if airflow else {}).encode())
 
@@ -45,8 +46,9 @@ def test_a_part_of_airflow_is_as_well_as_the_server_says(url, part, code, capsys
 
 def test_the_api_server_is_well_once_it_is_ready_for_tasks(url, capsys):
     assert health.main(["api-server", url]) == 0
-    assert health.main(["api-server", f"{url}/503"]) == 1
-    assert "503" in capsys.readouterr().err
+    assert health.main(["metadatabase", f"{url}/starting"]) == 0
+    assert health.main(["api-server", f"{url}/starting"]) == 1
+    assert capsys.readouterr().err == "api-server does not answer: HTTP Error 503: Service Unavailable\n"
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 0), (500, 1), (404, 1)])
