@@ -67,9 +67,9 @@ test: .venv/installed
 check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy carpipe
+	$(BIN)/mypy carpipe tools
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/test_imports.py
+	$(BIN)/pytest -q tests/test_imports.py tests/test_layout.py
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
@@ -92,7 +92,7 @@ lock:
 
 # The table in docs/settings.md, from the settings themselves.
 settings: .venv/installed
-	@$(BIN)/python -m carpipe.settings_table docs/settings.md
+	@$(BIN)/python tools/settings_table.py docs/settings.md
 
 clean:
 	@test ! -x $(BIN)/python || $(BIN)/python -m carpipe.local.run stop

@@ -20,10 +20,10 @@ from PIL import Image
 
 from carpipe.config import load_config
 from carpipe.local.s3server import s3server
-from carpipe.steps.inventory import inventory
-from carpipe.steps.partition import clean
+from carpipe.steps.data.clean import clean
+from carpipe.steps.data.inventory import inventory
+from carpipe.steps.data.upload import upload
 from carpipe.steps.session import open_session
-from carpipe.steps.upload import upload
 
 PACKAGES = ("cleanvision==0.3.7", "imagededup==0.3.3.post2")
 TIMED = """

@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from carpipe.config import GateConfig
-from carpipe.judging.gate import compare
+from carpipe.evaluation.gate import compare
 
 # Shares of the variance of a photo's difficulty; they add up to 1.
 SHARED_VEHICLE, SHARED_PHOTO, OWN_VEHICLE, OWN_PHOTO = 0.45, 0.35, 0.08, 0.12

@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 
 from carpipe.config import ClassifierConfig, CropConfig
-from carpipe.model_input import to_array
+from carpipe.pictures.model_input import to_array
 
 CLASSES = 512
 PHOTO = (380, 250)
@@ -175,7 +175,7 @@ def measure_training(
 
 def measure_detection(jpegs: list[bytes], options: argparse.Namespace, *, at_a_time: int) -> Measured:
     """Decoding and finding the largest vehicle, photo after photo or in batches."""
-    from carpipe.detection import Detector, import_ultralytics
+    from carpipe.pictures.detection import Detector, import_ultralytics
 
     with tempfile.TemporaryDirectory() as folder:
         untrained = import_ultralytics()("yolov5m.yaml", task="detect", verbose=False)

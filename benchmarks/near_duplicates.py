@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import BallTree
 
-from carpipe import images
+from carpipe.pictures import decode
 from carpipe.stages.near_duplicates import candidates
 
 DISTANCE = 3
@@ -59,8 +59,8 @@ def real_hashes(folder: Path) -> NDArray[np.uint64]:
     hashes = []
     for path in sorted(folder.rglob("*.jpg")):
         try:
-            hashes.append(int(images.dhash(images.decode(path.read_bytes(), max_pixels=40_000_000)[0]), 16))
-        except images.PhotoError:
+            hashes.append(int(hashes.dhash(decode.decode(path.read_bytes(), max_pixels=40_000_000)[0]), 16))
+        except decode.PhotoError:
             continue
     return np.array(hashes, np.uint64)
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from carpipe.config import load_config
 from carpipe.local.s3server import s3server
 from carpipe.manifest import Manifest
-from carpipe.steps import chain, labels
+from carpipe.steps import chain
+from carpipe.steps.data.upload import upload
+from carpipe.steps.labels.store import import_labels
 from carpipe.steps.session import Session, open_session
-from carpipe.steps.upload import upload
 from carpipe.storage import Store
 
 AT = "2026-01-01T00:00:00Z"
@@ -55,7 +56,7 @@ def main(photos: Path, truth: Path, settings: Path) -> None:
         early, late = split_folder(photos, Path(home))
         session = open_at(settings, url)
         upload(session, early)
-        labels.import_labels(session, truth.read_bytes(), at="20260101T000000Z")
+        import_labels(session, truth.read_bytes(), at="20260101T000000Z")
         chain.train_filter(session, run="benchmark", at=AT, progress=quiet)
         first = night("night 1", session)
         upload(session, late)

@@ -64,7 +64,7 @@ def call(*arguments: object) -> str:
 
 def build(folder: Path, backbone: str, side: int) -> None:
     """Write model.keras, model.xml and golden.npz."""
-    from carpipe.telemetry import silence_openvino
+    from carpipe.no_telemetry import silence_openvino
     from carpipe.training import model
 
     silence_openvino()

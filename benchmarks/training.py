@@ -63,7 +63,7 @@ def write(raw: Path, folder: Path, *, most: int) -> int:
     """The photos as shards and as folders; returns how many."""
     from PIL import Image
 
-    from carpipe.images import encode_jpeg
+    from carpipe.pictures.encode import encode_jpeg
     from carpipe.training.data import write_shard
 
     records = []

@@ -36,9 +36,10 @@ from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag, task, task_group
 
-from carpipe_airflow import DATASET, DEFAULT_ARGS, MAP_LABEL, deadline, label, open_task_session, run_facts, setting
-from carpipe_pages.links import FORESEEN
-from carpipe_wait import wait_for_marker, wait_params
+from carpipe_airflow.dag_defaults import DATASET, DEFAULT_ARGS, deadline, setting
+from carpipe_airflow.marker_wait import wait_for_marker, wait_params
+from carpipe_airflow.pages.links import FORESEEN
+from carpipe_airflow.task_session import MAP_LABEL, label, open_task_session, run_facts
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +80,13 @@ SETTINGS = {
 def prepare_dataset():
     @task
     def inventory() -> str:
-        from carpipe.steps.inventory import inventory
+        from carpipe.steps.data.inventory import inventory
 
         return inventory(open_task_session(**SETTINGS)).key
 
     @task
     def plan(inventory_key: str) -> list[dict[str, str]]:
-        from carpipe.steps.plan import plan, render_plan
+        from carpipe.steps.data.plan import plan, render_plan
 
         fixed = plan(open_task_session(**SETTINGS), inventory_key)
         log.info("this run will do:\n%s", render_plan(fixed.forecast))
@@ -96,19 +97,19 @@ def prepare_dataset():
 
     @task(map_index_template=MAP_LABEL)
     def clean(part: dict[str, str]) -> str:
-        from carpipe.steps.partition import clean
+        from carpipe.steps.data.clean import clean
 
         return clean(open_task_session(**SETTINGS), label(part["manifest"]), inventory=part["inventory"]).key
 
     @task(map_index_template=MAP_LABEL)
     def filter_cars(cleaned: str, part: dict[str, str]) -> str:
-        from carpipe.steps.partition import filter_cars
+        from carpipe.steps.data.filter import filter_cars
 
         return filter_cars(open_task_session(**SETTINGS), label(cleaned), weights=part["car_filter"]).key
 
     @task(map_index_template=MAP_LABEL)
     def crop(filtered: str) -> str:
-        from carpipe.steps.partition import crop
+        from carpipe.steps.data.crop import crop
 
         return crop(open_task_session(**SETTINGS), label(filtered)).key
 
@@ -126,25 +127,25 @@ def prepare_dataset():
 
     @task
     def identify(crops: list[str], inventory_key: str) -> str:
-        from carpipe.steps.dataset import identify
+        from carpipe.steps.data.identify import identify
 
         return identify(open_task_session(**SETTINGS), crops, inventory=inventory_key).key
 
     @task
     def classes(identified: str) -> str:
-        from carpipe.steps.dataset import classes
+        from carpipe.steps.data.classes import classes
 
         return classes(open_task_session(**SETTINGS), identified).key
 
     @task
     def split(classed: str) -> str:
-        from carpipe.steps.dataset import split
+        from carpipe.steps.data.split import split
 
         return split(open_task_session(**SETTINGS), classed).key
 
     @task
     def validate(splitted: str, *, ti) -> str:
-        from carpipe.steps.validate import validate, validate_work
+        from carpipe.steps.data.validate import validate, validate_work
 
         session = open_task_session(**SETTINGS)
         ti.xcom_push(FORESEEN, validate_work(session, splitted).key)
@@ -152,13 +153,13 @@ def prepare_dataset():
 
     @task(map_index_template=MAP_LABEL)
     def pack(cropped: str, splitted: str) -> str:
-        from carpipe.steps.pack import pack
+        from carpipe.steps.data.pack import pack
 
         return pack(open_task_session(**SETTINGS), splitted, label(cropped)).key
 
     @task(outlets=[DATASET])
     def dataset(splitted: str, validated: str, packed: list[str], *, outlet_events) -> str:
-        from carpipe.steps.pack import dataset
+        from carpipe.steps.data.dataset import dataset
 
         done = dataset(open_task_session(**SETTINGS), splitted, validated, list(packed))
         outlet_events[DATASET].extra = {"manifest": done.key}

@@ -12,8 +12,9 @@ it that could not be sent fails nothing: see the task's log.
 
 from airflow.sdk import Param, dag, task
 
-from carpipe_airflow import DEFAULT_ARGS, WEIGHTS, open_task_session, run_facts
-from carpipe_notify import announce, tell_published
+from carpipe_airflow.dag_defaults import DEFAULT_ARGS, WEIGHTS
+from carpipe_airflow.notify import announce, tell_published
+from carpipe_airflow.task_session import open_task_session, run_facts
 
 
 @dag(
@@ -34,7 +35,7 @@ from carpipe_notify import announce, tell_published
 def promote_weights():
     @task(outlets=[WEIGHTS], on_success_callback=tell_published)
     def promote(*, params, outlet_events) -> str:
-        from carpipe.steps.publishing import promote
+        from carpipe.steps.models.publish import promote
 
         session = open_task_session()
         release = promote(session, params["channel"], params["model"], reason=params["reason"], **run_facts())

@@ -25,8 +25,9 @@ from datetime import timedelta
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 
-from carpipe_airflow import DATASET, DEFAULT_ARGS, deadline, open_task_session, setting
-from carpipe_tasks import train_and_publish
+from carpipe_airflow.dag_defaults import DATASET, DEFAULT_ARGS, deadline, setting
+from carpipe_airflow.task_session import open_task_session
+from carpipe_airflow.train_and_publish import train_and_publish
 
 SETTINGS = {
     "head_epochs": "classifier.head_epochs",
@@ -59,7 +60,7 @@ SETTINGS = {
 def retrain_classifier():
     @task(inlets=[DATASET])
     def choose_dataset(*, params, inlet_events) -> str:
-        from carpipe.steps.summary import find_dataset
+        from carpipe.steps.data.datasets import find_dataset
 
         # Airflow's record of what was made last. The newest object would be wrong where an older dataset
         # was asked for again, and so reused.

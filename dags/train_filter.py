@@ -14,8 +14,9 @@ slot of pool `gpu`.
 
 from airflow.sdk import dag, task
 
-from carpipe_airflow import DEFAULT_ARGS, open_task_session, setting
-from carpipe_tasks import train_and_publish
+from carpipe_airflow.dag_defaults import DEFAULT_ARGS, setting
+from carpipe_airflow.task_session import open_task_session
+from carpipe_airflow.train_and_publish import train_and_publish
 
 SETTINGS = {
     "head_epochs": "car_filter.head_epochs",
@@ -37,7 +38,7 @@ SETTINGS = {
 def train_filter():
     @task
     def label_set() -> str:
-        from carpipe.steps.label_set import label_set
+        from carpipe.steps.labels.label_set import label_set
 
         return label_set(open_task_session(**SETTINGS)).key
 

@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from carpipe_pages import MOUNT
-from carpipe_pages.links import LINKS
+from carpipe_airflow.pages import MOUNT
+from carpipe_airflow.pages.links import LINKS
 
 
 class LazyPages:
     """The pages' app (ASGI), made when it is asked for the first time."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        from carpipe_pages.app import shared_app
+        from carpipe_airflow.pages.app import shared_app
 
         await shared_app()(scope, receive, send)
 

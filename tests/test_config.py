@@ -6,7 +6,7 @@ import pytest
 
 from carpipe.config import Config, describe_config, load_config
 from carpipe.errors import ConfigError
-from carpipe.settings_table import with_table
+from tools.settings_table import with_table
 
 
 def write(tmp_path, text):

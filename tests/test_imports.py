@@ -24,12 +24,14 @@ def loaded_by(code: str, tmp_path: Path, packages: tuple[str, ...] = HEAVY) -> s
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize(
-    "module",
-    sorted(path.stem for path in (ROOT / "carpipe" / "steps").glob("[a-z]*.py")),
+STEPS = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "carpipe" / "steps").rglob("[a-z]*.py")
 )
+
+
+@pytest.mark.parametrize("module", STEPS)
 def test_steps_load_nothing_heavy(module, tmp_path):
-    assert loaded_by(f"import carpipe.cli, carpipe.steps.{module}", tmp_path) == set()
+    assert loaded_by(f"import carpipe.cli, {module}", tmp_path) == set()
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "dags").glob("*.py")))
@@ -39,12 +41,12 @@ def test_parsing_a_dag_loads_nothing_heavy(name, tmp_path):
 
 def test_the_plugin_loads_no_page_before_it_is_asked_for(tmp_path):
     """Every Airflow process loads it, tasks included."""
-    pages = ("fastapi", "obstore", "carpipe.config", "carpipe.steps", "carpipe_pages.app")
+    pages = ("fastapi", "obstore", "carpipe.config", "carpipe.steps", "carpipe_airflow.pages.app")
     assert loaded_by("import carpipe_plugin", tmp_path, pages) == set()
 
 
 def test_the_pages_load_nothing_heavy(tmp_path):
-    assert loaded_by("import carpipe_pages.app", tmp_path) == set()
+    assert loaded_by("import carpipe_airflow.pages.app", tmp_path) == set()
 
 
 def test_the_test_can_fail(tmp_path):

@@ -14,12 +14,13 @@ from carpipe.config import MetricsConfig, load_config
 from carpipe.errors import ConfigError
 from carpipe.manifest import Manifest, Work
 from carpipe.metrics import CATALOGUE, Metric
-from carpipe.steps import gate, publishing
-from carpipe.steps.forget import forget
-from carpipe.steps.inventory import inventory
-from carpipe.steps.partition import clean
+from carpipe.steps.data.clean import clean
+from carpipe.steps.data.inventory import inventory
+from carpipe.steps.data.upload import upload
+from carpipe.steps.models.gate import gate
+from carpipe.steps.models.publish import promote
 from carpipe.steps.session import Session
-from carpipe.steps.upload import upload
+from carpipe.steps.upkeep.forget import forget
 from tests import tiny
 
 
@@ -126,8 +127,8 @@ def test_channels_say_what_is_live_and_what_was_decided(make_session: Callable[.
     session = make_session(metrics__statsd=statsd.address)
     first = tiny.publish(session, tiny.Tiny().files())
     facts = {"reason": "r", "run": "test", "at": "2026-01-01T00:00:00Z"}
-    publishing.promote(session, "classifier", first.key, **facts)
-    gate.gate(session, first.key, model="classifier", run="other", at=facts["at"])
+    promote(session, "classifier", first.key, **facts)
+    gate(session, first.key, model="classifier", run="other", at=facts["at"])
 
     heard = statsd.heard()
     assert heard["carpipe.channel_generation.classifier"] == "1|g"

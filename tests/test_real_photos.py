@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from carpipe.config import load_config
-from carpipe.steps import artefacts, chain, labels
+from carpipe.steps import chain, results
+from carpipe.steps.data.upload import upload
+from carpipe.steps.labels.store import import_labels
 from carpipe.steps.session import open_session
-from carpipe.steps.upload import upload
 from carpipe.weights import channel
 
 pytestmark = [pytest.mark.slow]
@@ -67,7 +68,7 @@ def session(s3, data):
 @pytest.fixture(scope="module")
 def outcome(session, data, raw):
     upload(session, raw)
-    labels.import_labels(session, (data / "truth.csv").read_bytes(), at="20260101T000000Z")
+    import_labels(session, (data / "truth.csv").read_bytes(), at="20260101T000000Z")
     told = {"at": "2026-01-01T00:00:00Z", "progress": lambda stage, done: None}
     verdict = chain.train_filter(session, run="real", **told)
     return verdict, chain.prepare_dataset(session, **told)
@@ -75,7 +76,7 @@ def outcome(session, data, raw):
 
 @pytest.fixture(scope="module")
 def photos(session, outcome, raw):
-    table = artefacts.read_photos(session.store, outcome[1]).set_index("key")
+    table = results.read_photos(session.store, outcome[1]).set_index("key")
     assert len(table) == sum(len(list(folder.iterdir())) for folder in raw.iterdir())
     return table
 

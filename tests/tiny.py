@@ -14,9 +14,9 @@ from scipy.special import softmax
 from carpipe import manifest
 from carpipe.config import CropConfig
 from carpipe.manifest import Manifest, Work
+from carpipe.no_telemetry import silence_openvino
 from carpipe.sample import DETECTOR
 from carpipe.steps.session import Session
-from carpipe.telemetry import silence_openvino
 from carpipe.weights import channel
 from carpipe.weights.channel import Release
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from carpipe.cli import data, datasets, labels, serve, step, weights
+from carpipe.cli import classes, data, datasets, labels, serve, settings, step, upkeep, weights
 from carpipe.config import load_config
 from carpipe.errors import CarpipeError, explain_os_error, out_of_memory
 
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quiet", action="store_true", help="errors only")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (data, labels, datasets, weights, serve, step):
+    for group in (data, labels, datasets, classes, weights, serve, upkeep, settings, step):
         group.add_commands(commands)
     return parser
 

@@ -45,7 +45,7 @@ def _add_sample(actions: Commands) -> None:
 
 
 def _import(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels import count_missing, import_labels
+    from carpipe.steps.labels.store import count_missing, import_labels
 
     opened, data = session(config), options.file.read_bytes()
     done = import_labels(opened, data, at=now(), by=options.by)
@@ -59,14 +59,14 @@ def _import(options: argparse.Namespace, config: Config) -> None:
 
 
 def _export(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels import export_labels
+    from carpipe.steps.labels.store import export_labels
 
     print(f"{export_labels(session(config), options.file):,} labels written to {options.file}")
 
 
 def _sample(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.label_sampling import format_of, sample, write_sample
-    from carpipe.steps.labels import refuse_existing
+    from carpipe.steps.labels.sampling import format_of, sample, write_sample
+    from carpipe.steps.labels.store import refuse_existing
 
     refuse_existing(options.out)
     opened = session(config)
@@ -77,13 +77,13 @@ def _sample(options: argparse.Namespace, config: Config) -> None:
 
 
 def _conflicts(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels import describe_conflicts
+    from carpipe.steps.labels.store import describe_conflicts
 
     print(describe_conflicts(session(config)))
 
 
 def _status(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels import describe_labels
+    from carpipe.steps.labels.store import describe_labels
 
     print(describe_labels(session(config)))
 

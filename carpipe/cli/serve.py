@@ -29,7 +29,7 @@ def _serve(options: argparse.Namespace, config: Config) -> None:
 
 
 def _candidates(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.candidates import download_candidates
+    from carpipe.steps.labels.candidates import download_candidates
 
     count = download_candidates(session(config), options.folder, channel=options.channel)
     print(f"{count} candidates in {options.folder}")

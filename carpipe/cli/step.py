@@ -87,80 +87,80 @@ def _one_source(module: str, name: str) -> Callable[[argparse.Namespace, Config]
 
 
 def _inventory(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.inventory import inventory
+    from carpipe.steps.data.inventory import inventory
 
     print(inventory(session(config)).key)
 
 
 def _clean(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.partition import clean
+    from carpipe.steps.data.clean import clean
 
     print(clean(session(config), options.source, inventory=options.inventory).key)
 
 
 def _filter(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.partition import filter_cars
+    from carpipe.steps.data.filter import filter_cars
 
     print(filter_cars(session(config), options.source, weights=options.weights).key)
 
 
 def _identify(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.dataset import identify
+    from carpipe.steps.data.identify import identify
 
     print(identify(session(config), options.source, inventory=options.inventory).key)
 
 
 def _validate(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.validate import validate
+    from carpipe.steps.data.validate import validate
 
     print(validate(session(config), options.source, at=now()).key)
 
 
 def _pack(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.pack import pack
+    from carpipe.steps.data.pack import pack
 
     print(pack(session(config), options.source, options.crop).key)
 
 
 def _dataset(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.pack import dataset
+    from carpipe.steps.data.dataset import dataset
 
     print(dataset(session(config), options.source, options.validated, options.packed).key)
 
 
 def _label_set(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.label_set import label_set
+    from carpipe.steps.labels.label_set import label_set
 
     print(label_set(session(config)).key)
 
 
 def _train(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.training import train
+    from carpipe.steps.models.train import train
 
     print(train(session(config), options.dataset, model=options.model).key)
 
 
 def _evaluate(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.evaluation import evaluate
+    from carpipe.steps.models.evaluate import evaluate
 
     print(evaluate(session(config), options.trained, options.dataset, at=now()).key)
 
 
 def _package(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.packaging import package
+    from carpipe.steps.models.package import package
 
     print(package(session(config), options.evaluated, model=options.model).key)
 
 
 def _gate(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.gate import gate
+    from carpipe.steps.models.gate import gate
 
     at = now()
     print(gate(session(config), options.packaged, model=options.model, run=f"cli-{at}", at=at).text)
 
 
 def _publish(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.publishing import publish
+    from carpipe.steps.models.publish import publish
 
     at = now()
     run = f"cli-{at}"

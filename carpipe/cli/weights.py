@@ -30,20 +30,20 @@ def add_commands(commands: Commands) -> None:
 
 
 def _list(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.weights import list_weights
+    from carpipe.steps.models.weights import list_weights
 
     print(list_weights(session(config), options.channel))
 
 
 def _show(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.weights import show_weights
+    from carpipe.steps.models.weights import show_weights
 
     print(show_weights(session(config), options.channel, options.model))
 
 
 def _promote(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.publishing import promote
-    from carpipe.steps.weights import key_of
+    from carpipe.steps.models.publish import promote
+    from carpipe.steps.models.weights import key_of
 
     at, opened = now(), session(config)
     model = key_of(options.channel, options.model)
@@ -53,7 +53,7 @@ def _promote(options: argparse.Namespace, config: Config) -> None:
 
 
 def _rollback(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.publishing import rollback
+    from carpipe.steps.models.publish import rollback
 
     at = now()
     release = rollback(session(config), options.channel, run=f"cli-{at}", at=at, reason=options.reason)
@@ -61,6 +61,6 @@ def _rollback(options: argparse.Namespace, config: Config) -> None:
 
 
 def _pull(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.weights import pull_weights
+    from carpipe.steps.models.weights import pull_weights
 
     print(pull_weights(session(config), options.channel, options.model, folder=options.folder))

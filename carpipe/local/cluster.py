@@ -24,9 +24,9 @@ from carpipe.errors import CarpipeError, InputError
 from carpipe.local import debian, processes, state
 from carpipe.local.airflow import process_environment
 from carpipe.local.compose import Service, find_compose_file
+from carpipe.local.job import HOME, add_job_arguments, prepare, run_command, run_dags
 from carpipe.local.ports import LOOPBACK
 from carpipe.local.rest import AirflowClient, TaskInstance
-from carpipe.local.run import HOME, add_job_arguments, prepare, run_command, run_dags
 from carpipe.local.topology import Instance, Shape, Topology, read_topology
 
 FOLDER = "cluster"

@@ -8,82 +8,31 @@ Everything lies under `local/` of the folder it is started in: `s3/` (the embedd
 """
 
 import argparse
-import datetime
-import hashlib
 import os
 import re
-import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from rich.console import Console
 
-from carpipe import manifest
-from carpipe.config import load_config
-from carpipe.errors import CarpipeError, InputError, explain_os_error
+from carpipe.errors import InputError
 from carpipe.local import state
 from carpipe.local.airflow import AirflowServer, start_airflow
-from carpipe.local.follow import follow
-from carpipe.local.rest import AirflowClient
-from carpipe.local.s3server import start_s3
-from carpipe.steps.chain import needs_filter
-from carpipe.steps.session import Session, open_session
+from carpipe.local.cluster import stop_cluster
+from carpipe.local.job import HOME, add_job_arguments, prepare, run_command, run_dags
 
-HOME = Path("local")
-DAGS = ("train_filter", "prepare_dataset", "retrain_classifier", "promote_weights")
-SAMPLE_SEED = 0
 # Variables of the shell that Airflow and its tasks get: how an Airflow is operated, and not what `make run` decides.
 HANDED_ON = re.compile(
     r"AIRFLOW_CONN_\w+|AIRFLOW__METRICS__\w+|AIRFLOW__LOGGING__(REMOTE_\w+|DELETE_LOCAL_LOGS)"
     r"|CARPIPE_(DEADLINE_H|NOTIFY_\w+|STATSD|WAIT_\w+)"
 )
-# The scheduler sees a dataset event within a second or two; when it has not after this, something is odd.
-ASSET_RUN_TIMEOUT_S = 60
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to run on: photos and labels to upload first (None: those in the bucket), and settings."""
-
-    raw: Path | None
-    labels: Path | None
-    config: Path | None
-    store: str
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A bucket that holds photos and labels, and the variables by which Airflow and the command line find it."""
-
-    session: Session
-    variables: dict[str, str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     return run_command(_parser(), arguments, services="Airflow and the S3 server go on. `make stop` stops them.")
-
-
-def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None, *, services: str) -> int:
-    """Parse and run; an error becomes one sentence. `services` says what an interrupt leaves behind."""
-    options = parser.parse_args(arguments)
-    console = Console(soft_wrap=True)
-    try:
-        options.run(options, console)
-    except CarpipeError as error:
-        console.print(f"\ncarpipe: {error}", style="red", highlight=False, markup=False)
-        return 1
-    except OSError as error:
-        console.print(f"\ncarpipe: {explain_os_error(error)}", style="red", highlight=False, markup=False)
-        return 1
-    except KeyboardInterrupt:
-        console.print(f"\nInterrupted; {services}", highlight=False)
-        return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,21 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_job_arguments(start: argparse.ArgumentParser) -> None:
-    """What to run on."""
-    start.add_argument("--raw", type=Path, help="folder of listing photos; default: the sample world")
-    start.add_argument(
-        "--labels",
-        type=Path,
-        help="labels to train the car filter on: CSV with the columns key,label, or JSON of Label Studio",
-    )
-    start.add_argument("--config", type=Path, help="settings in TOML")
-    start.add_argument("--store", default="", help="s3://bucket/prefix of your own instead of the embedded server")
-
-
 def _stop(options: argparse.Namespace, console: Console) -> None:
-    from carpipe.local.cluster import stop_cluster
-
     stopped = (*state.stop_all(HOME), *stop_cluster(HOME))
     console.print(f"Stopped {' and '.join(stopped)}." if stopped else "Nothing was running.", highlight=False)
 
@@ -131,83 +66,6 @@ def _start(options: argparse.Namespace, console: Console) -> None:
         highlight=False,
     )
     console.print("The services stay up until `make stop`. For the command line: source local/env", highlight=False)
-
-
-def prepare(options: argparse.Namespace, console: Console, *, home: Path) -> Ready:
-    """Draw the sample world if need be, start the S3 server unless there is a bucket, and upload photos and labels.
-
-    The bucket's variables are in the environment of this process afterwards, and in `local/env`.
-
-    Args:
-        options: those of `add_job_arguments`, and `s3_port`.
-        console: for a line on what happens.
-        home: of the S3 server.
-    """
-    job = _job(options, console)
-    variables = {"CARPIPE_STORE": job.store, **({"CARPIPE_CONFIG": str(job.config.resolve())} if job.config else {})}
-    if options.store:
-        chain = ("AWS_", "CARPIPE_S3_CONNECTION")
-        variables |= {name: value for name, value in os.environ.items() if name.startswith(chain)}
-    else:
-        # The shell's own AWS settings are for another server; a session token among them would be refused here.
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            del os.environ[name]
-        # Nor is a connection of the shell's for the embedded server.
-        variables |= _embedded_s3(home, options.s3_port, console) | {"CARPIPE_S3_CONNECTION": ""}
-    os.environ.pop("CARPIPE_CONFIG", None)
-    os.environ.update(variables)
-    session = open_session(load_config())
-    _write_env(variables)
-    _upload(session, job)
-    return Ready(session, variables)
-
-
-def _job(options: argparse.Namespace, console: Console) -> Job:
-    for path in (options.raw, options.labels, options.config):
-        if path is not None and not path.exists():
-            raise InputError(f"There is no {path}.")
-    if options.raw is None and not options.store:
-        return _sample_job(options, console)
-    return Job(options.raw, options.labels, options.config, options.store or f"s3://carpipe/{_prefix(options.raw)}")
-
-
-def _prefix(raw: Path) -> str:
-    """A prefix per folder: photos of one never end up in the dataset of another."""
-    path = str(raw.resolve())
-    name = re.sub(r"[^a-z0-9-]+", "-", Path(path).name.lower()).strip("-")
-    return f"{name or 'photos'}-{hashlib.sha256(path.encode()).hexdigest()[:6]}"
-
-
-def _sample_job(options: argparse.Namespace, console: Console) -> Job:
-    from carpipe.sample import draw_world
-
-    folder = HOME / "sample"
-    complete = folder / "complete"
-    if not complete.exists():
-        console.print("Drawing the sample world ...", highlight=False)
-        draw_world(folder, seed=SAMPLE_SEED)
-        complete.touch()
-    with resources.as_file(resources.files("carpipe.sample") / "sample.toml") as config:
-        return Job(
-            folder / "raw", options.labels or folder / "labels.csv", options.config or config, "s3://carpipe/sample"
-        )
-
-
-def _embedded_s3(home: Path, port: int, console: Console) -> dict[str, str]:
-    s3 = start_s3(home, port=port)
-    console.print(f"S3 server on {s3.settings.endpoint}, data in {home / 's3'}", highlight=False)
-    return s3.settings.env()
-
-
-def _upload(session: Session, job: Job) -> None:
-    from carpipe.steps.labels import import_labels
-    from carpipe.steps.upload import upload
-
-    if job.raw:
-        upload(session, job.raw)
-    if job.labels:
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-        import_labels(session, job.labels.read_bytes(), at=now)
 
 
 def _airflow(port: int, variables: dict[str, str], console: Console) -> AirflowServer:
@@ -228,64 +86,6 @@ def _airflow(port: int, variables: dict[str, str], console: Console) -> AirflowS
         airflow = start_airflow(HOME, **folders, port=port, env=environment)
     console.print(f"Airflow on {airflow.url}, log in as {airflow.user} with {airflow.password}", highlight=False)
     return airflow
-
-
-def _write_env(variables: dict[str, str]) -> None:
-    """`local/env`, so that `source local/env` lets the `carpipe` command speak to the same bucket."""
-    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
-    HOME.mkdir(exist_ok=True)
-    state.secret_file(
-        HOME / "env", "".join(lines) + f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n'
-    )
-
-
-def _unpause(client: AirflowClient) -> None:
-    client.ensure_pool("gpu", slots=1)
-    for dag_id in DAGS:
-        client.wait_for_dag(dag_id, timeout=120)
-        client.unpause(dag_id)
-
-
-def run_dags(client: AirflowClient, session: Session, *, console: Console) -> str:
-    """Run the three DAGs; returns what came of them, as text.
-
-    Raises:
-        CarpipeError: a run failed, or nothing was decided.
-    """
-    from carpipe.steps.gate import decisions
-    from carpipe.steps.summary import summary
-
-    def run_dag(dag_id: str, run_id: str) -> None:
-        console.print(f"\n{dag_id}  {run_id}", style="bold", highlight=False)
-        follow(client, session.store, dag_id, run_id, console=console)
-
-    _unpause(client)
-    if needs_filter(session):
-        run_dag("train_filter", client.trigger("train_filter", {}))
-    before = client.newest_run("retrain_classifier")
-    prepared = client.trigger("prepare_dataset", {})
-    run_dag("prepare_dataset", prepared)
-    trained = _started_by_dataset(client, before) or client.trigger("retrain_classifier", {})
-    run_dag("retrain_classifier", trained)
-    decided = [one for one in decisions(session, session.config.classifier.channel) if one["run"] == trained]
-    if not decided:
-        raise CarpipeError("The run has ended, but nothing was decided; the Airflow page shows why.")
-    last = decided[-1]
-    dataset = manifest.read(session.store, str(client.xcom("prepare_dataset", prepared, "dataset")))
-    evaluation = manifest.read(session.store, manifest.read(session.store, last["model"]).inputs[0])
-    verdict = f"{last['outcome'].replace('_', ' ')}: {last['reasons'][0]}"
-    return summary(session, dataset=dataset, evaluation=evaluation, model=last["model"], verdict=verdict)
-
-
-def _started_by_dataset(client: AirflowClient, before: str | None) -> str | None:
-    """The run that the new dataset's event has started."""
-    deadline = time.monotonic() + ASSET_RUN_TIMEOUT_S
-    while time.monotonic() < deadline:
-        newest = client.newest_run("retrain_classifier")
-        if newest and newest != before and newest.startswith("asset_triggered__"):
-            return newest
-        time.sleep(1)
-    return None
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ import keras
 import numpy as np
 
 from carpipe.config import load_config
-from carpipe.images import decode
-from carpipe.model_input import to_array
+from carpipe.pictures.decode import decode
+from carpipe.pictures.model_input import to_array
 from carpipe.sample.world import Truth, draw_world, parse_boxes, read_truth
 from carpipe.training import model as networks
 

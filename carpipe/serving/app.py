@@ -7,7 +7,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from carpipe.config import ServingConfig
 from carpipe.errors import InputError
-from carpipe.images import FORMATS, PhotoError
+from carpipe.pictures.decode import FORMATS, PhotoError
 from carpipe.serving.live import NotReadyError
 from carpipe.serving.service import ForgottenError, Service
 from carpipe.serving.workers import BusyError

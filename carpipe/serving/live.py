@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carpipe.config import ServingConfig
-from carpipe.detection import Detector
 from carpipe.errors import CarpipeError, InputError, UnavailableError
+from carpipe.pictures.detection import Detector
 from carpipe.storage import Store
 from carpipe.weights.channel import Release, read_channel
 from carpipe.weights.client import Model, pull

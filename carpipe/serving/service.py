@@ -10,12 +10,12 @@ from typing import Any
 
 from PIL import Image
 
-from carpipe import images
 from carpipe.config import Config
-from carpipe.detection import Found, crop_photo
 from carpipe.errors import CarpipeError, InputError
-from carpipe.images import PhotoError
-from carpipe.model_input import to_batch
+from carpipe.pictures import decode, encode
+from carpipe.pictures.decode import PhotoError
+from carpipe.pictures.detection import Found, crop_photo
+from carpipe.pictures.model_input import to_batch
 from carpipe.probabilities import Probabilities, pool
 from carpipe.serving.candidates import RIGHT, UNSURE, WRONG, Candidates, Memory, Seen, utc_now
 from carpipe.serving.live import Follower, Live
@@ -131,7 +131,7 @@ class Service:
 
     def _look(self, live: Live, data: bytes) -> Looked:
         """As the stages clean and crop do, with the settings of the crops that the model learnt from."""
-        image, _ = images.decode(data, max_pixels=live.crop.max_pixels, max_damage=live.crop.max_damage)
+        image, _ = decode.decode(data, max_pixels=live.crop.max_pixels, max_damage=live.crop.max_damage)
         if min(image.size) < self._config.clean.min_side:
             raise PhotoError("too_small", f"{image.width}x{image.height} pixels are too few.")
         with live.detectors.borrow() as detector:
@@ -145,7 +145,7 @@ class Service:
     def _small(self, image: Image.Image) -> bytes:
         if self._candidates is None:
             return b""
-        return images.encode_jpeg(images.fit(image, KEPT_SIDE), quality=KEPT_QUALITY)
+        return encode.encode_jpeg(encode.fit(image, KEPT_SIDE), quality=KEPT_QUALITY)
 
     def _answer_listing(self, live: Live, photos: Sequence[bytes]) -> dict[str, Any]:
         replies: list[dict[str, Any]] = []

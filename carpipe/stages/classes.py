@@ -12,7 +12,7 @@ import pandas as pd
 
 from carpipe.errors import ConfigError, InputError
 from carpipe.photos import drop, kept
-from carpipe.stages.taxonomy import Taxonomy
+from carpipe.taxonomy.rules import Taxonomy
 
 VERSION = 1
 STAGE = "classes"

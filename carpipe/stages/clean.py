@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from carpipe import images
 from carpipe.config import CleanConfig
-from carpipe.stages.isolation import Isolated, in_chunks
+from carpipe.pictures import hashes
+from carpipe.pictures.isolation import Isolated, in_chunks
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Cleaned:
 
     `results` has a row per photo: key; reason (null: kept); format, width and height (upright); sha256 of the
     original file; dhash; damage, the share of the picture that is not known to be whole (null: there is no picture);
-    repaired, how (null: no need). Kept photos have a thumbnail (JPEG) and a signature (`images.signature`).
+    repaired, how (null: no need). Kept photos have a thumbnail (JPEG) and a signature (`hashes.signature`).
     `repaired` holds the mended files of those whose original is not fit for use.
     """
 
@@ -91,7 +91,7 @@ def _worth_a_look(
         if data is None:
             row["reason"] = "missing"
             continue
-        row["sha256"] = images.sha256(data)
+        row["sha256"] = hashes.sha256(data)
         if len(data) > max_bytes:
             row["reason"] = "bomb"
         else:

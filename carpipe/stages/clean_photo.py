@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 from PIL import Image
 
-from carpipe import images
+from carpipe.pictures import decode, encode, hashes
 
 cv2.setNumThreads(1)  # tasks are what runs in parallel
 
@@ -27,7 +27,7 @@ def clean_photo(data: bytes, settings: str) -> tuple[bytes, bytes, bytes, bytes]
     """
     try:
         facts, *blobs = _judge(data, **json.loads(settings))
-    except images.PhotoError as error:
+    except decode.PhotoError as error:
         facts, blobs = {"reason": error.reason, "damage": error.damage}, [b"", b"", b""]
     except MemoryError:
         facts, blobs = {"reason": "poison"}, [b"", b"", b""]
@@ -38,18 +38,18 @@ def _judge(
     data: bytes, *, min_side: int, max_pixels: int, max_damage: float, thumbnail_side: int, thumbnail_quality: int
 ) -> tuple[dict[str, Any], bytes, bytes, bytes]:
     # Twice the thumbnail: enough for a mean over areas, and a fraction of a large picture.
-    picture = images.read(data, max_pixels=max_pixels, max_damage=max_damage, enough=2 * thumbnail_side)
+    picture = decode.read(data, max_pixels=max_pixels, max_damage=max_damage, enough=2 * thumbnail_side)
     width, height = picture.size
     if min(width, height) < min_side:
-        raise images.PhotoError("too_small", f"{width}x{height} pixels, {min_side} needed.")
-    pixels = images.shrink(picture.pixels, thumbnail_side)
-    signature = images.signature(Image.fromarray(pixels))
+        raise decode.PhotoError("too_small", f"{width}x{height} pixels, {min_side} needed.")
+    pixels = encode.shrink(picture.pixels, thumbnail_side)
+    signature = hashes.signature(Image.fromarray(pixels))
     facts = {
         "format": picture.format,
         "width": width,
         "height": height,
-        "dhash": images.dhash(Image.frombytes("L", (images.SIGNATURE_SIDE, images.SIGNATURE_SIDE), signature)),
+        "dhash": hashes.dhash(Image.frombytes("L", (hashes.SIGNATURE_SIDE, hashes.SIGNATURE_SIDE), signature)),
         "damage": picture.damage,
         "repaired": picture.repair,
     }
-    return facts, images.encode_pixels(pixels, quality=thumbnail_quality), signature, picture.repaired or b""
+    return facts, encode.encode_pixels(pixels, quality=thumbnail_quality), signature, picture.repaired or b""

@@ -1,6 +1,6 @@
 """Crop: find cars and trucks, cut out the largest.
 
-How a vehicle is found and cut out is `carpipe.detection`; here it meets a partition's photos.
+How a vehicle is found and cut out is `carpipe.pictures.detection`; here it meets a partition's photos.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from carpipe import images
 from carpipe.config import CropConfig
-from carpipe.detection import Detector, crop_photo
+from carpipe.pictures import decode
+from carpipe.pictures.detection import Detector, crop_photo
 
 VERSION = 1
 STAGE = "crop"
@@ -77,8 +77,8 @@ def _decode(
             rows.append({"key": key, "reason": "missing"})
             continue
         try:
-            yield key, images.decode(data, max_pixels=max_pixels, max_damage=max_damage)[0]
-        except images.PhotoError as error:
+            yield key, decode.decode(data, max_pixels=max_pixels, max_damage=max_damage)[0]
+        except decode.PhotoError as error:
             rows.append({"key": key, "reason": error.reason})
 
 

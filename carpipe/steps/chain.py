@@ -5,23 +5,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from carpipe.manifest import Manifest
-from carpipe.steps import (
-    dataset,
-    evaluation,
-    gate,
-    inventory,
-    label_set,
-    pack,
-    packaging,
-    partition,
-    publishing,
-    training,
-)
-from carpipe.steps import plan as planning
-from carpipe.steps import validate as validation
-from carpipe.steps.gate import Verdict
+from carpipe.steps.data.classes import classes
+from carpipe.steps.data.clean import clean
+from carpipe.steps.data.crop import crop
+from carpipe.steps.data.dataset import dataset
+from carpipe.steps.data.filter import filter_cars
+from carpipe.steps.data.identify import identify
+from carpipe.steps.data.inventory import inventory
+from carpipe.steps.data.pack import pack
+from carpipe.steps.data.plan import plan, render_plan
+from carpipe.steps.data.split import split
+from carpipe.steps.data.validate import validate
+from carpipe.steps.labels.label_set import label_set
+from carpipe.steps.models.evaluate import evaluate
+from carpipe.steps.models.gate import Verdict, gate
+from carpipe.steps.models.package import package
+from carpipe.steps.models.publish import publish
+from carpipe.steps.models.train import Model, train
 from carpipe.steps.session import Session
-from carpipe.steps.training import Model
 from carpipe.weights.channel import read_channel
 
 log = logging.getLogger(__name__)
@@ -41,36 +42,36 @@ class Outcome:
 
 def train_filter(session: Session, *, run: str, at: str, progress: Progress) -> Verdict:
     """Labels to a car filter, live if the gate lets it."""
-    labelled = label_set.label_set(session)
+    labelled = label_set(session)
     progress("label_set", labelled)
     return _train(session, labelled.key, model="car_filter", run=run, at=at, progress=progress)[1]
 
 
 def prepare_dataset(session: Session, *, at: str, progress: Progress) -> Manifest:
     """Photos under raw/ to a dataset."""
-    plan = planning.plan(session, inventory.inventory(session).key)
-    log.info("this run will do:\n%s", planning.render_plan(plan.forecast))
+    planned = plan(session, inventory(session).key)
+    log.info("this run will do:\n%s", render_plan(planned.forecast))
     cropped = []
-    for part in plan.partitions:
-        done = partition.clean(session, part["manifest"], inventory=plan.inventory)
+    for part in planned.partitions:
+        done = clean(session, part["manifest"], inventory=planned.inventory)
         progress("clean", done)
-        done = partition.filter_cars(session, done.key, weights=plan.car_filter)
+        done = filter_cars(session, done.key, weights=planned.car_filter)
         progress("filter", done)
-        done = partition.crop(session, done.key)
+        done = crop(session, done.key)
         progress("crop", done)
         cropped.append(done.key)
-    done = dataset.identify(session, cropped, inventory=plan.inventory)
+    done = identify(session, cropped, inventory=planned.inventory)
     progress("identify", done)
-    done = dataset.classes(session, done.key)
+    done = classes(session, done.key)
     progress("classes", done)
-    splitted = dataset.split(session, done.key)
+    splitted = split(session, done.key)
     progress("split", splitted)
-    validated = validation.validate(session, splitted.key, at=at)
+    validated = validate(session, splitted.key, at=at)
     progress("validate", validated)
-    packed = [pack.pack(session, splitted.key, key) for key in cropped]
+    packed = [pack(session, splitted.key, key) for key in cropped]
     for done in packed:
         progress("pack", done)
-    done = pack.dataset(session, splitted.key, validated.key, [shards.key for shards in packed])
+    done = dataset(session, splitted.key, validated.key, [shards.key for shards in packed])
     progress("dataset", done)
     return done
 
@@ -85,17 +86,15 @@ def retrain_classifier(
 def _train(
     session: Session, source: str, *, model: Model, run: str, at: str, progress: Progress
 ) -> tuple[Manifest, Verdict]:
-    trained = training.train(session, source, model=model)
+    trained = train(session, source, model=model)
     progress(f"train {model}", trained)
-    judged = evaluation.evaluate(session, trained.key, source, at=at)
+    judged = evaluate(session, trained.key, source, at=at)
     progress(f"evaluate {model}", judged)
-    packaged = packaging.package(session, judged.key, model=model)
+    packaged = package(session, judged.key, model=model)
     progress(f"package {model}", packaged)
-    verdict = gate.gate(session, packaged.key, model=model, run=run, at=at)
+    verdict = gate(session, packaged.key, model=model, run=run, at=at)
     if verdict.outcome == "publish":
-        publishing.publish(
-            session, packaged.key, model=model, reason=verdict.reason, run=run, at=at, expected=verdict.generation
-        )
+        publish(session, packaged.key, model=model, reason=verdict.reason, run=run, at=at, expected=verdict.generation)
     return judged, verdict
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
-from carpipe.steps import artefacts
+from carpipe.steps import results
 from carpipe.steps.session import Session
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def cropped_before(session: Session, work: Work, wanted: "pd.Series[str]") -> Kn
 
     best = Known(stage.as_results([]))
     for done in manifest.earlier(session.store, work):
-        found = stage.results_from(artefacts.read_photos(session.store, done), wanted)
+        found = stage.results_from(results.read_photos(session.store, done), wanted)
         if len(found) > len(best.results):
             best = Known(found, source=done.key)
     if not best.source:
         return best
-    blobs = manifest.read_file(session.store, manifest.read(session.store, best.source), artefacts.CROPS)
+    blobs = manifest.read_file(session.store, manifest.read(session.store, best.source), results.CROPS)
     keys = set(best.results["key"])
     return Known(best.results, {key: jpeg for key, jpeg in table.blobs_from_parquet(blobs) if key in keys}, best.source)

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from carpipe.telemetry import silence_openvino
+from carpipe.no_telemetry import silence_openvino
 from carpipe.training.predict import load_network
 
 

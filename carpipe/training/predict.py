@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from carpipe.errors import InputError
-from carpipe.model_input import to_batch
+from carpipe.pictures.model_input import to_batch
 
 # Photos per forward pass.
 BATCH = 32

@@ -24,7 +24,7 @@ from carpipe import manifest
 from carpipe.config import StoreConfig
 from carpipe.errors import InputError, MissingError, UnavailableError, explain_os_error
 from carpipe.manifest import Manifest
-from carpipe.model_input import Pixels, to_batch
+from carpipe.pictures.model_input import Pixels, to_batch
 from carpipe.probabilities import Probabilities, calibrate
 from carpipe.storage import Store
 from carpipe.weights import contract

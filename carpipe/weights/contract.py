@@ -36,6 +36,9 @@ GOLDEN = "golden.npz"
 # What a consumer cannot do without; it reads crop.json and the detector where they are there.
 REQUIRED = (*NETWORK, LABELS, PREPROCESSING, CALIBRATION, GOLDEN)
 
+# The classes of a car filter.
+CAR, NOT_CAR = "auto", "no_auto"
+
 Read = Callable[[str], bytes]
 T = TypeVar("T")
 
@@ -45,8 +48,8 @@ class CropPolicy:
     """How a photo becomes the crop that the model is fed.
 
     Attributes:
-        config: settings of `carpipe.detection.crop_photo` and of the detector.
-        max_pixels, max_damage: limits of `carpipe.images.decode`.
+        config: settings of `carpipe.pictures.detection.crop_photo` and of the detector.
+        max_pixels, max_damage: limits of `carpipe.pictures.decode.decode`.
         detector: the detector's file in the model's folder, or the folder that holds its files.
         detector_sha256: equal for equal detectors.
     """

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from carpipe.errors import InputError
-from carpipe.model_input import Pixels
+from carpipe.no_telemetry import silence_openvino
+from carpipe.pictures.model_input import Pixels
 from carpipe.probabilities import Probabilities
-from carpipe.telemetry import silence_openvino
 
 # Largest deviation of a probability from the published one. Other processors sum in another order, which makes 1e-6 or
 # so; bfloat16 arithmetic, a wrong channel order or other weights make 1e-2 and more.

@@ -164,7 +164,7 @@ def parsed(**variables):
 def test_nightly_runs_count_as_late(dags, name, hours):
     alerts = dags[name].deadline or []
     assert [alert.interval for alert in alerts] == ([timedelta(hours=hours)] if hours else [])
-    assert [alert.callback.path for alert in alerts] == (["carpipe_notify.tell_late"] if hours else [])
+    assert [alert.callback.path for alert in alerts] == (["carpipe_airflow.notify.tell_late"] if hours else [])
 
 
 def test_a_deployment_may_wait_have_no_deadline_and_ask_for_gpus(dags):

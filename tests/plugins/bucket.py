@@ -11,8 +11,8 @@ from PIL import Image
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
 from carpipe.photos import to_parquet
-from carpipe.steps import artefacts
-from carpipe.steps.inventory import inventory, latest_inventory
+from carpipe.steps import results
+from carpipe.steps.data.inventory import inventory, latest_inventory
 from carpipe.steps.session import Session
 from carpipe.weights import channel
 
@@ -62,7 +62,7 @@ def add_dataset(session: Session) -> Manifest:
     stock = latest_inventory(session)
     photos = pd.concat(
         [
-            artefacts.read_photos(session.store, manifest.read(session.store, part["manifest"]))
+            results.read_photos(session.store, manifest.read(session.store, part["manifest"]))
             for part in stock.partitions
         ],
         ignore_index=True,
@@ -74,14 +74,14 @@ def add_dataset(session: Session) -> Manifest:
     photos["split"] = pd.Series(["train", "train", "val", "test"] * 3).where(alive)
     kept = int(alive.sum())
     files = {
-        artefacts.PHOTOS: to_parquet(photos),
-        artefacts.FUNNEL: _json(
+        results.PHOTOS: to_parquet(photos),
+        results.FUNNEL: _json(
             [
                 {"stage": "clean", "in": 12, "dropped": {"truncated": 1}, "kept": 11},
                 {"stage": "filter", "in": 11, "dropped": {"not_a_car": 3}, "kept": 8},
             ]
         ),
-        artefacts.VALIDATION: _json(
+        results.VALIDATION: _json(
             {
                 "success": False,
                 "expectations": 68,
@@ -89,7 +89,7 @@ def add_dataset(session: Session) -> Manifest:
                 "tables": {"audit": {"rows": 8, "failed": 1, "checks": []}},
             }
         ),
-        artefacts.REPORT: b"<!DOCTYPE html><title>report of the test</title>",
+        results.REPORT: b"<!DOCTYPE html><title>report of the test</title>",
         "data_docs/index.html": b"<!DOCTYPE html><title>docs of the test</title>",
     }
     extra = {
@@ -103,7 +103,7 @@ def add_dataset(session: Session) -> Manifest:
 
 def refuse(session: Session, validation: str) -> None:
     """What a failed validation leaves: pages, no manifest."""
-    for name in (artefacts.REPORT, "data_docs/index.html"):
+    for name in (results.REPORT, "data_docs/index.html"):
         session.store.put(f"stages/validate/all/{validation}/{name}", f"<!DOCTYPE html><title>{name}".encode())
 
 

@@ -22,7 +22,7 @@ def _airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in importlib.import_module("carpipe_deployment").VARIABLES:
+    for name in importlib.import_module("carpipe_airflow.deployment").VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 

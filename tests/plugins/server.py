@@ -12,7 +12,7 @@ from airflow.cli.cli_parser import get_parser
 
 def routes() -> list[tuple[str, str]]:
     """(method, path) of every route of the pages, from the app itself."""
-    from carpipe_pages.app import make_app
+    from carpipe_airflow.pages.app import make_app
 
     # A mounted app or a route of another kind has no methods, and so fails here: think about its rights first.
     return [(method, route.path) for route in make_app().routes for method in sorted(route.methods)]

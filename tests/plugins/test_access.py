@@ -49,7 +49,7 @@ def right(s3: S3Settings) -> dict[str, Any]:
 def test_a_task_opens_the_bucket_by_the_connection(
     name: str, bare: str, right: dict[str, Any], running: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from carpipe_airflow import open_task_session
+    from carpipe_airflow.task_session import open_task_session
 
     monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", connection(**right))
     if name != "aws_default":
@@ -65,7 +65,7 @@ def test_a_task_opens_the_bucket_by_the_connection(
 def test_without_a_connection_the_aws_chain_counts(
     s3: S3Settings, running: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from carpipe_airflow import open_task_session
+    from carpipe_airflow.task_session import open_task_session
 
     monkeypatch.setenv("CARPIPE_STORE", f"s3://{s3.bucket}/{uuid4().hex[:12]}")
     with running():
@@ -75,7 +75,7 @@ def test_without_a_connection_the_aws_chain_counts(
 def test_nothing_as_the_name_turns_connections_off(
     s3: S3Settings, right: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from carpipe_access import find_access
+    from carpipe_airflow.s3_access import find_access
 
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(**right))
     assert find_access() is not None
@@ -84,7 +84,7 @@ def test_nothing_as_the_name_turns_connections_off(
 
 
 def test_a_named_connection_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from carpipe_access import find_access
+    from carpipe_airflow.s3_access import find_access
 
     monkeypatch.setenv("CARPIPE_S3_CONNECTION", "bucket_of_cars")
     with pytest.raises(ConfigError, match="no Airflow connection 'bucket_of_cars'"):
@@ -94,7 +94,7 @@ def test_a_named_connection_that_is_not_there_is_an_error(monkeypatch: pytest.Mo
 def test_a_connection_says_which_authority_to_trust_but_not_to_trust_all(
     right: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from carpipe_access import find_access
+    from carpipe_airflow.s3_access import find_access
 
     def verify(value: object) -> str:
         return connection(**{**right, "extra": {"endpoint_url": "https://s3.example", "verify": value}})
@@ -113,7 +113,7 @@ def test_a_connection_says_which_authority_to_trust_but_not_to_trust_all(
 
 @pytest.mark.usefixtures("bare")
 def test_a_connection_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from carpipe_access import find_access
+    from carpipe_airflow.s3_access import find_access
 
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(extra={"region_name": "eu-central-1"}))
     with pytest.raises(AccessError, match="'aws_default' has no credentials"):
@@ -127,7 +127,7 @@ def test_no_secret_is_logged_or_shown(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from carpipe_airflow import open_task_session
+    from carpipe_airflow.task_session import open_task_session
 
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(**right))
@@ -148,8 +148,8 @@ def test_no_secret_is_logged_or_shown(
 def test_a_fresh_process_gets_credentials_by_its_pipe(
     bare: str, right: dict[str, Any], running: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from carpipe.steps.gate import check_servable
-    from carpipe_airflow import open_task_session
+    from carpipe.steps.models.gate import check_servable
+    from carpipe_airflow.task_session import open_task_session
     from tests import tiny
 
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(**right))
@@ -217,7 +217,7 @@ def sts() -> Iterator[HTTPServer]:
 
 @pytest.mark.usefixtures("bare")
 def test_a_role_is_assumed_again_before_its_credentials_end(sts: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    from carpipe_access import ASK_AGAIN, find_access
+    from carpipe_airflow.s3_access import ASK_AGAIN, find_access
 
     extra = {
         "region_name": "eu-central-1",
@@ -246,7 +246,7 @@ def test_a_role_is_assumed_again_before_its_credentials_end(sts: HTTPServer, mon
 def test_figures_go_where_airflow_sends_its_own(
     bare: str, right: dict[str, Any], running: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from carpipe_airflow import open_task_session
+    from carpipe_airflow.task_session import open_task_session
 
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(**right))
     monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")

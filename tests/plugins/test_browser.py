@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from carpipe.steps import labels
+from carpipe.steps.labels.store import read_labels
 from carpipe.steps.session import open_session
 from tests.conftest import make_config
 from tests.plugins import bucket
@@ -102,7 +102,7 @@ def until_saved(driver):
 
 
 def given_by_user(session):
-    return {label.key: label.label for label in labels.read_labels(session) if label.by == "user"}
+    return {label.key: label.label for label in read_labels(session) if label.by == "user"}
 
 
 @pytest.fixture

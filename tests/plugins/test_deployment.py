@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding=
 
 @pytest.mark.parametrize("hours", ["soon", "-1", "nan", "1e9"])
 def test_hours_are_hours(monkeypatch, hours):
-    from carpipe_deployment import deployment
+    from carpipe_airflow.deployment import deployment
 
     monkeypatch.setenv("CARPIPE_DEADLINE_H", hours)
     with pytest.raises(ConfigError, match=r"CARPIPE_DEADLINE_H = .* must be a number of hours"):
@@ -23,14 +23,14 @@ def test_hours_are_hours(monkeypatch, hours):
 
 
 def test_addresses_are_separated_by_commas(monkeypatch):
-    from carpipe_deployment import deployment
+    from carpipe_airflow.deployment import deployment
 
     monkeypatch.setenv("CARPIPE_NOTIFY_MAIL", " a@example.com,,b@example.com ")
     assert deployment().mail == ("a@example.com", "b@example.com")
 
 
 def test_compose_hands_them_to_every_part_of_airflow():
-    from carpipe_deployment import DEFAULTS, VARIABLES
+    from carpipe_airflow.deployment import DEFAULTS, VARIABLES
 
     # A connection that is named must exist, and there is none in a new database.
     defaults = {**dict.fromkeys(VARIABLES, ""), **DEFAULTS, "CARPIPE_S3_CONNECTION": "", "CARPIPE_STATSD": ""}
@@ -44,7 +44,7 @@ def test_compose_hands_them_to_every_part_of_airflow():
 
 
 def test_the_readme_names_every_variable_with_its_default():
-    from carpipe_deployment import DEFAULTS, VARIABLES
+    from carpipe_airflow.deployment import DEFAULTS, VARIABLES
 
     _, _, section = PAGE.partition("## What a deployment chooses")
     rows = dict(re.findall(r"^\| `(CARPIPE_\w+)` \|([^|]*)\|", section, re.MULTILINE))

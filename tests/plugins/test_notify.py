@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from carpipe.errors import InputError
-from carpipe.steps import publishing
+from carpipe.steps.models.publish import promote
 from carpipe.steps.session import Session
 from tests import tiny
 
@@ -98,7 +98,7 @@ def read(raw: bytes) -> tuple[Any, str]:
 
 
 def test_a_failure_is_mailed_with_reason_and_log(smtp: Any) -> None:
-    from carpipe_notify import tell_failure
+    from carpipe_airflow.notify import tell_failure
 
     tell_failure(failed(InputError("There are no photos under raw/ in s3://b; upload <them> {{ 7 * 7 }}.")))
 
@@ -113,7 +113,7 @@ def test_a_failure_is_mailed_with_reason_and_log(smtp: Any) -> None:
 
 
 def test_a_failure_goes_to_sns_in_its_region(sns: Any) -> None:
-    from carpipe_notify import tell_failure
+    from carpipe_airflow.notify import tell_failure
 
     tell_failure(failed(ValueError("é" * 10), task_id="x" * 120))
 
@@ -124,16 +124,16 @@ def test_a_failure_goes_to_sns_in_its_region(sns: Any) -> None:
 
 
 def test_nobody_is_told_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    import carpipe_notify
+    from carpipe_airflow import notify
 
-    monkeypatch.setattr(carpipe_notify, "_send", lambda *_: pytest.fail("somebody is told"))
-    carpipe_notify.tell_failure(failed(InputError("x")))
+    monkeypatch.setattr(notify, "_send", lambda *_: pytest.fail("somebody is told"))
+    notify.tell_failure(failed(InputError("x")))
 
 
 def test_where_the_mail_server_is_away_sns_is_told_and_the_task_goes_on(
     sns: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from carpipe_notify import tell_failure
+    from carpipe_airflow.notify import tell_failure
 
     monkeypatch.setenv("CARPIPE_NOTIFY_MAIL", "ops@example.com")
     away = {"conn_type": "smtp", "host": "127.0.0.1", "port": 9, "extra": {"disable_ssl": True, "retry_limit": 1}}
@@ -145,7 +145,7 @@ def test_where_the_mail_server_is_away_sns_is_told_and_the_task_goes_on(
 
 
 def test_a_setting_that_is_wrong_harms_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    from carpipe_notify import tell_failure
+    from carpipe_airflow.notify import tell_failure
 
     monkeypatch.setenv("CARPIPE_DEADLINE_H", "soon")
     tell_failure(failed(InputError("x")))
@@ -153,7 +153,7 @@ def test_a_setting_that_is_wrong_harms_no_task(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(("already", "told"), [(0, 1), (2, 1), (3, 0)])
 def test_an_outage_of_all_partitions_is_not_a_flood_of_mail(smtp: Any, already: int, told: int) -> None:
-    from carpipe_notify import tell_failure
+    from carpipe_airflow.notify import tell_failure
 
     tell_failure(failed(InputError("x"), map_index=7, get_ti_count=lambda **_: already))
 
@@ -163,10 +163,10 @@ def test_an_outage_of_all_partitions_is_not_a_flood_of_mail(smtp: Any, already: 
 def test_new_weights_are_told_with_figures_and_reason(smtp: Any, session: Session, running: Callable[..., Any]) -> None:
     from airflow.sdk import get_current_context
 
-    from carpipe_notify import announce, tell_published
+    from carpipe_airflow.notify import announce, tell_published
 
     model = tiny.publish(session, tiny.Tiny().files(), metrics={"test_accuracy": 0.9373})
-    release = publishing.promote(session, "classifier", model.key, run="manual__1", at="2026-01-01", reason="better")
+    release = promote(session, "classifier", model.key, run="manual__1", at="2026-01-01", reason="better")
     with running(ti=SimpleNamespace(log_url="http://airflow/log")):
         announce(session, release)
         tell_published(get_current_context())
@@ -181,7 +181,7 @@ def test_news_that_cannot_be_made_fail_nobody(smtp: Any, session: Session, runni
     from airflow.sdk import get_current_context
 
     from carpipe.weights.channel import Release
-    from carpipe_notify import announce, tell_published
+    from carpipe_airflow.notify import announce, tell_published
 
     with running():
         announce(session, Release("classifier", 1, "models/classifier/gone/manifest.json", "", "", ""))
@@ -190,7 +190,7 @@ def test_news_that_cannot_be_made_fail_nobody(smtp: Any, session: Session, runni
 
 
 def test_a_late_run_is_told_of_by_the_triggerer(smtp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from carpipe_notify import tell_late
+    from carpipe_airflow.notify import tell_late
 
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/")
     run = {"dag_id": "prepare_dataset", "dag_run_id": "scheduled__2026-01-01T01:00:00+00:00"}

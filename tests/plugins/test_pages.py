@@ -7,9 +7,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from carpipe.steps import labels, shown_data
+from carpipe.steps.cache import ResultCache
+from carpipe.steps.labels.store import read_labels
 from carpipe.steps.session import open_session
-from carpipe.steps.shelf import Shelf
+from carpipe.steps.views import datasets
 from carpipe.weights import channel
 from tests.conftest import make_config
 from tests.plugins import bucket
@@ -63,7 +64,7 @@ def places(made, session):
 
 
 def labels_photo(session):
-    from carpipe.steps.inventory import latest_inventory
+    from carpipe.steps.data.inventory import latest_inventory
 
     return latest_inventory(session).partitions[0]["manifest"].split("/")
 
@@ -198,7 +199,7 @@ def test_photos_are_small_and_without_metadata(clients, places):
 
 def test_a_photo_that_is_broken_or_gone_has_a_picture_that_says_so(clients, places, session):
     drawn = clients["viewer"].get("/carpipe/labels/batch", params={"count": 100}).json()["photos"]
-    shown = shown_data.photo_of(Shelf(session), places["{dataset}"], 3)
+    shown = datasets.photo_of(ResultCache(session), places["{dataset}"], 3)
     paths = [fill_in("/data/{dataset}/photos/3", places), *(one["url"] for one in drawn if one["key"] == shown)]
     assert len(paths) == 2
     key = f"raw/{shown}"
@@ -248,7 +249,7 @@ def test_labels_are_saved_for_the_user_whatever_the_page_says(clients, session):
     assert list(answer["refused"]) == ["../x"]
     again = user.post("/carpipe/labels", json={"labels": given})
     assert again.json()["progress"]["mine"] == 3
-    found = labels.read_labels(session)
+    found = read_labels(session)
     assert sorted(label.key for label in found) == sorted(chosen)
     assert {label.by for label in found} == {"user"}
     left = user.get("/carpipe/labels/batch", params={"count": 100}).json()["photos"]

@@ -14,8 +14,8 @@ from scipy.stats import gmean
 
 from carpipe import serving as package
 from carpipe.config import CropConfig
-from carpipe.detection import Detector
-from carpipe.model_input import to_batch
+from carpipe.pictures.detection import Detector
+from carpipe.pictures.model_input import to_batch
 from carpipe.sample import DETECTOR
 from carpipe.stages.crop import crop
 from tests.serving.conftest import encode, post, ready, serving, wait_for

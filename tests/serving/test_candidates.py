@@ -11,7 +11,7 @@ from PIL import Image
 from carpipe.config import StoreConfig
 from carpipe.serving import candidates as module
 from carpipe.serving.candidates import Candidates, Memory, Seen
-from carpipe.steps.candidates import download_candidates, list_candidates
+from carpipe.steps.labels.candidates import download_candidates, list_candidates
 from carpipe.storage import Store
 from tests.serving.conftest import encode, post, ready, serving, wait_for
 from tests.tiny import Tiny, crop_files, go_live, publish

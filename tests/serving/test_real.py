@@ -3,8 +3,8 @@
 import pytest
 
 from carpipe.config import CropConfig
-from carpipe.detection import Detector
-from carpipe.model_input import to_batch
+from carpipe.pictures.detection import Detector
+from carpipe.pictures.model_input import to_batch
 from carpipe.stages.crop import crop
 from tests.serving.conftest import post, ready, serving
 from tests.serving.test_app import overlap

@@ -8,7 +8,8 @@ import pytest
 
 from carpipe.errors import ConfigError, InputError
 from carpipe.stages.classes import assign_classes
-from carpipe.stages.taxonomy import Taxonomy, load
+from carpipe.taxonomy.read import load
+from carpipe.taxonomy.rules import Taxonomy
 
 TABLES = (
     Path(os.environ.get("CARPIPE_TEST_DATA", Path(__file__).resolve().parents[2].with_name("shared") / "data"))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from carpipe import images
 from carpipe.config import CleanConfig
+from carpipe.pictures import hashes
 from carpipe.stages.clean import clean
 
 REASONS = {"empty", "not_an_image", "truncated", "bomb", "too_small", "damaged", "missing"}
@@ -47,13 +47,13 @@ def test_a_kept_photo_has_facts_thumbnail_and_signature():
         "format": "JPEG",
         "width": 320,
         "height": 200,
-        "sha256": images.sha256(data),
+        "sha256": hashes.sha256(data),
         "dhash": row["dhash"],
         "damage": 0.0,
         "repaired": None,
     }
     assert len(row["dhash"]) == 16
-    shown = np.frombuffer(images.signature(thumbnail), np.uint8).astype(int)
+    shown = np.frombuffer(hashes.signature(thumbnail), np.uint8).astype(int)
     assert np.abs(shown - np.frombuffer(cleaned.signatures["a.jpg"], np.uint8)).mean() < 2
     assert cleaned.repaired == {}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carpipe import images
 from carpipe.config import IdentifyConfig
+from carpipe.pictures import encode, hashes
 from carpipe.stages.identify import identify
 
 
@@ -110,11 +110,11 @@ def photo(world):
 
 def as_table(*pictures):
     photos = table(*((str(n), f"listing{n}", f"file{n}") for n in range(len(pictures))))
-    return photos.assign(dhash=[images.dhash(picture) for picture in pictures])
+    return photos.assign(dhash=[hashes.dhash(picture) for picture in pictures])
 
 
 def of(*pictures):
-    return lambda rows: np.stack([np.frombuffer(images.signature(pictures[n]), np.uint8) for n in rows.index])
+    return lambda rows: np.stack([np.frombuffer(hashes.signature(pictures[n]), np.uint8) for n in rows.index])
 
 
 def reencoded(photo):
@@ -123,7 +123,7 @@ def reencoded(photo):
     from PIL import Image
 
     half = photo.resize((photo.width // 2, photo.height // 2))
-    return Image.open(io.BytesIO(images.encode_jpeg(half, quality=40))).convert("RGB")
+    return Image.open(io.BytesIO(encode.encode_jpeg(half, quality=40))).convert("RGB")
 
 
 def test_a_smaller_and_coarser_copy_joins_and_leaves(photo):

@@ -9,7 +9,7 @@ from carpipe.photos import SPLITS, kept
 from carpipe.stages.classes import assign_classes
 from carpipe.stages.identify import identify
 from carpipe.stages.split import split
-from carpipe.stages.taxonomy import load
+from carpipe.taxonomy.read import load
 
 NIGHTS = 30
 SHARES = dict(zip(SPLITS, (0.70, 0.15, 0.15), strict=True))

@@ -8,10 +8,11 @@ import pytest
 from carpipe import manifest
 from carpipe.errors import InputError, StoreError
 from carpipe.manifest import Work
-from carpipe.steps import artefacts, partition
-from carpipe.steps.inventory import inventory, latest_inventory
-from carpipe.steps.report import download_refusal, download_report
-from carpipe.steps.weights import pull_weights
+from carpipe.steps import results
+from carpipe.steps.data.clean import clean
+from carpipe.steps.data.inventory import inventory, latest_inventory
+from carpipe.steps.data.report import download_refusal, download_report
+from carpipe.steps.models.weights import pull_weights
 from tests.plugins import bucket
 
 UUIDS = "00000000-0000-0000-0000-000000000001_00000000-0000-0000-0000-000000000002"
@@ -58,7 +59,7 @@ def test_every_name_that_a_server_takes_has_a_row_and_stops_nothing(session, upl
 
     stock = inventory(session)
     cleaned = [
-        artefacts.read_photos(session.store, partition.clean(session, part["manifest"], inventory=stock.key))
+        results.read_photos(session.store, clean(session, part["manifest"], inventory=stock.key))
         for part in latest_inventory(session).partitions
     ]
 

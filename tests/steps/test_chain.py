@@ -14,22 +14,22 @@ import pytest
 from carpipe import manifest
 from carpipe.cli import main
 from carpipe.errors import InputError
-from carpipe.steps import (
-    artefacts,
-    chain,
-    gate,
-    inventory,
-    labels,
-    packaging,
-    partition,
-    publishing,
-    training,
-)
-from carpipe.steps.garbage import find_garbage
-from carpipe.steps.plan import plan
+from carpipe.steps import chain, results
+from carpipe.steps.data.clean import clean
+from carpipe.steps.data.crop import crop
+from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.data.filter import filter_cars
+from carpipe.steps.data.inventory import inventory, latest_inventory
+from carpipe.steps.data.plan import plan
+from carpipe.steps.data.upload import upload
+from carpipe.steps.labels.store import import_labels
+from carpipe.steps.models.gate import find_nothing_new, gate
+from carpipe.steps.models.package import package
+from carpipe.steps.models.publish import promote, rollback
+from carpipe.steps.models.train import content_of
 from carpipe.steps.session import open_session
-from carpipe.steps.summary import find_dataset, read_funnel
-from carpipe.steps.upload import upload
+from carpipe.steps.upkeep.garbage import find_garbage
+from carpipe.steps.views.summary import read_funnel
 from carpipe.weights import channel
 from tests.conftest import make_config
 
@@ -64,13 +64,13 @@ def session(url):
 @pytest.fixture(scope="module")
 def outcome(session, world):
     upload(session, world.folder / "raw")
-    labels.import_labels(session, (world.folder / "labels.csv").read_bytes(), at="20260101T000000Z")
+    import_labels(session, (world.folder / "labels.csv").read_bytes(), at="20260101T000000Z")
     return chain.run(session, run_id="run-1", at="2026-01-01T00:00:00Z", progress=silent)
 
 
 @pytest.fixture(scope="module")
 def photos(session, outcome):
-    return artefacts.read_photos(session.store, outcome.dataset)
+    return results.read_photos(session.store, outcome.dataset)
 
 
 def objects(session):
@@ -85,7 +85,7 @@ def test_every_photo_has_a_row_and_every_row_a_fate(world, photos):
 
 
 def test_the_report_shows_what_is_left_of_broken_photos(session, outcome, photos):
-    page = manifest.read_file(session.store, outcome.dataset, artefacts.REPORT).decode()
+    page = manifest.read_file(session.store, outcome.dataset, results.REPORT).decode()
     shown = set(re.findall(r'<img src="data:image/jpeg;base64,[^"]{500,}" [^>]*alt="([^"]+)"', page))
     broken = set(photos.loc[photos["dropped"].isin(["truncated", "damaged"]), "key"])
 
@@ -152,7 +152,7 @@ def test_the_funnel_adds_up(session, outcome, photos):
 def test_shards_hold_every_kept_photo_once(session, outcome, photos):
     from carpipe.training.data import iter_records
 
-    with artefacts.local_shards(session.store, outcome.dataset, "train", "val", "test") as shards:
+    with results.local_shards(session.store, outcome.dataset, "train", "val", "test") as shards:
         found = {split: [record[:2] for record in iter_records(paths)] for split, paths in shards.items()}
 
     expected = photos[photos["split"].notna()]
@@ -231,11 +231,11 @@ def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url
 
 def test_a_new_threshold_detects_nothing_again(url, outcome, session):
     other = open_session(make_config(url, **SETTINGS, filter__threshold=0.72))
-    fixed = plan(other, inventory.latest_inventory(other).key)
-    cleaned = partition.clean(other, fixed.partitions[0]["manifest"], inventory=fixed.inventory)
+    fixed = plan(other, latest_inventory(other).key)
+    cleaned = clean(other, fixed.partitions[0]["manifest"], inventory=fixed.inventory)
 
-    filtered = partition.filter_cars(other, cleaned.key, weights=fixed.car_filter)
-    cropped = partition.crop(other, filtered.key)
+    filtered = filter_cars(other, cleaned.key, weights=fixed.car_filter)
+    cropped = crop(other, filtered.key)
 
     assert cropped.fresh
     assert cropped.reused == cropped.counts["in"]
@@ -244,7 +244,7 @@ def test_a_new_threshold_detects_nothing_again(url, outcome, session):
 
 
 def test_one_new_photo_makes_one_new_partition(session, outcome, world, tmp_path):
-    before = inventory.latest_inventory(session)
+    before = latest_inventory(session)
     source = next(row.key for row in world.photos if row.label == "auto" and row.expect == "keep")
     folder, name = source.split("/")
     listing, _, listing_uuid, _ = name.split("_")
@@ -253,14 +253,14 @@ def test_one_new_photo_makes_one_new_partition(session, outcome, world, tmp_path
     (tmp_path / new).write_bytes((world.folder / "raw" / source).read_bytes())
     upload(session, tmp_path)
 
-    after = inventory.inventory(session)
+    after = inventory(session)
 
     assert (after.generation, after.new_photos) == (before.generation + 1, 1)
     assert after.partitions[:-1] == before.partitions
     assert after.partitions[-1]["photos"] == 1
     done = chain.prepare_dataset(session, at=AT, progress=silent)
     assert done.extra["crop"]["detector_sha256"]
-    assert len(artefacts.read_photos(session.store, done)) == len(world.photos) + 1
+    assert len(results.read_photos(session.store, done)) == len(world.photos) + 1
     session.store.delete([f"raw/{new}"])
 
 
@@ -280,7 +280,7 @@ def test_export_lays_the_dataset_out_as_folders(url, outcome, tmp_path, monkeypa
 def second(url, session, outcome):
     """Another model of the classifier: the same, with `.h5`."""
     other = open_session(make_config(url, **SETTINGS, classifier__h5=True))
-    return packaging.package(other, outcome.evaluation.key, model="classifier")
+    return package(other, outcome.evaluation.key, model="classifier")
 
 
 def test_apps_that_want_h5_find_it_by_its_name(second):
@@ -288,7 +288,7 @@ def test_apps_that_want_h5_find_it_by_its_name(second):
 
 
 def test_a_model_as_good_as_the_live_one_is_refused_with_its_numbers(session, outcome, second):
-    verdict = gate.gate(session, second.key, model="classifier", run="again", at="2026-01-09T00:00:00Z")
+    verdict = gate(session, second.key, model="classifier", run="again", at="2026-01-09T00:00:00Z")
 
     assert verdict.outcome == "refuse"
     kept = json.loads(session.store.get(verdict.key))
@@ -300,10 +300,10 @@ def test_a_model_as_good_as_the_live_one_is_refused_with_its_numbers(session, ou
 
 def test_a_model_can_be_rolled_back_and_no_night_undoes_that(session, outcome, second):
     first = outcome.verdict.model
-    moved = publishing.promote(session, "classifier", second.key, run="r", at=AT, reason="by hand")
+    moved = promote(session, "classifier", second.key, run="r", at=AT, reason="by hand")
 
-    back = publishing.rollback(session, "classifier", run="r", at=AT, reason="worse")
-    publishing.promote(session, "classifier", second.key, run="r2", at=AT, reason="after all")
+    back = rollback(session, "classifier", run="r", at=AT, reason="worse")
+    promote(session, "classifier", second.key, run="r2", at=AT, reason="after all")
     _, nightly = chain.retrain_classifier(session, outcome.dataset.key, run="n", at=AT, progress=silent)
 
     assert (moved.generation, back.generation, back.model) == (2, 3, first)
@@ -316,7 +316,7 @@ def test_a_model_of_another_channel_is_not_promoted(session, outcome):
     filter_model = channel.read_channel(session.store, "car-filter").model
 
     with pytest.raises(InputError, match="no model of channel classifier"):
-        publishing.promote(session, "classifier", filter_model, run="r", at=AT, reason="by hand")
+        promote(session, "classifier", filter_model, run="r", at=AT, reason="by hand")
 
 
 def test_other_tolerances_are_no_reason_to_train_anew(url, session, outcome):
@@ -326,11 +326,11 @@ def test_other_tolerances_are_no_reason_to_train_anew(url, session, outcome):
     after = chain.prepare_dataset(other, at=AT, progress=silent)
 
     assert after.key != before.key
-    assert training.content_of(after) == training.content_of(before)
+    assert content_of(after) == content_of(before)
 
 
 def test_a_dataset_that_was_decided_about_is_nothing_new(session, outcome):
-    found = gate.find_nothing_new(session, outcome.dataset.key, model="classifier", run="t", at="2026-01-11T00:00:00Z")
+    found = find_nothing_new(session, outcome.dataset.key, model="classifier", run="t", at="2026-01-11T00:00:00Z")
 
     assert found.outcome == "nothing_to_do"
     assert "dataset, settings and code are those of" in json.loads(session.store.get(found.key))["reasons"][0]
@@ -339,7 +339,7 @@ def test_a_dataset_that_was_decided_about_is_nothing_new(session, outcome):
 def test_other_settings_are_something_new(url, outcome):
     other = open_session(make_config(url, **{**SETTINGS, "classifier__head_epochs": 3}))
 
-    assert gate.find_nothing_new(other, outcome.dataset.key, model="classifier", run="t", at=AT) is None
+    assert find_nothing_new(other, outcome.dataset.key, model="classifier", run="t", at=AT) is None
 
 
 def test_weights_are_listed_shown_and_pulled(url, session, tmp_path, monkeypatch, capsys):

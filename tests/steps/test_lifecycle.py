@@ -14,16 +14,18 @@ from carpipe.cli import main
 from carpipe.errors import InputError, MissingError, UnavailableError, ValidationError
 from carpipe.photos import kept
 from carpipe.sample import draw_world
-from carpipe.steps import artefacts, chain, labels, partition
-from carpipe.steps.forget import forget
-from carpipe.steps.garbage import collect, find_garbage
-from carpipe.steps.inventory import inventory, latest_inventory
-from carpipe.steps.ledger import read_ledger
-from carpipe.steps.plan import plan, render_plan
+from carpipe.steps import chain, results
+from carpipe.steps.data.clean import clean
+from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.data.inventory import inventory, latest_inventory
+from carpipe.steps.data.ledger import read_ledger
+from carpipe.steps.data.plan import plan, render_plan
+from carpipe.steps.data.upload import upload
+from carpipe.steps.data.validate import validate
+from carpipe.steps.labels.store import import_labels
 from carpipe.steps.session import open_session
-from carpipe.steps.summary import find_dataset
-from carpipe.steps.upload import upload
-from carpipe.steps.validate import validate
+from carpipe.steps.upkeep.forget import forget
+from carpipe.steps.upkeep.garbage import collect, find_garbage
 from tests.conftest import make_config
 
 pytestmark = [pytest.mark.slow]
@@ -64,7 +66,7 @@ class Bucket:
         return done, [key for key in (info.key for info in self.store.list_objects("")) if key not in before]
 
     def photos(self, dataset=None):
-        return artefacts.read_photos(self.store, dataset or find_dataset(self.session, None)).set_index("key")
+        return results.read_photos(self.store, dataset or find_dataset(self.session, None)).set_index("key")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def bucket(s3, small, later, tmp_path_factory):
     bucket = Bucket(f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}", path)
     upload(bucket.session, pick(small, tmp_path_factory.mktemp("first"), lambda listing: listing not in later))
     rows = "".join(f"{row.key},{row.label}\n" for row in small.photos if row.label)
-    labels.import_labels(bucket.session, f"key,label\n{rows}".encode(), at="20260101T000000Z")
+    import_labels(bucket.session, f"key,label\n{rows}".encode(), at="20260101T000000Z")
     chain.train_filter(bucket.session, run="r", at=AT, progress=silent)
     return bucket
 
@@ -178,7 +180,7 @@ def test_a_deleted_photo_leaves_and_a_changed_one_takes_its_place(bucket, small)
 
     bucket.night()
 
-    rows = artefacts.read_photos(bucket.store, find_dataset(bucket.session, None))
+    rows = results.read_photos(bucket.store, find_dataset(bucket.session, None))
     assert rows.loc[rows["key"] == deleted, "dropped"].tolist() == ["deleted"]
     assert rows.loc[rows["key"] == changed, "dropped"].tolist()[0] == "deleted", "the old version has gone"
     assert rows.loc[rows["key"] == changed, "dropped"].tolist()[1] != "deleted"
@@ -201,7 +203,7 @@ def test_a_forgotten_listing_is_nowhere_but_in_earlier_datasets(bucket):
                 source = manifest.read(bucket.store, f"{folder}/manifest.json")
                 for name in source.files:
                     assert mine.isdisjoint(names_in(bucket, source, name)), (stage, name)
-    assert all(mine.isdisjoint(artefacts.read_photos(bucket.store, found)["key"]) for found in label_sets(bucket))
+    assert all(mine.isdisjoint(results.read_photos(bucket.store, found)["key"]) for found in label_sets(bucket))
 
 
 def names_in(bucket, source, name):
@@ -239,10 +241,10 @@ def test_a_forgotten_listing_that_is_uploaded_again_is_dropped(bucket, small):
 def test_garbage_is_what_nothing_refers_to(bucket, tmp_path):
     other = bucket.open(clean__thumbnail_quality=50)
     stock = latest_inventory(other)
-    stray = partition.clean(other, stock.partitions[0]["manifest"], inventory=stock.key)
+    stray = clean(other, stock.partitions[0]["manifest"], inventory=stock.key)
     # The chain's own results are newer again.
     newest, _ = bucket.night()
-    partition.clean(bucket.session, stock.partitions[0]["manifest"], inventory=stock.key)
+    clean(bucket.session, stock.partitions[0]["manifest"], inventory=stock.key)
     kept_objects = {info.key for info in bucket.store.list_objects("raw")} | {newest.key}
     now = datetime.now(UTC)
 
@@ -256,7 +258,7 @@ def test_garbage_is_what_nothing_refers_to(bucket, tmp_path):
     assert stray.key not in deleted, "newest of its partition: the next run may start from it"
     for name in newest.files:
         manifest.read_file(bucket.store, newest, name)
-    with artefacts.local_shards(bucket.store, newest, "train", "val", "test") as shards:
+    with results.local_shards(bucket.store, newest, "train", "val", "test") as shards:
         assert all(shards.values())
     again, written = bucket.night()
     assert again.key == newest.key
@@ -400,7 +402,7 @@ def test_a_folder_that_some_tool_left_is_no_photo(bucket, s3):
 
 def test_a_dataset_is_not_made_of_shards_that_have_gone(bucket):
     done = find_dataset(bucket.session, None)
-    shard = artefacts.shards_of(done)[0]["key"]
+    shard = results.shards_of(done)[0]["key"]
     data = bucket.store.get(shard)
     bucket.store.delete([shard, done.key])
 
@@ -453,6 +455,6 @@ def test_a_storage_in_trouble_drops_nothing(bucket, small):
     stock = inventory(careful)
 
     with pytest.raises(UnavailableError, match="30 of the 30 photos of partition p00004-"):
-        partition.clean(careful, stock.partitions[-1]["manifest"], inventory=stock.key)
+        clean(careful, stock.partitions[-1]["manifest"], inventory=stock.key)
 
     assert not bucket.store.list_folders(f"stages/clean/{stock.partitions[-1]['partition']}")

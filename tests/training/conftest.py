@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from carpipe.config import load_config
-from carpipe.images import encode_jpeg
+from carpipe.pictures.encode import encode_jpeg
 from carpipe.training.data import Shards, write_shard
 from tests.conftest import SAMPLE
 

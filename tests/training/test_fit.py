@@ -2,7 +2,7 @@
 
 import pytest
 
-from carpipe.steps.train_process import describe_step
+from carpipe.steps.models.train_process import describe_step
 from carpipe.training import fit
 from tests.training.conftest import CLASSES
 

@@ -1,0 +1,209 @@
+"""The pictures of a judged model, each as the bytes of a PNG.
+
+Figures are objects of their own: matplotlib's global state is never touched, so threads and tests do not meet.
+Class names are foreign text: `$` in them is a dollar, not mathematics, and a letter that the font lacks is a box.
+"""
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve
+
+from carpipe.errors import InputError
+from carpipe.evaluation.calibration import reliability
+from carpipe.evaluation.predictions import Predictions
+from carpipe.evaluation.tables import make_of
+from carpipe.probabilities import calibrate
+
+MAIN, OTHER, FAINT = "#2f6fab", "#d9822b", "#8a94a0"  # of the page
+DPI = 110
+NAMED_CELLS = 12  # classes up to which a confusion matrix shows its numbers
+NAMED_CLASSES = 60  # and its names; more are marked by make
+
+
+def learning_curves(history: Sequence[Mapping[str, float]]) -> bytes:
+    """Loss and accuracy of train and val by epoch, and the learning rate if the history holds it.
+
+    Args:
+        history: an entry per epoch: `epoch`, `finetune` (0 or 1), `loss`, `accuracy`, `val_loss`, `val_accuracy`.
+
+    Raises:
+        InputError: it is empty.
+    """
+    if not history:
+        raise InputError("The history of the training is empty; there are no curves to draw.")
+    rows = pd.DataFrame([dict(row) for row in history])
+    panels = ["loss", "accuracy", *(["learning_rate"] if "learning_rate" in rows else [])]
+    figure = Figure(figsize=(3.7 * len(panels), 3.1), layout="constrained")
+    for place, name in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), place)
+        _draw_curves(axes, rows, name)
+        axes.set_title(name.replace("_", " "))
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _to_png(figure)
+
+
+def reliability_diagram(predictions: Predictions, temperature: float) -> bytes:
+    """How often answers are right against how sure they are, before and after calibration; below, how many are."""
+    figure = Figure(figsize=(5.4, 4.6), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)})
+    top.plot((0, 1), (0, 1), color=FAINT, linestyle=":", linewidth=1)
+    for label, value, colour in (("before", 1.0, OTHER), ("after", temperature, MAIN)):
+        bins = reliability(predictions, value)
+        seen = bins[bins["photos"] > 0]
+        top.plot(seen["score"], seen["accuracy"], marker="o", markersize=4, color=colour, label=f"{label} calibration")
+        shares = bins["photos"] / bins["photos"].sum()
+        bottom.step([0, *bins["high"]], [shares.iloc[0], *shares], color=colour)
+    top.set(xlim=(0, 1), ylim=(0, 1), ylabel="right")
+    top.legend(loc="upper left", frameon=False)
+    bottom.set(xlabel="score of the answer", ylabel="photos")
+    for axis in (top.xaxis, top.yaxis, bottom.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return _to_png(figure)
+
+
+def confusion_plot(test: Predictions) -> bytes:
+    """The confusion matrix, each row a share of the truth's photos.
+
+    Few classes show numbers and names, up to 60 their names; of more, every cell that holds a wrong answer is a
+    dot, the larger and darker the more photos, and the axes name the makes.
+    """
+    counts = confusion_matrix(test.truth, test.answer, labels=range(len(test.classes)))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(9.0, 3.4 + 0.28 * len(test.classes))
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    if len(test.classes) <= NAMED_CLASSES:
+        _draw_cells(axes, counts, shares, test.classes)
+    else:
+        _draw_dots(axes, shares, test.classes)
+    axes.set(xlabel="answer", ylabel="truth")
+    axes.set_aspect("equal")
+    return _to_png(figure)
+
+
+def accuracy_by_training_photos(classes: pd.DataFrame) -> bytes:
+    """A dot per class of the table of `by_class`: recall against photos trained on, and the median of neighbours."""
+    tested = classes[classes["photos"] > 0].sort_values("training")
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.scatter(tested["training"], tested["recall"], s=14, color=MAIN, alpha=0.5, linewidths=0)
+    if len(tested) >= 30:
+        window = max(9, len(tested) // 12)
+        middle = tested[["training", "recall"]].rolling(window, center=True).median().dropna()
+        axes.plot(middle["training"], middle["recall"], color=OTHER, label=f"median of {window} classes")
+        axes.legend(loc="lower right", frameon=False)
+    axes.set(xlabel="photos trained on", ylabel="recall on the test split", ylim=(-0.02, 1.02))
+    axes.set_xlim(left=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return _to_png(figure)
+
+
+def precision_recall_plot(test: Predictions, *, positive: str, threshold: float, temperature: float) -> bytes:
+    """Precision against recall of a two-class model, with the threshold marked that it is used at.
+
+    Args:
+        positive: the class that is looked for, such as `auto`.
+        threshold: a photo counts as `positive` when its calibrated probability is at least this.
+
+    Raises:
+        InputError: the model has other than two classes, or none is called so.
+    """
+    if len(test.classes) != 2 or positive not in test.classes:
+        raise InputError(f"A precision/recall curve needs two classes, {positive} among them; got {test.classes[:5]}.")
+    number = test.classes.index(positive)
+    truth, scores = test.truth == number, calibrate(test.p, temperature)[:, number]
+    figure = Figure(figsize=(5.0, 3.9), layout="constrained")
+    axes = figure.add_subplot()
+    if truth.any():
+        precision, recall, _ = precision_recall_curve(truth, scores)
+        average = average_precision_score(truth, scores)
+        axes.step(recall, precision, where="post", color=MAIN, label=f"average precision {average:.3f}")
+        axes.plot(*_operating_point(truth, scores >= threshold), "o", color=OTHER, label=f"at {threshold:.2f}")
+        axes.legend(loc="lower left", frameon=False)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.set_title(f"photos that show {positive}", parse_math=False)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return _to_png(figure)
+
+
+def _draw_curves(axes: Axes, rows: pd.DataFrame, name: str) -> None:
+    if name == "learning_rate":
+        axes.step(rows["epoch"], rows[name], where="mid", color=MAIN)
+        axes.set_yscale("log")
+    else:
+        axes.plot(rows["epoch"], rows[name], color=MAIN, marker=".", label="train")
+        axes.plot(rows["epoch"], rows[f"val_{name}"], color=OTHER, marker=".", label="val")
+        best = rows.iloc[[int(np.argmin(rows["val_loss"].fillna(np.inf)))]]
+        axes.plot(best["epoch"], best[f"val_{name}"], "o", color=OTHER, fillstyle="none", markersize=9)
+        axes.legend(frameon=False)
+    started = rows.loc[rows["finetune"] > 0, "epoch"]
+    if 0 < len(started) < len(rows):
+        axes.axvline(started.iloc[0] - 0.5, color=FAINT, linestyle=":", linewidth=1)
+
+
+def _draw_cells(axes: Axes, counts: NDArray[Any], shares: NDArray[Any], classes: Sequence[str]) -> None:
+    # The square root makes a few per cent visible beside the diagonal.
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
+    names = [name if len(name) <= 24 else f"{name[:23]}…" for name in classes]
+    size = 9 if len(classes) <= 30 else 6
+    axes.set_xticks(range(len(classes)), names, rotation=90, fontsize=size, parse_math=False)
+    axes.set_yticks(range(len(classes)), names, fontsize=size, parse_math=False)
+    if len(classes) > NAMED_CELLS:
+        return
+    for row, column in np.argwhere(counts):
+        colour = "white" if shares[row, column] > 0.4 else "black"
+        axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour, fontsize=size)
+
+
+def _draw_dots(axes: Axes, shares: NDArray[Any], classes: Sequence[str]) -> None:
+    wrong = shares.copy()
+    np.fill_diagonal(wrong, 0)
+    rows, columns = np.nonzero(wrong)
+    order = np.argsort(wrong[rows, columns])  # the worst on top
+    rows, columns = rows[order], columns[order]
+    found = wrong[rows, columns]
+    axes.scatter(np.arange(len(classes)), np.arange(len(classes)), s=0.6, color=MAIN, linewidths=0)
+    axes.scatter(columns, rows, s=1 + 60 * found, c=np.sqrt(found), cmap="YlOrRd", vmin=-0.3, vmax=0.8, linewidths=0)
+    makes = make_of(pd.Series(classes)).to_numpy()
+    starts = [0, *(np.flatnonzero(makes[1:] != makes[:-1]) + 1), len(classes)]
+    # Only makes with room for their name get one.
+    wide = [(low, high) for low, high in pairwise(starts) if high - low >= len(classes) / 80]
+    ticks = [(low + high - 1) / 2 for low, high in wide]
+    names = [str(makes[low])[:16] for low, _ in wide]
+    axes.set_xticks(ticks, names, rotation=90, fontsize=6, parse_math=False)
+    axes.set_yticks(ticks, names, fontsize=6, parse_math=False)
+    for low in starts[1:-1]:
+        axes.axvline(low - 0.5, color=FAINT, linewidth=0.15)
+        axes.axhline(low - 0.5, color=FAINT, linewidth=0.15)
+    axes.set(xlim=(-1, len(classes)), ylim=(len(classes), -1))
+
+
+def _operating_point(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> tuple[float, float]:
+    """Recall and precision; nothing said is nothing said wrongly."""
+    hits = float((truth & said).sum())
+    return hits / truth.sum(), hits / said.sum() if said.any() else 1.0
+
+
+def _to_png(figure: Figure) -> bytes:
+    """Equal figures give equal bytes."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    sink = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        FigureCanvasAgg(figure)
+        figure.savefig(sink, format="png", dpi=DPI, metadata={"Software": None})
+    return sink.getvalue()

@@ -1,0 +1,76 @@
+"""What carpipe's HTML pages have in common: they are one file, load nothing, run nothing, and trust no text.
+
+A page opens from S3 and from disk. Class names, keys and all other text of the data are foreign: the template
+escapes every value, and nothing may bypass that.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from carpipe.errors import InputError
+from carpipe.pictures.encode import preview
+
+# The browser itself then refuses whatever a later version may load or run.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+SIDE = 160  # pixels of a picture's long side on a page; about 5 kB each
+QUALITY = 75
+
+
+@dataclass(frozen=True)
+class Card:
+    """A photo as a page shows it: facts, and a data URI of `width` x `height` pixels or an empty `picture`."""
+
+    key: str
+    facts: tuple[str, ...]
+    picture: str = ""
+    width: int = 0
+    height: int = 0
+
+    @property
+    def folder(self) -> str:
+        return self.key.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        return self.key.rpartition("/")[2]
+
+
+def make_card(key: str, facts: Iterable[str], jpeg: bytes | None) -> Card:
+    """The photo at the size of a page, or its facts alone.
+
+    Raises:
+        InputError: it is not a JPEG.
+    """
+    if jpeg is None:
+        return Card(key, tuple(facts))
+    try:
+        return Card(key, tuple(facts), *preview(jpeg, side=SIDE, quality=QUALITY))
+    except InputError as error:
+        raise InputError(f"The picture of {key} cannot be shown on a page, {error}.") from None
+
+
+def environment(folder: Path) -> Environment:
+    """For the templates of a folder. Filters: `number` with thousands separated, `per_cent` of a share from 0 to 1."""
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"number": lambda value: f"{value:,.0f}", "per_cent": per_cent}
+    return made
+
+
+def per_cent(share: float, digits: int = 1) -> str:
+    """Of a share between 0 and 1. What is little is not shown as nothing."""
+    least = 10.0**-digits
+    return f"< {least:g} %" if 0 < 100 * share < least else f"{100 * share:.{digits}f} %"
+
+
+def minus(number: str) -> str:
+    """With a minus sign instead of a hyphen."""
+    return number.replace("-", "−")

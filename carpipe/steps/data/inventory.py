@@ -1,0 +1,181 @@
+"""What lies in `raw/`: what is new, what has changed, what has left.
+
+`stages/inventory/log/<generation>.json` is the inventory's history, one entry per change, created with
+put-if-absent. An entry names every partition there is, so that a run works on one fixed state.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import ConflictError, InputError, UnavailableError
+from carpipe.manifest import Work
+from carpipe.metrics import Metric, counted
+from carpipe.steps import results
+from carpipe.steps.session import Session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+LOG = "stages/inventory/log"
+GONE = "stages/inventory/gone"
+FORGOTTEN = "stages/inventory/forgotten"
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+# Another inventory that wins the race has made this one's work worthless, not wrong: look again.
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """One state of `raw/`.
+
+    `partitions` lists `partition`, `manifest` and `photos` of each, oldest first. `gone` is the file (`key`,
+    `sha256`, `photos`) that lists the photos in partitions that are no longer under raw/, deleted or
+    overwritten; null where there are none.
+    """
+
+    key: str
+    generation: int
+    partitions: list[dict[str, Any]]
+    photos: int
+    new_photos: int
+    gone: dict[str, Any] | None = None
+
+
+def inventory(session: Session) -> Inventory:
+    """List `raw/`, cut what is new into partitions, and record the new state; unchanged: the last one.
+
+    Raises:
+        InputError: there are no photos, or no name follows the layout.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return _take_stock(session)
+        except ConflictError:
+            log.warning("another inventory was faster; looking again")
+    raise UnavailableError(f"{ATTEMPTS} other inventories were faster than this one; try again later.")
+
+
+def read_inventory(session: Session, key: str) -> Inventory:
+    """An inventory by its key."""
+    return Inventory(key=key, **json.loads(session.store.get(key)))
+
+
+def latest_inventory(session: Session) -> Inventory | None:
+    """The newest state, or None before the first."""
+    keys = [info.key for info in session.store.list_objects(LOG)]
+    return read_inventory(session, max(keys)) if keys else None
+
+
+def record(session: Session, state: Inventory) -> Inventory:
+    """Make a state the newest. Raises ConflictError where another is that already."""
+    body = {name: value for name, value in asdict(state).items() if name != "key"}
+    session.store.create(state.key, json.dumps(body, indent=1).encode())
+    return state
+
+
+def commit_partition(session: Session, partition: str, photos: "pd.DataFrame") -> dict[str, Any]:
+    """Commit a partition's photo table; returns its entry of the inventory."""
+    from carpipe import photos as table
+    from carpipe.stages import inventory as stage
+
+    work = Work("inventory", stage.VERSION, partition, {}, ())
+    counts = table.count(photos, stage="inventory")
+    done = manifest.find(session.store, work) or manifest.commit(
+        session.store, work, {results.PHOTOS: table.to_parquet(photos)}, counts=counts
+    )
+    return {"partition": partition, "manifest": done.key, "photos": len(photos)}
+
+
+def forgotten_listings(session: Session) -> list[str]:
+    """Listing uuids that must never come back."""
+    names = (info.key.rpartition("/")[2] for info in session.store.list_objects(FORGOTTEN))
+    return sorted(name.removesuffix(".json") for name in names)
+
+
+def _take_stock(session: Session) -> Inventory:
+    from carpipe import photos as table
+    from carpipe.stages import inventory as stage
+
+    started = time.monotonic()
+    last = latest_inventory(session)
+    parts = list(last.partitions) if last else []
+    found = stage.list_photos(_raw_objects(session), forgotten=forgotten_listings(session))
+    _check_names(session, found)
+    new, gone = stage.compare(found, _known_photos(session, parts))
+    gone_file = _write_gone(session, gone)
+    if last and new.empty and gone_file == last.gone:
+        log.info("inventory: nothing new among %d photos", len(found))
+        return last
+    first = max((int(part["partition"][1:6]) for part in parts), default=-1) + 1
+    size = session.config.inventory.partition_photos
+    parts += [commit_partition(session, *cut) for cut in stage.cut(new, first=first, partition_photos=size)]
+    log.info(
+        "inventory: %d photos, %d new, %d of earlier ones gone, %.1f s",
+        len(found), len(new), len(gone), time.monotonic() - started,
+    )  # fmt: skip
+    generation = last.generation + 1 if last else 1
+    key = f"{LOG}/{generation:06d}.json"
+    state = record(session, Inventory(key, generation, parts, len(found), len(new), gone_file))
+    session.send([Metric("raw_photos", (), len(found)), *counted("inventory", table.count(new, stage="inventory"))])
+    return state
+
+
+def _known_photos(session: Session, parts: list[dict[str, Any]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    tables = [
+        results.read_photos(session.store, manifest.read(session.store, part["manifest"]), columns=["key", "etag"])
+        for part in parts
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"key": [], "etag": []}, dtype="str")
+
+
+def _write_gone(session: Session, gone: "pd.DataFrame") -> dict[str, Any] | None:
+    from carpipe.photos import to_parquet
+
+    if gone.empty:
+        return None
+    data = to_parquet(gone)
+    sha256 = hashlib.sha256(data).hexdigest()
+    key = f"{GONE}/{sha256[:20]}.parquet"
+    session.store.put(key, data)
+    return {"key": key, "sha256": sha256, "photos": len(gone)}
+
+
+def _raw_objects(session: Session) -> Any:
+    from dataclasses import replace
+
+    unreadable: set[str] = set()
+    for info in session.store.list_objects("raw"):
+        key = info.key.removeprefix("raw/")
+        if "\ufffd" in key:
+            # XML has no control characters: servers write this for each, so that names look the same.
+            if key in unreadable:
+                log.warning("inventory: several names under raw/ read %r; they count as one", key)
+                continue
+            unreadable.add(key)
+        # Markers of uploaders, such as `_complete/2026-01-01`. A picture there is a photo with a bad name all the same.
+        if key.startswith("_") and not key.lower().endswith(PICTURES):
+            continue
+        # Consoles and other tools leave empty objects named like a folder.
+        if info.size or "/" in key:
+            yield replace(info, key=key)
+
+
+def _check_names(session: Session, found: Any) -> None:
+    from carpipe.stages.inventory import LAYOUT
+
+    if found.empty:
+        raise InputError(f"There are no photos under raw/ in {session.store.url}; upload them as raw/{LAYOUT}.")
+    if (found["dropped"] == "name_not_understood").all():
+        raise InputError(
+            f"None of the {len(found)} names under raw/ in {session.store.url} is understood, {found['key'][0]!r} "
+            f"for one; expected raw/{LAYOUT}."
+        )

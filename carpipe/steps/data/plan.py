@@ -1,0 +1,212 @@
+"""What a run is about to do: which results are there, which are missing, and how long those will take.
+
+Keys follow from the work, so a result that is not there yet has a known key too, and so has what will be made
+of it. Photos and minutes of work to come are estimates, by the shares and rates of earlier results.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import InputError, MissingError
+from carpipe.manifest import Manifest, Work
+from carpipe.steps import given_weights
+from carpipe.steps.data.classes import classes_work
+from carpipe.steps.data.clean import clean_work
+from carpipe.steps.data.crop import crop_work
+from carpipe.steps.data.dataset import dataset_work
+from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.data.filter import filter_work
+from carpipe.steps.data.identify import identify_work
+from carpipe.steps.data.inventory import Inventory, read_inventory
+from carpipe.steps.data.split import split_work
+from carpipe.steps.data.validate import validate_work
+from carpipe.steps.results import STAGES
+from carpipe.steps.session import Session
+from carpipe.weights.channel import read_channel
+
+if TYPE_CHECKING:
+    from carpipe.taxonomy.rules import Taxonomy
+
+# Share of photos that a stage keeps, where nothing was done yet to tell: the published data set's.
+KEPT = {"clean": 0.98, "filter": 0.42, "crop": 0.98}
+# Photos a second and worker, on a CPU of today, where nothing was done yet to tell.
+RATES = {"clean": 200.0, "filter": 50.0, "crop": 5.0}
+# From identify to pack, which look at all partitions.
+DATASET_RATE = 500.0
+
+
+@dataclass
+class Forecast:
+    """One stage, or all those from identify on (`dataset`): what is there (`reused`), what is to do and will cost.
+
+    `minutes` are those of one worker; workers share the partitions. `measured` says whether they rest on earlier
+    results of this bucket.
+    """
+
+    stage: str
+    partitions: int = 0
+    photos: int = 0
+    reused_partitions: int = 0
+    reused_photos: int = 0
+    bytes: int = 0
+    minutes: float = 0.0
+    measured: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run works on, fixed before it starts. `car_filter` is the manifest key of the weights."""
+
+    inventory: str
+    car_filter: str
+    partitions: list[dict[str, Any]]
+    forecast: list[Forecast] = field(default_factory=list)
+
+
+def plan(session: Session, inventory_key: str) -> Plan:
+    """Fix weights and partitions of a run, say what will run, and find out now what would fail it hours later.
+
+    Raises:
+        InputError: the car filter was never published, or the detector's weights are missing.
+        ConfigError: the taxonomy has a fault.
+    """
+    from carpipe.taxonomy.read import load
+
+    state = read_inventory(session, inventory_key)
+    name = session.config.filter.channel
+    release = read_channel(session.store, name)
+    if release is None:
+        raise InputError(f"The channel {name} has no weights yet; run `train_filter` first.")
+    with given_weights.local_weights(session.store, session.config.crop.weights) as (_, sha256):
+        detector = sha256
+    taxonomy = load(session.config.classes.taxonomy)
+    model = manifest.read(session.store, release.model)
+    forecast = _Forecaster(session, state, model, detector).forecast(taxonomy)
+    return Plan(state.key, release.model, state.partitions, forecast)
+
+
+def render_plan(forecast: Sequence[Forecast]) -> str:
+    """The forecast as a table of text."""
+    lines = [f"{'stage':<8} {'partitions':>10} {'photos':>11} {'reused':>11} {'to read':>10} {'minutes':>9}"]
+    for row in forecast:
+        minutes = f"{row.minutes:.1f}" + ("" if row.measured or not row.photos else " (guess)")
+        photos = f"{row.photos:>11,} {row.reused_photos:>11,}"
+        lines.append(f"{row.stage:<8} {row.partitions:>10,} {photos} {_size(row.bytes):>10} {minutes:>9}")
+    return "\n".join(lines)
+
+
+class _Forecaster:
+    """Walks the partitions twice: first for what is there, then for what its rates say of the rest."""
+
+    def __init__(self, session: Session, state: Inventory, model: Manifest, detector: str):
+        self._session = session
+        self._model = model
+        self._detector = detector
+        self._chains = [self._chain(part) for part in state.partitions]
+        self._sizes = {part["partition"]: part for part in state.partitions}
+        self._known = [*self._done(), *self._earlier()]
+        self._gone = state.gone
+
+    def forecast(self, taxonomy: "Taxonomy") -> list[Forecast]:
+        """One entry per stage that works on partitions, in order, and one for what comes after."""
+        left = 0.0
+        rows = {stage: Forecast(stage, measured=bool(self._rate(stage))) for stage in STAGES}
+        for works, found in self._chains:
+            photos = float(self._sizes[works["clean"].partition]["photos"])
+            for stage in STAGES:
+                photos = self._add(rows[stage], works[stage], found[stage], photos)
+            left += photos
+        return [*rows.values(), self._dataset(taxonomy, left)]
+
+    def _dataset(self, taxonomy: "Taxonomy", photos: float) -> Forecast:
+        """From identify to pack, of the photos that `crop` keeps."""
+        session = self._session
+        identified = identify_work(session, [works["crop"].key for works, _ in self._chains], self._gone)
+        splitted = split_work(session, classes_work(session, identified.key, taxonomy).key)
+        work = dataset_work(splitted.key, validate_work(session, splitted.key).key)
+        if done := manifest.find(session.store, work):
+            return Forecast("dataset", reused_partitions=len(self._chains), reused_photos=done.counts["in"])
+        rate = _dataset_rate(session)
+        minutes = photos / (rate or DATASET_RATE) / 60
+        return Forecast("dataset", len(self._chains), round(photos), minutes=minutes, measured=bool(rate))
+
+    def _chain(self, part: dict[str, Any]) -> tuple[dict[str, Work], dict[str, Manifest | None]]:
+        partition = part["partition"]
+        clean = clean_work(self._session, part["manifest"], partition)
+        filtered = filter_work(self._session, clean.key, partition, self._model)
+        crop = crop_work(self._session, filtered.key, partition, self._detector)
+        works = {"clean": clean, "filter": filtered, "crop": crop}
+        return works, {stage: manifest.find(self._session.store, work) for stage, work in works.items()}
+
+    def _add(self, row: Forecast, work: Work, done: Manifest | None, photos: float) -> float:
+        """Count one partition; returns the photos that the stage keeps of it."""
+        if done:
+            row.reused_partitions += 1
+            row.reused_photos += done.counts["in"]
+            return float(done.counts["kept"])
+        known = min(photos, float(self._looked_at(work)))
+        row.partitions += 1
+        row.photos += round(photos - known)
+        row.reused_photos += round(known)
+        row.bytes += round((photos - known) * self._bytes(work.stage))
+        row.minutes += (photos - known) / (self._rate(work.stage) or RATES[work.stage]) / 60
+        return photos * self._kept(work.stage)
+
+    def _looked_at(self, work: Work) -> int:
+        """Photos of the partition that an earlier commit with the same settings may be asked for."""
+        if work.stage != "crop":
+            return 0
+        before = manifest.earlier(self._session.store, work)
+        return max((int(done.counts["in"]) for done in before), default=0)
+
+    def _done(self) -> list[Manifest]:
+        return [done for _, found in self._chains for done in found.values() if done]
+
+    def _earlier(self) -> list[Manifest]:
+        """Where a stage has to run on all partitions, results under other settings tell its rate."""
+        missing = [stage for stage in STAGES if not any(found[stage] for _, found in self._chains)]
+        store = self._session.store
+        return [done for stage in missing for part in self._sizes for done in manifest.commits(store, stage, part)]
+
+    def _of(self, stage: str) -> list[Manifest]:
+        return [done for done in self._known if done.stage == stage and done.counts["in"]]
+
+    def _rate(self, stage: str) -> float:
+        """Photos a second, 0 where nothing is known."""
+        worked = sum(done.counts["in"] - done.reused for done in self._of(stage))
+        seconds = sum(done.seconds for done in self._of(stage))
+        return worked / seconds if worked and seconds else 0.0
+
+    def _kept(self, stage: str) -> float:
+        total = sum(done.counts["in"] for done in self._of(stage))
+        return sum(done.counts["kept"] for done in self._of(stage)) / total if total else KEPT[stage]
+
+    def _bytes(self, stage: str) -> float:
+        """Bytes to read per photo."""
+        worked = sum(done.counts["in"] - done.reused for done in self._of(stage))
+        return sum(done.bytes_read for done in self._of(stage)) / worked if worked else 0.0
+
+
+def _dataset_rate(session: Session) -> float:
+    """Photos a second from identify to pack when the newest dataset was made; 0 where there is none."""
+    try:
+        newest = find_dataset(session, None)
+        splitted, validated = (manifest.read(session.store, key) for key in newest.inputs)
+        packed = [manifest.read(session.store, key) for key in newest.extra["packed"]]
+        classed = manifest.read(session.store, splitted.inputs[0])
+        identified = manifest.read(session.store, classed.inputs[0])
+    except (InputError, MissingError):
+        return 0.0
+    seconds = sum(done.seconds for done in (identified, classed, splitted, validated, *packed))
+    return float(identified.counts["in"]) / seconds if seconds else 0.0
+
+
+def _size(number: int) -> str:
+    amount = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

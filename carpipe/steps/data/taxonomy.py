@@ -1,0 +1,82 @@
+"""Taxonomies held against the data of a dataset: for people who edit one, and for the record of what it changed."""
+
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import MissingError
+from carpipe.manifest import Manifest
+from carpipe.steps import results
+from carpipe.steps.data.datasets import find_dataset, has_dataset
+from carpipe.steps.session import Session
+
+if TYPE_CHECKING:
+    from carpipe.taxonomy.rules import Taxonomy
+
+
+def check_taxonomy(session: Session | None, source: str, dataset: str | None, *, every: bool) -> tuple[str, int]:
+    """Findings as text, and how many of them are errors.
+
+    Args:
+        session: None looks at the rules alone.
+        source: `published`, `identity` or a YAML file.
+        dataset: the dataset whose models must have rules; None means the newest.
+        every: all notes, not the first of each kind.
+
+    Raises:
+        ConfigError: the file cannot be read or has faults; says each.
+    """
+    from carpipe.taxonomy.check import check, render_findings
+    from carpipe.taxonomy.read import load
+
+    taxonomy = load(source)
+    known = find_dataset(session, dataset) if session and has_dataset(session) else None
+    found = check(taxonomy, count_models(session, known) if session and known else None)
+    text = (render_findings(found, most=0) if every else render_findings(found)) or "Nothing found."
+    if session and not known:
+        text += "\nThere is no dataset yet: only the rules were looked at, not whether every model has one."
+    return text, sum(finding.severity == "error" for finding in found)
+
+
+def diff_taxonomy(session: Session, source: str, dataset: str | None, *, every: bool) -> str:
+    """What a taxonomy would change in a dataset (None means the newest); rules for models it lacks too if `every`."""
+    from carpipe.taxonomy.diff import diff, render_diff
+    from carpipe.taxonomy.read import load
+
+    new, old = load(source), find_dataset(session, dataset)
+    models = count_models(session, old)
+    return render_diff(diff(read_taxonomy(session, old), new, models, with_photos_only=not every))
+
+
+def read_taxonomy(session: Session, source: Manifest) -> "Taxonomy":
+    """The taxonomy that a dataset was made with."""
+    from carpipe.taxonomy.read import parse
+
+    return parse(manifest.read_file(session.store, source, results.TAXONOMY).decode(), name=source.key)
+
+
+def count_models(session: Session, source: Manifest) -> dict[str, int]:
+    """Photos by model, as they came to the `classes` stage."""
+    photos = results.read_photos(session.store, source, columns=["model", "dropped", "dropped_by"])
+    there = photos[photos["dropped"].isna() | photos["dropped_by"].isin(["classes", "split"])]
+    return {str(model): int(number) for model, number in there["model"].value_counts().items()}
+
+
+def class_changes(session: Session, before: str, after: Manifest) -> dict[str, Any]:
+    """Old class to new class, with photos, where the taxonomy has changed since the dataset before; else empty.
+
+    Args:
+        before: manifest key of that dataset; empty where there is none.
+        after: a split, which holds the photos and the taxonomy of the dataset to come.
+    """
+    from carpipe.taxonomy.diff import class_map
+
+    try:
+        old = read_taxonomy(session, manifest.read(session.store, before)) if before else None
+    except MissingError:
+        old = None  # it has been deleted since
+    if old is None:
+        return {}
+    new = read_taxonomy(session, after)
+    if old.sha256 == new.sha256:
+        return {}
+    return class_map(old, new, count_models(session, after))

@@ -1,0 +1,150 @@
+"""Validate: the gate that bad data does not pass, and what people read about it: Data Docs and report."""
+
+import io
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import ValidationError
+from carpipe.manifest import Manifest, Work
+from carpipe.steps import results
+from carpipe.steps.data.dataset import dataset_work
+from carpipe.steps.data.datasets import newest_datasets
+from carpipe.steps.data.report import build_report
+from carpipe.steps.data.taxonomy import read_taxonomy
+from carpipe.steps.reuse import reused
+from carpipe.steps.session import Session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from carpipe.validation.validate import Limits, Verdict
+
+
+def validate(session: Session, splitted: str, *, at: str) -> Manifest:
+    """Hold the dataset against its expectations; writes Data Docs and report, also when it fails.
+
+    The dataset before it is what the funnel must not drift from; it is no input, so judging the same data again is
+    a no-op, whatever was made in between.
+
+    Args:
+        splitted: manifest key of the photo table after `split`.
+        at: now, UTC, `YYYYmmddTHHMMSSZ` or ISO 8601, for the report.
+
+    Raises:
+        ValidationError: an expectation is not met; says which, and where the report is.
+    """
+    work = validate_work(session, splitted)
+    if done := manifest.find(session.store, work):
+        return reused(done)
+    return _judge(session, work, manifest.read(session.store, splitted), at=at)
+
+
+def validate_work(session: Session, splitted: str) -> Work:
+    """What `validate` does: it holds the stages before to what they were asked to do."""
+    from carpipe.validation import VERSION
+
+    settings = {
+        **session.config.validation.model_dump(),
+        "shares": [getattr(session.config.split, name) for name in ("train", "val", "test")],
+        "min_photos": session.config.classes.min_photos,
+        "max_photos": session.config.classes.max_photos,
+        "threshold": session.config.filter.threshold,
+    }
+    return Work("validate", VERSION, "all", settings, (splitted,))
+
+
+def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manifest:
+    from carpipe.stages.funnel import funnel
+    from carpipe.validation.validate import validate_tables
+
+    started = time.monotonic()
+    photos = results.read_photos(session.store, source)
+    entries = funnel(photos)
+    datasets = list(newest_datasets(session))
+    previous = next((done for done in datasets if done.inputs[0] != source.key), None)
+    # What has become a dataset once was accepted; else a change that was wanted would be refused night after night.
+    compared = next((done for done in datasets if done.inputs[0] == source.key), previous)
+    with tempfile.TemporaryDirectory(prefix="carpipe-validate-") as folder:
+        verdict = validate_tables(
+            _tables(session, source, photos),
+            classes=_classes(session, source, photos),
+            limits=_limits(session, work, entries, compared),
+            folder=Path(folder),
+        )
+        docs = dict(_upload_docs(session, verdict.docs, f"{work.prefix}/data_docs"))
+    page = build_report(
+        session, source, photos, entries, verdict, dataset=dataset_work(source.key, work.key).fingerprint, at=at,
+        previous=previous,
+    )  # fmt: skip
+    if not verdict.success:
+        raise _refusal(session, work, verdict, docs, page)
+    files = {
+        results.FUNNEL: _json(entries),
+        results.VALIDATION: _json(verdict.report),
+        results.REPORT: page.encode(),
+    }
+    counts = {"in": len(photos), "expectations": verdict.expectations}
+    extra = {"docs": docs, "previous": previous.key if previous else ""}
+    seconds = round(time.monotonic() - started, 3)
+    return session.commit(work, files, counts=counts, seconds=seconds, extra=extra)
+
+
+def _refusal(session: Session, work: Work, verdict: "Verdict", docs: dict[str, str], page: str) -> ValidationError:
+    """The error that stops the run. Nothing is committed: the same data is judged anew when somebody tries again."""
+    key = f"{work.prefix}/{results.REPORT}"
+    session.store.put(key, page.encode())
+    failed = "\n- ".join(verdict.failed)
+    return ValidationError(
+        f"The dataset broke {len(verdict.failed)} expectations:\n- {failed}\nSee {key} and {docs['index.html']}: "
+        f"`carpipe report <folder> --validation {work.fingerprint}` fetches and opens them."
+    )
+
+
+def _limits(session: Session, work: Work, funnel: list[dict[str, Any]], previous: Manifest | None) -> "Limits":
+    from carpipe.validation.validate import Limits
+
+    before = json.loads(manifest.read_file(session.store, previous, results.FUNNEL)) if previous else None
+    return Limits(
+        **{**work.config, "shares": tuple(work.config["shares"])},
+        funnel=tuple(funnel),
+        previous_funnel=tuple(before) if before else None,
+    )
+
+
+def _tables(session: Session, source: Manifest, photos: "pd.DataFrame") -> dict[str, "pd.DataFrame"]:
+    """The tables as they were written, and those that they are held against."""
+    import pandas as pd
+
+    from carpipe.photos import SPLITS, kept
+    from carpipe.validation.joins import AUDIT_COLUMNS
+
+    written = {name: manifest.read_file(session.store, source, f"table_for_{name}.csv") for name in SPLITS}
+    tables = {name: pd.read_csv(io.BytesIO(data)) for name, data in written.items()}
+    return {**tables, "audit": kept(photos)[list(AUDIT_COLUMNS)].reset_index(drop=True), "photos": photos}
+
+
+def _classes(session: Session, source: Manifest, photos: "pd.DataFrame") -> list[str]:
+    """What the taxonomy makes of the models in the dataset."""
+    from carpipe.photos import kept
+
+    taxonomy = read_taxonomy(session, source)
+    found = {taxonomy.class_of(model) for model in kept(photos)["model"].unique()}
+    return sorted(name for name in found if name)
+
+
+def _upload_docs(session: Session, docs: Path, prefix: str) -> Iterator[tuple[str, str]]:
+    """Data Docs to the bucket, the start page last; yields (name, key)."""
+    paths = [path for path in sorted(docs.rglob("*")) if path.is_file()]
+    for path in sorted(paths, key=lambda path: path == docs / "index.html"):
+        name = path.relative_to(docs).as_posix()
+        session.store.put(f"{prefix}/{name}", path.read_bytes())
+        yield name, f"{prefix}/{name}"
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, default=str).encode()

@@ -1,0 +1,1 @@
+"""Labels of the car filter: given by people, kept append-only, and made a set to train on."""

@@ -1,0 +1,162 @@
+"""Labelling on a page: which photos come next, and what people said, batch by batch into the label set.
+
+Everybody draws in an order of their own, so that two people rarely see the same photo.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from carpipe.errors import InputError
+from carpipe.steps import results
+from carpipe.steps.cache import ResultCache
+from carpipe.steps.data.inventory import latest_inventory
+from carpipe.steps.labels.files import to_csv
+from carpipe.steps.labels.rows import LABELS, Label, Row, check_row
+from carpipe.steps.labels.sampling import Drawn, How, draw
+from carpipe.steps.labels.store import Parsings, import_labels, read_labels
+from carpipe.storage import normalise_key
+
+# Photos drawn at a time: a day's work and more. Drawing reads the tables of all partitions.
+DRAWN = 20_000
+# Photos whose keys are at hand when their pictures are asked for: some 50 pages of 96.
+HANDED_OUT = 5_000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Photos labelled so far: in all, by label, and by who asks."""
+
+    labelled: int
+    by_label: dict[str, int]
+    mine: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Photos to label now. `after` is where the next batch begins; `left` is how many are drawn but not shown yet."""
+
+    photos: list[Drawn]
+    after: int
+    left: int
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What became of labels: how many are in the label set, and those that cannot be, with the reason by key."""
+
+    saved: int
+    refused: dict[str, str]
+    progress: Progress
+
+
+class LabelDesk:
+    """Hands out photos to label and takes labels in, for many people at once. Safe to share between threads."""
+
+    def __init__(self, cache: ResultCache):
+        self._cache = cache
+        self._session = cache.session
+        # What `read_labels` has read, and the keys of the photos that were handed out last, by manifest and row.
+        self._read: Parsings = {}
+        self._places: dict[tuple[str, int], str] = {}
+
+    def next_batch(self, *, by: str, how: How, after: int, count: int) -> Batch:
+        """The next photos of a person's sample that nobody has labelled.
+
+        Args:
+            by: the person.
+            after: 0, or what the last batch said.
+
+        Raises:
+            InputError: there is no inventory, nothing was filtered yet, or all is labelled.
+        """
+        labels = self._labels()
+        drawn = self._sample(by, how)
+        todo = [(place, photo) for place, photo in enumerate(drawn) if normalise_key(photo.key) not in labels]
+        if not todo:  # all of it has been labelled: draw from what is left
+            drawn = self._sample(by, how, used=drawn)
+            todo = list(enumerate(drawn))
+        ahead = [(place, photo) for place, photo in todo if place >= after]
+        photos = [photo for _, photo in ahead[:count]]
+        after = ahead[len(photos) - 1][0] + 1 if photos else after
+        self._hand_out(photos)
+        return Batch(photos, after, len(ahead) - len(photos), _progress(labels, by))
+
+    def save(self, rows: Sequence[dict[str, str]], *, by: str, now: datetime) -> Saved:
+        """Add labels (`key`, `label`, `at`) to the label set. Those that were saved before do not come twice.
+
+        Args:
+            by: who gave them.
+            now: UTC; a label from later, by a clock that is fast, is taken for one of now.
+        """
+        labels, refused = _checked(rows, by, now)
+        if labels:
+            at = now.strftime("%Y%m%dT%H%M%SZ")
+            import_labels(self._session, to_csv(labels), at=at, by=by, known=self._read)
+        return Saved(len(labels), refused, _progress(self._labels(), by))
+
+    def photo_of(self, source: str, row: int) -> str:
+        """The key of a photo by its row of a committed photo table.
+
+        Args:
+            source: manifest key.
+
+        Raises:
+            InputError: there is no such row.
+        """
+        if found := self._places.get((source, row)):
+            return found
+        photos = results.read_photos(self._session.store, self._cache.manifest(source), columns=["key"])
+        keys = photos["key"]
+        if not 0 <= row < len(keys):
+            raise InputError(f"{source} has {len(keys):,} photos, and none with the number {row}.")
+        return str(keys.iloc[row])
+
+    def _sample(self, by: str, how: How, *, used: list[Drawn] | None = None) -> list[Drawn]:
+        """The person's sample of the newest inventory; drawn anew where it is the one used up. One is kept."""
+        stock = latest_inventory(self._session)
+        inventory = stock.key if stock else ""
+        seed = int(hashlib.sha256(by.encode()).hexdigest()[:8], 16)
+
+        def make() -> tuple[str, list[Drawn]]:
+            return inventory, draw(self._session, DRAWN, how=how, seed=seed)
+
+        name = ("sample", by, how)
+        kept = self._cache.get(name, make)
+        if kept[0] != inventory or kept[1] is used:
+            self._cache.drop(name, kept)
+            kept = self._cache.get(name, make)
+        drawn: list[Drawn] = kept[1]
+        return drawn
+
+    def _hand_out(self, photos: Sequence[Drawn]) -> None:
+        """Remember where the photos stand: their pictures are asked for next."""
+        new = {(photo.manifest, photo.row): photo.key for photo in photos}
+        # A new dict, so that no thread sees it change; one that gets lost costs a reading.
+        self._places = dict(islice({**new, **self._places}.items(), HANDED_OUT))
+
+    def _labels(self) -> dict[str, Label]:
+        """The label that counts, by photo key; also where there are none."""
+        return {label.key: label for label in read_labels(self._session, known=self._read)}
+
+
+def _checked(rows: Sequence[dict[str, str]], by: str, now: datetime) -> tuple[list[Label], dict[str, str]]:
+    labels, refused = [], {}
+    for row in rows:
+        try:
+            label = check_row(Row("A row", row["key"], row["label"], by, row["at"]))
+            if label is None:
+                raise InputError(f"There is no label; known are {', '.join(LABELS)}.")
+        except InputError as error:
+            refused[row["key"]] = str(error)
+            continue
+        labels.append(Label(label.key, label.label, by, min(label.at or now, now)))
+    return labels, refused
+
+
+def _progress(labels: dict[str, Label], by: str) -> Progress:
+    counts = {name: sum(label.label == name for label in labels.values()) for name in LABELS}
+    return Progress(len(labels), counts, sum(label.by == by for label in labels.values()))

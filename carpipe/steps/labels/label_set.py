@@ -1,0 +1,143 @@
+"""Label set: the labelled photos as a dataset that the car filter is trained on."""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import InputError
+from carpipe.manifest import Manifest, Work
+from carpipe.steps import results
+from carpipe.steps.data.inventory import forgotten_listings
+from carpipe.steps.data.raw import Raw
+from carpipe.steps.labels.rows import LABELS
+from carpipe.steps.labels.store import current_labels
+from carpipe.steps.reuse import reused
+from carpipe.steps.session import Session
+from carpipe.storage import normalise_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from carpipe.stages.clean import Cleaned
+
+VERSION = 1
+
+
+def label_set(session: Session) -> Manifest:
+    """Make the labelled photos a dataset to train the car filter on, split by listing.
+
+    Photos are cleaned into thumbnails exactly as the pipeline does it: the filter sees later what it
+    was trained on.
+
+    Raises:
+        InputError: there are no labels, they match no photo, or a label has too few photos.
+    """
+    from carpipe import photos as table
+    from carpipe.stages import clean
+
+    labels, there = _of_photos(session, {key: label.label for key, label in current_labels(session).items()})
+    # Of no input: not who gave the labels in which file makes a label set, but what they say.
+    work = Work("label_set", VERSION, "all", _settings(session, labels, there), ())
+    if done := manifest.find(session.store, work):
+        return reused(done)
+    started = time.monotonic()
+    source = Raw(session, sorted(labels))
+    cleaned = clean.clean(source, config=session.config.clean)
+    if (cleaned.results["reason"] == "missing").all():
+        raise InputError(
+            f"The {len(labels)} labels match no photo under raw/, {next(iter(labels))!r} for one; "
+            "a key is <folder>/<file name> below raw/."
+        )
+    photos = _photo_table(session, cleaned, labels)
+    alive = table.kept(photos)
+    _check_enough(alive)
+    return session.commit(
+        work,
+        {results.PHOTOS: table.to_parquet(photos), **_write_shards(alive, cleaned.thumbnails)},
+        counts={"in": len(photos), "kept": len(alive), "dropped": photos["dropped"].value_counts().to_dict()},
+        seconds=round(time.monotonic() - started, 3),
+        bytes_read=source.bytes,
+        extra={"classes": list(LABELS), "splits": alive["split"].value_counts().to_dict()},
+    )
+
+
+def _of_photos(session: Session, labels: Mapping[str, str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The labels by the key that a photo has in the bucket, and key and etag of the labelled photos that are there.
+
+    Labels are in composed Unicode (NFC); some other uploader may have named the photos in decomposed Unicode.
+    """
+    found = [
+        (name, key, info.etag)
+        for info in session.store.list_objects("raw")
+        if (name := normalise_key(key := info.key.removeprefix("raw/"))) in labels
+    ]
+    gone = labels.keys() - {name for name, _, _ in found}
+    named = {name: labels[name] for name in gone} | {key: labels[name] for name, key, _ in found}
+    return dict(sorted(named.items())), [(key, etag) for _, key, etag in found]
+
+
+def _settings(session: Session, labels: Mapping[str, str], there: list[tuple[str, str]]) -> dict[str, Any]:
+    """What decides the label set beside the labels: settings, code, and which of the photos are there."""
+    from carpipe.stages import clean, identify, split
+
+    named = "\n".join(labels).lower()
+    sections = ("clean", "identify", "split")
+    return {
+        **{name: getattr(session.config, name).model_dump() for name in sections},
+        "versions": [clean.VERSION, identify.VERSION, split.VERSION],
+        "labels": manifest.digest(dict(labels)),
+        "photos": manifest.digest(there),
+        "forgotten": manifest.digest([listing for listing in forgotten_listings(session) if listing in named]),
+    }
+
+
+def _photo_table(session: Session, cleaned: "Cleaned", labels: Mapping[str, str]) -> "pd.DataFrame":
+    """The labelled photos as a photo table, split by vehicle whatever their label is."""
+    import numpy as np
+
+    from carpipe import photos as table
+    from carpipe.pictures.hashes import SIGNATURE_SIDE
+    from carpipe.stages import identify, inventory
+    from carpipe.stages import split as splitting
+    from carpipe.storage import ObjectInfo
+
+    def signatures(rows: "pd.DataFrame") -> Any:
+        joined = b"".join(cleaned.signatures[key] for key in rows["key"])
+        return np.frombuffer(joined, np.uint8).reshape(-1, SIGNATURE_SIDE**2)
+
+    listing = (ObjectInfo(key, "", 0) for key in cleaned.results["key"])
+    photos = inventory.list_photos(listing, forgotten=forgotten_listings(session))
+    photos = table.add_results(photos, cleaned.results, stage="clean")
+    photos = identify.identify(photos, config=session.config.identify, signatures=signatures).photos
+    photos, _ = splitting.split(photos.assign(class_name="labelled"), config=session.config.split)
+    return photos.assign(class_name=photos["key"].map(labels))
+
+
+def _check_enough(photos: "pd.DataFrame") -> None:
+    found = {(str(label), str(name)) for label, name in zip(photos["class_name"], photos["split"], strict=True)}
+    for label in LABELS:
+        for name in ("train", "val", "test"):
+            if (label, name) not in found:
+                total = int((photos["class_name"] == label).sum())
+                raise InputError(
+                    f"There are too few photos labelled {label} to train the car filter: {total} usable ones, and none "
+                    f"in the {name} part; label photos of more listings."
+                )
+
+
+def _write_shards(photos: "pd.DataFrame", thumbnails: Mapping[str, bytes]) -> dict[str, bytes]:
+    from carpipe.photos import SPLITS
+    from carpipe.stages.pack import shuffled
+    from carpipe.training.data import write_shard
+
+    rows = list(photos[["key", "class_name", "split"]].itertuples(index=False, name=None))
+    files = {}
+    with tempfile.TemporaryDirectory(prefix="carpipe-labels-") as folder:
+        for name in SPLITS:
+            path = Path(folder) / f"{name}.tfrecord"
+            write_shard(path, ((key, label, thumbnails[key]) for key, label in shuffled(rows, name)))
+            files[path.name] = path.read_bytes()
+    return files

@@ -1,0 +1,1 @@
+"""Steps from a dataset to live weights: train, evaluate, package, gate, publish."""

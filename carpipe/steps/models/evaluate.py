@@ -1,0 +1,230 @@
+"""Evaluate: what a trained model answers on the test split, how sure it is, and the page that shows it."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.manifest import Manifest, Work
+from carpipe.steps import results
+from carpipe.steps.models.train import content_of, count_training_photos
+from carpipe.steps.reuse import reused
+from carpipe.steps.session import Session
+from carpipe.storage import Store
+from carpipe.weights.contract import CAR
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from carpipe.evaluation.calibration import Threshold
+    from carpipe.evaluation.predictions import Predictions
+
+log = logging.getLogger(__name__)
+
+VERSION = 3
+# Test photos published with their answers, so that a consumer can check its own installation.
+GOLDEN = 8
+PREDICTIONS = "predictions.parquet"
+CALIBRATION = "calibration.json"
+PAGE = "evaluation.html"
+
+
+def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manifest:
+    """Judge a trained model on the test split it has never seen; its temperature comes from the validation split.
+
+    Args:
+        trained: manifest key of the training.
+        dataset: manifest key of the dataset, or label set, that it was trained on.
+        at: now, UTC, ISO 8601, for the page.
+    """
+    source, data = manifest.read(session.store, trained), manifest.read(session.store, dataset)
+    work = evaluate_work(session, source, data)
+    if done := manifest.find(session.store, work):
+        return reused(done)
+    from carpipe.evaluation import calibration
+
+    started = time.monotonic()
+    with results.local_shards(session.store, data, "val", "test") as shards:
+        predict = load_trained(session.store, source)
+        val = _predict(session, source, data, shards["val"], predict)
+        test = _predict(session, source, data, shards["test"], predict)
+        temperature = calibration.fit_temperature(val)
+        threshold = calibration.choose_threshold(val, temperature, precision=work.config["sure_precision"])
+        files = _files(session, source, data, test, temperature=temperature, threshold=threshold)
+        files |= {"golden.npz": _golden(shards["test"], source, predict)}
+        files |= _pages(session, source, data, test, shards["test"], files=files, at=at)
+    figures = json.loads(files["metrics.json"])
+    log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+    return session.commit(
+        work,
+        files,
+        counts={"in": len(test.photos)},
+        seconds=round(time.monotonic() - started, 3),
+        extra={"classes": list(test.classes), "metrics": figures, "dataset": dataset, "trained": trained},
+    )
+
+
+def evaluate_work(session: Session, trained: Manifest, data: Manifest) -> Work:
+    """What `evaluate` does with a training."""
+    settings = {"sure_precision": session.config.gate.sure_precision}
+    if trained.partition == "car_filter":
+        settings["threshold"] = session.config.filter.threshold
+    return Work("evaluate", VERSION, trained.partition, settings, (trained.key, *content_of(data)))
+
+
+def answer_test(session: Session, model: str, dataset: str) -> Manifest:
+    """What a packaged model that was trained on another dataset answers on this one's test split; for the gate.
+
+    Commits a row per photo: `key`, `vehicle`, `class_name` (the truth here) and `answer` (by its own classes).
+    """
+    source, data = manifest.read(session.store, model), manifest.read(session.store, dataset)
+    work = Work("answers", 1, source.partition, {}, (model, *content_of(data)))
+    if done := manifest.find(session.store, work):
+        return reused(done)
+    import numpy as np
+
+    from carpipe.photos import to_parquet
+
+    started = time.monotonic()
+    with results.local_shards(session.store, data, "test") as shards:
+        photos, p = _answers(session, data, shards["test"], load_trained(session.store, source))
+    names = np.array(source.extra["classes"], dtype=object)
+    table = photos[["key", "vehicle", "class_name"]].assign(answer=names[p.argmax(axis=1)])
+    files = {PREDICTIONS: to_parquet(table)}
+    seconds = round(time.monotonic() - started, 3)
+    return session.commit(work, files, counts={"in": len(table)}, seconds=seconds)
+
+
+def read_answers(session: Session, done: Manifest) -> "pd.DataFrame":
+    """The rows that `evaluate` or `answer_test` committed."""
+    from carpipe.photos import from_parquet
+
+    return from_parquet(manifest.read_file(session.store, done, PREDICTIONS))
+
+
+def load_trained(store: Store, trained: Manifest) -> Callable[[list[bytes]], Any]:
+    """JPEGs in, probabilities (n, classes) out, by a model as it came out of training."""
+    from carpipe.training.predict import load_predictor
+
+    with results.local_file(store, trained, results.MODEL) as path:
+        return load_predictor(path)
+
+
+def _predict(
+    session: Session, trained: Manifest, data: Manifest, shards: Sequence[Path], predict: Any
+) -> "Predictions":
+    from carpipe.evaluation.predictions import Predictions
+
+    photos, p = _answers(session, data, shards, predict)
+    return Predictions(photos, p, tuple(trained.extra["classes"]))
+
+
+def _answers(session: Session, data: Manifest, shards: Sequence[Path], predict: Any) -> tuple["pd.DataFrame", Any]:
+    """The photos of the shards, as `carpipe.evaluation` wants them, and the model's probabilities for each."""
+    from carpipe.evaluation.predictions import COLUMNS
+    from carpipe.training.data import iter_records
+    from carpipe.training.predict import predict_records
+
+    keys, p = predict_records(iter_records(shards), predict=predict)
+    columns = [*COLUMNS, "split", "dropped"]
+    photos = results.read_photos(session.store, data, columns=columns)
+    # A photo that was overwritten has two rows, the old one dropped.
+    photos = photos[photos["dropped"].isna() & photos["split"].notna()].set_index("key")
+    return photos.loc[keys].reset_index()[list(COLUMNS)], p
+
+
+def _files(
+    session: Session,
+    trained: Manifest,
+    data: Manifest,
+    test: "Predictions",
+    *,
+    temperature: float,
+    threshold: "Threshold",
+) -> dict[str, bytes]:
+    from dataclasses import asdict
+
+    from carpipe.evaluation import metrics, tables
+    from carpipe.photos import to_parquet
+
+    figures = metrics.figures(test, temperature)
+    calibration = {
+        "temperature": temperature,
+        # Of answers that sure, `precision` were right on the validation split. 1: no answer is ever sure.
+        "threshold": 1.0 if threshold.score is None else threshold.score,
+        **{name: value for name, value in asdict(threshold).items() if name != "score"},
+    }
+    if trained.partition == "car_filter":
+        calibration["threshold"] = session.config.filter.threshold
+        figures |= _at_threshold(test, temperature, session.config.filter.threshold)
+    return {
+        "metrics.json": _json(figures),
+        CALIBRATION: _json(calibration),
+        "report_test.csv": tables.report_csv(test).encode(),
+        PREDICTIONS: to_parquet(test.table()),
+    }
+
+
+def _at_threshold(test: "Predictions", temperature: float, threshold: float) -> dict[str, float]:
+    """Figures of the car filter as it is used: a photo is a car where p(car) reaches the threshold."""
+    from sklearn.metrics import accuracy_score, precision_score, recall_score
+
+    from carpipe.probabilities import calibrate
+
+    car = test.classes.index(CAR)
+    truth, said = test.truth == car, calibrate(test.p, temperature)[:, car] >= threshold
+    return {
+        "test_accuracy_at_threshold": float(accuracy_score(truth, said)),
+        "test_precision_at_threshold": float(precision_score(truth, said, zero_division=0)),
+        "test_recall_at_threshold": float(recall_score(truth, said, zero_division=0)),
+    }
+
+
+def _golden(shards: Sequence[Path], trained: Manifest, predict: Any) -> bytes:
+    from carpipe.training.data import iter_records
+    from carpipe.training.predict import golden
+
+    few = [jpeg for _, _, jpeg in islice(iter_records(shards), GOLDEN)]
+    return golden(few, predict=predict, side=trained.config["image_size"])
+
+
+def _pages(
+    session: Session,
+    trained: Manifest,
+    data: Manifest,
+    test: "Predictions",
+    shards: Sequence[Path],
+    *,
+    files: dict[str, bytes],
+    at: str,
+) -> dict[str, bytes]:
+    """The HTML page, and its plots as PNG files of their own."""
+    from carpipe.evaluation.page import PageInput, choose_pictures, draw_plots, render_page
+    from carpipe.training.data import iter_records
+
+    wanted = set(choose_pictures(test))
+    calibration = json.loads(files[CALIBRATION])
+    filters = trained.partition == "car_filter"
+    page = PageInput(
+        model=f"{trained.config['channel']}, trained on {data.key}",
+        made=datetime.fromisoformat(at),
+        test=test,
+        temperature=calibration["temperature"],
+        history=json.loads(manifest.read_file(session.store, trained, "history.json")),
+        training=count_training_photos(session, data),
+        positive=CAR if filters else "",
+        positive_threshold=calibration["threshold"],
+        pictures={key: jpeg for key, _, jpeg in iter_records(shards) if key in wanted},
+        facts={"training": trained.key, "dataset": data.key, **trained.config},
+    )
+    plots = {f"plots/{name}.png": png for name, png in draw_plots(page).items()}
+    return {PAGE: render_page(page).encode(), **plots}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False, default=list).encode()

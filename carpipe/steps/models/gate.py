@@ -1,0 +1,229 @@
+"""The gate's step: may a packaged model go live? Decides, and keeps every decision.
+
+What was decided, and why, is in `channels/<name>/decisions/`, one object whenever somebody asked.
+"""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.config import TrainingConfig
+from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
+from carpipe.manifest import Manifest
+from carpipe.metrics import Metric
+from carpipe.steps import results
+from carpipe.steps.models.evaluate import answer_test, evaluate_work, read_answers
+from carpipe.steps.models.package import package_work
+from carpipe.steps.models.train import Model, backbone_weights, train_work
+from carpipe.steps.session import Session
+from carpipe.weights import channel
+from carpipe.weights.channel import Release
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from carpipe.evaluation.decision import Decision
+
+log = logging.getLogger(__name__)
+
+# Seconds until a model that does not answer on its golden pictures is given up.
+SERVABLE_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate said of a model.
+
+    Attributes:
+        outcome: `publish`, `ask` (a person decides), `refuse`, or `nothing_to_do`: it was decided about before.
+        model, champion: manifest keys; champion is empty where nothing was live.
+        generation: of the channel when the gate looked; 0 where nothing was live.
+        key: where the decision is kept, with its numbers.
+        reason: the deciding one, a sentence.
+        text: the whole of it, for people.
+    """
+
+    outcome: str
+    channel: str
+    model: str
+    champion: str
+    generation: int
+    key: str
+    reason: str
+    text: str
+
+
+def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) -> Verdict:
+    """Hold a packaged model against the live one, and against itself as an app would run it; records the decision.
+
+    Args:
+        packaged: manifest key of the candidate.
+        run: id of the run that asks, for the record.
+        at: now, UTC, ISO 8601.
+    """
+    config: TrainingConfig = getattr(session.config, model)
+    candidate = manifest.read(session.store, packaged)
+    current = channel.read_channel(session.store, config.channel)
+    if before := _decided(session, config.channel, packaged, current, run=run):
+        return _record_nothing(session, config.channel, packaged, reason=before, run=run, at=at)
+    decision = _compare(session, candidate, current)
+    try:
+        decision = decision.with_check("servable", True, check_servable(session, packaged))
+    except InputError as error:
+        decision = decision.with_check("servable", False, str(error))
+    body = {**decision.to_json(), "rules": session.config.gate.model_dump()}
+    return _record(
+        session, config.channel, body, model=packaged, current=current, run=run, at=at, text=decision.render()
+    )
+
+
+def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, at: str) -> Verdict | None:
+    """Whether this dataset was trained on with these settings and decided about before; if so, that is recorded.
+
+    Returns:
+        None where there is something to do.
+    """
+    config: TrainingConfig = getattr(session.config, model)
+    data = manifest.read(session.store, dataset)
+    with backbone_weights(session, config) as (_, sha256):
+        trained = manifest.find(session.store, train_work(config, data, model=model, backbone=sha256))
+    judged = trained and manifest.find(session.store, evaluate_work(session, trained, data))
+    packaged = judged and manifest.find(session.store, package_work(config, judged.key, model=model))
+    if not packaged:
+        return None
+    current = channel.read_channel(session.store, config.channel)
+    before = _decided(session, config.channel, packaged.key, current, run=run)
+    if not before:
+        return None
+    reason = f"dataset, settings and code are those of {packaged.key}. {before}"
+    return _record_nothing(session, config.channel, packaged.key, reason=reason, run=run, at=at)
+
+
+def decisions(session: Session, name: str) -> list[dict[str, Any]]:
+    """Every decision of a channel, oldest first."""
+    folder = f"channels/{name}/decisions"
+    return [json.loads(session.store.get(info.key)) for info in session.store.list_objects(folder)]
+
+
+def check_servable(session: Session, model: str) -> str:
+    """Load a model in a fresh process as an app does, without TensorFlow, and replay its golden pictures.
+
+    Raises:
+        InputError: it cannot be served; says why.
+        UnavailableError: that could not be found out: the bucket is away, or the process was killed.
+    """
+    from carpipe.weights.servable import REFUSED
+
+    access = session.store.access
+    job = {
+        "store": session.config.store.model_dump(include={"url", "endpoint"}),
+        "access": access.to_json() if access else None,
+    }
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "carpipe.weights.servable", model],
+            input=json.dumps(job), capture_output=True, text=True, timeout=SERVABLE_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(
+            f"{model} was not checked within {SERVABLE_TIMEOUT_S} s; trying again may help."
+        ) from None
+    said = (done.stderr.strip().splitlines() or [f"the process ended with exit code {done.returncode}"])[-1]
+    if done.returncode == REFUSED:
+        raise InputError(said)
+    if done.returncode:
+        raise UnavailableError(f"Whether {model} can be served was not found out: {said}")
+    return done.stdout.strip()
+
+
+def _compare(session: Session, candidate: Manifest, current: Release | None) -> "Decision":
+    from carpipe.evaluation.decision import Decision
+    from carpipe.evaluation.gate import compare
+
+    table = read_answers(session, manifest.read(session.store, candidate.inputs[0]))
+    if current is None:
+        return compare(table, None, rules=session.config.gate)
+    try:
+        champion = _champion_answers(session, candidate, current.model)
+    except (InputError, MissingError) as error:
+        reason = f"The live model {current.model} cannot be judged on these photos ({error}); look at both and decide."
+        return Decision("ask", (reason,))
+    return compare(table, champion, rules=session.config.gate)
+
+
+def _champion_answers(session: Session, candidate: Manifest, live: str) -> "pd.DataFrame":
+    """The live model on the candidate's test photos. A class that was renamed or merged counts as what it became."""
+    champion = manifest.read(session.store, live)
+    answers = answer_test(session, live, candidate.extra["dataset"])
+    table = read_answers(session, answers)
+    became = class_map(session, champion, candidate)
+    return table.assign(correct=table["answer"].map(lambda name: became.get(name, name)) == table["class_name"])
+
+
+def class_map(session: Session, old: Manifest, new: Manifest) -> dict[str, str]:
+    """What each class of an old model is called by a new one, where that is one class and another name."""
+    if results.TAXONOMY not in old.files or results.TAXONOMY not in new.files:
+        return {}
+    from carpipe.steps.data.taxonomy import read_taxonomy
+
+    before, after = read_taxonomy(session, old), read_taxonomy(session, new)
+    targets: dict[str, set[str | None]] = {}
+    for name in {*before.models, *old.extra["classes"]}:
+        if (label := before.class_or_none(name)) is not None:
+            targets.setdefault(label, set()).add(after.class_or_none(name))
+    single = {label: next(iter(found)) for label, found in targets.items() if len(found) == 1}
+    return {label: name for label, name in single.items() if name and name != label}
+
+
+def _decided(session: Session, name: str, model: str, current: Release | None, *, run: str) -> str:
+    """Why there is nothing to decide about a model, or nothing. An earlier attempt of the same run does not count."""
+    if current and current.model == model:
+        return "It is live."
+    releases = channel.history(session.store, name)
+    if any(release.model == model for release in releases):
+        return "It was live before; `promote_weights` makes it live again."
+    champion = current.model if current else ""
+    rules = session.config.gate.model_dump()
+    for entry in reversed(decisions(session, name)):
+        same = (entry["model"], entry["champion"], entry.get("rules")) == (model, champion, rules)
+        if same and entry["run"] != run:
+            if entry["outcome"] == "refuse":
+                return f"It was refused by run {entry['run']}."
+            if entry["outcome"] == "ask":
+                return f"Run {entry['run']} asked a person about it; `promote_weights` makes it live."
+    return ""
+
+
+def _record_nothing(session: Session, name: str, model: str, *, reason: str, run: str, at: str) -> Verdict:
+    """Record that a run found nothing to do, and why."""
+    body = {"outcome": "nothing_to_do", "reasons": [reason], "numbers": {}, "checks": []}
+    return _record(session, name, body, model=model, current=None, run=run, at=at, text=f"nothing to do: {reason}")
+
+
+def _record(
+    session: Session,
+    name: str,
+    body: Mapping[str, Any],
+    *,
+    model: str,
+    current: Release | None,
+    run: str,
+    at: str,
+    text: str,
+) -> Verdict:
+    champion, generation = (current.model, current.generation) if current else ("", 0)
+    key = f"channels/{name}/decisions/{at.replace(':', '')}-{manifest.digest([run, model])[:8]}.json"
+    entry = {**body, "channel": name, "model": model, "champion": champion, "run": run, "at": at}
+    data = json.dumps(entry, indent=1, ensure_ascii=False).encode()
+    try:
+        session.store.create(key, data)
+        session.send([Metric("decisions", (name, body["outcome"]), 1)])
+    except ConflictError:  # the task was tried again within the same second
+        log.info("the decision is on record already")
+    log.info("%s\nkept in %s", text, key)
+    return Verdict(body["outcome"], name, model, champion, generation, key, body["reasons"][0], text)

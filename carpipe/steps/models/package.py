@@ -1,0 +1,109 @@
+"""Package: everything that an app needs of a judged model, under `models/<channel>/<id>/`.
+
+A packaged model is complete, and nobody's yet: apps see it once a channel names it.
+"""
+
+import json
+
+from carpipe import manifest
+from carpipe.config import TrainingConfig
+from carpipe.errors import InputError
+from carpipe.manifest import Manifest, Work
+from carpipe.steps import results
+from carpipe.steps.models.evaluate import PREDICTIONS
+from carpipe.steps.models.train import Model
+from carpipe.steps.reuse import reused
+from carpipe.steps.session import Session
+from carpipe.weights import contract
+from carpipe.weights.card import model_card
+
+VERSION = 3
+
+
+def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
+    """Commit `models/<channel>/<id>/`: everything that an app needs, the manifest with the sha256 of each file last."""
+    config: TrainingConfig = getattr(session.config, model)
+    judged = manifest.read(session.store, evaluated)
+    work = package_work(config, evaluated, model=model)
+    if done := manifest.find(session.store, work):
+        return reused(done)
+    trained = manifest.read(session.store, judged.extra["trained"])
+    data = manifest.read(session.store, judged.extra["dataset"])
+    extra = {
+        "contract": contract.CONTRACT,
+        "classes": judged.extra["classes"],
+        "metrics": judged.extra["metrics"],
+        "dataset": data.key,
+        "trained": trained.key,
+    }
+    return session.commit(work, _model_files(session, judged, trained, data, h5=config.h5), counts={}, extra=extra)
+
+
+def package_work(config: TrainingConfig, evaluated: str, *, model: Model) -> Work:
+    """What `package` does with an evaluation."""
+    return Work("model", VERSION, model, {"h5": config.h5}, (evaluated,), home=f"models/{config.channel}")
+
+
+def _model_files(
+    session: Session, judged: Manifest, trained: Manifest, data: Manifest, *, h5: bool
+) -> dict[str, bytes]:
+    """Everything a consumer needs; `carpipe.weights.contract` says what is what."""
+    exported = _export(session, trained, h5=h5)
+    copied = {
+        results.MODEL: trained, "history.json": trained,
+        **{name: judged for name in judged.files if name != PREDICTIONS},
+        **dict.fromkeys(exported.files, exported),
+        **({results.TAXONOMY: data} if results.TAXONOMY in data.files else {}),
+    }  # fmt: skip
+    files = {name: manifest.read_file(session.store, source, name) for name, source in copied.items()}
+    side = trained.config["image_size"]
+    files[contract.LABELS] = _json(trained.extra["classes"])
+    files[contract.PREPROCESSING] = _json(
+        {"input": f"uint8 RGB (n, {side}, {side}, 3)", "side": side, "resize": "stretch, bilinear, antialiased"}
+    )
+    if "crop" in data.extra:
+        files |= _crop_files(session, data)
+    if "class_changes" in data.extra:
+        files["class_changes.json"] = _json(data.extra["class_changes"])
+    files["README.md"] = model_card(trained, judged).encode()
+    return files
+
+
+def _export(session: Session, trained: Manifest, *, h5: bool) -> Manifest:
+    """Commit the model in other forms: a result of its own, with names by content.
+
+    Two exports need not be equal to the byte. A package has plain names, so it must hold copies only.
+    """
+    work = Work("export", 1, trained.partition, {"h5": h5}, (trained.key,))
+    if done := manifest.find(session.store, work):
+        return reused(done)
+    from carpipe.training.export import export_h5, export_portable
+
+    with results.local_file(session.store, trained, results.MODEL) as path:
+        files = export_portable(path)
+        if h5:
+            history = json.loads(manifest.read_file(session.store, trained, "history.json"))
+            files[_h5_name(history)] = export_h5(path)
+    return session.commit(work, files, counts={})
+
+
+def _crop_files(session: Session, data: Manifest) -> dict[str, bytes]:
+    """How photos were cut, and the detector that found the cars: an app must cut them alike."""
+    detector = {name: entry for name, entry in data.files.items() if name.startswith("detector/")}
+    folder = {name.split("/")[1] for name in detector}
+    if len(folder) != 1:
+        raise InputError(
+            f"{data.key} holds no detector; it was made by an earlier version. Run `prepare_dataset` again."
+        )
+    policy = {**data.extra["crop"], "detector": f"detector/{folder.pop()}"}
+    return {contract.CROP: _json(policy), **{name: manifest.read_file(session.store, data, name) for name in detector}}
+
+
+def _h5_name(history: list[dict[str, float]]) -> str:
+    """The name that the published project's apps look for: `model.<epoch>-<val_loss>-<val_accuracy>.h5`."""
+    best = min(history, key=lambda epoch: epoch["val_loss"])
+    return f"model.{best['epoch']:02.0f}-{best['val_loss']:.2f}-{best['val_accuracy']:.2f}.h5"
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False, default=list).encode()

@@ -1,0 +1,102 @@
+"""Publish: move a channel to a model, forward or back."""
+
+import logging
+from collections.abc import Sequence
+
+from carpipe import manifest
+from carpipe.config import TrainingConfig
+from carpipe.errors import InputError, MissingError
+from carpipe.metrics import Metric
+from carpipe.steps.models.train import Model
+from carpipe.steps.session import Session
+from carpipe.weights import channel, contract
+from carpipe.weights.channel import Release
+
+log = logging.getLogger(__name__)
+
+
+def publish(
+    session: Session, packaged: str, *, model: Model, reason: str, run: str, at: str, expected: int | None
+) -> Release:
+    """Make a packaged model the channel's live one.
+
+    Args:
+        expected: generation of the channel that the gate looked at; None publishes over whatever is live.
+
+    Raises:
+        ConflictError: another publisher was faster.
+        InputError: that is no model of this channel, or somebody has moved the channel since the gate looked; it must
+            decide anew.
+    """
+    config: TrainingConfig = getattr(session.config, model)
+    _check_channel(packaged, config.channel)
+    release = channel.promote(
+        session.store, config.channel, model=packaged, reason=reason, run=run, at=at, expected=expected
+    )
+    log.info("publish %s: generation %d is %s", release.channel, release.generation, release.model)
+    session.send(_generation(release))
+    return release
+
+
+def promote(session: Session, name: str, model_key: str, *, run: str, at: str, reason: str) -> Release:
+    """Make any published model the live one of a channel, an older one too: a rollback.
+
+    Raises:
+        InputError: that is no model of this channel that apps can use.
+    """
+    try:
+        found = manifest.read(session.store, model_key)
+    except MissingError:
+        raise InputError(
+            f"There is no model {model_key}; `carpipe weights list {name}` shows those there are."
+        ) from None
+    _check_channel(model_key, name)
+    contract.check_contract(found)
+    release = channel.promote(session.store, name, model=model_key, reason=reason, run=run, at=at)
+    session.send(_generation(release))
+    return release
+
+
+def describe_release(session: Session, release: Release) -> str:
+    """Channel, generation, model, the figures of its evaluation and the reason, as text for people."""
+    figures = manifest.read(session.store, release.model).extra.get("metrics", {})
+    rows = [
+        ("channel", f"{release.channel}, generation {release.generation}"),
+        ("model", f"{session.store.url}/{release.model}"),
+        ("figures", ", ".join(f"{name} {value:.4g}" for name, value in figures.items()) or "none"),
+        ("reason", release.reason),
+        ("run", release.run),
+    ]
+    return "\n".join(f"{name + ':':<11} {value}" for name, value in rows)
+
+
+def _generation(release: Release) -> list[Metric]:
+    return [Metric("channel_generation", (release.channel,), release.generation)]
+
+
+def rollback(session: Session, name: str, *, run: str, at: str, reason: str) -> Release:
+    """Make the model live again that was so before the one that is.
+
+    Raises:
+        InputError: there is none.
+    """
+    before = release_before(channel.history(session.store, name))
+    if before is None:
+        raise InputError(f"Channel {name} has no earlier model to go back to.")
+    return promote(session, name, before.model, run=run, at=at, reason=reason)
+
+
+def release_before(history: Sequence[Release]) -> Release | None:
+    """The release that a rollback goes back to, None where there is none.
+
+    Args:
+        history: of the channel, oldest first.
+    """
+    # Where the live model was live for the first time: going back twice goes back two models, not forth again.
+    first = next((place for place, release in enumerate(history) if release.model == history[-1].model), 0)
+    return history[first - 1] if first else None
+
+
+def _check_channel(model_key: str, name: str) -> None:
+    if not model_key.startswith(f"models/{name}/"):
+        raise InputError(f"{model_key} is no model of channel {name}; its models lie under models/{name}/.")

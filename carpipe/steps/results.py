@@ -1,0 +1,130 @@
+"""What steps commit and later ones start from: photo tables, blobs, shards, and the names of their files."""
+
+import contextlib
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import InputError
+from carpipe.manifest import Manifest, Work
+from carpipe.steps.session import Session
+from carpipe.storage import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+# The stages that work on one partition, in their order.
+STAGES = ("clean", "filter", "crop")
+
+PHOTOS = "photos.parquet"
+THUMBNAILS = "thumbnails.parquet"
+SIGNATURES = "signatures.parquet"
+REPAIRED = "repaired.parquet"
+CROPS = "crops.parquet"
+PAIRS = "near_duplicates.parquet"
+TAXONOMY = "taxonomy.yaml"
+FUNNEL = "funnel.json"
+VALIDATION = "validation.json"
+REPORT = "report.html"
+MODEL = "model.keras"
+
+
+def newest_result(store: Store, stage: str, partition: str) -> str | None:
+    """Manifest key of what a stage committed last for a partition, None where it has committed nothing."""
+    objects = store.list_objects(f"stages/{stage}/{partition}")
+    manifests = (info for info in objects if info.key.endswith("/manifest.json"))
+    newest = max(manifests, key=lambda info: (str(info.modified), info.key), default=None)
+    return newest.key if newest else None
+
+
+def read_photos(
+    store: Store, source: Manifest, *, columns: list[str] | None = None, partition: str | None = None
+) -> "pd.DataFrame":
+    """The photo table of a commit, or some columns of it, or the rows of one partition of a dataset."""
+    from carpipe.photos import from_parquet
+
+    return from_parquet(manifest.read_file(store, source, PHOTOS), columns=columns, partition=partition)
+
+
+def read_blobs(store: Store, source: Manifest, name: str, *, keys: "pd.Series[str] | None" = None) -> dict[str, bytes]:
+    """Thumbnails, crops and the like of a commit, by photo key; those of `keys`, in no order, where given."""
+    from carpipe.photos import blobs_from_parquet
+
+    wanted = None if keys is None else set(keys)
+    blobs = blobs_from_parquet(manifest.read_file(store, source, name))
+    return {key: blob for key, blob in blobs if wanted is None or key in wanted}
+
+
+@contextlib.contextmanager
+def local_shards(store: Store, dataset: Manifest, *splits: str) -> Iterator[dict[str, list[Path]]]:
+    """TFRecord files of the named splits on local disk, checked, for as long as the block runs."""
+    with tempfile.TemporaryDirectory(prefix="carpipe-shards-") as folder:
+        found: dict[str, list[Path]] = {name: [] for name in splits}
+        for shard in shards_of(dataset):
+            if shard["split"] not in found:
+                continue
+            data = manifest.verified(store, shard)
+            path = Path(folder) / f"{shard['split']}-{len(found[shard['split']]):05d}.tfrecord"
+            path.write_bytes(data)
+            found[shard["split"]].append(path)
+        yield found
+
+
+def shards_of(dataset: Manifest) -> list[dict[str, Any]]:
+    """`split`, `key` and `sha256` of each shard: those a dataset lists, or a label set's own files."""
+    if "shards" in dataset.extra:
+        return list(dataset.extra["shards"])
+    own = (
+        (name.removesuffix(".tfrecord"), entry) for name, entry in dataset.files.items() if name.endswith(".tfrecord")
+    )
+    return [{"split": split, **entry} for split, entry in own]
+
+
+def place_in(folder: Path, name: str) -> Path:
+    """Where a file of that name goes, with the folders above it made.
+
+    Raises:
+        InputError: that would not be inside the folder. Names come from the bucket, where others may write.
+    """
+    path = folder / name
+    if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"The name {name!r} is no place inside {folder}: somebody has tampered with the bucket.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def local_file(store: Store, source: Manifest, name: str) -> Iterator[Path]:
+    """One file of a commit on local disk, checked, for as long as the block runs."""
+    with tempfile.TemporaryDirectory(prefix="carpipe-file-") as folder:
+        path = Path(folder) / name
+        path.write_bytes(manifest.read_file(store, source, name))
+        yield path
+
+
+def commit_photos(
+    session: Session,
+    work: Work,
+    before: "pd.DataFrame",
+    after: "pd.DataFrame",
+    *,
+    started: float,
+    files: Mapping[str, bytes] | None = None,
+    **facts: Any,
+) -> Manifest:
+    """Commit a stage's photo table and files, having checked that rows in = rows out."""
+    from carpipe import photos as table
+
+    table.check_balance(before, after, stage=work.stage)
+    counts = table.count(after, stage=work.stage)
+    seconds = time.monotonic() - started
+    log.info("%s %s: %d photos in, %d kept, %.0f photos/s", work.stage, work.partition, counts["in"], counts["kept"],
+             counts["in"] / max(seconds, 1e-9))  # fmt: skip
+    files = {PHOTOS: table.to_parquet(after), **(files or {})}
+    return session.commit(work, files, counts=counts, seconds=round(seconds, 3), **facts)

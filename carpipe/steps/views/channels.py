@@ -1,0 +1,160 @@
+"""What the page Weights shows: channels, their models side by side, what the gate said, and the history.
+
+All of it but the live release is written once, so a page costs four listings (channels; and the channel's models,
+history and decisions), the live release, and what is new since the last one.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from carpipe import manifest
+from carpipe.errors import InputError
+from carpipe.manifest import Manifest
+from carpipe.steps.cache import ResultCache
+from carpipe.steps.models.evaluate import PAGE
+from carpipe.steps.models.publish import release_before
+from carpipe.weights.channel import Release, read_channel
+
+COLUMNS = 6  # models side by side
+ENTRIES = 40  # of the history, and of the decisions
+# How the figures of a model are called on the page, in its order; others follow under their own names, as words.
+FIGURES = {
+    "test_accuracy": "top-1",
+    "test_top5_accuracy": "top-5",
+    "test_macro_f1": "macro-F1",
+    "test_listing_accuracy": "top-1 of a listing",
+    "test_photos": "test photos",
+    "test_nll": "log loss, nats",
+    "test_ece_before": "calibration error before calibration",
+    "test_ece": "calibration error",
+}
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class ModelColumn:
+    """A packaged model. `made` is UTC; `live` says that it is, `was_live` that it has been."""
+
+    id: str
+    key: str
+    made: str
+    live: bool
+    was_live: bool
+    classes: int
+    dataset: str
+    metrics: dict[str, float]
+    has_page: bool
+
+
+@dataclass(frozen=True)
+class ChannelView:
+    """A channel in full.
+
+    Attributes:
+        channels: the names of all channels.
+        live: what is live; None before anything was published.
+        back: what a rollback goes back to; None where there is nothing.
+        models: the live one, then the newest.
+        figures: name on the page by name in the metrics, of every figure that a model of these has.
+        decisions, history: the newest first.
+    """
+
+    name: str
+    channels: list[str]
+    live: Release | None
+    back: Release | None
+    models: list[ModelColumn]
+    figures: dict[str, str]
+    decisions: list[dict[str, Any]]
+    history: list[Release]
+
+
+def list_channels(cache: ResultCache) -> list[str]:
+    """The configured channels, then others that there are."""
+    config = cache.session.config
+    known = [config.classifier.channel, config.car_filter.channel]
+    found = [folder.split("/")[1] for folder in cache.session.store.list_folders("channels")]
+    return [*known, *(name for name in found if name not in known)]
+
+
+def show_channel(cache: ResultCache, name: str) -> ChannelView:
+    """A channel by its name. Raises InputError where there is none."""
+    channels = list_channels(cache)
+    if name not in channels:
+        raise InputError(f"There is no channel {name}; the channels are {', '.join(channels)}.")
+    live = read_channel(cache.session.store, name)
+    history = _history(cache, name, live)
+    models = _models(cache, name, live, history)
+    names = {
+        figure: FIGURES.get(figure, figure.removeprefix("test_").replace("_", " "))
+        for model in models
+        for figure in model.metrics
+    }
+    order = [*(figure for figure in FIGURES if figure in names), *(figure for figure in names if figure not in FIGURES)]
+    return ChannelView(
+        name=name,
+        channels=channels,
+        live=live,
+        back=release_before(history) if history else None,
+        models=models,
+        figures={figure: names[figure] for figure in order},
+        decisions=_decisions(cache, name),
+        history=history[: -ENTRIES - 1 : -1],
+    )
+
+
+def find_model(cache: ResultCache, name: str, model: str) -> Manifest:
+    """A model of a channel by its id. Raises InputError where there is none."""
+    key = f"models/{name}/{model}/manifest.json"
+    if name not in list_channels(cache) or cache.session.store.head(key) is None:
+        raise InputError(f"There is no model {model} in channel {name}.")
+    return cache.manifest(key)
+
+
+def read_page(cache: ResultCache, name: str, model: str) -> bytes:
+    """The evaluation page of a model. Raises InputError where it has none."""
+    return manifest.read_file(cache.session.store, find_model(cache, name, model), PAGE)
+
+
+def read_card(cache: ResultCache, name: str, model: str) -> str:
+    """The model card, Markdown. Raises InputError where the model has none."""
+    return manifest.read_file(cache.session.store, find_model(cache, name, model), CARD).decode()
+
+
+def _history(cache: ResultCache, name: str, live: Release | None) -> list[Release]:
+    """Every release, oldest first."""
+    keys = [info.key for info in cache.session.store.list_objects(f"channels/{name}/history")]
+    found = sorted((Release(**cache.json(key)) for key in keys), key=lambda release: release.generation)
+    # The entry of a release is written right after it; its writer may have died in between.
+    return [*found, live] if live and live not in found else found
+
+
+def _models(cache: ResultCache, name: str, live: Release | None, history: list[Release]) -> list[ModelColumn]:
+    infos = cache.manifests(f"models/{name}")
+    infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
+    before = {release.model for release in history}
+    columns = []
+    for info in infos[:COLUMNS]:
+        try:
+            done = cache.manifest(info.key)
+        except InputError:  # of another version of carpipe
+            continue
+        columns.append(
+            ModelColumn(
+                id=info.key.split("/")[2],
+                key=info.key,
+                made=info.minute,
+                live=bool(live and live.model == info.key),
+                was_live=info.key in before,
+                classes=len(done.extra["classes"]),
+                dataset=done.extra["dataset"],
+                metrics=done.extra["metrics"],
+                has_page=PAGE in done.files,
+            )
+        )
+    return columns
+
+
+def _decisions(cache: ResultCache, name: str) -> list[dict[str, Any]]:
+    keys = sorted(info.key for info in cache.session.store.list_objects(f"channels/{name}/decisions"))
+    return [cache.json(key) for key in reversed(keys[-ENTRIES:])]

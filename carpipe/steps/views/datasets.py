@@ -1,0 +1,195 @@
+"""What the page Data shows of datasets: the list, and one of them in full.
+
+A dataset never changes, so all of it is computed once; its photo table, 1.6 million rows as it may be, is not kept.
+"""
+
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import InputError, MissingError
+from carpipe.manifest import Manifest
+from carpipe.steps import results
+from carpipe.steps.cache import ResultCache
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = 30  # datasets in the list
+EXAMPLES = 6  # photos of a reason
+SEED = 20  # of the choice of examples
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """A line of the list. `made` is UTC."""
+
+    id: str
+    made: str
+    photos: int
+    kept: int
+    vehicles: int
+    classes: int
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Photos that a stage dropped for one reason; `examples` maps a row of the photo table to the photo's key."""
+
+    stage: str
+    name: str
+    photos: int
+    share: float
+    examples: dict[int, str]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Photos of a class by split."""
+
+    name: str
+    photos: int
+    train: int
+    val: int
+    test: int
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """A dataset in full. `verdict` is what the validation found; `documents` are the pages that lie with it."""
+
+    id: str
+    photos: int
+    kept: int
+    vehicles: int
+    splits: dict[str, int]
+    funnel: list[dict[str, Any]]
+    reasons: list[Reason]
+    classes: list[ClassRow]
+    verdict: dict[str, Any]
+    documents: list[str]
+
+
+def list_datasets(cache: ResultCache) -> list[DatasetRow]:
+    """The newest datasets, the newest first; those of other versions of carpipe are passed over."""
+    rows = []
+    for info in cache.manifests("datasets")[:SHOWN]:
+        try:
+            done = cache.manifest(info.key)
+        except InputError:
+            continue
+        rows.append(
+            DatasetRow(
+                id=info.key.split("/")[1],
+                made=info.minute,
+                photos=done.counts["in"],
+                kept=done.counts["kept"],
+                vehicles=done.extra["vehicles"],
+                classes=len(done.extra["classes"]),
+            )
+        )
+    return rows
+
+
+def find_dataset(cache: ResultCache, dataset: str) -> Manifest:
+    """A dataset by its id. Raises InputError where there is none."""
+    try:
+        return cache.manifest(f"datasets/{dataset}/manifest.json")
+    except MissingError:
+        raise InputError(f"There is no dataset {dataset} in {cache.session.store.url}.") from None
+
+
+def show_dataset(cache: ResultCache, dataset: str) -> DatasetView:
+    """A dataset by its id. Raises InputError where there is none."""
+    done = find_dataset(cache, dataset)
+    found: DatasetView = cache.get(("dataset view", done.key), lambda: _view(cache, done))
+    return found
+
+
+def photo_of(cache: ResultCache, dataset: str, row: int) -> str:
+    """The key of a photo that the dataset's page shows, by its row of the photo table.
+
+    Raises:
+        InputError: the page does not show that row.
+    """
+    for reason in show_dataset(cache, dataset).reasons:
+        if row in reason.examples:
+            return reason.examples[row]
+    raise InputError(f"Row {row} is none of the examples of dataset {dataset}.")
+
+
+def read_document(cache: ResultCache, dataset: str, name: str) -> bytes:
+    """The report, or a page of the Data Docs. Raises InputError where the dataset has no such page."""
+    done = find_dataset(cache, dataset)
+    if name not in _documents(done):
+        raise InputError(f"Dataset {dataset} has no page {name}; it was made by an earlier version of carpipe.")
+    return manifest.read_file(cache.session.store, done, name)
+
+
+def read_verdict(cache: ResultCache, validation: str, name: str) -> bytes:
+    """The report, or a page of the Data Docs, of a validation, also of one that failed and made no dataset.
+
+    Raises:
+        InputError: there is no such validation, or it has no such page.
+    """
+    store, prefix = cache.session.store, f"stages/validate/all/{validation}"
+    with contextlib.suppress(MissingError):
+        done = cache.manifest(f"{prefix}/manifest.json")
+        if name in done.files:
+            return manifest.read_file(store, done, name)
+    # A failed one has no manifest, and Data Docs of either have plain names.
+    if f"{prefix}/{name}" not in {info.key for info in store.list_objects(prefix)}:
+        raise InputError(f"There is no page {name} of a validation {validation} in {store.url}.")
+    return store.get(f"{prefix}/{name}")
+
+
+def _view(cache: ResultCache, done: Manifest) -> DatasetView:
+    store = cache.session.store
+    photos = results.read_photos(store, done, columns=["key", "dropped", "dropped_by", "class_name", "split"])
+    verdict: dict[str, Any] = json.loads(manifest.read_file(store, done, results.VALIDATION))
+    return DatasetView(
+        id=done.key.split("/")[1],
+        photos=done.counts["in"],
+        kept=done.counts["kept"],
+        vehicles=done.extra["vehicles"],
+        splits=done.extra["splits"],
+        funnel=json.loads(manifest.read_file(store, done, results.FUNNEL)),
+        reasons=list(_reasons(photos)),
+        classes=list(_classes(photos)),
+        verdict={name: verdict[name] for name in ("success", "expectations", "failed")},
+        documents=_documents(done),
+    )
+
+
+def _reasons(photos: "pd.DataFrame") -> Iterator[Reason]:
+    """Every reason with some photos at random, in the order of the stages."""
+    from carpipe.stages.funnel import STAGES
+
+    # Row numbers are what pictures are asked for by, so they are kept through the shuffle.
+    out = photos.loc[photos["dropped"].notna(), ["dropped_by", "dropped"]]
+    counts: dict[tuple[str, str], int] = Counter(zip(out["dropped_by"], out["dropped"], strict=True))
+    chosen = out.sample(frac=1, random_state=SEED).groupby(["dropped_by", "dropped"]).head(EXAMPLES)
+    for stage, name in sorted(counts, key=lambda pair: (STAGES.index(pair[0]), -counts[pair])):
+        rows = chosen.index[(chosen["dropped_by"] == stage) & (chosen["dropped"] == name)]
+        examples = {int(row): str(photos["key"].iloc[row]) for row in rows}
+        number = counts[stage, name]
+        yield Reason(stage, name, number, number / len(photos), examples)
+
+
+def _classes(photos: "pd.DataFrame") -> Iterator[ClassRow]:
+    """The classes, the largest first."""
+    alive = photos[photos["dropped"].isna()]
+    counts = alive.groupby(["class_name", "split"]).size().unstack(fill_value=0)
+    counts = counts.reindex(columns=["train", "val", "test"], fill_value=0)
+    order = counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
+    for name, row in zip(order, counts.loc[order].to_numpy().tolist(), strict=True):
+        train, val, test = row
+        yield ClassRow(str(name), train + val + test, train, val, test)
+
+
+def _documents(done: Manifest) -> list[str]:
+    return [name for name in done.files if name == results.REPORT or name.startswith("data_docs/")]

@@ -1,0 +1,61 @@
+"""Look things up for people: what became of a photo, and which datasets there are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from carpipe.errors import InputError
+from carpipe.steps import results
+from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.session import Session
+from carpipe.storage import normalise_key
+
+# Photos shown of those whose key holds the words somebody looks for.
+SHOWN = 20
+# What each stage found out, in the order of the stages.
+FACTS = (
+    "format", "width", "height", "damage", "repaired", "p_car", "box_label", "box_score", "box", "vehicle", "model",
+    "class_name", "split", "partition",
+)  # fmt: skip
+
+
+def describe_photos(session: Session, words: str, dataset: str | None) -> str:
+    """Fate and findings of the photos whose key is, or contains, `words`, as text.
+
+    Args:
+        words: a key with or without `raw/`, a file name, a listing uuid, or any other part of a key.
+        dataset: manifest key; None means the newest.
+
+    Raises:
+        InputError: no photo of the dataset has such a key.
+    """
+    source = find_dataset(session, dataset)
+    photos = results.read_photos(session.store, source)
+    wanted = normalise_key(words).removeprefix("raw/")
+    exact = photos[photos["key"] == wanted]
+    found = exact if len(exact) else photos[photos["key"].str.contains(wanted, regex=False)]
+    if found.empty:
+        raise InputError(
+            f"No photo of {source.key} has {wanted!r} in its key; one that was uploaded later is in the next dataset."
+        )
+    lines = [_describe(row) for row in found.head(SHOWN).to_dict("records")]
+    if len(found) > SHOWN:
+        lines.append(f"... and {len(found) - SHOWN:,} more photos; look for more of the key.")
+    return "\n\n".join(lines)
+
+
+def _describe(row: Mapping[Any, Any]) -> str:
+    fate = f"out: {row['dropped']}, by stage {row['dropped_by']}" if _known(row["dropped"]) else f"in: {row['split']}"
+    facts = [(name, row[name]) for name in FACTS if name in row and _known(row[name])]
+    return "\n".join([f"{row['key']}", f"  {fate}", *(f"  {name:<11} {_text(value)}" for name, value in facts)])
+
+
+def _known(value: Any) -> bool:
+    import pandas as pd
+
+    return not pd.api.types.is_scalar(value) or not pd.isna(value)
+
+
+def _text(value: Any) -> str:
+    if hasattr(value, "__len__") and not isinstance(value, str):
+        return " ".join(f"{number:.0f}" for number in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,60 @@
+"""A photo as a page may show it: small, re-encoded, without metadata, decoded where a hostile one does no harm."""
+
+import json
+import threading
+
+from carpipe.errors import InputError
+from carpipe.steps.session import Session
+
+SIDE = 320  # pixels of the long side
+QUALITY = 80
+
+
+class Previews:
+    """Makes previews of photos under `raw/`. One child process decodes them, restarted when a photo ends it. It ends
+    with this process, or with `with previews.child`.
+
+    Safe to share between threads: they wait for each other, some 3 ms a photo. `store` may be another one of the same
+    bucket from now on.
+    """
+
+    def __init__(self, session: Session):
+        from carpipe.pictures.isolation import Isolated
+
+        clean = session.config.clean
+        self.store = session.store
+        self._max_bytes = clean.max_bytes
+        settings = {
+            "min_side": 1,
+            "max_pixels": clean.max_pixels,
+            "max_damage": 1.0,  # people shall see what is wrong with a photo
+            "thumbnail_side": SIDE,
+            "thumbnail_quality": QUALITY,
+        }
+        self.child = Isolated(
+            "carpipe.stages.clean_photo:clean_photo",
+            json.dumps(settings),
+            timeout_s=clean.timeout_s,
+            memory_mb=clean.memory_mb,
+        )
+        self._lock = threading.Lock()
+
+    def jpeg(self, key: str) -> bytes:
+        """The preview of a photo, of what is left of it where it is broken.
+
+        Args:
+            key: below raw/.
+
+        Raises:
+            MissingError: there is no such photo any more.
+            InputError: nothing of it can be shown.
+        """
+        info = self.store.head(f"raw/{key}")
+        if info and info.size > self._max_bytes:
+            raise InputError(f"{key} is larger than clean.max_bytes, {self._max_bytes:,} bytes, and is not read.")
+        data = self.store.get(f"raw/{key}")
+        with self._lock:
+            (answer,) = self.child.run([data])
+        if not answer or not answer[1]:
+            raise InputError(f"Nothing of {key} can be shown: it is no photo, or none that can be decoded.")
+        return answer[1]

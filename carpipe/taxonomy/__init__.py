@@ -1,0 +1,1 @@
+"""Which car models become which classes: the rules, read strictly, checked against data, compared."""

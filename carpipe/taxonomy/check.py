@@ -1,0 +1,130 @@
+"""What is wrong or doubtful in a taxonomy: lints of the rules alone, and a check against the models of the data.
+
+An `error` makes a taxonomy unusable, alone or for this data; a `note` is worth a look, since a rule for a model that
+no photo has may be misspelt, or may wait for photos to come.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from itertools import groupby
+
+from carpipe.taxonomy.lint import Finding, Kind, class_names, error, lint
+from carpipe.taxonomy.rules import Taxonomy
+from carpipe.taxonomy.slug import collisions, has_ascii_form, slug
+
+# Share of equal letters from which two names look like one misspelt: of the whole name, and of make and model, so that
+# a long make does not make any two of its models alike (`audi_r8` and `audi_q8`; `fiat_pamda` is 0.9 and 0.8).
+CLOSE, CLOSE_PART = 0.85, 0.8
+
+
+def check(taxonomy: Taxonomy, models: Mapping[str, int] | None = None) -> list[Finding]:
+    """Return what is wrong or doubtful in a taxonomy, errors first; empty when all is well.
+
+    Args:
+        models: model -> photos in the data, as `classes` gets them; a model with 0 photos is not in the data.
+            None: the rules are looked at alone.
+    """
+    findings = [*lint(taxonomy)]
+    places = {name: where for where, name in class_names(taxonomy)}
+    if models is not None:
+        present = count_models(models)
+        for model in present:
+            if (name := taxonomy.class_or_none(model)) is not None:
+                places.setdefault(name, "data")
+        findings += [*_without_rule(taxonomy, present), *_without_photos(taxonomy, present)]
+        findings += _same_slugs_in_data(taxonomy, places)
+    findings += _unreadable_slugs(places)
+    return sorted(findings, key=lambda finding: finding.severity != "error")
+
+
+def render_findings(findings: Sequence[Finding], *, most: int = 10) -> str:
+    """Return findings as readable lines: every error, and of each kind of note the first `most`; 0: all."""
+    lines = [f"error  {finding}" for finding in findings if finding.severity == "error"]
+    notes = sorted((one for one in findings if one.severity == "note"), key=lambda finding: finding.kind)
+    for kind, group in groupby(notes, key=lambda finding: finding.kind):
+        told = [f"note   {finding}" for finding in group]
+        shown = told[:most] if most else told
+        lines += shown
+        if len(told) > len(shown):
+            lines.append(f"note   and {len(told) - len(shown):,} more of this kind ({kind})")
+    return "\n".join(lines)
+
+
+def count_models(models: Mapping[str, int]) -> Counter[str]:
+    """Return the models that have photos, in NFC as rules are, with their photos."""
+    counts: Counter[str] = Counter()
+    for model, photos in models.items():
+        counts[unicodedata.normalize("NFC", model)] += photos
+    return +counts
+
+
+def _note(kind: Kind, where: str, sentence: str) -> Finding:
+    return Finding("note", kind, where, sentence)
+
+
+def _same_slugs_in_data(taxonomy: Taxonomy, names: Collection[str]) -> Iterator[Finding]:
+    """Models without a rule are classes of their own name, which may have the slug of another class."""
+    linted = collisions(name for _, name in class_names(taxonomy))
+    for one, group in collisions(names).items():
+        if one not in linted:
+            told = " and ".join(map(repr, group))
+            yield error("slug", "data", f"classes {told} have one ASCII slug, {one!r}; merge or rename them")
+
+
+def _unreadable_slugs(places: Mapping[str, str]) -> Iterator[Finding]:
+    for name, where in sorted(places.items()):
+        if not has_ascii_form(name):
+            sentence = f"class {name!r} has letters without an ASCII form: its slug is {slug(name)!r}"
+            yield _note("slug", where, sentence)
+
+
+def _without_rule(taxonomy: Taxonomy, present: Mapping[str, int]) -> Iterator[Finding]:
+    """Models of the data that `unknown` refuses (an error) or throws out (a note)."""
+    if taxonomy.unknown == "keep":
+        return
+    index = _by_digits([model for model in taxonomy.models if model not in present])
+    for model in sorted(set(present) - set(taxonomy.models)):
+        sentence = f"model {model!r} has {present[model]:,} photos and no rule{_suggest(model, index)}"
+        if taxonomy.unknown == "error":
+            yield error("no rule", "data", sentence)
+        else:
+            yield _note("no rule", "data", f"{sentence}; they are erased")
+
+
+def _without_photos(taxonomy: Taxonomy, present: Mapping[str, int]) -> Iterator[Finding]:
+    """Classes and models of the rules that no photo has; with the model they may mean, if that one has no rule."""
+    orphans = {
+        f"classes.{name}"
+        for name, models in taxonomy.classes.items()
+        if models and not any(model in present for model in (name, *models))
+    }
+    for where in sorted(orphans):
+        yield _note("orphan", where, "no photo has any of its models")
+    index = _by_digits([model for model in present if model not in taxonomy.class_by_model])
+    for where, model in taxonomy.rules():
+        hint = _suggest(model, index)
+        if model not in present and (hint or where not in orphans):
+            yield _note("misspelt" if hint else "no photos", where, f"no photo has model {model!r}{hint}")
+
+
+def _by_digits(models: Sequence[str]) -> dict[str, list[str]]:
+    """Group names by the digits in them: `bmw_316` and `bmw_318` are two cars, not one misspelt."""
+    groups: dict[str, list[str]] = {}
+    for model in models:
+        groups.setdefault(re.sub(r"\D", "", model), []).append(model)
+    return groups
+
+
+def _suggest(model: str, index: Mapping[str, Sequence[str]]) -> str:
+    candidates = index.get(re.sub(r"\D", "", model), ())
+    close = get_close_matches(model, candidates, n=3, cutoff=CLOSE)
+    best = next((name for name in close if _alike_in_parts(model, name)), None)
+    return f"; did you mean {best!r}?" if best else ""
+
+
+def _alike_in_parts(one: str, other: str) -> bool:
+    parts = zip(one.partition("_")[::2], other.partition("_")[::2], strict=True)
+    return all(SequenceMatcher(None, a, b).ratio() >= CLOSE_PART for a, b in parts)

@@ -1,0 +1,123 @@
+"""Reads taxonomies, from YAML files that people write: strictly, so that a slip is an error and never a guess."""
+
+from collections.abc import Hashable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from carpipe.errors import ConfigError
+from carpipe.taxonomy.lint import lint
+from carpipe.taxonomy.rules import Taxonomy, Unknown
+
+FORMAT = (
+    "version: a whole number; description: text; unknown: keep, erase or error; "
+    "classes: class name -> list of models; unchanged: list of models; erased: list of models"
+)
+KEYS = ("version", "description", "unknown", "classes", "unchanged", "erased")
+
+
+def load(source: str) -> Taxonomy:
+    """Read a taxonomy: `published`, `identity`, or the path of a YAML file.
+
+    `published` holds the rules of the published 763 models -> 512 classes; `identity` has no rules, so
+    each model is a class. Raises `ConfigError` where the file is missing or has lints.
+    """
+    packaged = resources.files("carpipe.taxonomy") / f"{source}.yaml"
+    if source in packaged_names():
+        return parse(packaged.read_text("utf-8"), name=source)
+    path = Path(source)
+    if not path.is_file():
+        known = ", ".join(packaged_names())
+        raise ConfigError(f"there is no taxonomy {source!r}: give the path of a YAML file, or one of {known}")
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"taxonomy {source!r} must be UTF-8 text: {error}") from error
+    return parse(text, name=path.stem)
+
+
+def packaged_names() -> tuple[str, ...]:
+    """Names of the taxonomies that come with the package."""
+    names = (file.name for file in resources.files("carpipe.taxonomy").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def parse(text: str, *, name: str) -> Taxonomy:
+    """Read a taxonomy from YAML text; `name` is what errors call it.
+
+    Raises `ConfigError` that lists all lints.
+    """
+    try:
+        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader that also refuses doubled keys
+    except yaml.YAMLError as error:
+        raise ConfigError(f"taxonomy {name!r} is not readable YAML: {error}") from error
+    problems = list(_shape_problems(content))
+    if not problems:
+        taxonomy = _from_content(content, name)
+        problems = list(map(str, lint(taxonomy)))
+    if problems:
+        raise ConfigError(f"taxonomy {name!r} has {len(problems)} problems:\n- " + "\n- ".join(problems))
+    return taxonomy
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """yaml.SafeLoader that refuses a key written twice, where the original silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in lines:
+                raise yaml.YAMLError(f"key {name!r} is written twice, in lines {lines[name]} and {line}")
+            lines[name] = line
+        return super().construct_mapping(node, deep)
+
+
+def _from_content(content: dict[str, Any], name: str) -> Taxonomy:
+    return Taxonomy(
+        name=name,
+        version=content["version"],
+        description=content.get("description") or "",
+        unknown=content.get("unknown", "keep"),
+        classes={key: tuple(models) for key, models in (content.get("classes") or {}).items()},
+        unchanged=tuple(content.get("unchanged") or ()),
+        erased=tuple(content.get("erased") or ()),
+    )
+
+
+def _shape_problems(content: Any) -> Iterator[str]:  # noqa: C901  # one test after another, nothing nested
+    """Say what in the file is not of the right type: Taxonomy itself can then rely on its types."""
+    if not isinstance(content, dict):
+        yield f"the file must be a mapping with {FORMAT}"
+        return
+    for key in content:
+        if key not in KEYS:
+            yield f"unknown key {key!r}: expected {', '.join(KEYS)}"
+    version = content.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        yield f"version: expected a whole number from 1 up, got {version!r}"
+    if not isinstance(content.get("description") or "", str):
+        yield f"description: expected text, got {content['description']!r}"
+    if content.get("unknown", "keep") not in get_args(Unknown):
+        yield f"unknown: expected {', '.join(get_args(Unknown))}, got {content['unknown']!r}"
+    for key in ("unchanged", "erased"):
+        yield from _list_problems(key, content.get(key) or [])
+    classes = content.get("classes") or {}
+    if not isinstance(classes, dict):
+        yield f"classes: expected class names with a list of models each, got {classes!r:.60}"
+        return
+    for name, models in classes.items():
+        if not isinstance(name, str):
+            yield f"classes: class name {name!r} is not text; put it in quotes"
+        yield from _list_problems(f"classes.{name}", models)
+
+
+def _list_problems(where: str, models: Any) -> Iterator[str]:
+    if not isinstance(models, list):
+        yield f"{where}: expected a list of models, got {models!r:.60}"
+        return
+    for model in models:
+        if not isinstance(model, str):
+            yield f"{where}: model {model!r} is not text; put it in quotes"

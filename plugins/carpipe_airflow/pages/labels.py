@@ -1,0 +1,86 @@
+"""The page Labels: photos to label by key press, saved in batches."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from carpipe_airflow.pages.access import LABEL, LABEL_DAG, READ, may
+from carpipe_airflow.pages.render import photo, render
+from carpipe_airflow.pages.threads import PageRoute
+
+router = APIRouter(route_class=PageRoute, prefix="/labels")
+
+# Rows in a request at most; the page sends a hundred.
+MOST = 500
+Segment = Annotated[str, Path(pattern=r"^[\w-]+$")]
+
+
+class GivenLabel(BaseModel):
+    """A label as the page sends it; `at` is when the key was pressed, ISO 8601."""
+
+    key: str = Field(max_length=1024)
+    label: str = Field(max_length=20)
+    at: str = Field(max_length=40)
+
+
+class GivenLabels(BaseModel):
+    """What the page sends."""
+
+    labels: list[GivenLabel] = Field(max_length=MOST)
+
+
+@router.get("", dependencies=READ)
+def page(request: Request, user: GetUserDep) -> Response:
+    """The page; the photos come by `batch`."""
+    return render(
+        request,
+        "labels",
+        user=user.get_name(),
+        now=datetime.now(UTC).isoformat(),
+        may_label=may(user, "POST", LABEL_DAG),
+    )
+
+
+@router.get("/batch", dependencies=READ)
+def batch(
+    request: Request,
+    user: GetUserDep,
+    how: Literal["random", "unsure"] = "random",
+    after: Annotated[int, Query(ge=0)] = 0,
+    count: Annotated[int, Query(ge=1, le=100)] = 24,
+) -> dict[str, Any]:
+    """The next photos to label, and where to get their pictures."""
+    desk = request.app.state.bucket.label_desk
+    found = desk.next_batch(by=user.get_name(), how=how, after=after, count=count)
+    photos = [{"key": one.key, "url": _url(request, one.manifest, one.row)} for one in found.photos]
+    return {"photos": photos, "after": found.after, "left": found.left, "progress": asdict(found.progress)}
+
+
+@router.get("/photos/{stage}/{partition}/{fingerprint}/{row}", dependencies=READ)
+def picture(
+    request: Request,
+    stage: Literal["inventory", "filter"],
+    partition: Segment,
+    fingerprint: Segment,
+    row: int,
+) -> Response:
+    """A photo, by its row of a committed photo table."""
+    bucket = request.app.state.bucket
+    key = bucket.label_desk.photo_of(f"stages/{stage}/{partition}/{fingerprint}/manifest.json", row)
+    return photo(bucket.previews, key)
+
+
+@router.post("", dependencies=LABEL)
+def save(request: Request, user: GetUserDep, given: GivenLabels) -> dict[str, Any]:
+    """Add labels to the label set; answers which of them cannot be, and why."""
+    rows = [label.model_dump() for label in given.labels]
+    saved = request.app.state.bucket.label_desk.save(rows, by=user.get_name(), now=datetime.now(UTC))
+    return asdict(saved)
+
+
+def _url(request: Request, manifest_key: str, row: int) -> str:
+    return f"{request.scope['root_path']}/labels/photos/{manifest_key.split('/', 1)[1].rpartition('/')[0]}/{row}"

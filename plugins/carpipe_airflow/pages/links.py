@@ -1,0 +1,124 @@
+"""Links from a task's page to what it made: report, Data Docs, model card, evaluation. Computed from its XCom.
+
+Imported in every Airflow process: cheap.
+"""
+
+import json
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow.configuration import conf
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.bases.xcom import BaseXCom
+
+from carpipe_airflow.pages import MOUNT
+
+DATASET = re.compile(r"datasets/([0-9a-f]{20})/manifest\.json")
+VALIDATION = re.compile(r"stages/validate/all/([0-9a-f]{20})/manifest\.json")
+MODEL = re.compile(r"models/([^/]+)/([0-9a-f]{20})/manifest\.json")
+# By this key a task says what it is about to make, so that there is a link where it fails.
+FORESEEN = "foreseen"
+
+
+def path_of(text: str, name: str) -> str:
+    """Where the page of that name is, of whatever dataset or model the manifest key is of; empty: it has none."""
+    if found := DATASET.fullmatch(text):
+        return {
+            "Dataset": f"/data/{found[1]}",
+            "Dataset report": f"/data/{found[1]}/report.html",
+            "Data Docs": f"/data/{found[1]}/data_docs/index.html",
+        }.get(name, "")
+    if found := VALIDATION.fullmatch(text):
+        folder = f"/data/validations/{found[1]}"
+        return {"Dataset report": f"{folder}/report.html", "Data Docs": f"{folder}/data_docs/index.html"}.get(name, "")
+    if found := MODEL.fullmatch(text):
+        folder = f"/weights/{found[1]}"
+        return {
+            "Weights": folder,
+            "Model card": f"{folder}/{found[2]}/card",
+            "Evaluation": f"{folder}/{found[2]}/evaluation.html",
+        }.get(name, "")
+    return ""
+
+
+def full_address(text: str, name: str) -> str:
+    """The same with Airflow's own address in front; without one, below the host."""
+    return f"{(conf.get('api', 'base_url', fallback='') or '').rstrip('/')}{MOUNT}{path_of(text, name)}"
+
+
+class _ManifestLink(BaseOperatorLink):
+    """Links to a page of what the task's manifest key names. `name` is set by the classes below."""
+
+    name = ""
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The page's address below the Airflow host, empty where the task made nothing of the kind."""
+        path = path_of(_made(ti_key), self.name)
+        root = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+        return f"{root}{MOUNT}{path}" if path else ""
+
+
+class DatasetLink(_ManifestLink):
+    """The dataset on the page Data."""
+
+    name = "Dataset"
+
+
+class ReportLink(_ManifestLink):
+    """The dataset report."""
+
+    name = "Dataset report"
+
+
+class DataDocsLink(_ManifestLink):
+    """The Data Docs of the validation."""
+
+    name = "Data Docs"
+
+
+class WeightsLink(_ManifestLink):
+    """The model's channel on the page Weights."""
+
+    name = "Weights"
+
+
+class ModelCardLink(_ManifestLink):
+    """The model card."""
+
+    name = "Model card"
+
+
+class EvaluationLink(_ManifestLink):
+    """The evaluation page."""
+
+    name = "Evaluation"
+
+
+LINKS = [DatasetLink(), ReportLink(), DataDocsLink(), WeightsLink(), ModelCardLink(), EvaluationLink()]
+
+
+def _made(ti_key: Any) -> str:
+    """What the task returned, where that is text or a verdict that names a model; else what it said it would make."""
+    return _xcom(ti_key, BaseXCom.XCOM_RETURN_KEY) or _xcom(ti_key, FORESEEN)
+
+
+def _xcom(ti_key: Any, key: str) -> str:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        query = XComModel.get_many(
+            key=key,
+            run_id=ti_key.run_id,
+            dag_ids=ti_key.dag_id,
+            task_ids=ti_key.task_id,
+            map_indexes=ti_key.map_index,
+        )
+        row = session.execute(query.with_only_columns(XComModel.value)).first()
+    value = row[0] if row else ""
+    if isinstance(value, str) and value[:1] in ('"', "{"):  # as the database keeps it: JSON
+        value = json.loads(value)
+    if isinstance(value, dict):
+        value = value.get("model", "")
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,72 @@
+"""Pages of Jinja templates. Names, keys and messages are foreign text: all of it is escaped."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from carpipe.errors import InputError, MissingError
+from carpipe.html_page import POLICY, environment
+from carpipe.steps.views.preview import Previews
+from carpipe_airflow.pages import MOUNT
+
+# Pages that lie in the bucket. Whoever can write there is not let at the Airflow session: the sandbox turns scripts,
+# forms and popups off, and no script-src allows any. So it is safe that they keep our origin, which they need:
+# without, the browser sends no cookie when a link inside Airflow's frame leads from one of them to the next.
+DOCUMENT_HEADERS = {
+    "Content-Security-Policy": f"{POLICY}; sandbox allow-same-origin; frame-ancestors 'self'",
+    "Cache-Control": "private, max-age=3600",
+}
+# Grey, to be read on light and on dark.
+NO_PHOTO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="150" height="110"><text x="75" y="59" text-anchor="middle" '
+    'font-family="system-ui, sans-serif" font-size="13" fill="#7a8494">no picture</text></svg>'
+)
+PHOTO_HEADERS = {"Cache-Control": "private, max-age=3600"}
+
+
+@cache
+def _environment() -> Environment:
+    made = environment(Path(__file__).parent / "templates")
+    made.filters |= {"stamp": lambda text: text[:16].replace("T", " "), "markdown": markdown}
+    return made
+
+
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page. `base` is where the pages are mounted."""
+    page = _environment().get_template(f"{template}.html.j2")
+    return HTMLResponse(page.render(base=request.scope["root_path"], **values), status)
+
+
+def airflow_root(request: Request) -> str:
+    """Where Airflow itself is mounted: empty, or a path without a slash at its end."""
+    return str(request.scope["root_path"]).removesuffix(MOUNT)
+
+
+def markdown(text: str) -> Markup:
+    """Markdown with tables as HTML. HTML in it stays text, pictures become links, links are http, https or relative."""
+    return Markup(_markdown().render(text))  # noqa: S704  # markdown-it-py escapes what it does not make itself
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+
+
+def document(html: bytes) -> Response:
+    """A page of the bucket."""
+    return Response(html, media_type="text/html", headers=DOCUMENT_HEADERS)
+
+
+def photo(previews: Previews, key: str) -> Response:
+    """A photo made small; a placeholder for one that cannot be decoded, or is gone."""
+    try:
+        jpeg = previews.jpeg(key)
+    except (InputError, MissingError):
+        return Response(NO_PHOTO, media_type="image/svg+xml")
+    return Response(jpeg, media_type="image/jpeg", headers=PHOTO_HEADERS)

@@ -1,0 +1,112 @@
+"""The page Weights: channels, models, decisions; promote and roll back by a run of the DAG `promote_weights`."""
+
+from typing import Annotated, Any
+
+from airflow.api_fastapi.common.dagbag import DagBagDep
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
+from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.models.dag import DagModel, DagRun
+from fastapi import APIRouter, Form, HTTPException, Path, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import select
+
+from carpipe.steps.views import channels
+from carpipe_airflow.pages.access import PROMOTE, PROMOTE_DAG, READ, may
+from carpipe_airflow.pages.render import airflow_root, document, render
+from carpipe_airflow.pages.threads import PageRoute
+
+router = APIRouter(route_class=PageRoute, prefix="/weights")
+
+Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
+RUNS = 5  # of `promote_weights` shown
+LOOKED_AT = 100  # newest runs among which those of a channel are looked for
+WAITING = ("queued", "running")
+
+
+@router.get("", dependencies=READ)
+def first(request: Request, user: GetUserDep, session: SessionDep, dag_bag: DagBagDep) -> Response:
+    """The channel of the classifier."""
+    return _page(request, user, session, dag_bag, request.app.state.bucket.cache.session.config.classifier.channel)
+
+
+@router.get("/{channel}", dependencies=READ)
+def one(request: Request, user: GetUserDep, session: SessionDep, dag_bag: DagBagDep, channel: str) -> Response:
+    """A channel in full."""
+    return _page(request, user, session, dag_bag, channel)
+
+
+@router.get("/{channel}/{model}/card", dependencies=READ)
+def card(request: Request, channel: str, model: Id) -> Response:
+    """The model card, as text."""
+    text = channels.read_card(request.app.state.bucket.cache, channel, model)
+    return render(request, "card", channel=channel, model=model, text=text)
+
+
+@router.get("/{channel}/{model}/evaluation.html", dependencies=READ)
+def evaluation(request: Request, channel: str, model: Id) -> Response:
+    """The evaluation page."""
+    return document(channels.read_page(request.app.state.bucket.cache, channel, model))
+
+
+@router.post("/{channel}/promote", dependencies=PROMOTE)
+def promote(
+    request: Request,
+    user: GetUserDep,
+    session: SessionDep,
+    dag_bag: DagBagDep,
+    channel: str,
+    model: Annotated[str, Form(pattern="^[0-9a-f]{20}$")],
+    reason: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Make a model the live one, an older one too, by a run of `promote_weights`."""
+    found = channels.find_model(request.app.state.bucket.cache, channel, model)
+    if _moving(_runs(session, dag_bag, channel)) and not _paused(session):
+        raise HTTPException(409, f"A promotion of {channel} is under way; ask again once it is done.")
+    said = f"{reason.strip() or 'by hand'} ({user.get_name()}, on the page Weights)"
+    body = TriggerDAGRunPostBody(logical_date=None, conf={"channel": channel, "model": found.key, "reason": said})
+    trigger_dag_run(dag_id=PROMOTE_DAG, body=body, dag_bag=dag_bag, user=user, session=session, request=request)
+    return RedirectResponse(f"{request.scope['root_path']}/weights/{channel}", 303)
+
+
+def _page(request: Request, user: Any, session: Any, dag_bag: Any, channel: str) -> Response:
+    cache = request.app.state.bucket.cache
+    runs, paused = _runs(session, dag_bag, channel), _paused(session)
+    return render(
+        request,
+        "weights",
+        airflow=airflow_root(request),
+        shown=channels.show_channel(cache, channel),
+        may_promote=may(user, "POST", PROMOTE_DAG),
+        runs=runs if may(user, "GET", PROMOTE_DAG) else [],
+        moving=_moving(runs) and not paused,
+        paused=paused,
+    )
+
+
+def _moving(runs: list[dict[str, str]]) -> bool:
+    return any(run["state"] in WAITING for run in runs)
+
+
+def _paused(session: Any) -> bool:
+    """Whether the DAG is: then what is asked for waits for somebody to unpause it."""
+    return bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == PROMOTE_DAG)))
+
+
+def _runs(session: Any, dag_bag: Any, channel: str) -> list[dict[str, str]]:
+    """The newest runs of `promote_weights` for a channel: who wants what, and how that stands."""
+    query = select(DagRun).where(DagRun.dag_id == PROMOTE_DAG).order_by(DagRun.id.desc()).limit(LOOKED_AT)
+    dag = dag_bag.get_latest_version_of_dag(PROMOTE_DAG, session=session)
+    default = dag.params["channel"] if dag else ""  # where a run names none
+    mine = [run for run in session.scalars(query) if (run.conf or {}).get("channel", default) == channel]
+    return [
+        {
+            "run": run.run_id,
+            "state": str(run.state),
+            "at": run.run_after.isoformat() if run.run_after else "",
+            "by": run.triggering_user_name or "",
+            "model": "".join((run.conf or {}).get("model", "").split("/")[-2:-1]),
+        }
+        for run in mine[:RUNS]
+    ]

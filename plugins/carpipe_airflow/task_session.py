@@ -1,0 +1,66 @@
+"""What a running task asks of Airflow: credentials and parameters for its session, its run's id, the time of day."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from airflow.sdk import get_current_context
+from airflow.sdk.configuration import conf
+
+from carpipe.errors import InputError
+from carpipe_airflow.s3_access import find_access
+
+if TYPE_CHECKING:
+    from carpipe.steps.session import Session
+
+# Label of a mapped task in the UI: `label` below fills it in.
+MAP_LABEL = "{{ partition }}"
+
+
+def open_task_session(**settings: str) -> "Session":
+    """The session of the running task: with the connection's credentials, and figures to Airflow's StatsD server.
+
+    Args:
+        settings: dotted setting by name of the DAG parameter that overrides it.
+
+    Raises:
+        InputError: the run was given a parameter that its DAG does not have.
+    """
+    from carpipe.config import load_config
+    from carpipe.steps.session import open_session
+
+    context = get_current_context()
+    refuse_unknown(context["dag_run"].conf or {}, context["dag"].params)
+    params = context["params"]
+    overrides = {key: params.get(name) for name, key in settings.items()}
+    config = load_config(overrides=overrides)
+    if not config.metrics.statsd and (server := _statsd_of_airflow()):
+        config = load_config(overrides={**overrides, "metrics.statsd": server})
+    return open_session(config, access=find_access())
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Airflow itself passes over what is misspelt in a run's `conf`."""
+    if unknown := sorted(set(given) - set(known)):
+        close = get_close_matches(unknown[0], list(known), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}."
+        raise InputError(f"This DAG has no parameter {unknown[0]!r}; {hint}")
+
+
+def _statsd_of_airflow() -> str | None:
+    """`host:port` of the server that Airflow sends its own metrics to, if it does."""
+    if not conf.getboolean("metrics", "statsd_on"):
+        return None
+    return f"{conf.get('metrics', 'statsd_host')}:{conf.getint('metrics', 'statsd_port')}"
+
+
+def label(key: str) -> str:
+    """Show the partition of a manifest key as the mapped task's label; returns the key."""
+    get_current_context()["partition"] = key.split("/")[2]  # type: ignore[typeddict-unknown-key]  # ours
+    return key
+
+
+def run_facts() -> dict[str, str]:
+    """Id of the DAG run and time of day, for what gets published: carpipe has no clock of its own."""
+    return {"run": get_current_context()["run_id"], "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}

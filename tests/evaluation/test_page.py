@@ -1,0 +1,232 @@
+import base64
+import dataclasses
+import io
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from carpipe.config import GateConfig
+from carpipe.errors import InputError
+from carpipe.evaluation.calibration import Threshold, choose_threshold
+from carpipe.evaluation.decision import Decision
+from carpipe.evaluation.gate import compare
+from carpipe.evaluation.metrics import figures
+from carpipe.evaluation.page import PageInput, choose_pictures, render_page
+from carpipe.evaluation.predictions import Predictions
+from tests.evaluation.make import draw, make
+from tests.evaluation.test_plots import HISTORY
+
+HOSTILE = "<script>alert('x')</script>\"& onerror=alert(1) "
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text, as a browser sees them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def values(self, attribute: str) -> list[str]:
+        return [str(attrs[attribute]) for _, attrs in self.tags if attribute in attrs]
+
+
+def jpeg(**options: object) -> bytes:
+    sink = io.BytesIO()
+    Image.linear_gradient("L").resize((320, 200)).convert("RGB").save(sink, "JPEG", **options)
+    return sink.getvalue()
+
+
+def make_input(test: Predictions, **changes: object) -> PageInput:
+    made = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+    return dataclasses.replace(PageInput(model="classifier m1", made=made, test=test, temperature=1.2), **changes)
+
+
+def render(test: Predictions, **changes: object) -> Page:
+    return Page(render_page(make_input(test, **changes)))
+
+
+def everything(test: Predictions) -> dict[str, object]:
+    """All that a page can show of these predictions."""
+    champion = draw(len(test.classes), len(test.photos), seed=1)
+    right = champion.correct[: len(test.photos)]
+    return {
+        "history": HISTORY,
+        "training": {name: 30 * number for number, name in enumerate(test.classes)},
+        "threshold": choose_threshold(test, 1.2, precision=0.9),
+        "champion": figures(champion, 1.0),
+        "decision": compare(test.table(), test.table().assign(correct=right), rules=GateConfig()),
+        "pictures": {key: jpeg() for key in choose_pictures(test)},
+        "facts": {"dataset": "datasets/d1/manifest.json"},
+    }
+
+
+def car_filter() -> Predictions:
+    """Six photos: one car taken for none, and two others the other way round."""
+    p = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.9], [0.6, 0.4], [0.95, 0.05]]
+    return make(["auto"] * 3 + ["no_auto"] * 3, p, ["auto", "no_auto"])
+
+
+@pytest.mark.parametrize("classes", [2, 12, 100])
+def test_a_page_loads_nothing_and_runs_nothing(classes: int) -> None:
+    test = draw(classes, 600)
+
+    page = render(test, **everything(test))
+
+    sources = page.values("src")
+    assert sum(source.startswith("data:image/jpeg;base64,") for source in sources) == len(choose_pictures(test))
+    assert all(source.startswith(("data:image/jpeg;base64,", "data:image/png;base64,")) for source in sources)
+    assert all(href.startswith("#") for href in page.values("href"))
+    assert {"script", "link", "iframe", "object"}.isdisjoint(tag for tag, _ in page.tags)
+    policies = [attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+    targets = {href[1:] for href in page.values("href")}
+    assert {"figures", "training", "confused", "classes"} <= targets <= set(page.values("id"))
+
+
+def test_foreign_text_is_shown_and_never_run() -> None:
+    names = [f"{HOSTILE}{number}" for number in range(6)]
+    columns = {name: [HOSTILE] * 6 for name in ("vehicle", "listing_uuid", "model")}
+    test = make(names, np.roll(np.eye(6), 1, axis=0) * 0.9 + 0.01, names, **columns)
+    test = dataclasses.replace(test, photos=test.photos.assign(key=[f"{HOSTILE}/{number}" for number in range(6)]))
+    html = render_page(
+        make_input(
+            test,
+            model=HOSTILE,
+            training={names[0]: 5},
+            decision=Decision("ask", (HOSTILE,)).with_check(HOSTILE, True, HOSTILE),
+            pictures={key: jpeg() for key in choose_pictures(test)},
+            facts={HOSTILE: HOSTILE},
+        )
+    )
+
+    page = Page(html)
+    assert "<script" not in html
+    assert page.text.count("<script>alert('x')</script>\"& onerror=alert(1)") > 30
+    # A quote that ended an attribute would make attributes of what follows it.
+    known = {"class", "style", "id", "href", "src", "title", "alt", "width", "height", "loading", "decoding", "name"}
+    known |= {"content", "charset", "lang", "http-equiv", "open"}
+    assert {name for _, attrs in page.tags for name in attrs} <= known
+
+
+def test_figures_stand_beside_the_live_models_and_better_is_green():
+    test = car_filter()
+    champion = {"test_accuracy": 0.75, "test_nll": 0.1, "test_photos": 6.0}
+
+    page = render(test, champion=champion)
+
+    assert "test_accuracy 0.5000 0.7500 −0.2500" in page.text
+    assert "test_photos 6 6 0" in page.text
+    # The live model's is not known. (0.1 + 0.2 + 0.7 + 0.1 + 0.6 + 0.95) / 6
+    assert "test_ece_before 0.4417 – –" in page.text
+    # Accuracy fell and likelihood got worse: both bad.
+    assert page.values("class").count("bad") == 2
+    assert page.values("class").count("good") == 0
+    assert "live model" not in render(test).text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [("publish", "Gate: publish"), ("ask", "Gate: a person decides"), ("refuse", "Gate: refused")],
+)
+def test_the_decision_stands_first_with_its_reasons_and_checks(outcome: str, words: str) -> None:
+    decision = Decision(outcome, ("It is so.",)).with_check("servable", True, "It loads.")
+
+    before = render(car_filter(), decision=decision).text.partition("Figures")[0]
+
+    assert f"{words} It is so. Check servable: passed. It loads." in before
+
+
+def test_a_car_filter_shows_all_that_it_got_wrong():
+    test = car_filter()
+
+    page = render(
+        test, positive="auto", positive_threshold=0.7, pictures={key: jpeg() for key in choose_pictures(test)}
+    )
+
+    assert set(choose_pictures(test)) == {"auto_2014/2.jpg", "no_auto_2014/4.jpg", "no_auto_2014/5.jpg"}
+    assert "no_auto, taken for auto 2 photos, 66.7 % of no_auto no_auto_2014 5.jpg 95.0 % sure" in page.text
+    assert "precision against recall" in page.values("alt")
+    assert "By make" not in page.text
+
+
+def test_a_photo_without_a_picture_shows_its_name():
+    page = render(car_filter())
+
+    assert not [source for source in page.values("src") if "jpeg" in source]
+    assert "auto_2014 2.jpg 70.0 % sure" in page.text
+
+
+def test_examples_of_a_pair_come_from_as_many_vehicles_as_possible():
+    p = [[0.2, 0.6, 0.2], [0.1, 0.8, 0.1], [0.0, 0.9, 0.1], [0.05, 0.95, 0.0], [0.4, 0.5, 0.1], [0.3, 0.55, 0.15]]
+    test = make(["a_a"] * 6, p, ["a_a", "a_b", "a_c"], vehicle=["v"] * 4 + ["w", "x"])
+
+    # The surest of each vehicle, then the second ones.
+    assert [key[4 + 5 :] for key in choose_pictures(test)] == ["3.jpg", "5.jpg", "4.jpg", "2.jpg"]
+
+
+def test_pictures_are_scaled_down_and_carry_no_comment():
+    key = choose_pictures(car_filter())[0]
+    page = render(car_filter(), pictures={key: jpeg(comment=b"52.5 N 13.4 E")})
+
+    [attrs] = [attrs for tag, attrs in page.tags if tag == "img" and "jpeg" in str(attrs["src"])]
+    image = Image.open(io.BytesIO(base64.b64decode(str(attrs["src"]).partition(",")[2])))
+    assert image.size == (160, 100) == (int(str(attrs["width"])), int(str(attrs["height"])))
+    assert "comment" not in image.info
+
+
+def test_what_is_no_picture_is_named():
+    key = choose_pictures(car_filter())[0]
+
+    with pytest.raises(InputError, match=f"picture of {key}"):
+        render(car_filter(), pictures={key: b"GIF89a"})
+
+
+def test_every_class_is_listed_and_many_are_folded_away():
+    few, many = render(draw(12, 300)), render(draw(70, 300))
+
+    assert all(f"make_model{number:03}" in many.words for number in range(70))
+    assert sum("open" in attrs for tag, attrs in few.tags if tag == "details") == 2
+    assert sum("open" in attrs for tag, attrs in many.tags if tag == "details") == 0
+    assert "Worst classes" in many.text
+    assert "Worst classes" not in few.text
+
+
+@pytest.mark.parametrize(
+    ("threshold", "sentence"),
+    [
+        (Threshold(0.83, 0.98, 0.981, 0.7), "a score of 0.830 or more is sure: on the validation split 98.1 %"),
+        (Threshold(None, 0.98, 0.0, 0.0), "No score is high enough that 98.0 % of the answers are right"),
+    ],
+)
+def test_the_threshold_is_explained(threshold: Threshold, sentence: str) -> None:
+    assert sentence in render(car_filter(), threshold=threshold).text
+
+
+def test_a_model_without_mistakes_makes_a_page():
+    perfect = make(["a_a", "a_b"], [[0.9, 0.1], [0.2, 0.8]], ["a_a", "a_b"])
+
+    assert choose_pictures(perfect) == []
+    assert "Every test photo was answered rightly." in render(perfect).text
+
+
+def test_a_time_without_a_zone_is_refused():
+    with pytest.raises(InputError, match="time zone"):
+        render(car_filter(), made=datetime(2026, 1, 1))
+
+
+def test_equal_input_gives_an_equal_page():
+    test = car_filter()
+
+    assert render_page(make_input(test)) == render_page(make_input(test))

@@ -1,0 +1,62 @@
+"""A PNG whose data end early is found out, although decoders show it without an error."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from carpipe.pictures.png_damage import measure_png
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(rows, *, width=40, height=50, split=1):
+    """A grey PNG that holds so many of its rows, in so many pieces."""
+    packed = zlib.compress(np.random.default_rng(1).integers(0, 255, (rows, 1 + width), np.uint8).tobytes())
+    step = -(-len(packed) // split)
+    pieces = b"".join(chunk(b"IDAT", packed[at : at + step]) for at in range(0, len(packed), step))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + pieces + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("rows", [0, 10, 49, 50])
+@pytest.mark.parametrize("split", [1, 3])
+def test_missing_rows_are_counted(rows, split):
+    assert measure_png(png(rows, split=split)) == pytest.approx(1 - rows / 50)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (641, 480)])
+def test_a_whole_png_lacks_nothing(mode, size):
+    sink = io.BytesIO()
+    (Image.new(mode, size) if mode == "I;16" else Image.effect_noise(size, 60).convert(mode)).save(sink, "PNG")
+
+    assert measure_png(sink.getvalue()) == 0.0
+
+
+def test_an_interlaced_png_is_counted_by_its_passes():
+    # 5 x 3 grey pixels: passes of 1x1, 1x1, 0, 2x1 (pass 4: columns 2), 3x1, 2x2 and 5x1 pixels, a filter byte a row.
+    sizes = [(1, 1), (1, 1), (0, 0), (1, 1), (3, 1), (2, 2), (5, 1)]
+    raw = bytes(sum(rows * (1 + columns) for columns, rows in sizes))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 5, 3, 8, 0, 0, 0, 1))
+    whole, cut = (
+        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+        for data in (raw, raw[:-6])
+    )
+
+    assert measure_png(whole) == 0.0
+    assert measure_png(cut) == pytest.approx(6 / len(raw))
+    Image.open(io.BytesIO(whole)).load()
+
+
+def test_a_wrong_checksum_vouches_for_nothing():
+    data = bytearray(png(50))
+    at = data.rindex(b"IEND") - 4 - 4 - 1  # the last byte of the stream's Adler-32
+    data[at] ^= 1
+
+    assert measure_png(bytes(data)) == 1.0

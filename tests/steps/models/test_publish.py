@@ -1,0 +1,57 @@
+"""Going forward and back, and whether a model can be served."""
+
+import pytest
+
+from carpipe.errors import InputError, UnavailableError
+from carpipe.steps.models.gate import check_servable
+from carpipe.steps.models.publish import publish, rollback
+from carpipe.steps.session import Session
+from tests import tiny
+from tests.conftest import make_config
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return [tiny.Tiny(seed=number) for number in range(3)]
+
+
+def test_going_back_twice_goes_back_two_models(session, networks):
+    models = [tiny.publish(session, network.files(), tag=str(number)) for number, network in enumerate(networks)]
+    for model in models:
+        tiny.go_live(session, model)
+
+    back = [rollback(session, "classifier", run="r", at="t", reason="worse") for _ in range(2)]
+
+    assert [release.model for release in back] == [models[1].key, models[0].key]
+    with pytest.raises(InputError, match="no earlier model to go back to"):
+        rollback(session, "classifier", run="r", at="t", reason="worse")
+
+
+def test_a_model_that_answers_as_published_can_be_served(session, networks):
+    model = tiny.publish(session, networks[0].files())
+
+    assert "loads without TensorFlow, 7 classes" in check_servable(session, model.key)
+
+
+def test_a_model_with_other_weights_than_its_golden_pictures_cannot(session, networks):
+    files = {**networks[0].files(), "model.bin": networks[1].files()["model.bin"]}
+
+    with pytest.raises(InputError, match="off by"):
+        check_servable(session, tiny.publish(session, files).key)
+
+
+def test_a_bucket_that_is_away_says_nothing_of_the_model(session, networks):
+    model = tiny.publish(session, networks[0].files())
+    away = make_config(
+        session.store.url, store__endpoint="http://127.0.0.1:9", store__max_retries=0, store__timeout_s=2
+    )
+
+    with pytest.raises(UnavailableError, match="was not found out"):
+        check_servable(Session(away, session.store), model.key)
+
+
+def test_a_model_of_another_channel_is_not_published(session):
+    with pytest.raises(InputError, match="is no model of channel classifier"):
+        publish(
+            session, "models/car-filter/abc/manifest.json", model="classifier", reason="", run="", at="", expected=None
+        )

@@ -1,0 +1,177 @@
+"""Training that is killed goes on from its last epoch, and ends as if nothing had happened."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import psutil
+import pytest
+
+from carpipe.errors import CarpipeError, ConflictError, InputError, UnavailableError
+from carpipe.steps.models.train_process import CHECKPOINT, TrainingRun, train_in_process
+from carpipe.training import checkpoint
+from tests.training.conftest import CLASSES, tiny_config, tiny_shards
+
+__all__ = ["tiny_config", "tiny_shards"]
+pytestmark = [pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def spec(tiny_shards):
+    shards = {name: [[str(path) for path in found.paths], found.photos] for name, found in tiny_shards.items()}
+    return {"classes": CLASSES, "shards": shards, "weights": ""}
+
+
+def training_children(pid=None):
+    found = psutil.Process(pid).children(recursive=True)
+    return [child for child in found if "carpipe.training.child" in child.cmdline()]
+
+
+def without_time(history):
+    return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in history]
+
+
+class KillingRun(TrainingRun):
+    """Kills the training process once its second epoch is safe: by then it is at work on the third."""
+
+    def keep(self, checkpoint):
+        super().keep(checkpoint)
+        if checkpoint.name.endswith("00002.tar"):
+            training_children()[0].kill()
+
+
+class RecordingRun(TrainingRun):
+    """Remembers the checkpoints that it was given."""
+
+    def keep(self, checkpoint):
+        self.kept = [*getattr(self, "kept", []), checkpoint.name]
+        super().keep(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def calm(s3, spec, tiny_config, tmp_path_factory):
+    """History and weights of a training that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("calm")
+    run = TrainingRun(open_store(s3), "runs/train/calm")
+    history = train_in_process(run, section="classifier", config=tiny_config, spec=spec, folder=folder)
+    return history, weights_in(folder)
+
+
+def open_store(s3):
+    from carpipe.steps.session import open_session
+    from tests.conftest import make_config
+
+    return open_session(make_config(f"s3://{s3.bucket}/training")).store
+
+
+def weights_in(folder):
+    return keras.models.load_model(folder / "model.keras", compile=False).get_weights()
+
+
+def test_a_killed_training_ends_as_a_calm_one(s3, spec, tiny_config, calm, tmp_path):
+    options = {"section": "classifier", "config": tiny_config, "spec": spec}
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(UnavailableError, match="ended with SIGKILL; trying again goes on from its last epoch"):
+        train_in_process(KillingRun(open_store(s3), "runs/train/killed"), folder=tmp_path / "first", **options)
+    assert training_children() == []
+
+    run = RecordingRun(open_store(s3), "runs/train/killed")
+    history = train_in_process(run, folder=tmp_path / "second", **options)
+
+    assert without_time(history) == without_time(calm[0])
+    assert run.kept == ["checkpoint-00003.tar", "checkpoint-00004.tar"], "the first epochs are the killed process's"
+    for ours, theirs in zip(weights_in(tmp_path / "second"), calm[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_learning_rate_went_down_before_the_kill_and_after(calm):
+    rates = [epoch["learning_rate"] for epoch in calm[0]]
+    assert rates[0] == pytest.approx(0.3)
+    assert rates[-1] < rates[1] or rates[1] < rates[0], "else the test above says nothing of the plateau"
+
+
+def test_logs_for_tensorboard_are_in_the_bucket(s3, calm):
+    names = [info.key for info in open_store(s3).list_objects("runs/train/calm/tensorboard")]
+    assert {"train", "validation"} <= {name.split("/")[4] for name in names}
+
+
+def test_a_training_over_its_time_is_stopped(s3, spec, tiny_config, tmp_path):
+    hasty = tiny_config.model_copy(update={"time_limit_h": 0.5 / 3600})
+    run = TrainingRun(open_store(s3), "runs/train/hasty")
+
+    with pytest.raises(CarpipeError, match=r"longer than time_limit_h = 0\.000138889 hours") as stopped:
+        train_in_process(run, section="classifier", config=hasty, spec=spec, folder=tmp_path)
+
+    assert not isinstance(stopped.value, UnavailableError), "a retry at once would not help"
+    assert training_children() == []
+
+
+def test_a_checkpoint_that_is_none_is_an_error_of_its_own(s3, tmp_path):
+    run = TrainingRun(open_store(s3), "runs/train/spoilt")
+    run.store.put(f"{run.prefix}/{CHECKPOINT}", b"oops")
+
+    with pytest.raises(InputError, match="cannot be gone on from"):
+        checkpoint.load(run.fetch_checkpoint(tmp_path), tmp_path)
+
+
+def test_training_dies_with_its_task_and_leaves_nothing_on_the_disk(s3, spec, tmp_path):
+    spec, scratch = copied(spec, tmp_path / "shards"), tmp_path / "scratch"
+    scratch.mkdir()
+    code = f"""
+import json, sys
+from pathlib import Path
+from tests.conftest import make_config
+from tests.training.conftest import TINY
+from carpipe.steps.session import open_session
+from carpipe.steps.models.train_process import TrainingRun, train_in_process
+session = open_session(make_config("s3://{s3.bucket}/training", **{{k.replace(".", "__"): v for k, v in TINY.items()}}))
+train_in_process(TrainingRun(session.store, "runs/train/orphan"), section="classifier",
+                 config=session.config.classifier, spec=json.loads(sys.argv[1]), folder=Path(sys.argv[2]))
+"""
+    task = subprocess.Popen([sys.executable, "-c", code, json.dumps(spec), str(scratch)])
+    try:
+        child = wait_for(lambda: next(iter(training_children(task.pid)), None))
+        os.kill(task.pid, signal.SIGKILL)
+        task.wait()
+        wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+        assert not scratch.exists()
+        assert not (tmp_path / "shards").exists()
+    finally:
+        task.kill()
+
+
+def copied(spec, folder):
+    folder.mkdir()
+    shards = {name: [[shutil.copy(path, folder) for path in paths], n] for name, (paths, n) in spec["shards"].items()}
+    return {**spec, "shards": shards}
+
+
+def test_a_checkpoint_of_another_attempt_is_not_overwritten(s3, tmp_path):
+    ours, theirs = (TrainingRun(open_store(s3), "runs/train/two") for _ in range(2))
+    for number in (0, 1):
+        (tmp_path / f"{number}.tar").write_bytes(str(number).encode())
+    ours.keep(tmp_path / "0.tar")
+    theirs.fetch_checkpoint(tmp_path)
+    theirs.keep(tmp_path / "1.tar")
+
+    (tmp_path / "2.tar").write_bytes(b"late")
+    with pytest.raises(ConflictError):
+        ours.keep(tmp_path / "2.tar")
+
+    assert theirs.fetch_checkpoint(tmp_path).read_bytes() == b"1"
+
+
+def wait_for(condition, *, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s")

@@ -1,0 +1,55 @@
+"""Weights that users provide: by path, folder, key in the bucket, or with the sample world."""
+
+import hashlib
+
+import pytest
+
+from carpipe.errors import InputError
+from carpipe.sample import DETECTOR
+from carpipe.steps.given_weights import local_weights
+
+
+def test_a_path_is_used_where_it_lies(session, tmp_path):
+    path = tmp_path / "mine.pt"
+    path.write_bytes(b"weights")
+
+    with local_weights(session.store, str(path)) as (found, sha256):
+        assert (found, sha256) == (path, hashlib.sha256(b"weights").hexdigest())
+
+
+def test_a_key_in_the_bucket_is_fetched_under_its_own_name(session):
+    session.store.put("weights/mine.pt", b"weights")
+
+    with local_weights(session.store, "s3:weights/mine.pt") as (found, sha256):
+        assert found.name == "mine.pt"
+        assert found.read_bytes() == b"weights"
+        assert sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert not found.exists()
+
+
+def test_a_folder_counts_with_all_its_files(session, tmp_path):
+    (tmp_path / "model.xml").write_bytes(b"a")
+    with local_weights(session.store, str(tmp_path)) as (_, before):
+        pass
+    (tmp_path / "model.bin").write_bytes(b"b")
+
+    with local_weights(session.store, str(tmp_path)) as (_, after):
+        assert before != after
+
+
+def test_the_sample_worlds_files_are_at_hand(session):
+    with local_weights(session.store, "sample:detector.pt") as (found, _):
+        assert found.samefile(DETECTOR)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("none.pt", "There are no weights at .*none.pt; put them there"),
+        ("s3:none.pt", "There are no weights none.pt in s3://"),
+        ("sample:none.pt", "There are no weights at"),
+    ],
+)
+def test_missing_weights_say_where_they_were_looked_for(session, source, message):
+    with pytest.raises(InputError, match=message), local_weights(session.store, source):
+        pass
