@@ -12,12 +12,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from carpipe import __version__
+from carpipe import __version__, forms
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.storage import Store
 
@@ -72,6 +72,7 @@ class Work:
         return f"{self.prefix}/{name}-{sha256[:12]}{dot}{suffix}"
 
 
+@with_config(ConfigDict(extra="allow"))  # what a later version has added
 class File(TypedDict):
     """Where a file of a result lies, and what it is."""
 
@@ -85,7 +86,8 @@ class Manifest:
     """A committed result. `files` maps a name (`photos.parquet`, ...) to its place.
 
     `counts` is what the stage did (`in`, `kept`, `dropped` by reason); `seconds` is wall time and
-    `bytes_read` what came out of the store. `reused` counts photos taken over from `reused_from`.
+    `bytes_read` what came out of the store. `reused` counts photos taken over from `reused_from`. `unknown` holds
+    what a later version of carpipe has added.
     """
 
     key: str
@@ -106,11 +108,7 @@ class Manifest:
     carpipe: str = __version__
     # True when this process made the result, False when it was there already. Not stored.
     fresh: bool = False
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-
-_FORM = TypeAdapter(Manifest)
+    unknown: dict[str, Any] = field(default_factory=dict)
 
 
 def digest(value: object) -> str:
@@ -128,16 +126,13 @@ def find(store: Store, work: Work) -> Manifest | None:
 
 
 def read(store: Store, key: str) -> Manifest:
-    """A manifest by its key. Raises MissingError, or InputError when it is not a manifest."""
-    data = store.get(key)
-    try:
-        return _FORM.validate_python({**json.loads(data), "key": key, "fresh": False})
-    except ValidationError as error:
-        wrong = error.errors(include_url=False)[0]
-        reason = f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
-    except (ValueError, TypeError) as error:
-        reason = str(error)
-    raise InputError(f"{key} is not a manifest of this version of carpipe: {reason}.")
+    """A manifest by its key. Raises MissingError, or InputError when it is not a manifest, or one of a later form."""
+    return from_json(store.get(key), key=key)
+
+
+def from_json(data: bytes, *, key: str) -> Manifest:
+    """A manifest from what lies under its key. Raises InputError as `read` does."""
+    return forms.read(Manifest, data, key=key, what="a manifest", given={"key": key, "fresh": False})
 
 
 def read_file(store: Store, manifest: Manifest, name: str) -> bytes:
@@ -185,15 +180,19 @@ def commit(store: Store, work: Work, files: Mapping[str, bytes], **facts: Any) -
         fresh=True,
         **facts,
     )
-    body = {name: value for name, value in asdict(manifest).items() if name not in ("key", "fresh")}
     try:
-        store.create(manifest.key, json.dumps(body, indent=1, ensure_ascii=False).encode())
+        store.create(manifest.key, to_json(manifest))
     except ConflictError:
         try:
             return read(store, manifest.key)
         except MissingError:
             raise UnavailableError(f"{manifest.key} is being written by another attempt; try again.") from None
     return manifest
+
+
+def to_json(manifest: Manifest) -> bytes:
+    """What lies under a manifest's key."""
+    return forms.write(manifest, without=("key", "fresh"))
 
 
 def commits(store: Store, stage: str, partition: str) -> Iterator[Manifest]:

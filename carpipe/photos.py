@@ -110,6 +110,14 @@ def count(photos: pd.DataFrame, *, stage: str) -> dict[str, Any]:
     return {"in": still_in + dropped.total(), "kept": still_in, "dropped": dict(sorted(dropped.items()))}
 
 
+def has_keys(data: bytes) -> bool:
+    """Whether it is a Parquet file with a column `key`, which `without` can take photos out of."""
+    try:
+        return "key" in pq.read_schema(io.BytesIO(data)).names
+    except pa.ArrowException:
+        return False
+
+
 def without(data: bytes, keys: "Collection[str]") -> bytes:
     """A Parquet file with a column `key`, rid of the rows of those photos."""
     table = pq.read_table(io.BytesIO(data))

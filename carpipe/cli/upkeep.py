@@ -35,6 +35,9 @@ def _forget(options: argparse.Namespace, config: Config) -> None:
     if done.datasets:
         print("Datasets made before still hold it; delete their folders and run `carpipe gc` to be rid of them:")
         print("\n".join(done.datasets))
+    if done.left:
+        print("Results that this version cannot read may still hold it; run it again with the carpipe that wrote them:")
+        print("\n".join(done.left))
 
 
 def _gc(options: argparse.Namespace, config: Config) -> None:

@@ -3,7 +3,6 @@
 For servers, where every request asks anew; steps of a run have no use for it.
 """
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -77,11 +76,6 @@ class ResultCache:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = [info for info in pool.map(self._head, keys) if info]
         return sorted(found, key=lambda info: (info.modified, info.key), reverse=True)
-
-    def json(self, key: str) -> dict[str, Any]:
-        """A JSON object that is written once, such as an entry of a channel's history."""
-        found: dict[str, Any] = self.get(("json", key), lambda: json.loads(self.session.store.get(key)))
-        return found
 
     def _head(self, key: str) -> ObjectInfo | None:
         """What is under the key; None, which is not kept, where there is nothing yet."""

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import yaml
 
+from carpipe import forms
 from carpipe.errors import ConfigError
 from carpipe.taxonomy.lint import lint
 from carpipe.taxonomy.rules import Taxonomy, Unknown
@@ -44,15 +45,23 @@ def packaged_names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
-def parse(text: str, *, name: str) -> Taxonomy:
+def parse(text: str, *, name: str, committed: bool = False) -> Taxonomy:
     """Read a taxonomy from YAML text; `name` is what errors call it.
 
-    Raises `ConfigError` that lists all lints.
+    Args:
+        committed: carpipe wrote it, maybe a later version: keys that this one does not know are passed over.
+
+    Raises:
+        ConfigError: it cannot be read or has lints; says each.
+        LaterFormError: a committed one means something else.
     """
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader that also refuses doubled keys
     except yaml.YAMLError as error:
         raise ConfigError(f"taxonomy {name!r} is not readable YAML: {error}") from error
+    if committed and isinstance(content, dict):
+        forms.check(content.get(forms.FORM, 1), key=name, what="a taxonomy")
+        content = {key: content[key] for key in KEYS if key in content}
     problems = list(_shape_problems(content))
     if not problems:
         taxonomy = _from_content(content, name)

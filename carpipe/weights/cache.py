@@ -8,21 +8,19 @@ processes may share a cache, and one that is killed leaves nothing that counts.
 """
 
 import hashlib
-import json
 import logging
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
-from carpipe import manifest
+from carpipe import forms, manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
 from carpipe.storage import Store
-from carpipe.weights.channel import Release
+from carpipe.weights.channel import Release, parse_release
 
 log = logging.getLogger(__name__)
 
@@ -55,19 +53,19 @@ class Cache:
 
     def remember(self, release: Release, model: Manifest) -> None:
         """Keep what is needed to go on without the store; drop models that were not used for long."""
-        body = {name: value for name, value in asdict(model).items() if name != "fresh"}
-        _write(self.folder_of(model.key) / "manifest.json", json.dumps(body).encode())
-        _write(self._home / f"{self._channel}.json", json.dumps(asdict(release)).encode())
+        _write(self.folder_of(model.key) / "manifest.json", manifest.to_json(model))
+        _write(self._home / f"{self._channel}.json", forms.write(release))
         self._prune()
 
     def recall(self) -> tuple[Release, Manifest] | None:
         """What `remember` was told last, or None."""
         try:
-            release = Release(**json.loads((self._home / f"{self._channel}.json").read_bytes()))
-            return release, Manifest(**json.loads((self.folder_of(release.model) / "manifest.json").read_bytes()))
+            release = parse_release((self._home / f"{self._channel}.json").read_bytes(), key=f"{self._channel}.json")
+            model = (self.folder_of(release.model) / "manifest.json").read_bytes()
+            return release, manifest.from_json(model, key=release.model)
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:
+        except InputError as error:
             log.warning("the cache %s is of no use: %s", self._home, error)
             return None
 

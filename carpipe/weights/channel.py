@@ -6,16 +6,20 @@ written after the swap; should its writer die in between, the next one writes it
 """
 
 import contextlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from carpipe import forms
 from carpipe.errors import ConflictError, InputError
 from carpipe.storage import Store
 
 
 @dataclass(frozen=True)
 class Release:
-    """One state of a channel. `model` is the manifest key of the live model, `at` UTC in ISO 8601."""
+    """One state of a channel. `model` is the manifest key of the live model, `at` UTC in ISO 8601.
+
+    `unknown` holds what a later version of carpipe has added.
+    """
 
     channel: str
     generation: int
@@ -23,6 +27,7 @@ class Release:
     reason: str
     run: str
     at: str
+    unknown: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 def read_channel(store: Store, name: str) -> Release | None:
@@ -61,7 +66,7 @@ def promote(
     if current:
         _record(store, current)
     release = Release(name, generation + 1, model, reason, run, at)
-    data = _dump(release)
+    data = forms.write(release)
     if etag is None:
         store.create(_key(name), data)
     else:
@@ -70,10 +75,15 @@ def promote(
     return release
 
 
+def parse_release(data: bytes, *, key: str) -> Release:
+    """A release from its JSON. Raises InputError where it is none, or one of a later form."""
+    return forms.read(Release, data, key=key, what="a release of a channel")
+
+
 def history(store: Store, name: str) -> list[Release]:
     """Every release of the channel, oldest first."""
     keys = [info.key for info in store.list_objects(f"channels/{name}/history")]
-    entries = [_parse(data, key) for key, data in store.get_many(keys) if data is not None]
+    entries = [parse_release(data, key=key) for key, data in store.get_many(keys) if data is not None]
     current = read_channel(store, name)
     if current and current not in entries:
         entries.append(current)
@@ -86,7 +96,7 @@ def _release_of(store: Store, name: str, *, run: str, model: str) -> Release | N
 
 def _record(store: Store, release: Release) -> None:
     with contextlib.suppress(ConflictError):
-        store.create(f"channels/{release.channel}/history/{release.generation:06d}.json", _dump(release))
+        store.create(f"channels/{release.channel}/history/{release.generation:06d}.json", forms.write(release))
 
 
 def _read(store: Store, name: str) -> tuple[Release | None, str | None]:
@@ -94,18 +104,7 @@ def _read(store: Store, name: str) -> tuple[Release | None, str | None]:
     if info is None:
         return None, None
     # A swap between the two requests makes the etag stale, and a later If-Match fail: never a wrong write.
-    return _parse(store.get(info.key), info.key), info.etag
-
-
-def _parse(data: bytes, key: str) -> Release:
-    try:
-        return Release(**json.loads(data))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{key} is not a release of a channel: {error}.") from None
-
-
-def _dump(release: Release) -> bytes:
-    return json.dumps(asdict(release), indent=1).encode()
+    return parse_release(store.get(info.key), key=info.key), info.etag
 
 
 def _key(name: str) -> str:

@@ -5,13 +5,12 @@ put-if-absent. An entry names every partition there is, so that a run works on o
 """
 
 import hashlib
-import json
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from carpipe import manifest
+from carpipe import forms, manifest
 from carpipe.errors import ConflictError, InputError, UnavailableError
 from carpipe.manifest import Work
 from carpipe.metrics import Metric, counted
@@ -37,7 +36,7 @@ class Inventory:
 
     `partitions` lists `partition`, `manifest` and `photos` of each, oldest first. `gone` is the file (`key`,
     `sha256`, `photos`) that lists the photos in partitions that are no longer under raw/, deleted or
-    overwritten; null where there are none.
+    overwritten; null where there are none. `unknown` holds what a later version of carpipe has added.
     """
 
     key: str
@@ -46,6 +45,7 @@ class Inventory:
     photos: int
     new_photos: int
     gone: dict[str, Any] | None = None
+    unknown: dict[str, Any] = field(default_factory=dict)
 
 
 def inventory(session: Session) -> Inventory:
@@ -63,8 +63,8 @@ def inventory(session: Session) -> Inventory:
 
 
 def read_inventory(session: Session, key: str) -> Inventory:
-    """An inventory by its key."""
-    return Inventory(key=key, **json.loads(session.store.get(key)))
+    """An inventory by its key. Raises InputError where it is none, or one of a later form."""
+    return forms.read(Inventory, session.store.get(key), key=key, what="an inventory", given={"key": key})
 
 
 def latest_inventory(session: Session) -> Inventory | None:
@@ -75,20 +75,19 @@ def latest_inventory(session: Session) -> Inventory | None:
 
 def record(session: Session, state: Inventory) -> Inventory:
     """Make a state the newest. Raises ConflictError where another is that already."""
-    body = {name: value for name, value in asdict(state).items() if name != "key"}
-    session.store.create(state.key, json.dumps(body, indent=1).encode())
+    session.store.create(state.key, forms.write(state, without=("key",)))
     return state
 
 
-def commit_partition(session: Session, partition: str, photos: "pd.DataFrame") -> dict[str, Any]:
-    """Commit a partition's photo table; returns its entry of the inventory."""
+def commit_partition(session: Session, partition: str, photos: "pd.DataFrame", **facts: Any) -> dict[str, Any]:
+    """Commit a partition's photo table; returns its entry of the inventory. `facts` are fields of the manifest."""
     from carpipe import photos as table
     from carpipe.stages import inventory as stage
 
     work = Work("inventory", stage.VERSION, partition, {}, ())
     counts = table.count(photos, stage="inventory")
     done = manifest.find(session.store, work) or manifest.commit(
-        session.store, work, {results.PHOTOS: table.to_parquet(photos)}, counts=counts
+        session.store, work, {results.PHOTOS: table.to_parquet(photos)}, counts=counts, **facts
     )
     return {"partition": partition, "manifest": done.key, "photos": len(photos)}
 
@@ -122,7 +121,8 @@ def _take_stock(session: Session) -> Inventory:
     )  # fmt: skip
     generation = last.generation + 1 if last else 1
     key = f"{LOG}/{generation:06d}.json"
-    state = record(session, Inventory(key, generation, parts, len(found), len(new), gone_file))
+    unknown = last.unknown if last else {}
+    state = record(session, Inventory(key, generation, parts, len(found), len(new), gone_file, unknown))
     session.send([Metric("raw_photos", (), len(found)), *counted("inventory", table.count(new, stage="inventory"))])
     return state
 
@@ -150,8 +150,6 @@ def _write_gone(session: Session, gone: "pd.DataFrame") -> dict[str, Any] | None
 
 
 def _raw_objects(session: Session) -> Any:
-    from dataclasses import replace
-
     unreadable: set[str] = set()
     for info in session.store.list_objects("raw"):
         key = info.key.removeprefix("raw/")

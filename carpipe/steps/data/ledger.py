@@ -1,12 +1,14 @@
 """The ledger of the split: which side each listing was ever put on. Append-only, so a side is for ever.
 
 `stages/split/ledger/<generation>.parquet` holds the listings that became known with that generation, and is
-created with put-if-absent: who wants to add must have read all that is there.
+created with put-if-absent: who wants to add must have read all that is there. Columns `listing_uuid` and `split`;
+others, which a later version may add, are passed over.
 """
 
 import io
 from typing import TYPE_CHECKING
 
+from carpipe import forms
 from carpipe.errors import MissingError
 from carpipe.steps.session import Session
 
@@ -32,7 +34,7 @@ def read_ledger(session: Session, *, at_least: int = 0) -> "tuple[int, pd.Series
     for key, data in session.store.get_many(keys):
         if data is None:
             raise MissingError(f"{key} has gone; without it, listings may change sides. Restore it from a backup.")
-        parts.append(pd.read_parquet(io.BytesIO(data)).set_index("listing_uuid")["split"])
+        parts.append(_sides(key, data))
     generation = int(keys[-1].rpartition("/")[2].removesuffix(".parquet")) if keys else 0
     if len(keys) < (expected := max(generation, at_least)):
         raise MissingError(
@@ -53,3 +55,15 @@ def append_ledger(session: Session, generation: int, entries: "pd.Series[str]") 
     table.to_parquet(sink, index=False)
     session.store.create(f"{LEDGER}/{generation + 1:06d}.parquet", sink.getvalue())
     return generation + 1
+
+
+def _sides(key: str, data: bytes) -> "pd.Series[str]":
+    """The side by listing uuid of one generation. Raises InputError where it is of a later form."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(io.BytesIO(data))
+    number = (file.schema_arrow.metadata or {}).get(forms.TABLE_FORM.encode(), b"1")
+    forms.check_text(number.decode(), key=key, what="a ledger of the split")
+    table = file.read(columns=["listing_uuid", "split"]).to_pandas()
+    sides: pd.Series[str] = table.set_index("listing_uuid")["split"]
+    return sides

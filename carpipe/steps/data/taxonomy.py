@@ -51,7 +51,7 @@ def read_taxonomy(session: Session, source: Manifest) -> "Taxonomy":
     """The taxonomy that a dataset was made with."""
     from carpipe.taxonomy.read import parse
 
-    return parse(manifest.read_file(session.store, source, results.TAXONOMY).decode(), name=source.key)
+    return parse(manifest.read_file(session.store, source, results.TAXONOMY).decode(), name=source.key, committed=True)
 
 
 def count_models(session: Session, source: Manifest) -> dict[str, int]:

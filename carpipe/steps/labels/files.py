@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from carpipe import forms
 from carpipe.errors import InputError
 from carpipe.steps.labels import label_studio
 from carpipe.steps.labels.rows import Label, Row, check_row, write_time
@@ -45,6 +46,19 @@ def parse_labels(data: bytes, *, latest: datetime | None = None) -> Parsed:
     checked = [check_row(row, latest=latest) for row in rows]
     labels = [label for label in checked if label]
     return Parsed(labels, len(checked) - len(labels))
+
+
+def check_form(data: bytes, *, key: str) -> None:
+    """Refuse committed labels of a form that this code does not know; a CSV says it in a column `carpipe_form`.
+
+    Raises:
+        LaterFormError: there is a row of a later form.
+    """
+    for row in csv.DictReader(io.StringIO(data.decode("utf-8-sig", "replace"), newline="")):
+        number = row.get(forms.TABLE_FORM)
+        if number is None:
+            return
+        forms.check_text(number.strip(), key=key, what="a label")
 
 
 def to_csv(labels: Iterable[Label]) -> bytes:

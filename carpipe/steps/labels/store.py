@@ -16,7 +16,7 @@ from pathlib import Path
 
 from carpipe.errors import InputError
 from carpipe.steps.labels import label_studio
-from carpipe.steps.labels.files import parse_labels, to_csv
+from carpipe.steps.labels.files import check_form, parse_labels, to_csv
 from carpipe.steps.labels.rows import LABELS, Label, check_name, parse_time, write_time
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo, normalise_key
@@ -96,6 +96,7 @@ def read_labels(session: Session, *, known: Parsings | None = None) -> list[Labe
     times = {info.key: _imported_at(info) for info in files}
     new = [key for key, version in versions.items() if version not in known]
     for key, data in session.store.get_many(new):
+        check_form(data or b"", key=key)
         try:
             found = parse_labels(data or b"").labels
         except InputError as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from carpipe import manifest
+from carpipe import forms, manifest
 from carpipe.config import TrainingConfig
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.manifest import Manifest
@@ -105,9 +105,19 @@ def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, 
 
 
 def decisions(session: Session, name: str) -> list[dict[str, Any]]:
-    """Every decision of a channel, oldest first."""
-    folder = f"channels/{name}/decisions"
-    return [json.loads(session.store.get(info.key)) for info in session.store.list_objects(folder)]
+    """Every decision of a channel, oldest first; those of a later form are logged and passed over."""
+    found = []
+    for info in session.store.list_objects(f"channels/{name}/decisions"):
+        try:
+            found.append(parse_decision(session.store.get(info.key), key=info.key))
+        except forms.LaterFormError as error:
+            log.warning("%s", error)
+    return found
+
+
+def parse_decision(data: bytes, *, key: str) -> dict[str, Any]:
+    """A decision from its JSON. Raises InputError where it is none, or one of a later form."""
+    return forms.read_object(data, key=key, what="a decision of the gate")
 
 
 def check_servable(session: Session, model: str) -> str:

@@ -1,18 +1,20 @@
 """Forget: remove a listing and everything made of it, and see to it that it stays away.
 
 Committed files never change, so each partition that holds the listing is replaced by a copy without it, stage
-by stage; nothing is decoded or detected again. Datasets made before are left as they are, and named. What earlier
-runs wrote about all partitions together (tables, reports) stays until `carpipe gc` takes it.
+by stage; nothing is decoded or detected again. Results of stages that this version does not know are copied too, if
+they are made of tables with a column `key`. What cannot be read or copied right is left as it is, and named; so are
+datasets made before. What earlier runs wrote about all partitions together (tables, reports) stays until `carpipe gc`
+takes it.
 """
 
 import json
 import logging
 import re
-from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from carpipe import manifest
+from carpipe import forms, manifest
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# What a copy of a result says as the original did.
+COPIED = ("seconds", "bytes_read", "reused", "reused_from", "extra", "unknown")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -33,6 +37,7 @@ class Forgotten:
     """What was removed: objects under raw/, rows of partitions, files of the car filter's label sets.
 
     `datasets` are the manifests of datasets that were made before: their tables, reports and shards still hold it.
+    `left` are manifests of other results that may hold it: a newer carpipe wrote them, and can forget them.
     """
 
     listing: str
@@ -41,6 +46,7 @@ class Forgotten:
     photos: int
     label_sets: int
     datasets: list[str]
+    left: list[str]
 
 
 def forget(session: Session, listing: str, *, at: str) -> Forgotten:
@@ -71,16 +77,16 @@ def forget(session: Session, listing: str, *, at: str) -> Forgotten:
     session.store.delete(raw)
     _replace_partitions(session, listing, lambda partitions, photos: _note(session, key, partitions, photos))
     noted = _begun(session, key)
-    for partition in noted["partitions"]:
-        for stage in ("inventory", *STAGES):
-            session.store.delete(info.key for info in session.store.list_objects(f"stages/{stage}/{partition}"))
+    left = [key for partition in noted["partitions"] for key in _drop_partition(session, partition)]
+    label_sets, unread = _drop_label_sets(session, listing)
     done = Forgotten(
         listing,
         at,
         raw=noted["raw"],
         photos=noted["photos"],
-        label_sets=_drop_label_sets(session, listing),
+        label_sets=label_sets,
         datasets=_datasets_with(session, listing),
+        left=[*left, *unread],
     )
     session.store.put(key, json.dumps({**noted, **asdict(done)}, indent=1).encode())
     return done
@@ -89,10 +95,9 @@ def forget(session: Session, listing: str, *, at: str) -> Forgotten:
 def _begun(session: Session, key: str) -> dict[str, Any]:
     """The record of the listing, empty before the first attempt."""
     try:
-        found: dict[str, Any] = json.loads(session.store.get(key))
+        return forms.read_object(session.store.get(key), key=key, what="a record of what was forgotten")
     except MissingError:
         return {}
-    return found
 
 
 def _note(session: Session, key: str, partitions: list[str], photos: int) -> None:
@@ -128,7 +133,17 @@ def _replace_partitions(session: Session, listing: str, note: Callable[[list[str
         parts = [part for part in copies if part]
         note(list(held), photos)
         try:
-            record(session, Inventory(f"{LOG}/{number:06d}.json", number, parts, state.photos - photos, 0, state.gone))
+            record(
+                session,
+                replace(
+                    state,
+                    key=f"{LOG}/{number:06d}.json",
+                    generation=number,
+                    partitions=parts,
+                    photos=state.photos - photos,
+                    new_photos=0,
+                ),
+            )
         except ConflictError:
             log.warning("an inventory was faster; looking again")
             continue
@@ -147,35 +162,94 @@ def _copy_without(session: Session, part: dict[str, Any], keys: Collection[str])
     photos = photos[~photos["key"].isin(keys)].reset_index(drop=True)
     if photos.empty:
         return None
-    entry = commit_partition(session, name_partition(int(part["partition"][1:6]), photos), photos)
+    name = name_partition(int(part["partition"][1:6]), photos)
+    entry = commit_partition(session, name, photos, extra=source.extra, unknown=source.unknown)
     copies = {source.key: entry["manifest"]}
-    for stage in STAGES:
-        for done in manifest.commits(session.store, stage, part["partition"]):
-            if done.inputs[0] in copies:
-                copies[done.key] = _commit_without(session, done, entry["partition"], copies[done.inputs[0]], keys).key
-    return entry
+    waiting = [done for stage in _stages(session) for done in manifest.commits(session.store, stage, part["partition"])]
+    # Again and again, since results of stages that are not known come in no order.
+    while ready := [done for done in waiting if copies.keys() & {*done.inputs}]:
+        waiting = [done for done in waiting if done not in ready]
+        for done in ready:
+            if copy := _commit_without(session, done, name, copies, keys):
+                copies[done.key] = copy.key
+    return {**part, **entry}
 
 
-def _commit_without(session: Session, done: Manifest, partition: str, source: str, keys: Collection[str]) -> Manifest:
+def _stages(session: Session) -> list[str]:
+    """Every stage that may have results of a partition, those that are known first."""
+    there = (folder.rpartition("/")[2] for folder in session.store.list_folders("stages"))
+    return [*STAGES, *sorted({*there} - {"inventory", *STAGES})]
+
+
+def _commit_without(
+    session: Session, done: Manifest, partition: str, copies: Mapping[str, str], keys: Collection[str]
+) -> Manifest | None:
+    """Commit a result for another partition, rid of photos; None where it is more than tables with a column `key`."""
     from carpipe import photos as table
 
+    if not _is_of_tables(session, done):
+        log.warning("%s is not copied without the listing: it holds more than tables with a column `key`", done.key)
+        return None
     files = {name: table.without(manifest.read_file(session.store, done, name), keys) for name in done.files}
-    work = Work(done.stage, done.version, partition, done.config, (source,), weights=done.weights)
-    counts = table.count(table.from_parquet(files[results.PHOTOS]), stage=done.stage)
-    facts = {"seconds": done.seconds, "bytes_read": done.bytes_read, "reused": done.reused}
+    inputs = tuple(copies.get(source, source) for source in done.inputs)
+    work = Work(done.stage, done.version, partition, done.config, inputs, weights=done.weights)
+    counts = done.counts
+    if results.PHOTOS in files:
+        counts = counts | table.count(table.from_parquet(files[results.PHOTOS]), stage=done.stage)
+    facts = {
+        name: getattr(done, name) for name in ("seconds", "bytes_read", "reused", "reused_from", "extra", "unknown")
+    }
     log.info("%s %s: copied without %d photos", done.stage, partition, len(keys))
-    return manifest.commit(session.store, work, files, counts=counts, **facts, reused_from=done.reused_from)
+    return manifest.commit(session.store, work, files, counts=counts, **facts)
 
 
-def _drop_label_sets(session: Session, listing: str) -> int:
-    """Remove the label sets that hold a thumbnail of the listing; they are made anew when asked for."""
-    dropped = 0
-    for done in manifest.commits(session.store, "label_set", "all"):
+def _drop_partition(session: Session, partition: str) -> Iterator[str]:
+    """Delete all that was made of a partition, its inventory too; yields manifests of what had to be left."""
+    for stage in ("inventory", *_stages(session)):
+        for folder in session.store.list_folders(f"stages/{stage}/{partition}"):
+            key = f"{folder}/manifest.json"
+            if _is_ours(session, key, partition):
+                session.store.delete(info.key for info in session.store.list_objects(folder))
+            elif stage != "pack":  # shards are a dataset's
+                yield key
+
+
+def _is_ours(session: Session, key: str, partition: str) -> bool:
+    """Whether a result of a partition may be deleted: made of it, and understood, so that there is a copy of it."""
+    try:
+        done = manifest.read(session.store, key)
+    except MissingError:  # what a crash has left
+        return True
+    except InputError:
+        return False
+    ours = done.stage in ("inventory", *STAGES) or any(one.split("/")[2:3] == [partition] for one in done.inputs)
+    return ours and _is_of_tables(session, done)
+
+
+def _is_of_tables(session: Session, done: Manifest) -> bool:
+    from carpipe import photos as table
+
+    return all(table.has_keys(manifest.read_file(session.store, done, name)) for name in done.files)
+
+
+def _drop_label_sets(session: Session, listing: str) -> tuple[int, list[str]]:
+    """Remove the label sets that hold a thumbnail of the listing; they are made anew when asked for.
+
+    Returns how many, and the manifests of those that cannot be read.
+    """
+    dropped, unread = 0, []
+    for folder in session.store.list_folders("stages/label_set/all"):
+        try:
+            done = manifest.read(session.store, f"{folder}/manifest.json")
+        except MissingError:
+            continue
+        except InputError:
+            unread.append(f"{folder}/manifest.json")
+            continue
         if (results.read_photos(session.store, done, columns=["listing_uuid"])["listing_uuid"] == listing).any():
-            folder = done.key.rpartition("/")[0]
             session.store.delete(info.key for info in session.store.list_objects(folder))
             dropped += 1
-    return dropped
+    return dropped, unread
 
 
 def _datasets_with(session: Session, listing: str) -> list[str]:

@@ -4,21 +4,21 @@ Mark and sweep. Roots are what people and apps use: every dataset, every publish
 history, the newest inventory with the results that the next run takes over. What a root's manifest names as input
 or file is in use too. The rest under `stages/` and `runs/` is garbage once it is old enough that no running job can be
 about to use it; run it when no DAG runs, all the same. Never touched: raw/, labels/, datasets/, models/, channels/,
-and the logs of inventory and split.
+the logs of inventory and split, and whatever does not look like a result of a stage that this version knows. Any text
+in a manifest that reads like a key counts as a reference, also in fields that a later version has added.
 """
 
-import json
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from carpipe import manifest
+from carpipe import forms, manifest
 from carpipe.errors import MissingError
-from carpipe.manifest import Manifest
 from carpipe.steps import results
-from carpipe.steps.data.inventory import FORGOTTEN, LOG, Inventory, latest_inventory
+from carpipe.steps.data.inventory import FORGOTTEN, GONE, LOG, latest_inventory
 from carpipe.steps.data.ledger import LEDGER
 from carpipe.steps.results import STAGES
 from carpipe.steps.session import Session
@@ -27,15 +27,26 @@ from carpipe.storage import ObjectInfo
 log = logging.getLogger(__name__)
 
 KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{LEDGER}/")
+# The stages whose results may be garbage.
+KNOWN = (
+    "inventory", *STAGES, "identify", "classes", "split", "validate", "pack", "label_set", "train", "evaluate",
+    "export", "answers",
+)  # fmt: skip
+RESULT = re.compile(rf"stages/({'|'.join(KNOWN)})/[^/]+/[0-9a-f]{{20}}/.+")
+# What a text begins with that may be a key of something that is in use.
+HOMES = ("stages/", "datasets/", "models/", "runs/")
+# Where logs of a training are: of use to people while they are there, and to nobody else.
+NO_REFERENCE = ("tensorboard",)
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """What nothing refers to: the objects, and how many others were looked at and are in use or too young."""
+    """What nothing refers to: the objects, and how many others are in use, too young, or not known to this version."""
 
     objects: list[ObjectInfo]
     in_use: int
     young: int
+    unknown: int = 0
 
     @property
     def bytes(self) -> int:
@@ -50,15 +61,17 @@ def find_garbage(session: Session, *, older_than: timedelta, now: datetime) -> G
         now: with time zone.
     """
     used = set(_used_keys(session))
-    garbage, in_use, young = [], 0, 0
+    garbage, in_use, young, unknown = [], 0, 0, 0
     for info in _candidates(session):
-        if info.key in used:
+        if not _is_known(info.key):
+            unknown += 1
+        elif _is_used(info.key, used):
             in_use += 1
         elif info.modified is None or now - info.modified < older_than:
             young += 1
         else:
             garbage.append(info)
-    return Garbage(garbage, in_use, young)
+    return Garbage(garbage, in_use, young, unknown)
 
 
 def collect(session: Session, garbage: Garbage) -> int:
@@ -87,7 +100,10 @@ def render_garbage(garbage: Garbage, *, every: bool) -> str:
     lines = [f"{info.size:>12,}  {info.modified:%Y-%m-%d}  {info.key}" for info in garbage.objects if every]
     lines += [f"{name}: {number:,} objects, {size / 1e6:,.1f} MB" for name, (number, size) in sorted(stages.items())]
     total = f"{len(garbage.objects):,} objects, {garbage.bytes / 1e6:,.1f} MB are garbage"
-    return "\n".join([*lines, f"{total}; {garbage.in_use:,} are in use, {garbage.young:,} are too young to tell"])
+    lines.append(f"{total}; {garbage.in_use:,} are in use, {garbage.young:,} are too young to tell")
+    if garbage.unknown:
+        lines.append(f"{garbage.unknown:,} are none of this version's and stay")
+    return "\n".join(lines)
 
 
 def _candidates(session: Session) -> Iterator[ObjectInfo]:
@@ -97,54 +113,57 @@ def _candidates(session: Session) -> Iterator[ObjectInfo]:
                 yield info
 
 
+def _is_known(key: str) -> bool:
+    return key.startswith(("runs/", f"{GONE}/")) or bool(RESULT.fullmatch(key))
+
+
+def _is_used(key: str, used: Collection[str]) -> bool:
+    """Whether something refers to the key, or to a folder that it lies in."""
+    parts = key.split("/")
+    return any("/".join(parts[:depth]) in used for depth in range(3, len(parts) + 1))
+
+
 def _used_keys(session: Session) -> Iterator[str]:
-    """Keys of all manifests and files that a root reaches.
+    """Keys of all manifests and files that a root reaches, and whatever else their manifests name.
 
     Raises:
         InputError: a manifest cannot be read; what it refers to is unknown, so nothing may be deleted.
     """
-    state = latest_inventory(session)
-    seen: set[str] = {state.gone["key"]} if state and state.gone else set()
-    waiting = [*_roots(session, state)]
+    seen: set[str] = set()
+    waiting = [*_roots(session)]
     while waiting:
-        key = waiting.pop()
+        key = waiting.pop().rstrip("/")
         if key in seen:
             continue
         seen.add(key)
         if not key.endswith("/manifest.json"):
-            continue  # an input that users wrote, such as labels
+            continue
         try:
             done = manifest.read(session.store, key)
         except MissingError:
-            continue  # an input that was forgotten with its listing
-        seen.update(_files_of(done))
-        # Label sets of earlier versions name label files as input: no manifests, and never deleted.
-        waiting += [key for key in (*done.inputs, *_named_in(done)) if not key.startswith("labels/")]
+            continue  # an input that was forgotten with its listing, or a dataset that somebody has deleted
+        extra = {name: value for name, value in done.extra.items() if name not in NO_REFERENCE}
+        waiting += _references([done.inputs, done.files, extra, done.unknown])
     yield from seen
 
 
-def _files_of(done: Manifest) -> Iterator[str]:
-    yield from (entry["key"] for entry in done.files.values())
-    yield from (shard["key"] for shard in done.extra.get("shards", ()))
-    yield from done.extra.get("docs", {}).values()
+def _references(value: object) -> Iterator[str]:
+    return (text for text in forms.texts(value) if text.startswith(HOMES))
 
 
-def _named_in(done: Manifest) -> Iterator[str]:
-    yield from done.extra.get("packed", ())
-    if "dataset" in done.extra:
-        yield done.extra["dataset"]
-
-
-def _roots(session: Session, state: Inventory | None) -> Iterator[str]:
+def _roots(session: Session) -> Iterator[str]:
     for prefix in ("datasets", "models"):
         for info in session.store.list_objects(prefix):
             if info.key.endswith("/manifest.json"):
                 yield info.key
     for info in session.store.list_objects("channels"):
-        yield json.loads(session.store.get(info.key))["model"]
-    for part in state.partitions if state else ():
-        yield part["manifest"]
-        yield from _newest_results(session, part)
+        if info.key.endswith(".json"):
+            body = forms.read_object(session.store.get(info.key), key=info.key, what="an entry of a channel")
+            yield from _references(body)
+    if state := latest_inventory(session):
+        yield from _references([state.partitions, state.gone, state.unknown])
+        for part in state.partitions:
+            yield from _newest_results(session, part)
 
 
 def _newest_results(session: Session, part: dict[str, Any]) -> Iterator[str]:

@@ -4,16 +4,20 @@ All of it but the live release is written once, so a page costs four listings (c
 history and decisions), the live release, and what is new since the last one.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from carpipe import manifest
 from carpipe.errors import InputError
+from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models.evaluate import PAGE
+from carpipe.steps.models.gate import parse_decision
 from carpipe.steps.models.publish import release_before
-from carpipe.weights.channel import Release, read_channel
+from carpipe.weights.channel import Release, parse_release, read_channel
 
 COLUMNS = 6  # models side by side
 ENTRIES = 40  # of the history, and of the decisions
@@ -29,6 +33,8 @@ FIGURES = {
     "test_ece": "calibration error",
 }
 CARD = "README.md"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class ChannelView:
         models: the live one, then the newest.
         figures: name on the page by name in the metrics, of every figure that a model of these has.
         decisions, history: the newest first.
+        newer: how many decisions and releases are of a form that only a newer carpipe understands.
     """
 
     name: str
@@ -67,6 +74,7 @@ class ChannelView:
     figures: dict[str, str]
     decisions: list[dict[str, Any]]
     history: list[Release]
+    newer: int
 
 
 def list_channels(cache: ResultCache) -> list[str]:
@@ -83,7 +91,9 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
     if name not in channels:
         raise InputError(f"There is no channel {name}; the channels are {', '.join(channels)}.")
     live = read_channel(cache.session.store, name)
-    history = _history(cache, name, live)
+    past = [*_read_all(cache, f"channels/{name}/history", parse_release)]
+    history = _history(past, live)
+    decided = [*_read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES)]
     models = _models(cache, name, live, history)
     names = {
         figure: FIGURES.get(figure, figure.removeprefix("test_").replace("_", " "))
@@ -98,8 +108,9 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
         back=release_before(history) if history else None,
         models=models,
         figures={figure: names[figure] for figure in order},
-        decisions=_decisions(cache, name),
+        decisions=[one for one in reversed(decided) if one is not None],
         history=history[: -ENTRIES - 1 : -1],
+        newer=sum(one is None for one in (*past, *decided)),
     )
 
 
@@ -121,12 +132,25 @@ def read_card(cache: ResultCache, name: str, model: str) -> str:
     return manifest.read_file(cache.session.store, find_model(cache, name, model), CARD).decode()
 
 
-def _history(cache: ResultCache, name: str, live: Release | None) -> list[Release]:
+def _history(past: Sequence[Release | None], live: Release | None) -> list[Release]:
     """Every release, oldest first."""
-    keys = [info.key for info in cache.session.store.list_objects(f"channels/{name}/history")]
-    found = sorted((Release(**cache.json(key)) for key in keys), key=lambda release: release.generation)
+    found = sorted((release for release in past if release), key=lambda release: release.generation)
     # The entry of a release is written right after it; its writer may have died in between.
     return [*found, live] if live and live not in found else found
+
+
+def _read_all(cache: ResultCache, folder: str, parse: Callable[..., T], *, newest: int = 0) -> Iterator[T | None]:
+    """What lies in a folder, in the order of names, None for what is of a later form; the last `newest`, 0: all."""
+    keys = sorted(info.key for info in cache.session.store.list_objects(folder))
+    for key in keys[-newest:]:
+        try:
+            yield cache.get(("parsed", key), partial(_read_one, cache, key, parse))
+        except LaterFormError:
+            yield None
+
+
+def _read_one(cache: ResultCache, key: str, parse: Callable[..., T]) -> T:
+    return parse(cache.session.store.get(key), key=key)
 
 
 def _models(cache: ResultCache, name: str, live: Release | None, history: list[Release]) -> list[ModelColumn]:
@@ -153,8 +177,3 @@ def _models(cache: ResultCache, name: str, live: Release | None, history: list[R
             )
         )
     return columns
-
-
-def _decisions(cache: ResultCache, name: str) -> list[dict[str, Any]]:
-    keys = sorted(info.key for info in cache.session.store.list_objects(f"channels/{name}/decisions"))
-    return [cache.json(key) for key in reversed(keys[-ENTRIES:])]

@@ -173,7 +173,9 @@ def _reasons(photos: "pd.DataFrame") -> Iterator[Reason]:
     out = photos.loc[photos["dropped"].notna(), ["dropped_by", "dropped"]]
     counts: dict[tuple[str, str], int] = Counter(zip(out["dropped_by"], out["dropped"], strict=True))
     chosen = out.sample(frac=1, random_state=SEED).groupby(["dropped_by", "dropped"]).head(EXAMPLES)
-    for stage, name in sorted(counts, key=lambda pair: (STAGES.index(pair[0]), -counts[pair])):
+    # Stages that a later version has added come last.
+    order = {stage: place for place, stage in enumerate(STAGES)}
+    for stage, name in sorted(counts, key=lambda pair: (order.get(pair[0], len(order)), -counts[pair])):
         rows = chosen.index[(chosen["dropped_by"] == stage) & (chosen["dropped"] == name)]
         examples = {int(row): str(photos["key"].iloc[row]) for row in rows}
         number = counts[stage, name]

@@ -1,0 +1,316 @@
+"""New buckets and old clients: what a later version of carpipe has written is read, kept and passed over.
+
+Tests run in order, on one bucket.
+"""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from carpipe import manifest
+from carpipe.cli import main
+from carpipe.config import load_config
+from carpipe.errors import InputError
+from carpipe.forms import LaterFormError
+from carpipe.manifest import Work
+from carpipe.photos import blobs_to_parquet
+from carpipe.steps import chain, results
+from carpipe.steps.cache import ResultCache
+from carpipe.steps.data.clean import clean
+from carpipe.steps.data.datasets import find_dataset, newest_datasets
+from carpipe.steps.data.inventory import inventory, latest_inventory
+from carpipe.steps.data.ledger import read_ledger
+from carpipe.steps.labels.store import read_labels
+from carpipe.steps.models.gate import decisions
+from carpipe.steps.session import open_session
+from carpipe.steps.upkeep.forget import forget
+from carpipe.steps.upkeep.garbage import collect, find_garbage, render_garbage
+from carpipe.steps.views import channels, datasets
+from carpipe.weights import channel
+from carpipe.weights.client import pull
+from tests.recorded import SETTINGS, objects, restore
+from tests.recorded.later import KEPT_BY_A_FIELD, LATER, of_form, restore_later
+
+SECOND_NIGHT = "nissan_qashqai_2014"
+
+
+@pytest.fixture(scope="module")
+def url(s3):
+    return f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="module")
+def session(url):
+    session = open_session(load_config(SETTINGS, {"store.url": url}))
+    restore_later(session)
+    return session
+
+
+@pytest.fixture
+def store(session):
+    return session.store
+
+
+def manifests(store):
+    keys = (info.key for info in store.list_objects("") if info.key.endswith("/manifest.json"))
+    return [manifest.read(store, key) for key in keys]
+
+
+def test_every_manifest_is_read_and_keeps_what_was_added(store):
+    found = manifests(store)
+    assert len(found) > 30
+    for done in found:
+        assert done.unknown == LATER
+        assert done.extra["later"] == {"nested": ["thing"]}
+        assert json.loads(manifest.to_json(done)) == json.loads(store.get(done.key))
+
+
+def test_releases_decisions_inventories_ledgers_and_labels_are_read(session, store):
+    live = channel.read_channel(store, "classifier")
+    assert live.unknown["reviewed"] == LATER["reviewed"]
+    assert channel.history(store, "classifier") == [live]
+    assert {one["reviewed"]["by"] for one in decisions(session, "classifier")} == {"a later version"}
+    assert latest_inventory(session).unknown["reviewed"] == LATER["reviewed"]
+    generation, sides = read_ledger(session)
+    assert (generation, set(sides)) == (2, {"train", "val", "test"})
+    assert {label.by for label in read_labels(session)} == {"ann"}
+
+
+def test_a_night_takes_over_what_a_later_version_has_made(session):
+    made = []
+
+    chain.run(session, run_id="r", at="2026-02-01T00:00:00Z", progress=lambda stage, done: made.append(done))
+
+    assert made
+    assert not any(done.fresh for done in made)
+
+
+def test_an_app_gets_a_model_of_a_later_version_also_from_its_cache(session, store, tmp_path, monkeypatch):
+    from carpipe.errors import UnavailableError
+
+    model = pull(store, "classifier", cache=tmp_path)
+    assert model.deviation < 1e-4
+
+    def away(*_):
+        raise UnavailableError("away")
+
+    monkeypatch.setattr(store, "head", away)
+    assert pull(store, "classifier", cache=tmp_path, offline_ok=True).id == model.id
+
+
+def test_pages_and_commands_show_what_they_understand(session, url, monkeypatch, capsys):
+    cache = ResultCache(session)
+    shown = datasets.show_dataset(cache, datasets.list_datasets(cache)[0].id)
+    assert (shown.reasons[-1].stage, shown.reasons[-1].name) == ("score", "stale"), (
+        "a stage that is not known comes last"
+    )
+    page = channels.show_channel(cache, "classifier")
+    assert page.live.unknown
+    assert page.newer == 0
+    monkeypatch.setenv("CARPIPE_STORE", url)
+    for command in (["datasets"], ["funnel"], ["weights", "list", "classifier"], ["weights", "show", "classifier"],
+                    ["photo", SECOND_NIGHT], ["labels", "status"], ["classes", "check"]):  # fmt: skip
+        assert main(["--config", str(SETTINGS), *command]) == 0, capsys.readouterr().err
+        assert capsys.readouterr().out
+
+
+def result_of(store, stage, partition, files, source):
+    """What a stage that is not known has committed for a partition."""
+    return manifest.commit(store, Work(stage, 1, partition, {}, (source,)), files, counts={"in": 1}, unknown=LATER)
+
+
+def test_forget_keeps_what_was_added_and_names_what_it_cannot_read(session, store, url, monkeypatch, capsys):
+    state = latest_inventory(session)
+    part = state.partitions[0]
+    photos = results.read_photos(store, manifest.read(store, part["manifest"]))
+    listing = photos["listing_uuid"].iloc[0]
+    mine = set(photos["key"][photos["listing_uuid"] == listing])
+    source = manifest.read(store, part["manifest"]).key
+    [cropped] = [done.key for done in manifest.commits(store, "crop", part["partition"])]
+    keys = blobs_to_parquet(dict.fromkeys(photos["key"], b""))
+    scored = result_of(store, "score", part["partition"], {"scores.parquet": keys}, cropped)
+    result_of(store, "drift", part["partition"], {"drift.parquet": keys}, scored.key)
+    opaque = result_of(store, "embed", part["partition"], {"vectors.bin": b"of all photos"}, cropped)
+    strange = f"stages/filter/{part['partition']}/{'f' * 20}/manifest.json"
+    store.put(strange, of_form(store.get(scored.key), 2))
+
+    done = forget(session, listing, at="2026-02-02T00:00:00Z")
+
+    assert done.photos == len(mine) > 0
+    assert sorted(done.left) == sorted([opaque.key, strange])
+    assert store.get(opaque.files["vectors.bin"]["key"]) == b"of all photos"
+    new = latest_inventory(session)
+    assert new.unknown == state.unknown
+    assert [entry["bytes"] for entry in new.partitions] == [5] * len(new.partitions)
+    copied = next(entry for entry in new.partitions if entry["partition"][:6] == part["partition"][:6])["partition"]
+    assert copied != part["partition"]
+    for stage in ("inventory", "clean", "filter", "crop", "score", "drift"):
+        [copy] = manifest.commits(store, stage, copied)
+        assert copy.unknown == LATER
+        if stage not in ("score", "drift"):
+            assert copy.extra["later"] == {"nested": ["thing"]}
+        for name in copy.files:
+            data = manifest.read_file(store, copy, name)
+            assert not any(key.encode() in data for key in mine), (stage, name)
+    assert not list(store.list_objects(f"stages/score/{part['partition']}"))
+    assert store.head(source) is None
+    monkeypatch.setenv("CARPIPE_STORE", url)
+    assert main(["--config", str(SETTINGS), "forget", "--listing", listing]) == 0
+    assert opaque.key in capsys.readouterr().out, "said again when it is run again"
+    store.delete([strange])
+
+
+def test_gc_keeps_what_it_does_not_know_and_what_an_added_field_names(session, store):
+    stray = "stages/clean/p00000-0/0123456789abcdef9999/thumbnails-0123456789ab.parquet"
+    unknown = ["stages/score/all/00000000000000000000/scores.parquet", "stages/inventory/summary/1.json"]
+    for key in (stray, *unknown):
+        store.put(key, b"x")
+    named = "stages/pack/p00000-0/0123456789abcdef0123"
+    store.put(f"{named}/extra.bin", b"in a folder that a manifest names")
+    newest = find_dataset(session, None)
+    store.put(newest.key, json.dumps({**json.loads(store.get(newest.key)), "moved_to": f"{named}/"}).encode())
+
+    now = datetime.now(UTC) + timedelta(seconds=5)
+    garbage = find_garbage(session, older_than=timedelta(0), now=now)
+    collect(session, garbage)
+
+    assert stray in {info.key for info in garbage.objects}
+    assert "are none of this version's and stay" in render_garbage(garbage, every=False)
+    for key in (KEPT_BY_A_FIELD, f"{named}/extra.bin", *unknown):
+        assert store.head(key), key
+    assert find_dataset(session, None).unknown["moved_to"]
+
+
+def test_the_next_night_and_release_keep_what_was_added(session, store):
+    stock = latest_inventory(session)
+    key, data = next((key, data) for key, data in objects() if key.startswith(f"raw/{SECOND_NIGHT}/"))
+    store.put(f"raw/{SECOND_NIGHT}/{uuid_in(key, 99)}", data)
+    assert inventory(session).unknown == stock.unknown
+
+    other = next(
+        f"{folder}/manifest.json"
+        for folder in store.list_folders("models/classifier")
+        if f"{folder}/manifest.json" != channel.read_channel(store, "classifier").model
+    )
+    channel.promote(store, "classifier", model=other, reason="r", run="r", at="2026-02-03T00:00:00Z")
+    first, second = channel.history(store, "classifier")
+    assert first.unknown["reviewed"] == LATER["reviewed"]
+    assert second.unknown == {}
+
+
+def uuid_in(key, number):
+    """The name of another photo of the same listing."""
+    listing = key.rpartition("/")[2].split("_")
+    return "_".join([listing[0], str(number), listing[2], f"{uuid.UUID(int=number)}.jpg"])
+
+
+@pytest.fixture(scope="module")
+def newer(s3):
+    """The recorded bucket, where each kind of object can get another meaning."""
+    session = open_session(load_config(SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
+    restore(session)
+    return session
+
+
+def reads(session):
+    """How each kind of object is come by."""
+    return {
+        "datasets/": lambda: find_dataset(session, next(iter(newest(session)))),
+        "channels/classifier/production.json": lambda: channel.read_channel(session.store, "classifier"),
+        "channels/classifier/history/": lambda: channel.history(session.store, "classifier"),
+        "stages/inventory/log/": lambda: latest_inventory(session),
+        "stages/inventory/forgotten/": lambda: forget(
+            session, next(iter(forgotten(session))), at="2026-02-01T00:00:00Z"
+        ),
+        "stages/split/ledger/": lambda: read_ledger(session),
+        "labels/car-filter/": lambda: read_labels(session),
+    }
+
+
+def newest(session):
+    return sorted(folder.split("/")[1] for folder in session.store.list_folders("datasets"))
+
+
+def forgotten(session):
+    return [info.key.rpartition("/")[2][:-5] for info in session.store.list_objects("stages/inventory/forgotten")]
+
+
+@pytest.mark.parametrize("prefix", reads(None))
+def test_what_means_something_else_is_refused_and_named(newer, prefix):
+    store = newer.store
+    there = [
+        info.key for info in store.list_objects(prefix.rstrip("/")) if not prefix.startswith("datasets")
+        or info.key.endswith("/manifest.json")
+    ] or [prefix]  # fmt: skip
+    before = {key: store.get(key) for key in there}
+    try:
+        for key, data in before.items():
+            store.put(key, of_form(data, 2))
+        with pytest.raises(LaterFormError, match=r"of form 2, which a newer carpipe wrote.*Install a newer carpipe"):
+            reads(newer)[prefix]()
+        for key, data in before.items():
+            store.put(key, of_form(data, 1))
+        reads(newer)[prefix]()
+    finally:
+        for key, data in before.items():
+            store.put(key, data)
+
+
+def test_datasets_and_decisions_of_a_later_form_are_passed_over(newer):
+    store = newer.store
+    everything = list(newest_datasets(newer))
+    decided = decisions(newer, "classifier")
+    folder = [info.key for info in store.list_objects("channels/classifier/decisions")]
+    for key in (everything[0].key, folder[0]):
+        store.put(key, of_form(store.get(key), 2))
+
+    assert [done.key for done in newest_datasets(newer)] == [done.key for done in everything[1:]]
+    assert decisions(newer, "classifier") == decided[1:]
+    page = channels.show_channel(ResultCache(newer), "classifier")
+    assert (page.newer, len(page.decisions)) == (1, len(decided) - 1)
+    with pytest.raises(InputError, match="of form 2"):
+        find_garbage(newer, older_than=timedelta(0), now=datetime.now(UTC))
+
+
+@pytest.mark.parametrize("number", [0, -1, True, "2", None, [1]])
+def test_what_is_no_number_of_a_form_is_said(newer, number):
+    key = "channels/classifier/production.json"
+    data = newer.store.get(key)
+    newer.store.put(key, of_form(data, number))
+    try:
+        with pytest.raises(InputError, match="form: expected a whole number from 1 up"):
+            channel.read_channel(newer.store, "classifier")
+    finally:
+        newer.store.put(key, data)
+
+
+def test_what_is_written_today_is_what_carpipe_0_1_0_reads(s3):
+    """It refuses a manifest, a release or an inventory with a field that it does not know."""
+    session = open_session(load_config(SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
+    restore(session)
+    store = session.store
+    key, data = next((key, data) for key, data in objects() if key.startswith(f"raw/{SECOND_NIGHT}/"))
+    store.put(f"raw/{SECOND_NIGHT}/{uuid_in(key, 99)}", data)
+    stock = inventory(session)
+    cleaned = clean(session, stock.partitions[-1]["manifest"], inventory=stock.key)
+    [live, *_] = store.list_folders("models/classifier")
+    for folder in store.list_folders("models/classifier"):
+        channel.promote(store, "classifier", model=f"{folder}/manifest.json", reason="r", run=folder, at="2026-02-01")
+    old = dict(objects())
+
+    def fields(data):
+        return set(json.loads(data))
+
+    assert cleaned.fresh
+    assert live
+    known = fields(
+        next(data for key, data in old.items() if key.startswith("stages/clean/") and key.endswith("/manifest.json"))
+    )
+    assert fields(store.get(cleaned.key)) == fields(store.get(stock.partitions[-1]["manifest"])) == known
+    assert fields(store.get(stock.key)) == fields(old["stages/inventory/log/000001.json"])
+    production = "channels/classifier/production.json"
+    assert store.get(production) != old[production]
+    for entry in (production, "channels/classifier/history/000002.json"):
+        assert fields(store.get(entry)) == fields(old[production])
