@@ -63,3 +63,12 @@ def test_every_stage_has_a_step_in_a_file_of_its_name():
     steps = {path.stem for path in (ROOT / "carpipe" / "steps" / "data").glob("*.py")}
     assert stages == {"inventory", "clean", "filter", "crop", "identify", "classes", "split", "pack"}
     assert stages <= steps
+
+
+def test_every_command_has_a_file_of_its_name():
+    from carpipe import cli
+
+    named = {command.__name__.rpartition(".")[2] for command in cli.COMMANDS}
+    shown = set(cli.make_parser()._subparsers._group_actions[0].choices)
+    assert named == shown
+    assert {path.stem for path in Path(cli.__file__).parent.glob("[a-z]*.py")} == named | {"common"}

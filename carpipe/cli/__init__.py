@@ -13,14 +13,55 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from carpipe.cli import classes, data, datasets, labels, serve, settings, step, upkeep, weights
+from carpipe.cli import (
+    candidates,
+    classes,
+    config,
+    datasets,
+    export,
+    forget,
+    funnel,
+    gc,
+    labels,
+    photo,
+    plan,
+    report,
+    run,
+    sample,
+    serve,
+    step,
+    upload,
+    weights,
+)
 from carpipe.config import load_config
 from carpipe.errors import CarpipeError, explain_os_error, out_of_memory
+
+# One command, one file of its name, in the order in which `carpipe --help` shows them.
+COMMANDS = (
+    run,
+    sample,
+    upload,
+    plan,
+    labels,
+    datasets,
+    funnel,
+    report,
+    photo,
+    export,
+    classes,
+    weights,
+    serve,
+    candidates,
+    forget,
+    gc,
+    config,
+    step,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("carpipe").setLevel(logging.ERROR if options.quiet else logging.INFO)
     try:
@@ -46,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Everything that can be asked for."""
     parser = argparse.ArgumentParser(prog="carpipe", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--config", type=Path, metavar="TOML", help="settings; default: the file CARPIPE_CONFIG names")
     parser.add_argument(
@@ -58,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quiet", action="store_true", help="errors only")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (data, labels, datasets, classes, weights, serve, upkeep, settings, step):
-        group.add_commands(commands)
+    for command in COMMANDS:
+        command.add_command(commands)
     return parser
 
 

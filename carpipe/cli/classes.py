@@ -7,8 +7,8 @@ from carpipe.config import Config
 from carpipe.errors import InputError
 
 
-def add_commands(commands: Commands) -> None:
-    """Declare them."""
+def add_command(commands: Commands) -> None:
+    """Declare it."""
     parent = commands.add_parser("classes", help="look at a taxonomy before a run uses it")
     actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
     command = add(actions, "check", _classes_check, "faults of a taxonomy, and rules and models without each other")

@@ -7,8 +7,8 @@ from carpipe.cli.common import Commands, add, now, session
 from carpipe.config import Config
 
 
-def add_commands(commands: Commands) -> None:
-    """Declare them."""
+def add_command(commands: Commands) -> None:
+    """Declare it."""
     parent = commands.add_parser("labels", help="car / no-car labels: draw photos to label, import, export, compare")
     actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
     command = add(

@@ -14,8 +14,8 @@ DATASET = (
 )
 
 
-def add_commands(commands: Commands) -> None:
-    """Declare them."""
+def add_command(commands: Commands) -> None:
+    """Declare it."""
     parent = commands.add_parser("step", help="one step of a DAG", description=__doc__)
     steps = parent.add_subparsers(title="steps, in their order", required=True, metavar="STEP")
     _add_partition_steps(steps)

@@ -7,8 +7,8 @@ from carpipe.cli.common import Commands, add, now, session
 from carpipe.config import Config
 
 
-def add_commands(commands: Commands) -> None:
-    """Declare them."""
+def add_command(commands: Commands) -> None:
+    """Declare it."""
     parent = commands.add_parser("weights", help="published models: list, show, promote, roll back, pull")
     actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
     command = add(actions, "list", _list, "every model of a channel, and what was live, when and why")

@@ -29,7 +29,7 @@ from carpipe.steps.models.publish import promote, rollback
 from carpipe.steps.models.train import content_of
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.garbage import find_garbage
-from carpipe.steps.views.summary import read_funnel
+from carpipe.steps.views.funnel import read_funnel
 from carpipe.weights import channel
 from tests.conftest import make_config
 

@@ -1,0 +1,23 @@
+"""`carpipe plan`: what the next run would do."""
+
+import argparse
+import json
+from dataclasses import asdict
+
+from carpipe.cli.common import Commands, add, session
+from carpipe.config import Config
+
+
+def add_command(commands: Commands) -> None:
+    """Declare it."""
+    command = add(commands, "plan", _run, "what the next run would do: photos, bytes and minutes per stage")
+    command.add_argument("--json", action="store_true", help="for machines: with weights and partitions")
+
+
+def _run(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.data.inventory import inventory
+    from carpipe.steps.data.plan import plan, render_plan
+
+    opened = session(config)
+    planned = plan(opened, inventory(opened).key)
+    print(json.dumps(asdict(planned), indent=1) if options.json else render_plan(planned.forecast))

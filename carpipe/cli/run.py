@@ -1,0 +1,24 @@
+"""`carpipe run`: the whole chain in this process."""
+
+import argparse
+
+from carpipe.cli.common import Commands, add, now, session
+from carpipe.config import Config
+
+
+def add_command(commands: Commands) -> None:
+    """Declare it."""
+    add(commands, "run", _run, "the whole chain without Airflow: car filter, dataset, classifier")
+
+
+def _run(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps import chain
+    from carpipe.steps.views.summary import summary
+
+    opened = session(config)
+    outcome = chain.run(opened, run_id=f"cli-{now()}", at=now(), progress=lambda stage, done: None)
+    verdict = outcome.verdict
+    print(
+        summary(opened, dataset=outcome.dataset, evaluation=outcome.evaluation, model=verdict.model,
+                verdict=f"{verdict.outcome}: {verdict.reason}")
+    )  # fmt: skip

@@ -1,0 +1,20 @@
+"""`carpipe upload`: a folder of photos into the bucket."""
+
+import argparse
+from pathlib import Path
+
+from carpipe.cli.common import Commands, add, session
+from carpipe.config import Config
+
+
+def add_command(commands: Commands) -> None:
+    """Declare it."""
+    command = add(commands, "upload", _run, "copy a folder of listing photos to raw/; what is there already is skipped")
+    command.add_argument("folder", type=Path, help="holds <make>_<model>_<year>/ folders")
+
+
+def _run(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.data.upload import upload
+
+    done = upload(session(config), options.folder)
+    print(f"{done.uploaded} photos uploaded, {done.skipped} were there already")
