@@ -17,7 +17,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,6 +28,20 @@ class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys and silent conversions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Settings that came after carpipe 0.1.0.
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+
+    def decisive(self, *without: str) -> dict[str, Any]:
+        """The settings that decide a result, for its fingerprint.
+
+        One of `ADDED` counts only where it is not at its default: results from before it came stay what they are.
+
+        Args:
+            without: settings that decide nothing, such as those about speed.
+        """
+        fields = type(self).model_fields
+        silent = {name for name in self.ADDED if getattr(self, name) == fields[name].get_default()}
+        return self.model_dump(exclude={*without, *silent})
 
 
 class StoreConfig(Section):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from carpipe.config import Config, describe_config, load_config
+from carpipe.config import Config, SplitConfig, describe_config, load_config
 from carpipe.errors import ConfigError
 from tools.settings_table import with_table
 
@@ -82,3 +82,13 @@ def test_the_page_shows_the_settings_as_they_are():
     page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text(encoding="utf-8")
 
     assert with_table(page) == page, "run `make settings`"
+
+
+def test_a_setting_that_came_later_changes_no_fingerprint_at_its_default():
+    class Later(SplitConfig):
+        ADDED = frozenset({"holdout"})
+        holdout: float = 0.0
+
+    assert Later().decisive() == SplitConfig().decisive()
+    assert Later(holdout=0.1).decisive() == {**SplitConfig().decisive(), "holdout": 0.1}
+    assert Later(holdout=0.1).decisive("holdout", "train").keys() == {"val", "test"}

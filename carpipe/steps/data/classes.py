@@ -18,7 +18,7 @@ def classes_work(session: Session, identified: str, taxonomy: "Taxonomy") -> Wor
     """What `classes` does."""
     from carpipe.stages import classes as stage
 
-    settings = session.config.classes.model_dump(exclude={"taxonomy"}) | {"taxonomy": taxonomy.sha256}
+    settings = session.config.classes.decisive("taxonomy") | {"taxonomy": taxonomy.sha256}
     return Work(stage.STAGE, stage.VERSION, "all", settings, (identified,))
 
 

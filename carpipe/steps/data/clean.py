@@ -19,7 +19,7 @@ def clean_work(session: Session, inventory_part: str, partition: str) -> Work:
     """What `clean` does with a partition."""
     from carpipe.stages import clean as stage
 
-    settings = session.config.clean.model_dump(exclude={"max_unreadable"})
+    settings = session.config.clean.decisive("max_unreadable")
     return Work(stage.STAGE, stage.VERSION, partition, settings, (inventory_part,))
 
 

@@ -15,7 +15,7 @@ def crop_work(session: Session, filtered: str, partition: str, detector_sha256: 
     """What `crop` does with a partition."""
     from carpipe.stages import crop as stage
 
-    settings = session.config.crop.model_dump(exclude={"weights", "batch"})
+    settings = session.config.crop.decisive("weights", "batch")
     settings |= session.config.clean.model_dump(include={"max_pixels", "max_damage"})
     return Work(stage.STAGE, stage.VERSION, partition, settings, (filtered,), weights={"detector": detector_sha256})
 

@@ -23,7 +23,7 @@ def identify_work(session: Session, crops: Sequence[str], gone: Mapping[str, Any
     """What `identify` does: the photos that have left raw/ decide too."""
     from carpipe.stages import identify as stage
 
-    settings = {**session.config.identify.model_dump(), "gone": gone["sha256"] if gone else ""}
+    settings = {**session.config.identify.decisive(), "gone": gone["sha256"] if gone else ""}
     return Work(stage.STAGE, stage.VERSION, "all", settings, tuple(crops))
 
 

@@ -19,7 +19,7 @@ def split_work(session: Session, classed: str) -> Work:
     """What `split` does. The ledger of sides is no input: who splits first decides, and all later splits agree."""
     from carpipe.stages import split as stage
 
-    return Work(stage.STAGE, stage.VERSION, "all", session.config.split.model_dump(), (classed,))
+    return Work(stage.STAGE, stage.VERSION, "all", session.config.split.decisive(), (classed,))
 
 
 def split(session: Session, classed: str) -> Manifest:

@@ -49,7 +49,7 @@ def validate_work(session: Session, splitted: str) -> Work:
     from carpipe.validation import VERSION
 
     settings = {
-        **session.config.validation.model_dump(),
+        **session.config.validation.decisive(),
         "shares": [getattr(session.config.split, name) for name in ("train", "val", "test")],
         "min_photos": session.config.classes.min_photos,
         "max_photos": session.config.classes.max_photos,

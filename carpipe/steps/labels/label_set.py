@@ -86,7 +86,7 @@ def _settings(session: Session, labels: Mapping[str, str], there: list[tuple[str
     named = "\n".join(labels).lower()
     sections = ("clean", "identify", "split")
     return {
-        **{name: getattr(session.config, name).model_dump() for name in sections},
+        **{name: getattr(session.config, name).decisive() for name in sections},
         "versions": [clean.VERSION, identify.VERSION, split.VERSION],
         "labels": manifest.digest(dict(labels)),
         "photos": manifest.digest(there),

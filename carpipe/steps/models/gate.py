@@ -76,7 +76,7 @@ def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) ->
         decision = decision.with_check("servable", True, check_servable(session, packaged))
     except InputError as error:
         decision = decision.with_check("servable", False, str(error))
-    body = {**decision.to_json(), "rules": session.config.gate.model_dump()}
+    body = {**decision.to_json(), "rules": session.config.gate.decisive()}
     return _record(
         session, config.channel, body, model=packaged, current=current, run=run, at=at, text=decision.render()
     )
@@ -198,7 +198,7 @@ def _decided(session: Session, name: str, model: str, current: Release | None, *
     if any(release.model == model for release in releases):
         return "It was live before; `promote_weights` makes it live again."
     champion = current.model if current else ""
-    rules = session.config.gate.model_dump()
+    rules = session.config.gate.decisive()
     for entry in reversed(decisions(session, name)):
         same = (entry["model"], entry["champion"], entry.get("rules")) == (model, champion, rules)
         if same and entry["run"] != run:

@@ -65,7 +65,7 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
 
 def train_work(config: TrainingConfig, dataset: Manifest, *, model: Model, backbone: str) -> Work:
     """What a training does; how long it may take and how fast it computes are no part of it."""
-    settings = config.model_dump(exclude={"weights", "labels", "time_limit_h", "xla", "h5"})
+    settings = config.decisive("weights", "labels", "time_limit_h", "xla", "h5")
     return Work("train", VERSION, model, settings, content_of(dataset), weights={"backbone": backbone})
 
 
