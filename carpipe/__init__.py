@@ -1,3 +1,3 @@
 """carpipe: from a bucket of car listing photos to published make/model weights."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from carpipe.errors import InputError
 from carpipe.steps.labels.rows import Label, Row, short, write_time
 
-# Names of the labelling interface in docs/labels.md: Label Studio refuses predictions that do not fit it.
+# Names of the labelling interface in docs/train-the-car-filter.md: Label Studio refuses predictions that do not fit it.
 CHOICES, IMAGE = "car", "photo"
 META = "carpipe"
 

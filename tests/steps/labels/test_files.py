@@ -159,7 +159,7 @@ def test_predictions_fit_the_labelling_interface_of_the_page_on_labels():
     from pathlib import Path
     from xml.etree import ElementTree
 
-    page = (Path(__file__).parents[3] / "docs" / "labels.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "train-the-car-filter.md").read_text(encoding="utf-8")
     view = ElementTree.fromstring(page[page.index("<View>") : page.index("</View>") + len("</View>")])
     task = label_studio.write_task(PHOTO, "s3://b/raw/x.jpg", Label(PHOTO, "auto"))
     [result] = task["predictions"][0]["result"]
