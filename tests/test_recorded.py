@@ -4,10 +4,12 @@ import uuid
 
 import pytest
 
+from carpipe.cli import main
 from carpipe.config import load_config
 from carpipe.steps import chain
 from carpipe.steps.cache import ResultCache
-from carpipe.steps.data.inventory import inventory
+from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.data.inventory import inventory, read_inventory
 from carpipe.steps.data.plan import plan
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.garbage import KNOWN
@@ -80,3 +82,28 @@ def test_pages_show_an_old_bucket(session):
 def test_every_stage_that_was_ever_committed_is_known_to_gc():
     stages = {key.split("/")[1] for key, _ in objects() if key.startswith("stages/")}
     assert stages <= set(KNOWN)
+
+
+def test_every_step_is_a_command(session, monkeypatch, capsys):
+    """The whole chain by hand, each step with the keys that those before it have printed."""
+    monkeypatch.setenv("CARPIPE_STORE", session.store.url)
+
+    def step(name, *arguments):
+        assert main(["--config", str(SETTINGS), "step", name, *arguments]) == 0, capsys.readouterr().err
+        return capsys.readouterr().out.strip()
+
+    stock = step("inventory")
+    weights = plan(session, stock).car_filter
+    cropped = []
+    for part in read_inventory(session, stock).partitions:
+        cleaned = step("clean", part["manifest"], "--inventory", stock)
+        cropped.append(step("crop", step("filter", cleaned, "--weights", weights)))
+    splitted = step("split", step("classes", step("identify", *cropped, "--inventory", stock)))
+    packed = [step("pack", splitted, one) for one in cropped]
+    made = step("dataset", splitted, step("validate", splitted), *packed)
+    trained = step("train", "classifier", made)
+    packaged = step("package", "classifier", step("evaluate", trained, made))
+    assert step("label-set").startswith("stages/label_set/")
+    assert "nothing to do: It was refused by run night-2." in step("gate", "classifier", packaged)
+    assert find_dataset(session, made).key == made == find_dataset(session, None).key
+    assert f": {packaged}" in step("publish", "classifier", packaged)

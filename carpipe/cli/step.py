@@ -1,17 +1,11 @@
 """`carpipe step ...`: each task of the DAGs as a command. Prints the key of the manifest it committed."""
 
 import argparse
-from collections.abc import Callable
-from typing import Any
 
 from carpipe.cli.common import Commands, add, now, session
 from carpipe.config import Config
 
 MODELS = ("car_filter", "classifier")
-DATASET = (
-    ("classes", "identify", "apply the taxonomy; drop rare models"),
-    ("split", "classes", "put every vehicle into train, val or test"),
-)
 
 
 def add_command(commands: Commands) -> None:
@@ -31,7 +25,7 @@ def _add_partition_steps(steps: Commands) -> None:
     command = add(steps, "filter", _filter, "drop what is not a car seen from outside")
     command.add_argument("source", help="manifest key that `step clean` printed")
     command.add_argument("--weights", required=True, help="key of a car filter, from `carpipe plan --json`")
-    command = add(steps, "crop", _one_source("partition", "crop"), "find vehicles, cut out the largest")
+    command = add(steps, "crop", _crop, "find vehicles, cut out the largest")
     command.add_argument("source", help="manifest key that `step filter` printed")
 
 
@@ -39,9 +33,10 @@ def _add_dataset_steps(steps: Commands) -> None:
     command = add(steps, "identify", _identify, "say which photos show the same car")
     command.add_argument("source", nargs="+", help="manifest keys that `step crop` printed, one per partition")
     command.add_argument("--inventory", required=True, help="key that `step inventory` printed")
-    for name, source, text in DATASET:
-        command = add(steps, name, _one_source("dataset", name), text)
-        command.add_argument("source", help=f"manifest key that `step {source}` printed")
+    command = add(steps, "classes", _classes, "apply the taxonomy; drop rare models")
+    command.add_argument("source", help="manifest key that `step identify` printed")
+    command = add(steps, "split", _split, "put every vehicle into train, val or test")
+    command.add_argument("source", help="manifest key that `step classes` printed")
     command = add(steps, "validate", _validate, "hold the split against its expectations, write the report")
     command.add_argument("source", help="manifest key that `step split` printed")
     command = add(steps, "pack", _pack, "write a partition's crops as TFRecord shards")
@@ -74,18 +69,6 @@ def _add_training_steps(steps: Commands) -> None:
     command.add_argument("packaged", help="manifest key that `step package` printed")
 
 
-def _one_source(module: str, name: str) -> Callable[[argparse.Namespace, Config], None]:
-    """A command that calls a step with nothing but the key it starts from."""
-
-    def run(options: argparse.Namespace, config: Config) -> None:
-        from importlib import import_module
-
-        step: Any = getattr(import_module(f"carpipe.steps.{module}"), name)
-        print(step(session(config), options.source).key)
-
-    return run
-
-
 def _inventory(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.inventory import inventory
 
@@ -104,10 +87,28 @@ def _filter(options: argparse.Namespace, config: Config) -> None:
     print(filter_cars(session(config), options.source, weights=options.weights).key)
 
 
+def _crop(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.data.crop import crop
+
+    print(crop(session(config), options.source).key)
+
+
 def _identify(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.identify import identify
 
     print(identify(session(config), options.source, inventory=options.inventory).key)
+
+
+def _classes(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.data.classes import classes
+
+    print(classes(session(config), options.source).key)
+
+
+def _split(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.data.split import split
+
+    print(split(session(config), options.source).key)
 
 
 def _validate(options: argparse.Namespace, config: Config) -> None:

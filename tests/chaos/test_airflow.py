@@ -108,7 +108,7 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "dags").mkdir()
     shutil.copy(REPOSITORY / "dags" / f"{DAG}.py", tmp_path / "dags")
     shutil.copy(REPOSITORY / "docker-compose.airflow.yml", tmp_path)
-    shared = tmp_path / "plugins" / "carpipe_airflow.py"
+    shared = tmp_path / "plugins" / "carpipe_airflow" / "dag_defaults.py"
     text = shared.read_text(encoding="utf-8")
     assert 'retry_delay": timedelta(seconds=30)' in text
     shared.write_text(text.replace('retry_delay": timedelta(seconds=30)', 'retry_delay": timedelta(seconds=3)'))
