@@ -82,12 +82,18 @@ def parse_release(data: bytes, *, key: str) -> Release:
 
 def history(store: Store, name: str) -> list[Release]:
     """Every release of the channel, oldest first."""
-    keys = [info.key for info in store.list_objects(f"channels/{name}/history")]
-    entries = [parse_release(data, key=key) for key, data in store.get_many(keys) if data is not None]
+    keys = entries_in(store, f"channels/{name}/history")
+    releases = [parse_release(data, key=key) for key, data in store.get_many(keys) if data is not None]
     current = read_channel(store, name)
-    if current and current not in entries:
-        entries.append(current)
-    return sorted(entries, key=lambda release: release.generation)
+    if current and current not in releases:
+        releases.append(current)
+    return sorted(releases, key=lambda release: release.generation)
+
+
+def entries_in(store: Store, folder: str) -> list[str]:
+    """Keys of the JSON objects right in a folder of a channel, in the order of their names; other files are none."""
+    keys = (info.key for info in store.list_objects(folder))
+    return sorted(key for key in keys if key.endswith(".json") and key.rpartition("/")[0] == folder)
 
 
 def _release_of(store: Store, name: str, *, run: str, model: str) -> Release | None:

@@ -18,6 +18,18 @@ from tests.recorded import objects, put
 LATER = {"reviewed": {"by": "a later version", "of": [1, 2.5, None]}}
 # Objects that only such a field refers to.
 KEPT_BY_A_FIELD = "stages/clean/p00000-0/0123456789abcdef0123/reviewed-0123456789ab.json"
+# Files where this version expects none.
+OTHER_FILES = (
+    "stages/inventory/log/999999.json.sig",
+    "stages/inventory/log/summary/999999.json",
+    "stages/inventory/forgotten/index.parquet",
+    "stages/split/ledger/index.parquet.sig",
+    "channels/classifier/history/000001.json.sig",
+    "channels/classifier/decisions/latest.sig",
+    "channels/classifier/decisions/archive/2026.parquet",
+    "datasets/README.md",
+    "models/classifier/index.html",
+)
 JSON_OBJECTS = ("channels/", "stages/inventory/log/", "stages/inventory/forgotten/")
 
 
@@ -36,6 +48,8 @@ def restore_later(session: Session) -> None:
     for key, data in manifests:
         put(session, key, aged_manifest(data, changed))
     session.store.put(KEPT_BY_A_FIELD, b"{}")
+    for key in OTHER_FILES:
+        session.store.put(key, b"of a later version")
 
 
 def aged(key: str, data: bytes) -> bytes:
@@ -52,7 +66,7 @@ def aged(key: str, data: bytes) -> bytes:
     if name.startswith(("calibration", "crop-", "crop.json", "preprocessing", "validation")):
         return _json({**json.loads(data), **LATER})
     if name.startswith("metrics"):
-        return _json({**json.loads(data), "test_later": 0.5})
+        return _json({**json.loads(data), "test_later": 0.5, "test_by_make": {"audi": 0.5}})
     if name.startswith(("photos", "predictions")) and name.endswith(".parquet"):
         return _with_column(_dropped_by_a_later_stage(data), "beauty", 0.5)
     return data
@@ -65,6 +79,8 @@ def aged_manifest(data: bytes, changed: dict[str, str] | None = None) -> bytes:
         entry["sha256"] = (changed or {}).get(entry["sha256"], entry["sha256"])
         entry["crc32c"] = "later"
     body["extra"]["later"] = {"nested": ["thing"]}
+    if "metrics" in body["extra"]:
+        body["extra"]["metrics"] |= {"test_later": 0.5, "test_by_make": {"audi": 0.5}}
     body["counts"]["later"] = 7
     return _json({**body, **LATER})
 

@@ -6,6 +6,7 @@ put-if-absent. An entry names every partition there is, so that a run works on o
 
 import hashlib
 import logging
+import re
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOG = "stages/inventory/log"
+STATE = re.compile(rf"{LOG}/\d+\.json")
 GONE = "stages/inventory/gone"
 FORGOTTEN = "stages/inventory/forgotten"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
@@ -69,7 +71,8 @@ def read_inventory(session: Session, key: str) -> Inventory:
 
 def latest_inventory(session: Session) -> Inventory | None:
     """The newest state, or None before the first."""
-    keys = [info.key for info in session.store.list_objects(LOG)]
+    # Other files may lie there one day.
+    keys = [info.key for info in session.store.list_objects(LOG) if STATE.fullmatch(info.key)]
     return read_inventory(session, max(keys)) if keys else None
 
 
@@ -95,7 +98,7 @@ def commit_partition(session: Session, partition: str, photos: "pd.DataFrame", *
 def forgotten_listings(session: Session) -> list[str]:
     """Listing uuids that must never come back."""
     names = (info.key.rpartition("/")[2] for info in session.store.list_objects(FORGOTTEN))
-    return sorted(name.removesuffix(".json") for name in names)
+    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
 
 
 def _take_stock(session: Session) -> Inventory:

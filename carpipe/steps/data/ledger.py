@@ -6,6 +6,7 @@ others, which a later version may add, are passed over.
 """
 
 import io
+import re
 from typing import TYPE_CHECKING
 
 from carpipe import forms
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEDGER = "stages/split/ledger"
+GENERATION = re.compile(rf"{LEDGER}/\d+\.parquet")
 
 
 def read_ledger(session: Session, *, at_least: int = 0) -> "tuple[int, pd.Series[str]]":
@@ -29,7 +31,7 @@ def read_ledger(session: Session, *, at_least: int = 0) -> "tuple[int, pd.Series
     """
     import pandas as pd
 
-    keys = sorted(info.key for info in session.store.list_objects(LEDGER))
+    keys = sorted(info.key for info in session.store.list_objects(LEDGER) if GENERATION.fullmatch(info.key))
     parts = []
     for key, data in session.store.get_many(keys):
         if data is None:

@@ -107,9 +107,9 @@ def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, 
 def decisions(session: Session, name: str) -> list[dict[str, Any]]:
     """Every decision of a channel, oldest first; those of a later form are logged and passed over."""
     found = []
-    for info in session.store.list_objects(f"channels/{name}/decisions"):
+    for key in channel.entries_in(session.store, f"channels/{name}/decisions"):
         try:
-            found.append(parse_decision(session.store.get(info.key), key=info.key))
+            found.append(parse_decision(session.store.get(key), key=key))
         except forms.LaterFormError as error:
             log.warning("%s", error)
     return found

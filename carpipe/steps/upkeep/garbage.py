@@ -33,6 +33,7 @@ KNOWN = (
     "export", "answers",
 )  # fmt: skip
 RESULT = re.compile(rf"stages/({'|'.join(KNOWN)})/[^/]+/[0-9a-f]{{20}}/.+")
+MANIFEST = re.compile(r"(stages/[^/]+/[^/]+|datasets|models/[^/]+)/[^/]+/manifest\.json")
 # What a text begins with that may be a key of something that is in use.
 HOMES = ("stages/", "datasets/", "models/", "runs/")
 # Where logs of a training are: of use to people while they are there, and to nobody else.
@@ -136,7 +137,7 @@ def _used_keys(session: Session) -> Iterator[str]:
         if key in seen:
             continue
         seen.add(key)
-        if not key.endswith("/manifest.json"):
+        if not MANIFEST.fullmatch(key):
             continue
         try:
             done = manifest.read(session.store, key)
@@ -154,7 +155,7 @@ def _references(value: object) -> Iterator[str]:
 def _roots(session: Session) -> Iterator[str]:
     for prefix in ("datasets", "models"):
         for info in session.store.list_objects(prefix):
-            if info.key.endswith("/manifest.json"):
+            if MANIFEST.fullmatch(info.key):
                 yield info.key
     for info in session.store.list_objects("channels"):
         if info.key.endswith(".json"):

@@ -17,7 +17,7 @@ from carpipe.steps.cache import ResultCache
 from carpipe.steps.models.evaluate import PAGE
 from carpipe.steps.models.gate import parse_decision
 from carpipe.steps.models.publish import release_before
-from carpipe.weights.channel import Release, parse_release, read_channel
+from carpipe.weights.channel import Release, entries_in, parse_release, read_channel
 
 COLUMNS = 6  # models side by side
 ENTRIES = 40  # of the history, and of the decisions
@@ -141,8 +141,7 @@ def _history(past: Sequence[Release | None], live: Release | None) -> list[Relea
 
 def _read_all(cache: ResultCache, folder: str, parse: Callable[..., T], *, newest: int = 0) -> Iterator[T | None]:
     """What lies in a folder, in the order of names, None for what is of a later form; the last `newest`, 0: all."""
-    keys = sorted(info.key for info in cache.session.store.list_objects(folder))
-    for key in keys[-newest:]:
+    for key in entries_in(cache.session.store, folder)[-newest:]:
         try:
             yield cache.get(("parsed", key), partial(_read_one, cache, key, parse))
         except LaterFormError:
