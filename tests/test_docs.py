@@ -154,6 +154,9 @@ def test_every_room_has_its_line():
 def test_the_version_is_said_once():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["version"] == carpipe.__version__
+    assert f"CARPIPE_TAG={carpipe.__version__}\n" in (ROOT / ".env.example").read_text("utf-8")
+    tags = re.findall(r"CARPIPE_TAG:-([\d.]+)}", (ROOT / "docker-compose.airflow.yml").read_text("utf-8"))
+    assert tags == [carpipe.__version__] * 2
     assert f"## {carpipe.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 

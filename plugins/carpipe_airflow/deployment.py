@@ -15,7 +15,7 @@ VARIABLES = {
     "CARPIPE_NOTIFY_MAIL": "addresses, separated by commas, that are told of failures, missed deadlines, new weights",
     "CARPIPE_NOTIFY_MAIL_CONNECTION": "Airflow connection of the mail server",
     "CARPIPE_NOTIFY_SNS": "ARN of an SNS topic that is told of the same",
-    "CARPIPE_DEADLINE_H": "hours from its start until a nightly run counts as late; 0: never",
+    "CARPIPE_DEADLINE_H": "hours from when a nightly run is queued until it counts as late; 0: never",
     "CARPIPE_WAIT_FOR": "key of the object that `prepare_dataset` waits for, such as `raw/_complete/{{ ds }}`",
     "CARPIPE_WAIT_H": "hours that it waits for it, at most",
     "CARPIPE_GPU_POD": "JSON of what tasks on queue `gpu` get under KubernetesExecutor; `{}`: one GPU, nothing else",
