@@ -23,6 +23,7 @@ from typing import Any
 
 from carpipe.errors import CarpipeError, ConflictError
 from carpipe.storage import Store
+from carpipe.weights.contract import candidates_folder
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +36,6 @@ REMEMBERED_BYTES = 64_000_000
 # Times that one answer may be judged.
 SAYINGS = 5
 _HOUR = 3600.0
-
-
-def folder(channel: str) -> str:
-    """Where a channel's candidates lie."""
-    return f"labels/{channel}/candidates"
 
 
 @dataclass(frozen=True)
@@ -130,7 +126,7 @@ class Candidates:
         record: dict[str, Any] = {"id": seen.id, "reason": reason, "at": seen.at, "answer": dict(seen.answer)}
         if reason != UNSURE:
             record |= {"said_at": utc_now(), "class_name": class_name}
-        key = f"{folder(self._channel)}/{seen.at[:10].replace('-', '')}/{seen.id}"
+        key = f"{candidates_folder(self._channel)}/{seen.at[:10].replace('-', '')}/{seen.id}"
         suffix = "" if reason == UNSURE else f"-{uuid.uuid4().hex[:8]}"
         try:
             self._waiting.put_nowait(_Task(key, seen.jpeg, record, suffix))

@@ -72,6 +72,11 @@ class Description:
     crop: CropPolicy | None
 
 
+def candidates_folder(channel: str) -> str:
+    """Where consumers may leave photos that a label would help with, and what people said of answers."""
+    return f"labels/{channel}/candidates"
+
+
 def check_contract(manifest: Manifest) -> None:
     """Refuse what this version of carpipe cannot read right.
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from carpipe.steps.session import Session
+from carpipe.weights.contract import candidates_folder
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +55,10 @@ def list_candidates(session: Session, *, channel: str | None = None) -> list[Can
     Args:
         channel: None: the one that the settings serve.
     """
-    from carpipe.serving.candidates import folder
-
     found: dict[str, list[dict[str, Any]]] = {}
-    names = [info.key for info in session.store.list_objects(folder(channel or session.config.serving.channel))]
+    names = [
+        info.key for info in session.store.list_objects(candidates_folder(channel or session.config.serving.channel))
+    ]
     photos = {name for name in names if name.endswith(".jpg")}
     for name, data in session.store.get_many(name for name in names if name.endswith(".json")):
         record = _parse(name, data)
