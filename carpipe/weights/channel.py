@@ -50,6 +50,7 @@ def promote(
     """
     current, etag = _read(store, name)
     if current and current.model == model:
+        _record(store, current)  # where the attempt that made it live was killed before it could
         return current
     generation = current.generation if current else 0
     # Where the expected generation is still live, this run cannot have moved it yet.

@@ -74,6 +74,15 @@ def test_a_history_entry_lost_in_a_crash_is_written_by_the_next_publisher(sessio
     assert [release.generation for release in channel.history(session.store, "classifier")] == [1, 2]
 
 
+def test_a_history_entry_lost_in_a_crash_is_written_by_the_retry(session):
+    release = publish(session.store, "a")
+    key = "channels/classifier/history/000001.json"
+    session.store.delete([key])
+
+    assert publish(session.store, "a") == release
+    assert channel.parse_release(session.store.get(key), key=key) == release
+
+
 def test_a_broken_channel_is_an_error_not_an_empty_one(session):
     session.store.put("channels/classifier/production.json", b"oops")
 
