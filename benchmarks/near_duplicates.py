@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import BallTree
 
-from carpipe.pictures import decode
+from carpipe.pictures.decode import PhotoError, decode
+from carpipe.pictures.hashes import dhash
 from carpipe.stages.near_duplicates import candidates
 
 DISTANCE = 3
@@ -56,13 +57,13 @@ def compare(hashes: NDArray[np.uint64]) -> None:
 
 def real_hashes(folder: Path) -> NDArray[np.uint64]:
     """The hashes of all photos that can be decoded."""
-    hashes = []
+    found = []
     for path in sorted(folder.rglob("*.jpg")):
         try:
-            hashes.append(int(hashes.dhash(decode.decode(path.read_bytes(), max_pixels=40_000_000)[0]), 16))
-        except decode.PhotoError:
+            found.append(int(dhash(decode(path.read_bytes(), max_pixels=40_000_000)[0]), 16))
+        except PhotoError:
             continue
-    return np.array(hashes, np.uint64)
+    return np.array(found, np.uint64)
 
 
 def draw(total: int, real: NDArray[np.uint64] | None) -> NDArray[np.uint64]:

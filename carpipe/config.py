@@ -28,19 +28,18 @@ class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys and silent conversions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-    # Settings that came after carpipe 0.1.0.
-    ADDED: ClassVar[frozenset[str]] = frozenset()
+    # Settings that came after carpipe 0.1.0, each with the value that means what was before it came.
+    ADDED: ClassVar[Mapping[str, Any]] = {}
 
     def decisive(self, *without: str) -> dict[str, Any]:
-        """The settings that decide a result, for its fingerprint.
+        """The settings that decide a result, for its fingerprint and its manifest.
 
-        One of `ADDED` counts only where it is not at its default: results from before it came stay what they are.
+        One of `ADDED` is left out where it has the value given there: results from before it came stay what they are.
 
         Args:
             without: settings that decide nothing, such as those about speed.
         """
-        fields = type(self).model_fields
-        silent = {name for name in self.ADDED if getattr(self, name) == fields[name].get_default()}
+        silent = {name for name, before in self.ADDED.items() if getattr(self, name) == before}
         return self.model_dump(exclude={*without, *silent})
 
 

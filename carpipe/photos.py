@@ -111,11 +111,13 @@ def count(photos: pd.DataFrame, *, stage: str) -> dict[str, Any]:
 
 
 def has_keys(data: bytes) -> bool:
-    """Whether it is a Parquet file with a column `key`, which `without` can take photos out of."""
+    """Whether it is a Parquet file with a column `key` of text, which `without` can take photos out of."""
     try:
-        return "key" in pq.read_schema(io.BytesIO(data)).names
-    except pa.ArrowException:
+        schema = pq.read_schema(io.BytesIO(data))
+    except (pa.ArrowException, OSError):
         return False
+    kind = schema.field("key").type if "key" in schema.names else pa.null()
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def without(data: bytes, keys: "Collection[str]") -> bytes:

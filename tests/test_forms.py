@@ -3,16 +3,19 @@
 Tests run in order, on one bucket.
 """
 
+import io
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from carpipe import manifest
 from carpipe.cli import main
 from carpipe.config import load_config
-from carpipe.errors import InputError
+from carpipe.errors import ConfigError, InputError
 from carpipe.forms import LaterFormError
 from carpipe.manifest import Work
 from carpipe.photos import blobs_to_parquet
@@ -28,6 +31,7 @@ from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
 from carpipe.steps.upkeep.garbage import collect, find_garbage, render_garbage
 from carpipe.steps.views import channels, datasets
+from carpipe.taxonomy.read import parse
 from carpipe.weights import channel
 from carpipe.weights.client import pull
 from tests.recorded import SETTINGS, objects, restore
@@ -116,53 +120,84 @@ def test_pages_and_commands_show_what_they_understand(session, url, monkeypatch,
         assert capsys.readouterr().out
 
 
-def result_of(store, stage, partition, files, source):
+def result_of(store, stage, partition, files, *sources, **facts):
     """What a stage that is not known has committed for a partition."""
-    return manifest.commit(store, Work(stage, 1, partition, {}, (source,)), files, counts={"in": 1}, unknown=LATER)
+    return manifest.commit(
+        store, Work(stage, 1, partition, {}, sources), files, counts={"in": 1}, unknown=LATER, **facts
+    )
 
 
-def test_forget_keeps_what_was_added_and_names_what_it_cannot_read(session, store, url, monkeypatch, capsys):
-    state = latest_inventory(session)
-    part = state.partitions[0]
+def keys_in(store, done):
+    """Photo keys in all tables of a result."""
+    tables = [
+        pd.read_parquet(io.BytesIO(manifest.read_file(store, done, name)), columns=["key"]) for name in done.files
+    ]
+    return set().union(*(set(table["key"]) for table in tables))
+
+
+@pytest.fixture(scope="module")
+def partition(session):
+    """A partition with a listing to forget, and results of stages of later versions that hold it."""
+    store, part = session.store, latest_inventory(session).partitions[0]
     photos = results.read_photos(store, manifest.read(store, part["manifest"]))
     listing = photos["listing_uuid"].iloc[0]
-    mine = set(photos["key"][photos["listing_uuid"] == listing])
-    source = manifest.read(store, part["manifest"]).key
-    [cropped] = [done.key for done in manifest.commits(store, "crop", part["partition"])]
-    keys = blobs_to_parquet(dict.fromkeys(photos["key"], b""))
-    scored = result_of(store, "score", part["partition"], {"scores.parquet": keys}, cropped)
-    result_of(store, "drift", part["partition"], {"drift.parquet": keys}, scored.key)
-    opaque = result_of(store, "embed", part["partition"], {"vectors.bin": b"of all photos"}, cropped)
+    rows = blobs_to_parquet(dict.fromkeys(photos["key"], b""))
+    one = {stage: next(manifest.commits(store, stage, part["partition"])).key for stage in ("clean", "crop")}
+    score = result_of(store, "score", part["partition"], {"scores.parquet": rows}, one["clean"], one["crop"])
+    drift = result_of(store, "drift", part["partition"], {"drift.parquet": rows}, score.key)
+    embed = result_of(store, "embed", part["partition"], {"vectors.bin": b"of all photos"}, one["crop"])
+    near = result_of(store, "near", part["partition"], {"near.parquet": rows}, embed.key)
+    named = result_of(
+        store, "worst", part["partition"], {"rows.parquet": rows}, one["crop"], extra={"worst": [listing]}
+    )
+    numbers = pd.DataFrame({"key": [1, 2]}).to_parquet()
+    other = result_of(store, "number", part["partition"], {"numbers.parquet": numbers}, one["crop"])
+    lost = result_of(store, "lost", part["partition"], {"rows.parquet": rows, "more.parquet": rows + b" "}, one["crop"])
+    store.delete([lost.files["more.parquet"]["key"]])
     strange = f"stages/filter/{part['partition']}/{'f' * 20}/manifest.json"
-    store.put(strange, of_form(store.get(scored.key), 2))
+    store.put(strange, of_form(store.get(score.key), 2))
+    bare = f"stages/probe/{part['partition']}/run-1/result.json"
+    store.put(bare, b"{}")
+    store.put("stages/score/all/0/scores.parquet", rows)
+    left = [done.key for done in (embed, near, named, other, lost)] + [strange, bare, "stages/score/all/0"]
+    mine = set(photos["key"][photos["listing_uuid"] == listing])
+    return SimpleNamespace(name=part["partition"], listing=listing, mine=mine, left=left, copied=(score, drift))
 
-    done = forget(session, listing, at="2026-02-02T00:00:00Z")
 
-    assert done.photos == len(mine) > 0
-    assert sorted(done.left) == sorted([opaque.key, strange])
-    assert store.get(opaque.files["vectors.bin"]["key"]) == b"of all photos"
+def test_forget_keeps_what_was_added_and_names_what_it_cannot_rewrite(session, store, partition):
+    state = latest_inventory(session)
+    before = {key: store.get(info.key) for key in partition.left for info in store.list_objects(key)}
+
+    done = forget(session, partition.listing, at="2026-02-02T00:00:00Z")
+
+    assert done.photos == len(partition.mine) > 0
+    assert set(done.left) == {key.rpartition("/")[0] for key in partition.left}
+    assert before == {key: store.get(info.key) for key in partition.left for info in store.list_objects(key)}
     new = latest_inventory(session)
     assert new.unknown == state.unknown
     assert [entry["bytes"] for entry in new.partitions] == [5] * len(new.partitions)
-    copied = next(entry for entry in new.partitions if entry["partition"][:6] == part["partition"][:6])["partition"]
-    assert copied != part["partition"]
+    [copied] = {entry["partition"] for entry in new.partitions} - {entry["partition"] for entry in state.partitions}
     for stage in ("inventory", "clean", "filter", "crop", "score", "drift"):
         [copy] = manifest.commits(store, stage, copied)
         assert copy.unknown == LATER
+        assert all(copied in source for source in copy.inputs)
         if stage not in ("score", "drift"):
             assert copy.extra["later"] == {"nested": ["thing"]}
-        for name in copy.files:
-            data = manifest.read_file(store, copy, name)
-            assert not any(key.encode() in data for key in mine), (stage, name)
-    assert not list(store.list_objects(f"stages/score/{part['partition']}"))
-    assert store.head(source) is None
+        assert keys_in(store, copy)
+        assert not keys_in(store, copy) & partition.mine, stage
+        kept = {key for key in partition.left if key.startswith(f"stages/{stage}/{partition.name}")}
+        objects_left = {info.key for info in store.list_objects(f"stages/{stage}/{partition.name}")}
+        assert objects_left == kept, stage
+
+
+def test_forget_says_again_what_is_left(session, url, partition, monkeypatch, capsys):
     monkeypatch.setenv("CARPIPE_STORE", url)
-    assert main(["--config", str(SETTINGS), "forget", "--listing", listing]) == 0
-    assert opaque.key in capsys.readouterr().out, "said again when it is run again"
-    store.delete([strange])
+    assert main(["--config", str(SETTINGS), "forget", "--listing", partition.listing]) == 0
+    told = capsys.readouterr().out
+    assert all(key.rpartition("/")[0] in told for key in partition.left)
 
 
-def test_gc_keeps_what_it_does_not_know_and_what_an_added_field_names(session, store):
+def test_gc_keeps_what_it_does_not_know_and_what_an_added_field_names(session, store, partition):
     stray = "stages/clean/p00000-0/0123456789abcdef9999/thumbnails-0123456789ab.parquet"
     unknown = ["stages/score/all/00000000000000000000/scores.parquet", "stages/inventory/summary/1.json"]
     for key in (stray, *unknown):
@@ -173,9 +208,17 @@ def test_gc_keeps_what_it_does_not_know_and_what_an_added_field_names(session, s
     store.put(newest.key, json.dumps({**json.loads(store.get(newest.key)), "moved_to": f"{named}/"}).encode())
 
     now = datetime.now(UTC) + timedelta(seconds=5)
+    later = "stages/clean/p00000-0/0123456789abcdef8888"
+    store.put(f"{later}/manifest.json", of_form(store.get(newest.key), 2))
+    store.put(f"{later}/thumbnails.parquet", b"x")
+    [stage_input] = [key for key in partition.left if key.startswith("stages/embed")]
+    store.put("channels/classifier/notes/list.json", b"[1]")
+
     garbage = find_garbage(session, older_than=timedelta(0), now=now)
     collect(session, garbage)
 
+    assert store.head(f"{later}/thumbnails.parquet"), "of a later form"
+    assert all(store.head(key) for key in manifest.read(store, stage_input).inputs if partition.name not in key)
     assert stray in {info.key for info in garbage.objects}
     assert "are none of this version's and stay" in render_garbage(garbage, every=False)
     for key in (KEPT_BY_A_FIELD, f"{named}/extra.bin", *unknown):
@@ -198,6 +241,15 @@ def test_the_next_night_and_release_keep_what_was_added(session, store):
     first, second = channel.history(store, "classifier")
     assert first.unknown["reviewed"] == LATER["reviewed"]
     assert second.unknown == {}
+
+
+def test_a_taxonomy_of_a_later_version_is_read_and_one_of_a_later_form_refused():
+    rules = "version: 1\nclasses: {a: [b]}\ngroups: {c: [d]}\n"
+    assert parse(rules, name="x", committed=True).class_of("b") == "a"
+    with pytest.raises(ConfigError, match="groups"):
+        parse(rules, name="x")
+    with pytest.raises(LaterFormError, match="x is a taxonomy of form 2"):
+        parse(f"{rules}form: 2\n", name="x", committed=True)
 
 
 def uuid_in(key, number):
@@ -295,7 +347,6 @@ def test_what_is_written_today_is_what_carpipe_0_1_0_reads(s3):
     store.put(f"raw/{SECOND_NIGHT}/{uuid_in(key, 99)}", data)
     stock = inventory(session)
     cleaned = clean(session, stock.partitions[-1]["manifest"], inventory=stock.key)
-    [live, *_] = store.list_folders("models/classifier")
     for folder in store.list_folders("models/classifier"):
         channel.promote(store, "classifier", model=f"{folder}/manifest.json", reason="r", run=folder, at="2026-02-01")
     old = dict(objects())
@@ -304,7 +355,6 @@ def test_what_is_written_today_is_what_carpipe_0_1_0_reads(s3):
         return set(json.loads(data))
 
     assert cleaned.fresh
-    assert live
     known = fields(
         next(data for key, data in old.items() if key.startswith("stages/clean/") and key.endswith("/manifest.json"))
     )

@@ -11,20 +11,20 @@ def add_command(commands: Commands) -> None:
     """Declare it."""
     parent = commands.add_parser("classes", help="look at a taxonomy before a run uses it")
     actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
-    command = add(actions, "check", _classes_check, "faults of a taxonomy, and rules and models without each other")
+    command = add(actions, "check", _check, "faults of a taxonomy, and rules and models without each other")
     command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
     command.add_argument("--offline", action="store_true", help="faults only; does not look at the newest dataset")
     command.add_argument("--all", action="store_true", help="every note, not the first ten of each kind")
     add_dataset_option(command)
-    command = add(actions, "show", _classes_show, "print a taxonomy's YAML, to start your own from")
+    command = add(actions, "show", _show, "print a taxonomy's YAML, to start your own from")
     command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
-    command = add(actions, "diff", _classes_diff, "what a taxonomy would change against a dataset's")
+    command = add(actions, "diff", _diff, "what a taxonomy would change against a dataset's")
     command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
     command.add_argument("--all", action="store_true", help="also rules for models that the dataset has no photo of")
     add_dataset_option(command)
 
 
-def _classes_check(options: argparse.Namespace, config: Config) -> None:
+def _check(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.taxonomy import check_taxonomy
 
     opened = None if options.offline else session(config)
@@ -36,13 +36,13 @@ def _classes_check(options: argparse.Namespace, config: Config) -> None:
         raise InputError(f"The taxonomy does not fit: {faults} errors.")
 
 
-def _classes_show(options: argparse.Namespace, config: Config) -> None:
+def _show(options: argparse.Namespace, config: Config) -> None:
     from carpipe.taxonomy.read import load
 
     print(load(options.taxonomy or config.classes.taxonomy).to_yaml(), end="")
 
 
-def _classes_diff(options: argparse.Namespace, config: Config) -> None:
+def _diff(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.taxonomy import diff_taxonomy
 
     print(

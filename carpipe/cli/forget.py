@@ -29,5 +29,5 @@ def _run(options: argparse.Namespace, config: Config) -> None:
         print("Datasets made before still hold it; delete their folders and run `carpipe gc` to be rid of them:")
         print("\n".join(done.datasets))
     if done.left:
-        print("Results that this version cannot read may still hold it; run it again with the carpipe that wrote them:")
+        print("Results that could not be rewritten may still hold it; run this again with the carpipe that made them:")
         print("\n".join(done.left))

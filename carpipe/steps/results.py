@@ -86,11 +86,6 @@ def shards_of(dataset: Manifest) -> list[dict[str, Any]]:
     return [{"split": split, **entry} for split, entry in own]
 
 
-def show_figure(value: object) -> str:
-    """A figure of a model as text: a number shortly, and whatever a later version has put there as it is."""
-    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
 def place_in(folder: Path, name: str) -> Path:
     """Where a file of that name goes, with the folders above it made.
 

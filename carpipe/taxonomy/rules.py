@@ -1,8 +1,6 @@
 """The taxonomy: which class a model (`<make>_<model>`) belongs to, or that it is erased.
 
-A taxonomy is a versioned YAML file that people read and edit, so reading it is strict: whatever is
-contradictory or ambiguous in it is an error that says where, never a guess. Rules are one step deep: a class lists
-models, never other classes.
+Rules are one step deep: a class lists models, never other classes. `read` makes taxonomies of YAML files.
 """
 
 import hashlib

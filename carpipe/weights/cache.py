@@ -8,6 +8,7 @@ processes may share a cache, and one that is killed leaves nothing that counts.
 """
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -53,7 +54,7 @@ class Cache:
 
     def remember(self, release: Release, model: Manifest) -> None:
         """Keep what is needed to go on without the store; drop models that were not used for long."""
-        _write(self.folder_of(model.key) / "manifest.json", manifest.to_json(model))
+        _write(self.folder_of(model.key) / "manifest.json", _with_key(model))
         _write(self._home / f"{self._channel}.json", forms.write(release))
         self._prune()
 
@@ -96,6 +97,11 @@ def _age(folder: Path) -> float:
         return -folder.stat().st_mtime
     except FileNotFoundError:  # another process prunes too
         return 0.0
+
+
+def _with_key(model: Manifest) -> bytes:
+    """The manifest as carpipe 0.1.0 wants it in a cache that it shares with this version."""
+    return json.dumps({"key": model.key, **json.loads(manifest.to_json(model))}).encode()
 
 
 def _safe(name: str) -> str:

@@ -9,7 +9,7 @@ from carpipe.manifest import Manifest
 def model_card(trained: Manifest, judged: Manifest) -> str:
     """The card of a trained model and its evaluation."""
     classes = trained.extra["classes"]
-    figures = "\n".join(f"| {name} | {value:.4g} |" for name, value in judged.extra["metrics"].items())
+    figures = "\n".join(f"| {name} | {show_figure(value)} |" for name, value in judged.extra["metrics"].items())
     photos = "photos cut as `crop.json` says" if trained.partition == "classifier" else "whole photos"
     settings = "\n".join(f"| {name} | {value} |" for name, value in sorted(trained.config.items()))
     return f"""# {trained.config["channel"]}
@@ -34,3 +34,8 @@ Per class: `report_test.csv`. To check an installation, replay `golden.npz`: `pi
 | --- | --- |
 {settings}
 """
+
+
+def show_figure(value: object) -> str:
+    """A figure of a model as text: a number shortly, and whatever a later version has put there as it is."""
+    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

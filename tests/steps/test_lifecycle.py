@@ -1,5 +1,6 @@
 """A bucket over time: new nights, deleted and changed photos, a listing to forget, plans, outages, garbage."""
 
+import itertools
 import json
 import re
 import shutil
@@ -276,26 +277,37 @@ def test_garbage_is_not_collected_past_a_manifest_that_cannot_be_read(bucket):
 
 
 def test_forgetting_that_was_interrupted_can_be_run_again(bucket, monkeypatch):
-    listing = kept(bucket.photos().reset_index())["listing_uuid"].iloc[-1]
+    """Killed before its first deletion of a result, then before its second, and so on."""
+    listing, other = kept(bucket.photos().reset_index())["listing_uuid"].unique()[-2:]
     delete = bucket.store.delete
 
-    def killed(keys):
-        keys = list(keys)
-        if any(key.startswith("stages/") for key in keys):
-            raise KeyboardInterrupt
-        delete(keys)
+    def forget_but_die_at(moment):
+        deletions = itertools.count()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(bucket.store, "delete", killed)
+        def killed(keys):
+            for key in keys:
+                if key.startswith("stages/") and next(deletions) == moment:
+                    raise KeyboardInterrupt
+                delete([key])
+
+        with monkeypatch.context() as patch:
+            patch.setattr(bucket.store, "delete", killed)
+            return forget(bucket.session, listing, at=AT)
+
+    with pytest.raises(KeyboardInterrupt):
+        forget_but_die_at(0)
+    assert thumbnails_of(bucket, listing)
+    with pytest.raises(InputError, match=f"Run `carpipe forget --listing {listing}` again first"):
+        forget(bucket.session, other, at=AT)
+    for moment in range(1, 5):
         with pytest.raises(KeyboardInterrupt):
-            forget(bucket.session, listing, at=AT)
-    left = thumbnails_of(bucket, listing)
+            forget_but_die_at(moment)
     done = forget(bucket.session, listing, at=AT)
 
-    assert left
     assert not thumbnails_of(bucket, listing)
     assert done.photos > 0
     assert done.raw > 0
+    assert done.left == []
 
 
 def thumbnails_of(bucket, listing):

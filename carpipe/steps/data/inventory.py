@@ -82,15 +82,15 @@ def record(session: Session, state: Inventory) -> Inventory:
     return state
 
 
-def commit_partition(session: Session, partition: str, photos: "pd.DataFrame", **facts: Any) -> dict[str, Any]:
-    """Commit a partition's photo table; returns its entry of the inventory. `facts` are fields of the manifest."""
+def commit_partition(session: Session, partition: str, photos: "pd.DataFrame") -> dict[str, Any]:
+    """Commit a partition's photo table; returns its entry of the inventory."""
     from carpipe import photos as table
     from carpipe.stages import inventory as stage
 
     work = Work("inventory", stage.VERSION, partition, {}, ())
     counts = table.count(photos, stage="inventory")
     done = manifest.find(session.store, work) or manifest.commit(
-        session.store, work, {results.PHOTOS: table.to_parquet(photos)}, counts=counts, **facts
+        session.store, work, {results.PHOTOS: table.to_parquet(photos)}, counts=counts
     )
     return {"partition": partition, "manifest": done.key, "photos": len(photos)}
 

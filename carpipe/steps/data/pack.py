@@ -1,4 +1,4 @@
-"""Pack: the shards that are trained on, and the dataset that all results end in."""
+"""Pack: write a partition's crops as the shards that are trained on."""
 
 import tempfile
 import time

@@ -48,14 +48,18 @@ def validate_work(session: Session, splitted: str) -> Work:
     """What `validate` does: it holds the stages before to what they were asked to do."""
     from carpipe.validation import VERSION
 
-    settings = {
-        **session.config.validation.decisive(),
+    settings = {**session.config.validation.decisive(), **_asked_of_stages(session)}
+    return Work("validate", VERSION, "all", settings, (splitted,))
+
+
+def _asked_of_stages(session: Session) -> dict[str, Any]:
+    """What the stages before were asked to do."""
+    return {
         "shares": [getattr(session.config.split, name) for name in ("train", "val", "test")],
         "min_photos": session.config.classes.min_photos,
         "max_photos": session.config.classes.max_photos,
         "threshold": session.config.filter.threshold,
     }
-    return Work("validate", VERSION, "all", settings, (splitted,))
 
 
 def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manifest:
@@ -73,7 +77,7 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manife
         verdict = validate_tables(
             _tables(session, source, photos),
             classes=_classes(session, source, photos),
-            limits=_limits(session, work, entries, compared),
+            limits=_limits(session, entries, compared),
             folder=Path(folder),
         )
         docs = dict(_upload_docs(session, verdict.docs, f"{work.prefix}/data_docs"))
@@ -105,12 +109,13 @@ def _refusal(session: Session, work: Work, verdict: "Verdict", docs: dict[str, s
     )
 
 
-def _limits(session: Session, work: Work, funnel: list[dict[str, Any]], previous: Manifest | None) -> "Limits":
+def _limits(session: Session, funnel: list[dict[str, Any]], previous: Manifest | None) -> "Limits":
     from carpipe.validation.validate import Limits
 
     before = json.loads(manifest.read_file(session.store, previous, results.FUNNEL)) if previous else None
+    asked = _asked_of_stages(session)
     return Limits(
-        **{**work.config, "shares": tuple(work.config["shares"])},
+        **{**session.config.validation.model_dump(), **asked, "shares": tuple(asked["shares"])},
         funnel=tuple(funnel),
         previous_funnel=tuple(before) if before else None,
     )

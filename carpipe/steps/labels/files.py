@@ -27,13 +27,15 @@ class Parsed:
     undecided: int
 
 
-def parse_labels(data: bytes, *, latest: datetime | None = None) -> Parsed:
+def parse_labels(data: bytes, *, latest: datetime | None = None, committed: str = "") -> Parsed:
     """The labels of a file.
 
     Args:
         latest: a label from after it cannot be right.
+        committed: the key of a file that lies in the bucket, where a column `carpipe_form` says of which form it is.
 
     Raises:
+        LaterFormError: a committed row is of a later form.
         InputError: it is neither of the formats, or a row cannot be right; names the line or task.
     """
     try:
@@ -42,23 +44,10 @@ def parse_labels(data: bytes, *, latest: datetime | None = None) -> Parsed:
         raise InputError(
             f"The labels are not in UTF-8 (byte {error.start}); spreadsheets can save a file as `CSV UTF-8`."
         ) from None
-    rows = label_studio.read_tasks(text) if text.lstrip()[:1] in ("[", "{") else _read_csv(text)
+    rows = label_studio.read_tasks(text) if text.lstrip()[:1] in ("[", "{") else _read_csv(text, committed)
     checked = [check_row(row, latest=latest) for row in rows]
     labels = [label for label in checked if label]
     return Parsed(labels, len(checked) - len(labels))
-
-
-def check_form(data: bytes, *, key: str) -> None:
-    """Refuse committed labels of a form that this code does not know; a CSV says it in a column `carpipe_form`.
-
-    Raises:
-        LaterFormError: there is a row of a later form.
-    """
-    for row in csv.DictReader(io.StringIO(data.decode("utf-8-sig", "replace"), newline="")):
-        number = row.get(forms.TABLE_FORM)
-        if number is None:
-            return
-        forms.check_text(number.strip(), key=key, what="a label")
 
 
 def to_csv(labels: Iterable[Label]) -> bytes:
@@ -72,7 +61,7 @@ def blank_csv(keys: Iterable[str]) -> bytes:
     return _csv(COLUMNS[:2], ((key, "") for key in keys))
 
 
-def _read_csv(text: str) -> Iterator[Row]:
+def _read_csv(text: str, committed: str) -> Iterator[Row]:
     header = text.lstrip().partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(SEPARATORS, key=header.count))
     try:
@@ -81,9 +70,15 @@ def _read_csv(text: str) -> Iterator[Row]:
         if columns and not {"key", "label"} <= set(columns):
             raise InputError(f"The labels need the columns key and label; found {', '.join(columns)[:200]}.")
         for fields in lines:
+            if committed:
+                _check_form(dict(zip(columns, fields, strict=False)).get(forms.TABLE_FORM, ""), committed)
             yield _row(fields, columns, f"Line {reader.line_num}")
     except csv.Error as error:
         raise InputError(f"The labels are not CSV: line {reader.line_num}, {error}.") from None
+
+
+def _check_form(number: str, key: str) -> None:
+    forms.check_text(number.strip(), key=key, what="a label")
 
 
 def _row(fields: Sequence[str], columns: Sequence[str], where: str) -> Row:

@@ -15,8 +15,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from carpipe.errors import InputError
+from carpipe.forms import LaterFormError
 from carpipe.steps.labels import label_studio
-from carpipe.steps.labels.files import check_form, parse_labels, to_csv
+from carpipe.steps.labels.files import parse_labels, to_csv
 from carpipe.steps.labels.rows import LABELS, Label, check_name, parse_time, write_time
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo, normalise_key
@@ -96,9 +97,10 @@ def read_labels(session: Session, *, known: Parsings | None = None) -> list[Labe
     times = {info.key: _imported_at(info) for info in files}
     new = [key for key, version in versions.items() if version not in known]
     for key, data in session.store.get_many(new):
-        check_form(data or b"", key=key)
         try:
-            found = parse_labels(data or b"").labels
+            found = parse_labels(data or b"", committed=key).labels
+        except LaterFormError:
+            raise
         except InputError as error:
             raise InputError(f"{key} cannot be used, correct it or delete it: {error}") from None
         known[versions[key]] = [replace(label, at=label.at or times[key]) for label in found]

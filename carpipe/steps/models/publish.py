@@ -7,10 +7,10 @@ from carpipe import manifest
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.metrics import Metric
-from carpipe.steps import results
 from carpipe.steps.models.train import Model
 from carpipe.steps.session import Session
 from carpipe.weights import channel, contract
+from carpipe.weights.card import show_figure
 from carpipe.weights.channel import Release
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def describe_release(session: Session, release: Release) -> str:
     rows = [
         ("channel", f"{release.channel}, generation {release.generation}"),
         ("model", f"{session.store.url}/{release.model}"),
-        ("figures", ", ".join(f"{name} {results.show_figure(value)}" for name, value in figures.items()) or "none"),
+        ("figures", ", ".join(f"{name} {show_figure(value)}" for name, value in figures.items()) or "none"),
         ("reason", release.reason),
         ("run", release.run),
     ]

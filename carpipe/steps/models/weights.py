@@ -10,6 +10,7 @@ from carpipe.steps import results
 from carpipe.steps.models.gate import decisions
 from carpipe.steps.session import Session
 from carpipe.weights import channel
+from carpipe.weights.card import show_figure
 
 
 def list_weights(session: Session, name: str) -> str:
@@ -39,7 +40,7 @@ def show_weights(session: Session, name: str, model: str | None) -> str:
     current = channel.read_channel(session.store, name)
     state = f"live, generation {current.generation}" if current and current.model == found.key else "not live"
     lines = [found.key, f"  {state}", f"  {len(found.extra['classes'])} classes, trained on {found.extra['dataset']}"]
-    lines += [f"  {key:<30} {results.show_figure(value)}" for key, value in found.extra["metrics"].items()]
+    lines += [f"  {key:<30} {show_figure(value)}" for key, value in found.extra["metrics"].items()]
     for entry in decisions(session, name):
         if entry["model"] == found.key:
             lines += [f"gate, {entry['at']}, run {entry['run']}: {entry['outcome']}"]

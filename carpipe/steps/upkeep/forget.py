@@ -1,35 +1,36 @@
 """Forget: remove a listing and everything made of it, and see to it that it stays away.
 
-Committed files never change, so each partition that holds the listing is replaced by a copy without it, stage
-by stage; nothing is decoded or detected again. Results of stages that this version does not know are copied too, if
-they are made of tables with a column `key`. What cannot be read or copied right is left as it is, and named; so are
-datasets made before. What earlier runs wrote about all partitions together (tables, reports) stays until `carpipe gc`
-takes it.
+Committed files never change, so each partition that holds the listing is replaced by a copy without it (`copies`);
+nothing is decoded or detected again. What cannot be copied right is left as it is, and named; so are datasets made
+before. What earlier runs wrote about all partitions together (tables, reports) stays until `carpipe gc` takes it.
+
+The record of a forgotten listing says what is to be deleted before anything is. So one that is interrupted can be
+run again, and ends as if it had not been.
 """
 
 import json
 import logging
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from carpipe import forms, manifest
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
-from carpipe.manifest import Manifest, Work
+from carpipe.manifest import Manifest
 from carpipe.steps import results
-from carpipe.steps.data.inventory import ATTEMPTS, FORGOTTEN, LOG, Inventory, commit_partition, latest_inventory, record
-from carpipe.steps.results import STAGES
+from carpipe.steps.data.inventory import ATTEMPTS, FORGOTTEN, LOG, Inventory, latest_inventory, record
 from carpipe.steps.session import Session
+from carpipe.steps.upkeep.copies import OURS, SHARDS, Copy, copy_without, folders_of
+from carpipe.steps.upkeep.garbage import KNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
 
-# What a copy of a result says as the original did.
-COPIED = ("seconds", "bytes_read", "reused", "reused_from", "extra", "unknown")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+PARTITION = re.compile(r"p\d{5}-[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Forgotten:
     """What was removed: objects under raw/, rows of partitions, files of the car filter's label sets.
 
     `datasets` are the manifests of datasets that were made before: their tables, reports and shards still hold it.
-    `left` are manifests of other results that may hold it: a newer carpipe wrote them, and can forget them.
+    `left` are folders of other results that may hold it, because this version could not rewrite them.
     """
 
     listing: str
@@ -53,32 +54,45 @@ def forget(session: Session, listing: str, *, at: str) -> Forgotten:
     """Remove a listing from raw/ and from the results of all stages, so that no later dataset holds it.
 
     Uploaded again, its photos are dropped as `forgotten`. To be run when no DAG runs: a run under way may fail, or
-    still finish a dataset that holds the listing. Interrupted, it can be run again.
+    still finish a dataset that holds the listing.
 
     Args:
         listing: its uuid.
         at: now, UTC, ISO 8601, for the record.
 
     Raises:
-        InputError: that is no uuid, or the listing is neither under raw/ nor in a partition.
+        InputError: that is no uuid, the listing is neither under raw/ nor in a partition, or the forgetting of
+            another listing was interrupted and has to end first.
     """
     listing = listing.strip().lower()
     if not UUID.fullmatch(listing):
         raise InputError(f"{listing!r} is no listing uuid, such as 0b9b1b0e-52f8-4e7c-9a80-0d3b2f9a4c11.")
+    _check_nothing_is_unfinished(session, listing)
     raw = [info.key for info in session.store.list_objects("raw") if f"_{listing}_" in info.key.lower()]
-    key = f"{FORGOTTEN}/{listing}.json"
-    begun = _begun(session, key)
+    begun = _read_record(session, listing)
     if not raw and not begun and not _holders(session, latest_inventory(session), listing):
         raise InputError(f"There is no photo of listing {listing} in {session.store.url}.")
-    # The record first: an inventory from now on takes nothing of it in. Partitions to remove are written down
-    # before they are replaced, so that one that is interrupted can be run again.
-    record_of = {"listing": listing, "at": at, "raw": len(raw), "photos": 0, "partitions": [], **begun}
-    session.store.put(key, json.dumps(record_of).encode())
+    # The record first: an inventory from now on takes nothing of it in.
+    _write_record(session, {"listing": listing, "at": at, "raw": len(raw), "photos": 0, "partitions": [], **begun})
     session.store.delete(raw)
-    _replace_partitions(session, listing, lambda partitions, photos: _note(session, key, partitions, photos))
-    noted = _begun(session, key)
-    left = [key for partition in noted["partitions"] for key in _drop_partition(session, partition)]
+    _replace_partitions(session, listing)
+    return _finish(session, listing, at)
+
+
+def _finish(session: Session, listing: str, at: str) -> Forgotten:
+    """Delete what the record says, and say what is left."""
+    noted = _read_record(session, listing)
+    for folder in noted.get("folders") or _folders_of_0_1_0(session, noted["partitions"]):
+        # The manifest first: what has none is there for nobody.
+        session.store.delete([f"{folder}/manifest.json"])
+        session.store.delete(info.key for info in session.store.list_objects(folder))
     label_sets, unread = _drop_label_sets(session, listing)
+    left = [
+        folder
+        for partition in noted["partitions"]
+        for stage, folder in folders_of(session, partition)
+        if stage != SHARDS and _has_objects(session, folder)
+    ]
     done = Forgotten(
         listing,
         at,
@@ -86,26 +100,39 @@ def forget(session: Session, listing: str, *, at: str) -> Forgotten:
         photos=noted["photos"],
         label_sets=label_sets,
         datasets=_datasets_with(session, listing),
-        left=[*left, *unread],
+        left=sorted({*left, *unread, *_unknown_folders(session)}),
     )
-    session.store.put(key, json.dumps({**noted, **asdict(done)}, indent=1).encode())
+    _write_record(session, {**noted, **asdict(done)})
     return done
 
 
-def _begun(session: Session, key: str) -> dict[str, Any]:
+def _key_of(listing: str) -> str:
+    return f"{FORGOTTEN}/{listing}.json"
+
+
+def _read_record(session: Session, listing: str) -> dict[str, Any]:
     """The record of the listing, empty before the first attempt."""
+    key = _key_of(listing)
     try:
         return forms.read_object(session.store.get(key), key=key, what="a record of what was forgotten")
     except MissingError:
         return {}
 
 
-def _note(session: Session, key: str, partitions: list[str], photos: int) -> None:
-    """Add partitions to the record that are about to be replaced."""
-    found = _begun(session, key)
-    found["partitions"] = sorted({*found["partitions"], *partitions})
-    found["photos"] += photos
-    session.store.put(key, json.dumps(found).encode())
+def _write_record(session: Session, body: dict[str, Any]) -> None:
+    session.store.put(_key_of(body["listing"]), json.dumps(body, indent=1).encode())
+
+
+def _check_nothing_is_unfinished(session: Session, listing: str) -> None:
+    """Two that are interrupted could each bring back what the other has removed."""
+    keys = [info.key for info in session.store.list_objects(FORGOTTEN) if info.key.endswith(".json")]
+    for key, data in session.store.get_many(key for key in keys if key != _key_of(listing)):
+        body = forms.read_object(data or b"", key=key, what="a record of what was forgotten")
+        if "datasets" not in body:
+            other = key.rpartition("/")[2].removesuffix(".json")
+            raise InputError(
+                f"Forgetting listing {other} was interrupted. Run `carpipe forget --listing {other}` again first."
+            )
 
 
 def _holders(session: Session, state: Inventory | None, listing: str) -> dict[str, list[str]]:
@@ -120,30 +147,23 @@ def _holders(session: Session, state: Inventory | None, listing: str) -> dict[st
     return held
 
 
-def _replace_partitions(session: Session, listing: str, note: Callable[[list[str], int], None]) -> None:
-    """Make the newest inventory one without the listing; `note` is told before which partitions that replaces."""
+def _replace_partitions(session: Session, listing: str) -> None:
+    """Make the newest inventory one without the listing."""
     for _ in range(ATTEMPTS):
         state = latest_inventory(session)
         held = _holders(session, state, listing)
         if state is None or not held:
             return
-        copies = [_copy_without(session, part, held.get(part["partition"], ())) for part in state.partitions]
+        copies = {
+            part["partition"]: copy_without(session, part, held[part["partition"]], listing=listing)
+            for part in state.partitions
+            if part["partition"] in held
+        }
         photos = sum(len(keys) for keys in held.values())
-        number = state.generation + 1
-        parts = [part for part in copies if part]
-        note(list(held), photos)
+        _note(session, listing, copies, photos)
+        entries = [copies[part["partition"]].entry if part["partition"] in held else part for part in state.partitions]
         try:
-            record(
-                session,
-                replace(
-                    state,
-                    key=f"{LOG}/{number:06d}.json",
-                    generation=number,
-                    partitions=parts,
-                    photos=state.photos - photos,
-                    new_photos=0,
-                ),
-            )
+            record(session, _without(state, [entry for entry in entries if entry], photos))
         except ConflictError:
             log.warning("an inventory was faster; looking again")
             continue
@@ -151,119 +171,85 @@ def _replace_partitions(session: Session, listing: str, note: Callable[[list[str
     raise UnavailableError(f"{ATTEMPTS} inventories were faster; run it again when no DAG runs.")
 
 
-def _copy_without(session: Session, part: dict[str, Any], keys: Collection[str]) -> dict[str, Any] | None:
-    """Commit all results of a partition anew, rid of photos; returns the new inventory entry, None when empty."""
-    if not keys:
-        return part
-    from carpipe.stages.inventory import name_partition
-
-    source = manifest.read(session.store, part["manifest"])
-    photos = results.read_photos(session.store, source)
-    photos = photos[~photos["key"].isin(keys)].reset_index(drop=True)
-    if photos.empty:
-        return None
-    name = name_partition(int(part["partition"][1:6]), photos)
-    entry = commit_partition(session, name, photos, extra=source.extra, unknown=source.unknown)
-    copies = {source.key: entry["manifest"]}
-    waiting = [done for stage in _stages(session) for done in manifest.commits(session.store, stage, part["partition"])]
-    # Again and again, since results of stages that are not known come in no order.
-    while ready := [done for done in waiting if copies.keys() & {*done.inputs}]:
-        waiting = [done for done in waiting if done not in ready]
-        for done in ready:
-            if copy := _commit_without(session, done, name, copies, keys):
-                copies[done.key] = copy.key
-    return {**part, **entry}
+def _without(state: Inventory, partitions: list[dict[str, Any]], photos: int) -> Inventory:
+    """The next state, with so many photos fewer."""
+    number = state.generation + 1
+    return replace(
+        state,
+        key=f"{LOG}/{number:06d}.json",
+        generation=number,
+        partitions=partitions,
+        photos=state.photos - photos,
+        new_photos=0,
+    )
 
 
-def _stages(session: Session) -> list[str]:
-    """Every stage that may have results of a partition, those that are known first."""
-    there = (folder.rpartition("/")[2] for folder in session.store.list_folders("stages"))
-    return [*STAGES, *sorted({*there} - {"inventory", *STAGES})]
+def _note(session: Session, listing: str, copies: dict[str, Copy], photos: int) -> None:
+    """Add to the record which partitions are about to be replaced, and which folders to be deleted."""
+    found = _read_record(session, listing)
+    if not {*copies} <= {*found["partitions"]}:
+        found["photos"] += photos
+    found["partitions"] = sorted({*found["partitions"], *copies})
+    folders = {folder for copy in copies.values() for folder in copy.folders}
+    found["folders"] = sorted({*found.get("folders", ()), *folders})
+    _write_record(session, found)
 
 
-def _commit_without(
-    session: Session, done: Manifest, partition: str, copies: Mapping[str, str], keys: Collection[str]
-) -> Manifest | None:
-    """Commit a result for another partition, rid of photos; None where it is more than tables with a column `key`."""
-    from carpipe import photos as table
-
-    if not _is_of_tables(session, done):
-        log.warning("%s is not copied without the listing: it holds more than tables with a column `key`", done.key)
-        return None
-    files = {name: table.without(manifest.read_file(session.store, done, name), keys) for name in done.files}
-    inputs = tuple(copies.get(source, source) for source in done.inputs)
-    work = Work(done.stage, done.version, partition, done.config, inputs, weights=done.weights)
-    counts = done.counts
-    if results.PHOTOS in files:
-        counts = counts | table.count(table.from_parquet(files[results.PHOTOS]), stage=done.stage)
-    facts = {
-        name: getattr(done, name) for name in ("seconds", "bytes_read", "reused", "reused_from", "extra", "unknown")
-    }
-    log.info("%s %s: copied without %d photos", done.stage, partition, len(keys))
-    return manifest.commit(session.store, work, files, counts=counts, **facts)
+def _folders_of_0_1_0(session: Session, partitions: list[str]) -> list[str]:
+    """What carpipe 0.1.0 deleted, whose records name partitions alone."""
+    found = ((stage, folder) for partition in partitions for stage, folder in folders_of(session, partition))
+    return [folder for stage, folder in found if stage in OURS]
 
 
-def _drop_partition(session: Session, partition: str) -> Iterator[str]:
-    """Delete all that was made of a partition, its inventory too; yields manifests of what had to be left."""
-    for stage in ("inventory", *_stages(session)):
-        for folder in session.store.list_folders(f"stages/{stage}/{partition}"):
-            key = f"{folder}/manifest.json"
-            if _is_ours(session, key, partition):
-                session.store.delete(info.key for info in session.store.list_objects(folder))
-            elif stage != "pack":  # shards are a dataset's
-                yield key
+def _unknown_folders(session: Session) -> Iterator[str]:
+    """Results of stages that are not known, over all partitions."""
+    for stage in session.store.list_folders("stages"):
+        if stage.rpartition("/")[2] not in KNOWN:
+            for folder in session.store.list_folders(stage):
+                if not PARTITION.fullmatch(folder.rpartition("/")[2]) and _has_objects(session, folder):
+                    yield folder
 
 
-def _is_ours(session: Session, key: str, partition: str) -> bool:
-    """Whether a result of a partition may be deleted: made of it, and understood, so that there is a copy of it."""
-    try:
-        done = manifest.read(session.store, key)
-    except MissingError:  # what a crash has left
-        return True
-    except InputError:
-        return False
-    ours = done.stage in ("inventory", *STAGES) or any(one.split("/")[2:3] == [partition] for one in done.inputs)
-    return ours and _is_of_tables(session, done)
+def _has_objects(session: Session, folder: str) -> bool:
+    """Some servers go on listing a folder when everything in it is deleted."""
+    return next(session.store.list_objects(folder), None) is not None
 
 
-def _is_of_tables(session: Session, done: Manifest) -> bool:
-    from carpipe import photos as table
+def _committed_in(session: Session, home: str) -> Iterator[tuple[str, Manifest | None]]:
+    """(folder, manifest) of each result right in a folder; None for one that cannot be read."""
+    for folder in session.store.list_folders(home):
+        try:
+            yield folder, manifest.read(session.store, f"{folder}/manifest.json")
+        except MissingError:
+            continue
+        except InputError:
+            yield folder, None
 
-    return all(table.has_keys(manifest.read_file(session.store, done, name)) for name in done.files)
+
+def _holds(session: Session, done: Manifest, listing: str) -> bool:
+    photos: pd.DataFrame = results.read_photos(session.store, done, columns=["listing_uuid"])
+    return bool((photos["listing_uuid"] == listing).any())
 
 
 def _drop_label_sets(session: Session, listing: str) -> tuple[int, list[str]]:
     """Remove the label sets that hold a thumbnail of the listing; they are made anew when asked for.
 
-    Returns how many, and the manifests of those that cannot be read.
+    Returns how many, and the folders of those that cannot be read.
     """
     dropped, unread = 0, []
-    for folder in session.store.list_folders("stages/label_set/all"):
-        try:
-            done = manifest.read(session.store, f"{folder}/manifest.json")
-        except MissingError:
-            continue
-        except InputError:
-            unread.append(f"{folder}/manifest.json")
-            continue
-        if (results.read_photos(session.store, done, columns=["listing_uuid"])["listing_uuid"] == listing).any():
+    for folder, done in _committed_in(session, "stages/label_set/all"):
+        if done is None:
+            unread.append(folder)
+        elif _holds(session, done, listing):
             session.store.delete(info.key for info in session.store.list_objects(folder))
             dropped += 1
     return dropped, unread
 
 
 def _datasets_with(session: Session, listing: str) -> list[str]:
-    """Datasets that hold the listing, and those of other versions of carpipe, which may."""
-    found = []
-    for folder in session.store.list_folders("datasets"):
-        try:
-            done = manifest.read(session.store, f"{folder}/manifest.json")
-        except MissingError:
-            continue
-        except InputError:
-            found.append(f"{folder}/manifest.json")
-            continue
-        photos: pd.DataFrame = results.read_photos(session.store, done, columns=["listing_uuid"])
-        if (photos["listing_uuid"] == listing).any():
-            found.append(done.key)
-    return found
+    """Datasets that hold the listing, and those of later versions of carpipe, which may."""
+    return [
+        f"{folder}/manifest.json"
+        for folder, done in _committed_in(session, "datasets")
+        if done is None or _holds(session, done, listing)
+    ]

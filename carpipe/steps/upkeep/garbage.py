@@ -4,19 +4,22 @@ Mark and sweep. Roots are what people and apps use: every dataset, every publish
 history, the newest inventory with the results that the next run takes over. What a root's manifest names as input
 or file is in use too. The rest under `stages/` and `runs/` is garbage once it is old enough that no running job can be
 about to use it; run it when no DAG runs, all the same. Never touched: raw/, labels/, datasets/, models/, channels/,
-the logs of inventory and split, and whatever does not look like a result of a stage that this version knows. Any text
-in a manifest that reads like a key counts as a reference, also in fields that a later version has added.
+the logs of inventory and split, and what is not understood: what does not look like a result of a stage that this
+version knows, and results of a later form. Any text in a manifest that reads like a key counts as a reference, also in
+fields that a later version has added; but for `reused_from` and `tensorboard`, which are needed by nobody.
 """
 
+import contextlib
+import json
 import logging
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from carpipe import forms, manifest
-from carpipe.errors import MissingError
+from carpipe.errors import InputError, MissingError
 from carpipe.steps import results
 from carpipe.steps.data.inventory import FORGOTTEN, GONE, LOG, latest_inventory
 from carpipe.steps.data.ledger import LEDGER
@@ -34,6 +37,7 @@ KNOWN = (
 )  # fmt: skip
 RESULT = re.compile(rf"stages/({'|'.join(KNOWN)})/[^/]+/[0-9a-f]{{20}}/.+")
 MANIFEST = re.compile(r"(stages/[^/]+/[^/]+|datasets|models/[^/]+)/[^/]+/manifest\.json")
+ENTRY = re.compile(r"channels/[^/]+/(production|(history|decisions)/[^/]+)\.json")
 # What a text begins with that may be a key of something that is in use.
 HOMES = ("stages/", "datasets/", "models/", "runs/")
 # Where logs of a training are: of use to people while they are there, and to nobody else.
@@ -72,7 +76,9 @@ def find_garbage(session: Session, *, older_than: timedelta, now: datetime) -> G
             young += 1
         else:
             garbage.append(info)
-    return Garbage(garbage, in_use, young, unknown)
+    strange = _not_understood(session, garbage)
+    understood = [info for info in garbage if _folder_of(info.key) not in strange]
+    return Garbage(understood, in_use, young, unknown + len(garbage) - len(understood))
 
 
 def collect(session: Session, garbage: Garbage) -> int:
@@ -121,7 +127,8 @@ def _is_known(key: str) -> bool:
 def _is_used(key: str, used: Collection[str]) -> bool:
     """Whether something refers to the key, or to a folder that it lies in."""
     parts = key.split("/")
-    return any("/".join(parts[:depth]) in used for depth in range(3, len(parts) + 1))
+    shortest = 2 if parts[0] == "runs" else 3
+    return any("/".join(parts[:depth]) in used for depth in range(shortest, len(parts) + 1))
 
 
 def _used_keys(session: Session) -> Iterator[str]:
@@ -144,7 +151,7 @@ def _used_keys(session: Session) -> Iterator[str]:
         except MissingError:
             continue  # an input that was forgotten with its listing, or a dataset that somebody has deleted
         extra = {name: value for name, value in done.extra.items() if name not in NO_REFERENCE}
-        waiting += _references([done.inputs, done.files, extra, done.unknown])
+        waiting += _references([done.inputs, done.files, extra, done.unknown, done.config, done.weights, done.counts])
     yield from seen
 
 
@@ -157,14 +164,55 @@ def _roots(session: Session) -> Iterator[str]:
         for info in session.store.list_objects(prefix):
             if MANIFEST.fullmatch(info.key):
                 yield info.key
-    for info in session.store.list_objects("channels"):
-        if info.key.endswith(".json"):
-            body = forms.read_object(session.store.get(info.key), key=info.key, what="an entry of a channel")
-            yield from _references(body)
+    yield from _named_by_channels(session)
+    yield from _named_by_unknown_stages(session)
     if state := latest_inventory(session):
         yield from _references([state.partitions, state.gone, state.unknown])
         for part in state.partitions:
             yield from _newest_results(session, part)
+
+
+def _named_by_channels(session: Session) -> Iterator[str]:
+    for info in session.store.list_objects("channels"):
+        if ENTRY.fullmatch(info.key):
+            body = forms.read_object(session.store.get(info.key), key=info.key, what="an entry of a channel")
+            yield from _references(body)
+        elif info.key.endswith(".json"):
+            yield from _named_in_json(session, info.key)
+
+
+def _named_by_unknown_stages(session: Session) -> Iterator[str]:
+    """Their results stay, so what they were made of stays too."""
+    for folder in session.store.list_folders("stages"):
+        if folder.rpartition("/")[2] not in KNOWN:
+            for info in session.store.list_objects(folder):
+                if info.key.endswith("/manifest.json"):
+                    yield from _named_in_json(session, info.key)
+
+
+def _named_in_json(session: Session, key: str) -> Iterator[str]:
+    """What an object that this version does not know refers to; nothing, where it is no JSON."""
+    with contextlib.suppress(ValueError, MissingError):
+        yield from _references(json.loads(session.store.get(key)))
+
+
+def _folder_of(key: str) -> str:
+    """The folder of a result that a key is in."""
+    return "/".join(key.split("/")[:4])
+
+
+def _not_understood(session: Session, garbage: Iterable[ObjectInfo]) -> set[str]:
+    """Folders of results that nothing refers to, of a form that this version does not know."""
+    keys = (info.key for info in garbage if RESULT.fullmatch(info.key) and MANIFEST.fullmatch(info.key))
+    found = set()
+    for key, data in session.store.get_many(keys):
+        try:
+            manifest.from_json(data or b"{}", key=key)
+        except forms.LaterFormError:
+            found.add(_folder_of(key))
+        except InputError:
+            continue  # broken: nobody can use it
+    return found
 
 
 def _newest_results(session: Session, part: dict[str, Any]) -> Iterator[str]:

@@ -48,7 +48,7 @@ class ModelColumn:
     was_live: bool
     classes: int
     dataset: str
-    metrics: dict[str, float]
+    metrics: dict[str, Any]
     has_page: bool
 
 
@@ -59,7 +59,7 @@ class ChannelView:
     Attributes:
         channels: the names of all channels.
         live: what is live; None before anything was published.
-        back: what a rollback goes back to; None where there is nothing.
+        back: what a rollback goes back to; None where there is nothing, or a newer carpipe alone knows.
         models: the live one, then the newest.
         figures: name on the page by name in the metrics, of every figure that a model of these has.
         decisions, history: the newest first.
@@ -105,7 +105,7 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
         name=name,
         channels=channels,
         live=live,
-        back=release_before(history) if history else None,
+        back=release_before(history) if history and None not in past else None,
         models=models,
         figures={figure: names[figure] for figure in order},
         decisions=[one for one in reversed(decided) if one is not None],
@@ -142,14 +142,14 @@ def _history(past: Sequence[Release | None], live: Release | None) -> list[Relea
 def _read_all(cache: ResultCache, folder: str, parse: Callable[..., T], *, newest: int = 0) -> Iterator[T | None]:
     """What lies in a folder, in the order of names, None for what is of a later form; the last `newest`, 0: all."""
     for key in entries_in(cache.session.store, folder)[-newest:]:
-        try:
-            yield cache.get(("parsed", key), partial(_read_one, cache, key, parse))
-        except LaterFormError:
-            yield None
+        yield cache.get(("parsed", key), partial(_read_one, cache, key, parse))
 
 
-def _read_one(cache: ResultCache, key: str, parse: Callable[..., T]) -> T:
-    return parse(cache.session.store.get(key), key=key)
+def _read_one(cache: ResultCache, key: str, parse: Callable[..., T]) -> T | None:
+    try:
+        return parse(cache.session.store.get(key), key=key)
+    except LaterFormError:
+        return None
 
 
 def _models(cache: ResultCache, name: str, live: Release | None, history: list[Release]) -> list[ModelColumn]:

@@ -1,4 +1,4 @@
-"""Look things up for people: what became of a photo, and which datasets there are."""
+"""What became of a photo, for people: its fate, and what each stage found."""
 
 from collections.abc import Mapping
 from typing import Any

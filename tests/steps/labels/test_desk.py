@@ -7,7 +7,7 @@ import pytest
 from carpipe.errors import InputError
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.inventory import inventory
-from carpipe.steps.labels import desk as labelling
+from carpipe.steps.labels import desk as module
 from carpipe.steps.labels import store
 from carpipe.steps.labels.desk import LabelDesk
 from carpipe.steps.labels.store import current_labels, read_labels
@@ -113,7 +113,7 @@ def test_a_new_inventory_is_drawn_from_anew(desk, session):
 
 
 def test_few_places_are_kept_and_the_others_are_found(desk, monkeypatch):
-    monkeypatch.setattr(labelling, "HANDED_OUT", 3)
+    monkeypatch.setattr(module, "HANDED_OUT", 3)
     photos = batch(desk, count=5).photos + batch(desk, after=5, count=5).photos
     assert len(desk._places) == 3
     assert [desk.photo_of(photo.manifest, photo.row) for photo in photos] == [one.key for one in photos]
