@@ -4,8 +4,9 @@ A later version may add fields. This one keeps them and passes over them: whoeve
 them again. Should the *meaning* of a field change, the form gets a higher number, which the object holds as `form`.
 Who does not know that number refuses the object: better no answer than a wrong one.
 
-No number means 1, and 1 is not written, because carpipe 0.1.0 refuses fields that it does not know. Tables and label
-files are no JSON and hold the number elsewhere: `carpipe_form` in a Parquet file's metadata or in a CSV's column.
+No number means 1, and 1 is not written, because carpipe 0.1.0 refuses fields that it does not know. The ledger and
+label files are no JSON and hold the number elsewhere: `carpipe_form` in a Parquet file's metadata or in a CSV's
+column. What other files mean is a matter of the manifest that names them.
 """
 
 import json

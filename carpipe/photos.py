@@ -21,6 +21,8 @@ of an earlier stage.
 | vehicle | str | identify | id of the car that the photo shows: its oldest listing; dropped photos have one too |
 | class_name | str | classes | what the classifier shall answer |
 | split | str | split | `train`, `val` or `test` |
+| partition | str | identify | id of the partition that the photo came in |
+| dropped, dropped_by | str, str | any | why the photo is out, and which stage put it out; null: it is in |
 """
 
 import io

@@ -59,6 +59,7 @@ SETTINGS = {
     max_active_runs=1,
     deadline=deadline(),
     default_args=DEFAULT_ARGS,
+    description="Photos under raw/ to a dataset: only what is new is worked on.",
     doc_md=__doc__,
     tags=["carpipe"],
     params={

@@ -20,6 +20,7 @@ from carpipe_airflow.task_session import open_task_session, run_facts
 @dag(
     schedule=None,
     default_args=DEFAULT_ARGS,
+    description="Make another model live, an older one too.",
     doc_md=__doc__,
     tags=["carpipe"],
     params={

@@ -44,6 +44,7 @@ SETTINGS = {
     max_active_runs=1,
     deadline=deadline(),
     default_args=DEFAULT_ARGS,
+    description="A dataset to make and model weights, live if the gate lets them.",
     doc_md=__doc__,
     tags=["carpipe"],
     params={

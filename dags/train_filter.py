@@ -28,6 +28,7 @@ SETTINGS = {
     schedule=None,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
+    description="Labelled photos to the car filter's weights, live if the gate lets them.",
     doc_md=__doc__,
     tags=["carpipe"],
     params={

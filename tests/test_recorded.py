@@ -48,7 +48,7 @@ def test_a_night_over_an_old_bucket_makes_nothing_anew(session):
     outcome = chain.run(session, run_id="later", at="2026-02-01T01:00:00Z", progress=progress)
 
     after = objects_of(session)
-    assert len(stages) == 16
+    assert len(stages) >= 16
     assert fresh == MADE_ANEW
     if not MADE_ANEW:
         assert outcome.verdict.outcome == "nothing_to_do"

@@ -18,3 +18,5 @@ def _run(options: argparse.Namespace, config: Config) -> None:
 
     done = upload(session(config), options.folder)
     print(f"{done.uploaded} photos uploaded, {done.skipped} were there already")
+    if done.forgotten:
+        print(f"{done.forgotten} were not uploaded: `carpipe forget` removed their listings")

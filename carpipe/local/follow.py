@@ -105,6 +105,8 @@ class _Progress:
             work = "unchanged, reused"
         elif photos and stage.seconds:
             work = f"{photos:,} photos, {photos / stage.seconds:,.0f} photos/s"
+            if same := len(made) - len(fresh):
+                work += f", {same} reused"
         else:
             work = ""
         retries = sum(task.try_number > 1 for task in stage.tasks)

@@ -108,7 +108,7 @@ def prepare(options: argparse.Namespace, console: Console, *, home: Path) -> Rea
     os.environ.update(variables)
     session = open_session(load_config())
     _write_env(variables)
-    _upload(session, job)
+    _upload(session, job, console)
     return Ready(session, variables)
 
 
@@ -149,12 +149,16 @@ def _embedded_s3(home: Path, port: int, console: Console) -> dict[str, str]:
     return s3.settings.env()
 
 
-def _upload(session: Session, job: Job) -> None:
+def _upload(session: Session, job: Job, console: Console) -> None:
     from carpipe.steps.data.upload import upload
     from carpipe.steps.labels.store import import_labels
 
     if job.raw:
-        upload(session, job.raw)
+        done = upload(session, job.raw)
+        if done.forgotten:
+            console.print(
+                f"{done.forgotten} photos were not uploaded: `carpipe forget` removed their listings.", highlight=False
+            )
     if job.labels:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
         import_labels(session, job.labels.read_bytes(), at=now)

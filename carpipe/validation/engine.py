@@ -17,6 +17,9 @@ import pandas as pd
 from carpipe.errors import CarpipeError
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read at import by versions that send any
+# It tells about its own registration of methods, hundreds of lines, at level INFO, while it is imported.
+logging.getLogger("great_expectations").setLevel(logging.WARNING)
+
 with warnings.catch_warnings():
     # It imports sre_constants, which Python 3.11 deprecates.
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -31,9 +34,6 @@ with warnings.catch_warnings():
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
 __all__ = ["EXAMPLES", "BatchExpectation", "Check", "Engine", "Expectation", "gxe"]
-
-# It tells about its own registration of methods, hundreds of lines, at level INFO.
-logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 gxe: Any = gx.expectations  # Any: the package re-exports its expectations in a way that mypy refuses
 

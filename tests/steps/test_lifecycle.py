@@ -228,6 +228,19 @@ def test_after_forgetting_nothing_is_decoded_or_detected_again(bucket):
     assert manifest.read(bucket.store, done.extra["previous"]).key
 
 
+def test_a_forgotten_listing_is_not_uploaded_again(bucket, small, tmp_path):
+    record = next(iter(bucket.store.list_objects("stages/inventory/forgotten")))
+    listing = json.loads(bucket.store.get(record.key))["listing"]
+    both = pick(small, tmp_path, lambda one: one in (listing, small.photos[-1].key.split("_")[-2]))
+    mine = sum(listing in path.name for path in both.rglob("*.jpg"))
+
+    done = upload(bucket.session, both)
+
+    assert done.forgotten == mine > 0
+    assert done.uploaded + done.skipped + mine == sum(1 for _ in both.rglob("*.jpg"))
+    assert not [info.key for info in bucket.store.list_objects("raw") if listing in info.key]
+
+
 def test_a_forgotten_listing_that_is_uploaded_again_is_dropped(bucket, small):
     record = next(iter(bucket.store.list_objects("stages/inventory/forgotten")))
     listing = json.loads(bucket.store.get(record.key))["listing"]

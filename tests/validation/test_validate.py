@@ -189,3 +189,9 @@ def test_importing_the_packages_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_log_of_a_task_is_not_filled_by_an_import():
+    code = "import logging; logging.basicConfig(level=logging.INFO); import carpipe.validation.engine"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == []

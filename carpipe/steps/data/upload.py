@@ -10,22 +10,25 @@ from pathlib import Path
 from tqdm import tqdm
 
 from carpipe.errors import InputError
+from carpipe.steps.data.inventory import forgotten_listings
 from carpipe.steps.session import Session
 from carpipe.storage import normalise_key
 
 
 @dataclass(frozen=True)
 class Uploaded:
-    """How many files were written, and how many were there already."""
+    """How many files were written, how many were there already, and how many are of listings to be forgotten."""
 
     uploaded: int
     skipped: int
+    forgotten: int = 0
 
 
 def upload(session: Session, folder: Path) -> Uploaded:
     """Copy every file of `folder/<make>_<model>_<year>/` under raw/, with a progress bar.
 
-    A file that is there already with the same content is skipped; nothing is ever deleted.
+    A file that is there already with the same content is skipped, and so are photos of listings that `carpipe forget`
+    removed; nothing is ever deleted.
 
     Raises:
         InputError: no such folder, or it holds no folders with files.
@@ -35,6 +38,8 @@ def upload(session: Session, folder: Path) -> Uploaded:
         raise InputError(
             f"There are no photos in {folder}; expected folders named <make>_<model>_<year> with files in them."
         )
+    forgotten = set(forgotten_listings(session))
+    wanted = {key: path for key, path in files.items() if forgotten.isdisjoint(key.lower().split("_"))}
     there = {info.key: (info.size, info.etag) for info in session.store.list_objects("raw")}
 
     def copy(item: tuple[str, Path]) -> bool:
@@ -46,9 +51,9 @@ def upload(session: Session, folder: Path) -> Uploaded:
         return True
 
     with ThreadPoolExecutor(8) as pool:
-        bar = tqdm(pool.map(copy, files.items()), total=len(files), desc="upload", unit=" photos", mininterval=1)
+        bar = tqdm(pool.map(copy, wanted.items()), total=len(wanted), desc="upload", unit=" photos", mininterval=1)
         uploaded = sum(bar)
-    return Uploaded(uploaded, len(files) - uploaded)
+    return Uploaded(uploaded, len(wanted) - uploaded, len(files) - len(wanted))
 
 
 def _find(folder: Path) -> Iterator[tuple[str, Path]]:
