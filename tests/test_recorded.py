@@ -1,11 +1,14 @@
 """Old buckets live on: one that carpipe 0.1.0 made is read and taken over whole."""
 
+import hashlib
+import json
 import uuid
 
 import pytest
 
 from carpipe.cli import main
 from carpipe.config import load_config
+from carpipe.sample import DETECTOR
 from carpipe.steps import chain
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.datasets import find_dataset
@@ -35,6 +38,12 @@ def objects_of(session):
 
 def test_the_recording_is_small():
     assert BUCKET.stat().st_size < 2_000_000
+
+
+def test_the_detector_is_the_one_that_was_recorded():
+    recorded = {json.loads(data)["files"]["detector/detector.pt"]["sha256"] for key, data in objects()
+                if key.startswith("datasets/") and key.endswith("/manifest.json")}  # fmt: skip
+    assert recorded == {hashlib.sha256(DETECTOR.read_bytes()).hexdigest()}, "keep the old one in tests/recorded"
 
 
 def test_a_night_over_an_old_bucket_makes_nothing_anew(session):

@@ -14,7 +14,6 @@ import lzma
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -97,12 +96,11 @@ def pack(session: Session) -> bytes:
     seen: dict[str, str] = {}
     with tarfile.open(fileobj=tar, mode="w") as archive:
         for info in sorted(session.store.list_objects(""), key=lambda info: (info.modified, info.key)):
-            for member, data in members(session, info, seen):
-                archive.addfile(member, io.BytesIO(data))
+            archive.addfile(*member_of(session, info, seen))
     return lzma.compress(tar.getvalue(), preset=9 | lzma.PRESET_EXTREME)
 
 
-def members(session: Session, info: ObjectInfo, seen: dict[str, str]) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+def member_of(session: Session, info: ObjectInfo, seen: dict[str, str]) -> tuple[tarfile.TarInfo, io.BytesIO]:
     """The object's entry, and what is stored of it."""
     data = session.store.get(info.key)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -113,7 +111,7 @@ def members(session: Session, info: ObjectInfo, seen: dict[str, str]) -> Iterato
         member.pax_headers, data = {SAMPLE: DETECTOR.name}, b""
     member.size = len(data)
     seen.setdefault(sha256, info.key)
-    yield member, data
+    return member, io.BytesIO(data)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,6 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.data.datasets import list_datasets
+    from carpipe.steps.views.datasets import describe_datasets
 
-    print(list_datasets(session(config)))
+    print(describe_datasets(session(config)))

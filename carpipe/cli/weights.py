@@ -30,13 +30,13 @@ def add_command(commands: Commands) -> None:
 
 
 def _list(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.models.weights import list_weights
+    from carpipe.steps.views.weights import list_weights
 
     print(list_weights(session(config), options.channel))
 
 
 def _show(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.models.weights import show_weights
+    from carpipe.steps.views.weights import show_weights
 
     print(show_weights(session(config), options.channel, options.model))
 

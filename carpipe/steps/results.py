@@ -1,6 +1,7 @@
 """What steps commit and later ones start from: photo tables, blobs, shards, and the names of their files."""
 
 import contextlib
+import json
 import logging
 import tempfile
 import time
@@ -84,6 +85,11 @@ def shards_of(dataset: Manifest) -> list[dict[str, Any]]:
         (name.removesuffix(".tfrecord"), entry) for name, entry in dataset.files.items() if name.endswith(".tfrecord")
     )
     return [{"split": split, **entry} for split, entry in own]
+
+
+def to_json(value: object) -> bytes:
+    """A file of a result, for people and apps to read."""
+    return json.dumps(value, indent=1, ensure_ascii=False, default=list).encode()
 
 
 def place_in(folder: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Which datasets there are: found by key or id, listed, the newest first."""
+"""Which datasets there are: found by key or id, the newest first."""
 
 import logging
 from collections.abc import Iterator
@@ -58,15 +58,3 @@ def newest_manifests(session: Session, home: str) -> list[ObjectInfo]:
     objects = session.store.list_objects(home)
     found = [info for info in objects if info.key.count("/") == depth and info.key.endswith("/manifest.json")]
     return sorted(found, key=lambda info: (info.modified, info.key), reverse=True)
-
-
-def list_datasets(session: Session) -> str:
-    """One line per dataset, the newest first: when it was made (UTC), photos, vehicles, classes, manifest key."""
-    rows = [
-        f"{info.minute:<16} {sum(done.extra['splits'].values()):>9,} "
-        f"{done.extra['vehicles']:>9,} {len(done.extra['classes']):>8,}   {done.key}"
-        for info, done in dated_datasets(session)
-    ]
-    if not rows:
-        raise InputError(f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`.")
-    return "\n".join([f"{'made (UTC)':<16} {'photos':>9} {'vehicles':>9} {'classes':>8}   manifest", *rows])

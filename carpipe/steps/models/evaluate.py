@@ -163,8 +163,8 @@ def _files(
         calibration["threshold"] = session.config.filter.threshold
         figures |= _at_threshold(test, temperature, session.config.filter.threshold)
     return {
-        "metrics.json": _json(figures),
-        CALIBRATION: _json(calibration),
+        "metrics.json": results.to_json(figures),
+        CALIBRATION: results.to_json(calibration),
         "report_test.csv": tables.report_csv(test).encode(),
         PREDICTIONS: to_parquet(test.table()),
     }
@@ -224,7 +224,3 @@ def _pages(
     )
     plots = {f"plots/{name}.png": png for name, png in draw_plots(page).items()}
     return {PAGE: render_page(page).encode(), **plots}
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False, default=list).encode()

@@ -57,14 +57,14 @@ def _model_files(
     }  # fmt: skip
     files = {name: manifest.read_file(session.store, source, name) for name, source in copied.items()}
     side = trained.config["image_size"]
-    files[contract.LABELS] = _json(trained.extra["classes"])
-    files[contract.PREPROCESSING] = _json(
+    files[contract.LABELS] = results.to_json(trained.extra["classes"])
+    files[contract.PREPROCESSING] = results.to_json(
         {"input": f"uint8 RGB (n, {side}, {side}, 3)", "side": side, "resize": "stretch, bilinear, antialiased"}
     )
     if "crop" in data.extra:
         files |= _crop_files(session, data)
     if "class_changes" in data.extra:
-        files["class_changes.json"] = _json(data.extra["class_changes"])
+        files["class_changes.json"] = results.to_json(data.extra["class_changes"])
     files["README.md"] = model_card(trained, judged).encode()
     return files
 
@@ -96,14 +96,13 @@ def _crop_files(session: Session, data: Manifest) -> dict[str, bytes]:
             f"{data.key} holds no detector; it was made by an earlier version. Run `prepare_dataset` again."
         )
     policy = {**data.extra["crop"], "detector": f"detector/{folder.pop()}"}
-    return {contract.CROP: _json(policy), **{name: manifest.read_file(session.store, data, name) for name in detector}}
+    return {
+        contract.CROP: results.to_json(policy),
+        **{name: manifest.read_file(session.store, data, name) for name in detector},
+    }
 
 
 def _h5_name(history: list[dict[str, float]]) -> str:
     """The name that the published project's apps look for: `model.<epoch>-<val_loss>-<val_accuracy>.h5`."""
     best = min(history, key=lambda epoch: epoch["val_loss"])
     return f"model.{best['epoch']:02.0f}-{best['val_loss']:.2f}-{best['val_accuracy']:.2f}.h5"
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False, default=list).encode()

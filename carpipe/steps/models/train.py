@@ -1,7 +1,6 @@
 """Train: from a dataset to a model, in a process of its own."""
 
 import contextlib
-import json
 import logging
 import tempfile
 import time
@@ -51,7 +50,10 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
                 "weights": str(weights or ""),
             }  # fmt: skip
             history = train_in_process(run, section=model, config=config, spec=spec, folder=Path(folder))
-            files = {results.MODEL: (Path(folder) / results.MODEL).read_bytes(), "history.json": _json(history)}
+            files = {
+                results.MODEL: (Path(folder) / results.MODEL).read_bytes(),
+                "history.json": results.to_json(history),
+            }
     done = session.commit(
         work,
         files,
@@ -92,7 +94,3 @@ def backbone_weights(session: Session, config: TrainingConfig) -> Any:
         # No file: the name says it all, and Keras checks the digest of what it downloads.
         return contextlib.nullcontext((None, config.weights))
     return given_weights.local_weights(session.store, config.weights)
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False, default=list).encode()

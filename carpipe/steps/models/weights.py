@@ -1,4 +1,4 @@
-"""Published models, for people: what there is, what is live, what the gate said; and a copy on disk."""
+"""Published models: found by channel and id, and copied to disk."""
 
 import tempfile
 from pathlib import Path
@@ -7,46 +7,8 @@ from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
-from carpipe.steps.models.gate import decisions
 from carpipe.steps.session import Session
 from carpipe.weights import channel
-from carpipe.weights.card import show_figure
-
-
-def list_weights(session: Session, name: str) -> str:
-    """The channel's history, and the models that were never live."""
-    releases = channel.history(session.store, name)
-    packaged = session.store.list_folders(f"models/{name}")
-    if not releases and not packaged:
-        known = (session.config.classifier.channel, session.config.car_filter.channel)
-        if name in known:
-            return f"Channel {name} has no models yet."
-        raise InputError(f"There are no models for channel {name}; the channels are {' and '.join(known)}.")
-    lines = [f"{'':>4}  {'when':<20}  model, run, reason"]
-    lines += [f"{one.generation:>4}  {one.at:<20}  {one.model}  {one.run}  {one.reason}" for one in releases]
-    live = {release.model for release in releases}
-    never = [f"{folder}/manifest.json" for folder in packaged if f"{folder}/manifest.json" not in live]
-    lines += [f"{'':>4}  {'never live':<20}  {key}" for key in never]
-    return "\n".join(lines)
-
-
-def show_weights(session: Session, name: str, model: str | None) -> str:
-    """Figures of a model, and every decision about it.
-
-    Args:
-        model: id or manifest key; None means the live one.
-    """
-    found = find_model(session, name, model)
-    current = channel.read_channel(session.store, name)
-    state = f"live, generation {current.generation}" if current and current.model == found.key else "not live"
-    lines = [found.key, f"  {state}", f"  {len(found.extra['classes'])} classes, trained on {found.extra['dataset']}"]
-    lines += [f"  {key:<30} {show_figure(value)}" for key, value in found.extra["metrics"].items()]
-    for entry in decisions(session, name):
-        if entry["model"] == found.key:
-            lines += [f"gate, {entry['at']}, run {entry['run']}: {entry['outcome']}"]
-            lines += [f"  {reason}" for reason in entry["reasons"]]
-            lines += [f"  check {check['name']}: {check['message']}" for check in entry["checks"]]
-    return "\n".join(lines)
 
 
 def pull_weights(session: Session, name: str, model: str | None, *, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What the page Data shows of datasets: the list, and one of them in full.
+"""What the page Data and `carpipe datasets` show: the list, and one of them in full.
 
 A dataset never changes, so all of it is computed once; its photo table, 1.6 million rows as it may be, is not kept.
 """
@@ -15,6 +15,8 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
+from carpipe.steps.data.datasets import dated_datasets
+from carpipe.steps.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +95,18 @@ def list_datasets(cache: ResultCache) -> list[DatasetRow]:
             )
         )
     return rows
+
+
+def describe_datasets(session: Session) -> str:
+    """A line of text per dataset, the newest first: when it was made (UTC), photos, vehicles, classes, manifest."""
+    rows = [
+        f"{info.minute:<16} {sum(done.extra['splits'].values()):>9,} "
+        f"{done.extra['vehicles']:>9,} {len(done.extra['classes']):>8,}   {done.key}"
+        for info, done in dated_datasets(session)
+    ]
+    if not rows:
+        raise InputError(f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`.")
+    return "\n".join([f"{'made (UTC)':<16} {'photos':>9} {'vehicles':>9} {'classes':>8}   manifest", *rows])
 
 
 def find_dataset(cache: ResultCache, dataset: str) -> Manifest:
