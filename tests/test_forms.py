@@ -320,8 +320,11 @@ def test_datasets_and_decisions_of_a_later_form_are_passed_over(newer):
 
     assert [done.key for done in newest_datasets(newer)] == [done.key for done in everything[1:]]
     assert decisions(newer, "classifier") == decided[1:]
+    model = f"{store.list_folders('models/classifier')[0]}/manifest.json"
+    store.put(model, of_form(store.get(model), 2))
     page = channels.show_channel(ResultCache(newer), "classifier")
-    assert (page.newer, len(page.decisions)) == (1, len(decided) - 1)
+    assert (page.newer, len(page.decisions), len(page.models)) == (2, len(decided) - 1, 1)
+    assert datasets.count_newer(ResultCache(newer)) == 1
     with pytest.raises(InputError, match="of form 2"):
         find_garbage(newer, older_than=timedelta(0), now=datetime.now(UTC))
 

@@ -63,7 +63,7 @@ class ChannelView:
         models: the live one, then the newest.
         figures: name on the page by name in the metrics, of every figure that a model of these has.
         decisions, history: the newest first.
-        newer: how many decisions and releases are of a form that only a newer carpipe understands.
+        newer: how many models, decisions and releases only a newer carpipe understands.
     """
 
     name: str
@@ -94,7 +94,8 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
     past = [*_read_all(cache, f"channels/{name}/history", parse_release)]
     history = _history(past, live)
     decided = [*_read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES)]
-    models = _models(cache, name, live, history)
+    shown = [*_models(cache, name, live, history)]
+    models = [model for model in shown if model]
     names = {
         figure: FIGURES.get(figure, figure.removeprefix("test_").replace("_", " "))
         for model in models
@@ -110,7 +111,7 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
         figures={figure: names[figure] for figure in order},
         decisions=[one for one in reversed(decided) if one is not None],
         history=history[: -ENTRIES - 1 : -1],
-        newer=sum(one is None for one in (*past, *decided)),
+        newer=sum(one is None for one in (*past, *decided, *shown)),
     )
 
 
@@ -152,27 +153,27 @@ def _read_one(cache: ResultCache, key: str, parse: Callable[..., T]) -> T | None
         return None
 
 
-def _models(cache: ResultCache, name: str, live: Release | None, history: list[Release]) -> list[ModelColumn]:
+def _models(
+    cache: ResultCache, name: str, live: Release | None, history: list[Release]
+) -> Iterator[ModelColumn | None]:
+    """The live model, then the newest; None for one that cannot be read."""
     infos = cache.manifests(f"models/{name}")
     infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
     before = {release.model for release in history}
-    columns = []
     for info in infos[:COLUMNS]:
         try:
             done = cache.manifest(info.key)
-        except InputError:  # of another version of carpipe
+        except InputError:  # of a later version of carpipe
+            yield None
             continue
-        columns.append(
-            ModelColumn(
-                id=info.key.split("/")[2],
-                key=info.key,
-                made=info.minute,
-                live=bool(live and live.model == info.key),
-                was_live=info.key in before,
-                classes=len(done.extra["classes"]),
-                dataset=done.extra["dataset"],
-                metrics=done.extra["metrics"],
-                has_page=PAGE in done.files,
-            )
+        yield ModelColumn(
+            id=info.key.split("/")[2],
+            key=info.key,
+            made=info.minute,
+            live=bool(live and live.model == info.key),
+            was_live=info.key in before,
+            classes=len(done.extra["classes"]),
+            dataset=done.extra["dataset"],
+            metrics=done.extra["metrics"],
+            has_page=PAGE in done.files,
         )
-    return columns

@@ -109,6 +109,11 @@ def describe_datasets(session: Session) -> str:
     return "\n".join([f"{'made (UTC)':<16} {'photos':>9} {'vehicles':>9} {'classes':>8}   manifest", *rows])
 
 
+def count_newer(cache: ResultCache) -> int:
+    """How many of the newest datasets are not in the list, since only a newer carpipe understands them."""
+    return min(SHOWN, len(cache.manifests("datasets"))) - len(list_datasets(cache))
+
+
 def find_dataset(cache: ResultCache, dataset: str) -> Manifest:
     """A dataset by its id. Raises InputError where there is none."""
     try:

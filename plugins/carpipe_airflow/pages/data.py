@@ -64,4 +64,4 @@ def _page(request: Request, dataset: str) -> Response:
     rows = datasets.list_datasets(cache)
     dataset = dataset or (rows[0].id if rows else "")
     shown = datasets.show_dataset(cache, dataset) if dataset else None
-    return render(request, "data", datasets=rows, shown=shown)
+    return render(request, "data", datasets=rows, shown=shown, newer=datasets.count_newer(cache))
