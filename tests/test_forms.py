@@ -96,6 +96,8 @@ def test_an_app_gets_a_model_of_a_later_version_also_from_its_cache(session, sto
 
     model = pull(store, "classifier", cache=tmp_path)
     assert model.deviation < 1e-4
+    [cached] = tmp_path.rglob("manifest.json")
+    assert json.loads(cached.read_bytes())["key"].endswith(f"/{model.id}/manifest.json"), "0.1.0 wants it there"
 
     def away(*_):
         raise UnavailableError("away")
