@@ -33,7 +33,7 @@ class Predictions:
         if self.photos.empty:
             raise InputError("There are no photos to judge a model on; the dataset needs more vehicles.")
         if missing := [name for name in COLUMNS if name not in self.photos]:
-            raise InputError(f"Judging needs the columns {', '.join(COLUMNS)}; the photo table lacks {missing}.")
+            raise InputError(f"An evaluation needs the columns {', '.join(COLUMNS)}; the photo table lacks {missing}.")
         wanted = (len(self.photos), len(self.classes))
         if self.p.shape != wanted:
             raise InputError(f"The model's answers are {self.p.shape}, expected (photos, classes) = {wanted}.")
