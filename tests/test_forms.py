@@ -108,7 +108,7 @@ def test_an_app_gets_a_model_of_a_later_version_also_from_its_cache(session, sto
 
 def test_pages_and_commands_show_what_they_understand(session, url, monkeypatch, capsys):
     cache = ResultCache(session)
-    shown = datasets.show_dataset(cache, datasets.list_datasets(cache)[0].id)
+    shown = datasets.show_dataset(cache, datasets.list_datasets(cache).rows[0].id)
     assert (shown.reasons[-1].stage, shown.reasons[-1].name) == ("score", "stale"), (
         "a stage that is not known comes last"
     )
@@ -326,7 +326,7 @@ def test_datasets_and_decisions_of_a_later_form_are_passed_over(newer):
     store.put(model, of_form(store.get(model), 2))
     page = channels.show_channel(ResultCache(newer), "classifier")
     assert (page.newer, len(page.decisions), len(page.models)) == (2, len(decided) - 1, 1)
-    assert datasets.count_newer(ResultCache(newer)) == 1
+    assert datasets.list_datasets(ResultCache(newer)).newer == 1
     with pytest.raises(InputError, match="of form 2"):
         find_garbage(newer, older_than=timedelta(0), now=datetime.now(UTC))
 

@@ -78,7 +78,7 @@ def test_an_app_gets_the_old_model_and_it_answers_as_it_did(session, tmp_path):
 
 def test_pages_show_an_old_bucket(session):
     cache = ResultCache(session)
-    newest, first = datasets.list_datasets(cache)[-2:]
+    newest, first = datasets.list_datasets(cache).rows[-2:]
     shown = datasets.show_dataset(cache, first.id)
     channel = channels.show_channel(cache, "classifier")
     assert (newest.photos, first.photos) == (115, 106)

@@ -15,6 +15,7 @@ from carpipe.weights import channel
 from tests.conftest import make_config
 from tests.plugins import bucket
 from tests.plugins.api_server import ROLES, add_connection, api_server, log_in
+from tests.recorded.later import of_form
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -254,6 +255,23 @@ def test_labels_are_saved_for_the_user_whatever_the_page_says(clients, session):
     assert {label.by for label in found} == {"user"}
     left = user.get("/carpipe/labels/batch", params={"count": 100}).json()["photos"]
     assert not set(chosen) & {photo["key"] for photo in left}
+
+
+def test_what_a_newer_carpipe_has_made_is_counted(clients, made, session):
+    dataset, models = made
+    strange = {
+        f"datasets/{'0' * 20}/manifest.json": of_form(session.store.get(dataset.key), 2),
+        f"models/classifier/{'0' * 20}/manifest.json": of_form(session.store.get(models[0].key), 2),
+    }
+    for key, data in strange.items():
+        session.store.put(key, data)
+    try:
+        assert "1 dataset was made by a newer carpipe" in clients["viewer"].get("/carpipe/data").text
+        weights = clients["viewer"].get("/carpipe/weights/classifier").text
+        assert "1 models, decisions or releases were written by a newer carpipe" in weights
+    finally:
+        session.store.delete(strange)
+    assert "newer carpipe" not in clients["viewer"].get("/carpipe/data").text
 
 
 def test_a_promotion_is_a_run_of_the_dag(clients, places, session):

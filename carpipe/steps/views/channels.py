@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from carpipe import manifest
-from carpipe.errors import InputError
+from carpipe.errors import InputError, MissingError
 from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
 from carpipe.steps.cache import ResultCache
@@ -163,6 +163,8 @@ def _models(
     for info in infos[:COLUMNS]:
         try:
             done = cache.manifest(info.key)
+        except MissingError:  # deleted since
+            continue
         except InputError:  # of a later version of carpipe
             yield None
             continue

@@ -39,6 +39,14 @@ class DatasetRow:
 
 
 @dataclass(frozen=True)
+class DatasetList:
+    """The newest datasets, and how many of them only a newer carpipe understands."""
+
+    rows: list[DatasetRow]
+    newer: int
+
+
+@dataclass(frozen=True)
 class Reason:
     """Photos that a stage dropped for one reason; `examples` maps a row of the photo table to the photo's key."""
 
@@ -76,13 +84,16 @@ class DatasetView:
     documents: list[str]
 
 
-def list_datasets(cache: ResultCache) -> list[DatasetRow]:
-    """The newest datasets, the newest first; those of other versions of carpipe are passed over."""
-    rows = []
+def list_datasets(cache: ResultCache) -> DatasetList:
+    """The newest datasets, the newest first."""
+    rows, newer = [], 0
     for info in cache.manifests("datasets")[:SHOWN]:
         try:
             done = cache.manifest(info.key)
+        except MissingError:  # deleted since
+            continue
         except InputError:
+            newer += 1
             continue
         rows.append(
             DatasetRow(
@@ -94,7 +105,7 @@ def list_datasets(cache: ResultCache) -> list[DatasetRow]:
                 classes=len(done.extra["classes"]),
             )
         )
-    return rows
+    return DatasetList(rows, newer)
 
 
 def describe_datasets(session: Session) -> str:
@@ -107,11 +118,6 @@ def describe_datasets(session: Session) -> str:
     if not rows:
         raise InputError(f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`.")
     return "\n".join([f"{'made (UTC)':<16} {'photos':>9} {'vehicles':>9} {'classes':>8}   manifest", *rows])
-
-
-def count_newer(cache: ResultCache) -> int:
-    """How many of the newest datasets are not in the list, since only a newer carpipe understands them."""
-    return min(SHOWN, len(cache.manifests("datasets"))) - len(list_datasets(cache))
 
 
 def find_dataset(cache: ResultCache, dataset: str) -> Manifest:

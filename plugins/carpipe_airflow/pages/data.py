@@ -61,7 +61,7 @@ def example(request: Request, dataset: Id, row: int) -> Response:
 
 def _page(request: Request, dataset: str) -> Response:
     cache = request.app.state.bucket.cache
-    rows = datasets.list_datasets(cache)
-    dataset = dataset or (rows[0].id if rows else "")
+    there = datasets.list_datasets(cache)
+    dataset = dataset or (there.rows[0].id if there.rows else "")
     shown = datasets.show_dataset(cache, dataset) if dataset else None
-    return render(request, "data", datasets=rows, shown=shown, newer=datasets.count_newer(cache))
+    return render(request, "data", datasets=there.rows, newer=there.newer, shown=shown)

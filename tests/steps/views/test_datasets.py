@@ -8,7 +8,7 @@ from tests.plugins import bucket
 
 
 def test_the_list_of_datasets(cache, made):
-    [row] = datasets.list_datasets(cache)
+    [row] = datasets.list_datasets(cache).rows
     assert row.id == made[0].key.split("/")[1]
     assert (row.photos, row.kept, row.vehicles, row.classes) == (12, 8, 8, 2)
 
