@@ -1,10 +1,11 @@
-"""The near-duplicate join, at the size of the published data set and against what people use instead.
+"""The near-duplicate join and the whole of `identify`, at the size of the published data set.
 
     python benchmarks/near_duplicates.py <tables> [photos]
 
-`<tables>` holds the published `car_distribution.csv`: as many hashes are drawn for each of its 6,273 folders as
-the folder has photos. `photos`, a folder of real photos, gives hashes to draw them from; without it they are
-uniform. Of the hashes 2 % are near-duplicates of others and 0.5 % one dealer's banner.
+`<tables>` holds the published `car_distribution.csv`: as many photos are drawn for each of its 6,273 folders as
+the folder has. `photos`, a folder of real photos, gives looks (hashes and signatures) to draw them from; without it
+they are noise. Of the hashes 2 % are near-duplicates of others and 0.5 % one dealer's banner; for `identify` another
+2 % are cut copies of a photo of their model. The join is compared with what people use instead.
 """
 
 import resource
@@ -17,11 +18,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import BallTree
 
-from carpipe.pictures.decode import PhotoError, decode
-from carpipe.pictures.hashes import dhash
+from carpipe.config import IdentifyConfig
+from carpipe.pictures.decode import PhotoError, read
+from carpipe.pictures.encode import shrink
+from carpipe.pictures.hashes import Look, look
+from carpipe.stages.identify import identify
 from carpipe.stages.near_duplicates import candidates
 
 DISTANCE = 3
+FORMS = ("dhash", "dhash_inner")
 SIZES = (100_000, 400_000)  # and all of them
 # scikit-learn's time grows nearly with the square: more would take hours.
 SKLEARN = 20_000
@@ -29,16 +34,66 @@ SKLEARN = 20_000
 
 def main(tables: Path, photos: Path | None) -> None:
     """Print a line per size."""
-    total = int(pd.read_csv(tables / "car_distribution.csv")["total"].sum())
-    hashes = draw(total, real_hashes(photos) if photos else None)
+    folders = pd.read_csv(tables / "car_distribution.csv").query("total > 0")
+    total = int(folders["total"].sum())
+    looks = real_looks(photos) if photos else [look(noise) for noise in random_pictures()]
+    hashes = draw(total, np.array([int(one.dhash, 16) for one in looks], np.uint64))
     print(f"{'hashes':>10} {'pairs':>10} {'seconds':>8} {'hashes/s':>10} {'peak MB':>8}")
     for size in (*SIZES, total):
         started = time.perf_counter()
         pairs = len(candidates(hashes[:size], distance=DISTANCE)[0])
         seconds = time.perf_counter() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        print(f"{size:>10,} {pairs:>10,} {seconds:>8.1f} {size / seconds:>10,.0f} {peak:>8,}")
+        print(f"{size:>10,} {pairs:>10,} {seconds:>8.1f} {size / seconds:>10,.0f} {peak_mb():>8,}")
     compare(hashes[:SKLEARN])
+    time_identify(folders, looks)
+
+
+def time_identify(folders: pd.DataFrame, looks: list[Look]) -> None:
+    """The stage, without the time that reading signatures from the storage takes."""
+    table = draw_photos(folders, looks)
+    pixels = np.stack([np.frombuffer(one.signature, np.uint8) for one in looks])
+    before, started = peak_mb(), time.perf_counter()
+    done = identify(table, config=IdentifyConfig(), signatures=lambda rows: pixels[rows["drawn"]])
+    seconds = time.perf_counter() - started
+    edited = int(done.pairs["edited"].sum())
+    print(f"identify: {len(table):,} photos in {seconds:.0f} s, peak {peak_mb():,} MB ({before:,} of it the table); ")
+    print(f"{len(done.pairs) - edited:,} pairs of near-duplicates, {edited:,} of edited copies")
+
+
+def draw_photos(folders: pd.DataFrame, looks: list[Look]) -> pd.DataFrame:
+    """A photo table: seven photos a listing; `drawn` is the look that a photo has, but for a quarter of its bits."""
+    rng = np.random.default_rng(2)
+    folder = np.repeat(np.arange(len(folders)), folders["total"])
+    names, number = folders["car_directory"].to_numpy()[folder], len(folder)
+    drawn = rng.integers(0, len(looks), number)
+    whole, inner = (np.array([int(getattr(one, name), 16) for one in looks], np.uint64) for name in FORMS)
+    whole, inner = redraw(whole[drawn], rng), redraw(inner[drawn], rng)
+    copies = rng.integers(0, number - 400, number // 50)
+    originals = copies + rng.integers(8, 400, len(copies))
+    whole[copies], drawn[copies] = inner[originals] ^ one_bit(len(copies), rng), drawn[originals]
+    banner = rng.integers(0, number, number // 200)
+    whole[banner], inner[banner], drawn[banner] = whole[0], inner[0], drawn[0]
+    listing = pd.Series(np.arange(number) // 7 * 10_000 + folder, dtype="str")
+    table = {
+        "key": pd.Series(names, dtype="str") + "/" + pd.Series(np.arange(number), dtype="str"),
+        "model": pd.Series(names, dtype="str").str.rpartition("_")[0],
+        "listing_uuid": listing,
+        "sha256": pd.Series(np.arange(number), dtype="str"),
+        "dhash": as_text(whole),
+        "dhash_inner": as_text(inner),
+    }
+    nothing = pd.Series(None, index=range(number), dtype="str")
+    return pd.DataFrame({**table, "etag": "e", "dropped": nothing, "dropped_by": nothing, "drawn": drawn})
+
+
+def as_text(hashes: NDArray[np.uint64]) -> "pd.Series[str]":
+    """As in the photo table."""
+    return pd.Series([f"{number:016x}" for number in hashes.tolist()], dtype="str")
+
+
+def peak_mb() -> int:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def compare(hashes: NDArray[np.uint64]) -> None:
@@ -55,28 +110,42 @@ def compare(hashes: NDArray[np.uint64]) -> None:
     print("(pairs differ within the banner only: carpipe links its copies to their neighbours)")
 
 
-def real_hashes(folder: Path) -> NDArray[np.uint64]:
-    """The hashes of all photos that can be decoded."""
+def real_looks(folder: Path) -> list[Look]:
+    """The looks of all photos that can be decoded."""
     found = []
     for path in sorted(folder.rglob("*.jpg")):
         try:
-            found.append(int(dhash(decode(path.read_bytes(), max_pixels=40_000_000)[0]), 16))
+            found.append(look(shrink(read(path.read_bytes(), max_pixels=40_000_000, enough=512).pixels, 256)))
         except PhotoError:
             continue
-    return np.array(found, np.uint64)
+    return found
 
 
-def draw(total: int, real: NDArray[np.uint64] | None) -> NDArray[np.uint64]:
+def random_pictures() -> NDArray[np.uint8]:
+    """Noise that looks like nothing."""
+    return np.random.default_rng(3).integers(0, 256, (2000, 40, 60, 3)).astype(np.uint8)
+
+
+def draw(total: int, real: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Hashes that are spread like real ones: each a real one with a quarter of its bits redrawn."""
     rng = np.random.default_rng(1)
-    base = rng.integers(0, 2**64, total, dtype=np.uint64) if real is None else rng.choice(real, total)
-    redrawn = np.packbits((rng.random((total, 64)) < 0.25).astype(np.uint8), axis=1).view(np.uint64).ravel()
-    hashes = (base & ~redrawn) | (rng.integers(0, 2**64, total, dtype=np.uint64) & redrawn)
+    hashes = redraw(rng.choice(real, total), rng)
     copies = rng.integers(0, total, total // 50)
-    bits = np.uint64(1) << rng.integers(0, 64, len(copies), dtype=np.uint64)
-    hashes[copies] = hashes[rng.integers(0, total, len(copies))] ^ bits
+    hashes[copies] = hashes[rng.integers(0, total, len(copies))] ^ one_bit(len(copies), rng)
     hashes[rng.integers(0, total, total // 200)] = hashes[0]
     return hashes
+
+
+def redraw(hashes: NDArray[np.uint64], rng: np.random.Generator) -> NDArray[np.uint64]:
+    """A quarter of the bits drawn anew."""
+    total = len(hashes)
+    redrawn = np.packbits((rng.random((total, 64)) < 0.25).astype(np.uint8), axis=1).view(np.uint64).ravel()
+    return (hashes & ~redrawn) | (rng.integers(0, 2**64, total, dtype=np.uint64) & redrawn)
+
+
+def one_bit(number: int, rng: np.random.Generator) -> NDArray[np.uint64]:
+    """One bit of the 64, each time another."""
+    return np.uint64(1) << rng.integers(0, 64, number, dtype=np.uint64)
 
 
 if __name__ == "__main__":

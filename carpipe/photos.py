@@ -11,7 +11,8 @@ of an earlier stage.
 | listing, photo | int | inventory | numbers in the file name |
 | listing_uuid, photo_uuid | str | inventory | which listing, which photo |
 | format, width, height | str, int, int | clean | as decoded; pixels after the EXIF turn |
-| sha256, dhash | str, str | clean | of the file's bytes; 64-bit difference hash of the picture, hex |
+| sha256 | str | clean | of the file's bytes |
+| dhash, dhash_inner | str, str | clean | 64-bit difference hashes of the picture and of its inner part, hex |
 | damage | float | clean | share of the picture that is not known to be whole; null where there is no picture |
 | repaired | str | clean | how the file was mended (`end_marker`); null: no need |
 | p_car | float | filter | probability that the photo shows a car from outside |

@@ -29,6 +29,7 @@ _COLUMNS = {
     "height": "Int32",
     "sha256": "str",
     "dhash": "str",
+    "dhash_inner": "str",
     "damage": "Float64",
     "repaired": "str",
 }
@@ -40,8 +41,8 @@ class Cleaned:
     """What cleaning found, per photo key.
 
     `results` has a row per photo: key; reason (null: kept); format, width and height (upright); sha256 of the
-    original file; dhash; damage, the share of the picture that is not known to be whole (null: there is no picture);
-    repaired, how (null: no need). Kept photos have a thumbnail (JPEG) and a signature (`hashes.signature`).
+    original file; dhash, dhash_inner; damage, the share of the picture that is not known to be whole (null: there is
+    no picture); repaired, how (null: no need). Kept photos have a thumbnail (JPEG) and a signature (`hashes.Look`).
     `repaired` holds the mended files of those whose original is not fit for use.
     """
 

@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import cv2
-from PIL import Image
 
 from carpipe.pictures import decode, encode, hashes
 
@@ -43,13 +42,14 @@ def _judge(
     if min(width, height) < min_side:
         raise decode.PhotoError("too_small", f"{width}x{height} pixels, {min_side} needed.")
     pixels = encode.shrink(picture.pixels, thumbnail_side)
-    signature = hashes.signature(Image.fromarray(pixels))
+    look = hashes.look(pixels)
     facts = {
         "format": picture.format,
         "width": width,
         "height": height,
-        "dhash": hashes.dhash(Image.frombytes("L", (hashes.SIGNATURE_SIDE, hashes.SIGNATURE_SIDE), signature)),
+        "dhash": look.dhash,
+        "dhash_inner": look.dhash_inner,
         "damage": picture.damage,
         "repaired": picture.repair,
     }
-    return facts, encode.encode_pixels(pixels, quality=thumbnail_quality), signature, picture.repaired or b""
+    return facts, encode.encode_pixels(pixels, quality=thumbnail_quality), look.signature, picture.repaired or b""

@@ -4,10 +4,13 @@ Two passes. `candidates` compares 64-bit difference hashes without looking at al
 wrong often, so `differences` then looks at the pixels.
 """
 
+from collections.abc import Iterator
 from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from carpipe.pictures.hashes import SIGNATURE_SIDE
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -50,18 +53,19 @@ def differences(
 
     Args:
         pairs: positions of pictures.
-        signatures: grey pictures, uint8 (m, pixels).
+        signatures: uint8 (m, SIGNATURE_BYTES), of which the grey part is compared.
         rows: row in `signatures` of each picture, where they differ from the positions.
 
     Returns:
         Mean absolute difference of the pixels and standard deviation of the flatter one, in grey levels (0 to 255).
     """
-    contrast = np.array([picture.std() for picture in signatures], np.float32)
+    grey = signatures[:, : SIGNATURE_SIDE**2]
+    contrast = np.array([picture.std() for picture in grey], np.float32)
     first, second = pairs if rows is None else (rows[pairs[0]], rows[pairs[1]])
     difference = np.empty(len(first), np.float32)
     for start in range(0, len(first), CHUNK):
         part = slice(start, start + CHUNK)
-        apart = signatures[first[part]].astype(np.int16) - signatures[second[part]]
+        apart = grey[first[part]].astype(np.int16) - grey[second[part]]
         difference[part] = np.abs(apart).mean(axis=1)
     return difference, np.minimum(contrast[first], contrast[second])
 
@@ -74,19 +78,33 @@ def _blocks(number: int) -> list[int]:
 
 def _near_in_groups(hashes: NDArray[np.uint64], mask: np.uint64, distance: int) -> NDArray[np.int64]:
     """Pairs i * n + j, i < j, of near hashes among the neighbours in each group that agrees under the mask."""
-    keys, order = _sort_by_group(hashes & mask)
+    order, pairs = neighbours(hashes & mask)
     hashes = hashes[order]
-    found = []
+    found = [np.empty(0, np.int64)]
+    for here, there in pairs:
+        near = np.bitwise_count(hashes[here] ^ hashes[there]) <= distance
+        one, other = order[here[near]], order[there[near]]
+        found.append(np.minimum(one, other) * np.int64(len(order)) + np.maximum(one, other))
+    return np.concatenate(found)
+
+
+def neighbours(values: NDArray[np.uint64]) -> tuple[NDArray[np.int64], Iterator[Pairs]]:
+    """An order in which equal values are neighbours, and pairs of places in it: each with the next 64 of its group.
+
+    Few unequal values are paired too.
+    """
+    keys, order = _sort_by_group(values)
+    return order, _pairs_in_groups(keys)
+
+
+def _pairs_in_groups(keys: NDArray[np.uint64]) -> Iterator[Pairs]:
     here = np.arange(len(keys))
     for step in range(1, NEIGHBOURS + 1):
         here = here[: np.searchsorted(here, len(keys) - step)]
         here = here[keys[here] == keys[here + step]]
         if not len(here):
-            break
-        near = here[np.bitwise_count(hashes[here] ^ hashes[here + step]) <= distance]
-        one, other = order[near], order[near + step]
-        found.append(np.minimum(one, other) * np.int64(len(keys)) + np.maximum(one, other))
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+            return
+        yield here, here + step
 
 
 def _sort_by_group(values: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

@@ -45,7 +45,7 @@ MEANINGS = {
     "deleted": "no longer under raw/",
     "superseded": "overwritten in raw/ later; the newer version counts",
     "banner": "the same picture is in many listings: a dealer's banner, not their car",
-    "duplicate": "the same picture as one that stays, or nearly the same",
+    "duplicate": "the same picture as one that stays: the same file, encoded anew, or edited",
     "erased_class": "the taxonomy gives the model no class",
     "too_few_photos": "its model has fewer photos than classes.min_photos",
     "over_cap": "its model has more photos than classes.max_photos; whole vehicles go",

@@ -49,11 +49,12 @@ def test_a_kept_photo_has_facts_thumbnail_and_signature():
         "height": 200,
         "sha256": hashes.sha256(data),
         "dhash": row["dhash"],
+        "dhash_inner": row["dhash_inner"],
         "damage": 0.0,
         "repaired": None,
     }
-    assert len(row["dhash"]) == 16
-    shown = np.frombuffer(hashes.signature(thumbnail), np.uint8).astype(int)
+    assert len(row["dhash"]) == len(row["dhash_inner"]) == 16
+    shown = np.frombuffer(hashes.look(np.asarray(thumbnail)).signature, np.uint8).astype(int)
     assert np.abs(shown - np.frombuffer(cleaned.signatures["a.jpg"], np.uint8)).mean() < 2
     assert cleaned.repaired == {}
 

@@ -6,21 +6,27 @@ import pytest
 
 from carpipe.config import IdentifyConfig
 from carpipe.pictures import encode, hashes
+from carpipe.pictures.hashes import SIGNATURE_BYTES
 from carpipe.stages.identify import identify
 
 
 def table(*rows, folders=None):
     """Photos by key, listing and picture; the same picture has the same sha256, and a hash of its own."""
     photos = pd.DataFrame(rows, columns=["key", "listing_uuid", "sha256"]).astype("str")
-    photos["key"] = [f"{folder}/{key}" for folder, key in zip(folders or ["f"] * len(rows), photos["key"], strict=True)]
+    folders = pd.Series(folders or ["f"] * len(rows), dtype="str")
+    photos["key"] = folders + "/" + photos["key"]
     hashes = [np.random.default_rng(sum(map(ord, name))).bytes(8).hex() for name in photos["sha256"]]
-    photos = photos.assign(etag="e", dhash=pd.Series(hashes, dtype="str"), dropped=None, dropped_by=None)
+    hashes = pd.Series(hashes, dtype="str")
+    photos = photos.assign(
+        etag="e", model=folders.str.replace(r"_\d{4}$", "", regex=True), dropped=None, dropped_by=None
+    )
+    photos = photos.assign(dhash=hashes, dhash_inner=hashes.str[::-1])
     return photos.astype({"dropped": "str", "dropped_by": "str"})
 
 
 def strangers(rows):
     """Signatures of pictures that are nothing alike."""
-    return np.random.default_rng(5).integers(0, 256, (len(rows), 1024)).astype(np.uint8)
+    return np.random.default_rng(5).integers(0, 256, (len(rows), SIGNATURE_BYTES)).astype(np.uint8)
 
 
 def run(photos, *, signatures=strangers, gone=None, ledger=None):
@@ -60,6 +66,24 @@ def test_a_banner_goes_and_joins_nothing():
 
     assert photos["dropped"].fillna("").tolist() == ["banner"] * 3 + ["", ""]
     assert photos.loc["a", "vehicle"] != photos.loc["b", "vehicle"]
+
+
+def test_dealers_pictures_in_short_listings_are_no_car_that_is_offered_again():
+    models = ["a4", "x5", "focus", "ceed", "astra", "fabia"]
+    rows = [(f"{n}{picture}", f"listing{n}", picture) for n in range(6) for picture in (f"own{n}", "logo", "finance")]
+    photos = run(table(*rows, folders=[f"{model}_2010" for model in models for _ in range(3)]))
+
+    assert photos["dropped"].fillna("").tolist() == ["", "banner", "banner"] * 6
+    assert photos["vehicle"].nunique() == 6
+
+
+def test_dealers_pictures_that_show_no_car_are_none_that_is_offered_again_within_one_model_either():
+    rows = [(f"{n}{picture}", f"listing{n}", picture) for n in range(6) for picture in (f"own{n}", "logo", "finance")]
+    photos = table(*rows, folders=[f"golf_{2008 + n}" for n in range(6) for _ in range(3)])
+    logos = photos["sha256"].isin(["logo", "finance"])
+    photos.loc[logos, ["dropped", "dropped_by"]] = ["not_a_car", "filter"]
+
+    assert run(photos)["vehicle"].dropna().nunique() == 6
 
 
 def test_a_banner_within_one_model_and_year_goes_when_it_is_in_very_many_listings():
@@ -110,11 +134,13 @@ def photo(world):
 
 def as_table(*pictures):
     photos = table(*((str(n), f"listing{n}", f"file{n}") for n in range(len(pictures))))
-    return photos.assign(dhash=[hashes.dhash(picture) for picture in pictures])
+    looks = [hashes.look(np.asarray(picture)) for picture in pictures]
+    return photos.assign(dhash=[look.dhash for look in looks], dhash_inner=[look.dhash_inner for look in looks])
 
 
 def of(*pictures):
-    return lambda rows: np.stack([np.frombuffer(hashes.signature(pictures[n]), np.uint8) for n in rows.index])
+    """Signatures by row number."""
+    return lambda rows: np.array([list(hashes.look(np.asarray(pictures[n])).signature) for n in rows.index], np.uint8)
 
 
 def reencoded(photo):
@@ -153,18 +179,87 @@ def test_flat_pictures_do_not_join(photo):
     assert photos["vehicle"].nunique() == 2
 
 
+def brighter(photo):
+    from PIL import ImageEnhance
+
+    return reencoded(ImageEnhance.Brightness(photo).enhance(1.15))
+
+
+def framed(photo):
+    from PIL import ImageOps
+
+    return reencoded(ImageOps.expand(photo, photo.width // 50, "white"))
+
+
+def cut(photo):
+    x, y = photo.width // 25, photo.height // 25
+    return reencoded(photo.crop((x, y, photo.width - x, photo.height - y)))
+
+
+def mirrored(photo):
+    from PIL import ImageOps
+
+    return brighter(ImageOps.mirror(photo))
+
+
+@pytest.mark.parametrize("edit", [brighter, framed, cut, mirrored])
+def test_an_edited_copy_in_another_listing_joins_and_leaves(photo, edit):
+    pictures = (photo, edit(photo))
+
+    photos = run(as_table(*pictures), signatures=of(*pictures))
+
+    assert photos["vehicle"].nunique() == 1
+    assert photos["dropped"].fillna("").tolist() == ["", "duplicate"]
+
+
+def test_edited_copies_are_looked_for_within_a_model(photo):
+    pictures = (photo, cut(photo))
+
+    photos = run(as_table(*pictures).assign(model=["golf", "polo"]), signatures=of(*pictures))
+
+    assert photos["vehicle"].nunique() == 2
+
+
+def test_an_edited_copy_that_shows_no_car_from_outside_joins_nothing(photo):
+    """Wheels and seats of one model look alike."""
+    pictures = (photo, cut(photo))
+    photos = as_table(*pictures)
+    photos.loc[:, ["dropped", "dropped_by"]] = ["not_a_car", "filter"]
+
+    assert (
+        run(photos.astype({"dropped": "str", "dropped_by": "str"}), signatures=of(*pictures))["vehicle"].nunique() == 2
+    )
+
+
+def test_three_cars_of_one_model_place_and_angle_are_three_when_their_paint_differs():
+    import random
+    from dataclasses import replace
+
+    from carpipe.sample.models import LOOKS
+    from carpipe.sample.photo import choose_car, draw_photo
+
+    car = choose_car(random.Random(1), LOOKS[0])
+    paints = [(168, 22, 22), (31, 70, 160), (12, 84, 24)]  # of about one grey
+    pictures = [draw_photo(random.Random(7), replace(car, paint=paint), "angle-front-left")[0] for paint in paints]
+
+    photos = run(as_table(*pictures), signatures=of(*pictures))
+
+    assert photos["vehicle"].nunique() == 3
+    assert photos["dropped"].isna().all()
+
+
 def test_a_banner_that_was_encoded_anew_each_time_is_found(photo):
     pictures = (photo, reencoded(photo), photo)
-    photos = as_table(*pictures).assign(key=["golf/0", "polo/1", "up/2"])
+    photos = as_table(*pictures).assign(key=["golf/0", "polo/1", "up/2"], model=["golf", "polo", "up"])
 
     assert set(run(photos, signatures=of(*pictures))["dropped"]) == {"banner"}
 
 
 def test_no_photo_at_all():
     photos = table(("1", "a", "x"))
-    photos[["dropped", "dropped_by", "dhash"]] = ["empty", "clean", None]
+    photos[["dropped", "dropped_by", "dhash", "dhash_inner"]] = ["empty", "clean", None, None]
 
-    assert run(photos.astype({"dhash": "str"}))["vehicle"].isna().all()
+    assert run(photos.astype({"dhash": "str", "dhash_inner": "str"}))["vehicle"].isna().all()
 
 
 def test_of_copies_on_two_sides_of_the_split_the_one_on_the_winning_side_stays():

@@ -6,6 +6,7 @@ import pytest
 
 from carpipe.config import IdentifyConfig, SplitConfig
 from carpipe.photos import SPLITS, kept
+from carpipe.pictures.hashes import SIGNATURE_BYTES
 from carpipe.stages.classes import assign_classes
 from carpipe.stages.identify import identify
 from carpipe.stages.split import split
@@ -70,6 +71,7 @@ class Market:
         table["dhash"] = pd.factorize(table["sha256"])[0]
         # Far apart: near-duplicates have tests of their own.
         table["dhash"] = [np.random.default_rng(number).bytes(8).hex() for number in table["dhash"]]
+        table = table.assign(dhash_inner=table["dhash"].str[::-1])
         table = table.assign(etag="e", listing=1, dropped=None, dropped_by=None)
         return table.astype({"dropped": "str", "dropped_by": "str"})
 
@@ -84,7 +86,7 @@ def make_dataset(market, ledger):
 
 
 def unlike(rows):
-    return np.random.default_rng(0).integers(0, 256, (len(rows), 1024)).astype(np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (len(rows), SIGNATURE_BYTES)).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")

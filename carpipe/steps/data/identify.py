@@ -67,14 +67,14 @@ def _signatures(session: Session, parts: Sequence[Manifest], photos: "pd.DataFra
     """Signatures of photos, in their order; only partitions that hold one are read."""
     import numpy as np
 
-    from carpipe.pictures.hashes import SIGNATURE_SIDE
+    from carpipe.pictures.hashes import SIGNATURE_BYTES
 
-    result = np.empty((len(photos), SIGNATURE_SIDE**2), np.uint8)
+    result = np.empty((len(photos), SIGNATURE_BYTES), np.uint8)
     for part in parts:
         keys = photos["key"][photos["partition"] == part.partition]
         if len(keys):
             cleaned = manifest.read(session.store, manifest.read(session.store, part.inputs[0]).inputs[0])
             found = results.read_blobs(session.store, cleaned, results.SIGNATURES, keys=keys)
             rows = np.frombuffer(b"".join(found[key] for key in keys), np.uint8)
-            result[(photos["partition"] == part.partition).to_numpy()] = rows.reshape(-1, SIGNATURE_SIDE**2)
+            result[(photos["partition"] == part.partition).to_numpy()] = rows.reshape(-1, SIGNATURE_BYTES)
     return result

@@ -99,14 +99,14 @@ def _photo_table(session: Session, cleaned: "Cleaned", labels: Mapping[str, str]
     import numpy as np
 
     from carpipe import photos as table
-    from carpipe.pictures.hashes import SIGNATURE_SIDE
+    from carpipe.pictures.hashes import SIGNATURE_BYTES
     from carpipe.stages import identify, inventory
     from carpipe.stages import split as splitting
     from carpipe.storage import ObjectInfo
 
     def signatures(rows: "pd.DataFrame") -> Any:
         joined = b"".join(cleaned.signatures[key] for key in rows["key"])
-        return np.frombuffer(joined, np.uint8).reshape(-1, SIGNATURE_SIDE**2)
+        return np.frombuffer(joined, np.uint8).reshape(-1, SIGNATURE_BYTES)
 
     listing = (ObjectInfo(key, "", 0) for key in cleaned.results["key"])
     photos = inventory.list_photos(listing, forgotten=forgotten_listings(session))

@@ -1,0 +1,108 @@
+"""Copies: which photos are one picture, be it the same file, encoded anew, or edited."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from carpipe.config import IdentifyConfig
+from carpipe.pictures import agreement
+from carpipe.pictures.hashes import SIGNATURE_BYTES
+from carpipe.stages import edited_copies
+from carpipe.stages.near_duplicates import CHUNK, Pairs, candidates, differences
+
+# Rows of the photo table in, their signatures out: uint8 (n, SIGNATURE_BYTES).
+Signatures = Callable[[pd.DataFrame], NDArray[np.uint8]]
+
+# A flat picture (fog, a blank page) is near every other flat picture: the difference must also be small
+# against the contrast.
+CONTRAST_SHARE = 0.25
+
+
+def find_copies(
+    seen: pd.DataFrame, *, config: IdentifyConfig, signatures: Signatures
+) -> tuple["pd.Series[int]", pd.DataFrame]:
+    """Which photos are one picture.
+
+    Args:
+        seen: rows of the photo table that could be decoded.
+        config: how near is near.
+        signatures: fetches the pixels that pairs are verified on.
+
+    Returns:
+        The picture that each photo is a copy of, as a number; and the pairs of unequal files that are copies: `key_a`,
+        `key_b`, `difference` (grey levels, mean over the pixels; of edited ones, apart from brightness and contrast)
+        and `edited`.
+    """
+    file, files = pd.factorize(seen["sha256"])
+    first = seen[~seen["sha256"].duplicated()]
+    near = _near_duplicates(first, config, signatures)
+    picture = components(near["one"].to_numpy(), near["other"].to_numpy(), size=len(files))
+    edited = _edited_copies(first, picture, signatures)
+    pairs = pd.concat([near.assign(edited=False), edited.assign(edited=True)], ignore_index=True)
+    picture = components(pairs["one"].to_numpy(), pairs["other"].to_numpy(), size=len(files))
+    keys = first["key"].to_numpy()
+    names = pairs.assign(key_a=keys[pairs["one"]], key_b=keys[pairs["other"]])
+    return pd.Series(picture[file], index=seen.index), names[["key_a", "key_b", "difference", "edited"]]
+
+
+def _near_duplicates(first: pd.DataFrame, config: IdentifyConfig, signatures: Signatures) -> pd.DataFrame:
+    """Positions `one`, `other` of pictures encoded anew, of any model, and their `difference`."""
+    one, other = candidates(_numbers(first["dhash"]), distance=config.hash_distance)
+    asked, rows = _asked(one, other, size=len(first))
+    pixels = _fetch(first.iloc[asked], signatures)
+    difference, contrast = differences((one, other), pixels, rows=rows)
+    near = (difference <= config.max_difference) & (difference <= CONTRAST_SHARE * contrast)
+    one, other, difference = one[near], other[near], difference[near]
+    same = _same_colours((rows[one], rows[other]), pixels)
+    return pd.DataFrame({"one": one[same], "other": other[same], "difference": difference[same]})
+
+
+def _same_colours(pairs: Pairs, signatures: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    same = np.empty(len(pairs[0]), bool)
+    for start in range(0, len(same), CHUNK):
+        part = slice(start, start + CHUNK)
+        found = agreement.compare(signatures[pairs[0][part]], signatures[pairs[1][part]])
+        same[part] = found.everywhere
+    return same
+
+
+def _edited_copies(first: pd.DataFrame, picture: NDArray[np.int32], signatures: Signatures) -> pd.DataFrame:
+    """As `_near_duplicates`: pictures of one model that were edited; only those that are not known as one by now.
+
+    Photos of cars from outside bear witness here, no others: wheels, seats and papers of a model look alike.
+    """
+    model, listing = (pd.factorize(first[column])[0].astype(np.int64) for column in ("model", "listing_uuid"))
+    whole, inner = _numbers(first["dhash"]), _numbers(first["dhash_inner"])
+    pairs = edited_copies.candidates(whole, inner, model=model, listing=listing)
+    car = first["dropped"].isna().to_numpy()
+    pairs = pairs.take((picture[pairs.one] != picture[pairs.other]) & car[pairs.one] & car[pairs.other])
+    asked, rows = _asked(pairs.one, pairs.other, size=len(first))
+    difference = edited_copies.verify(pairs, _fetch(first.iloc[asked], signatures), rows=rows)
+    found = pd.DataFrame({"one": pairs.one, "other": pairs.other, "difference": difference})
+    return found[found["difference"].notna()]
+
+
+def _fetch(photos: pd.DataFrame, signatures: Signatures) -> NDArray[np.uint8]:
+    return signatures(photos) if len(photos) else np.empty((0, SIGNATURE_BYTES), np.uint8)
+
+
+def _numbers(hashes: "pd.Series[str]") -> NDArray[np.uint64]:
+    return np.array([int(text, 16) for text in hashes], np.uint64)
+
+
+def _asked(one: NDArray[np.int64], other: NDArray[np.int64], *, size: int) -> Pairs:
+    """Positions of the pictures that are in a pair, and for each picture its place among them."""
+    asked = np.unique(np.concatenate([one, other]))
+    return asked, np.searchsorted(asked, np.arange(size))
+
+
+def components(one: NDArray[Any], other: NDArray[Any], *, size: int) -> NDArray[np.int32]:
+    """The connected component, as a number from 0, of each of `size` things: one[i] and other[i] are connected."""
+    edges = coo_matrix((np.ones(len(one), np.int8), (one, other)), shape=(size, size))
+    component: NDArray[np.int32] = connected_components(edges, directed=False)[1]
+    return component
