@@ -10,9 +10,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from carpipe.errors import InputError
+from carpipe.names import normalise_key
 from carpipe.steps.data.inventory import forgotten_listings
 from carpipe.steps.session import Session
-from carpipe.storage import normalise_key
 
 
 @dataclass(frozen=True)
