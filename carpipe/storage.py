@@ -11,9 +11,8 @@ import logging
 import re
 import ssl
 import time
-import unicodedata
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,6 +35,8 @@ from carpipe.errors import (
     StoreError,
     UnavailableError,
 )
+from carpipe.names import is_odd, shown
+from carpipe.odd_keys import OddKeys, Place, is_for_a_key
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -114,13 +115,16 @@ class Store:
             "connect_timeout": timedelta(seconds=5),
         }
         bundles = [path for path in (config.ca_bundle, access.ca_bundle if access else "") if path]
-        if bundles:
-            options["client_options"]["root_certificate"] = b"\n".join(map(_authorities, bundles))
+        authorities = b"\n".join(map(_authorities, bundles))
+        if authorities:
+            options["client_options"]["root_certificate"] = authorities
         options["retry_config"] = {
             "max_retries": config.max_retries,
             "retry_timeout": timedelta(seconds=config.timeout_s),
         }
-        self._store = S3Store(bucket, prefix=prefix.strip("/") or None, **options)
+        prefix = prefix.strip("/")
+        self._store = S3Store(bucket, prefix=prefix or None, **options)
+        self._odd = OddKeys(bucket, prefix, options, timeout_s=config.timeout_s, authorities=authorities)
 
     def get(self, key: str) -> bytes:
         """The whole object. Raises MissingError where there is none."""
@@ -167,34 +171,53 @@ class Store:
             raise self._translate(error, key) from error
 
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object under `prefix/`, in key order."""
-        batches, last = None, None
+        """Every object under `prefix/`, in key order. Keys that no other verb but `delete` can use are there too."""
+        place, batches = Place(), None
+        refused: list[Exception] = []
 
         def following() -> Any:
             nonlocal batches
             if batches is None:
-                batches = iter(obstore.list(self._store, prefix=prefix, offset=last))
+                listing = self._odd.list_objects if refused else partial(obstore.list, self._store)
+                batches = iter(listing(prefix=prefix, offset=place.after))
             try:
                 return next(batches, None)
-            except exceptions.GenericError:
+            except exceptions.BaseError as error:
                 batches = None
-                raise
+                if refused or not is_for_a_key(error):
+                    raise
+                refused.append(error)
+                return ()
 
-        while batch := self._persist(following, prefix):
+        while (batch := self._listed(following, prefix, refused)) is not None:
             for meta in batch:
-                yield _info(dict(meta))
-            last = batch[-1]["path"]
+                if place.moves_to(meta["path"]):
+                    yield _info(dict(meta))
 
     def list_folders(self, prefix: str) -> list[str]:
         """The keys one level under `prefix/` that other objects lie under."""
-        listed = self._persist(lambda: obstore.list_with_delimiter(self._store, prefix=prefix), prefix)
-        return list(listed["common_prefixes"])
+        refused: list[Exception] = []
+
+        def listed() -> list[str]:
+            if not refused:
+                try:
+                    return list(obstore.list_with_delimiter(self._store, prefix=prefix)["common_prefixes"])
+                except exceptions.BaseError as error:
+                    if not is_for_a_key(error):
+                        raise
+                    refused.append(error)
+            return [folder for folder in self._odd.list_folders(prefix) if not is_odd(folder)]
+
+        return self._listed(listed, prefix, refused)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove objects; those already gone are no error."""
+        """Remove objects; those already gone are no error. Raises StoreError where a key cannot be asked for."""
         for key in keys:
+            if {".", ".."} & set(key.split("/")):
+                raise _impossible(key, self._where, "")
+            remove = partial(self._odd.delete, key) if is_odd(key) else partial(obstore.delete, self._store, key)
             with contextlib.suppress(MissingError):
-                self._persist(partial(obstore.delete, self._store, key), key)
+                self._persist(remove, key)
 
     def check(self) -> None:
         """Prove that the bucket is there, may be written, and honours conditional writes.
@@ -255,6 +278,21 @@ class Store:
             time.sleep(min(0.1 * 2**attempt, MAX_PAUSE_S))
             attempt += 1
 
+    def _listed(self, request: Callable[[], Answer], prefix: str, refused: Sequence[Exception]) -> Answer:
+        """The answer of a listing. Where the second way fails too, the first one's error says which key it was."""
+        try:
+            return self._persist(request, prefix)
+        except UnavailableError:
+            raise
+        except StoreError:
+            for first in refused:
+                raise self._translate(first, prefix) from first
+            raise
+
+    @property
+    def _where(self) -> str:
+        return f"{self.url} at {self._endpoint}" if self._endpoint else self.url
+
     def _not_our_bucket(self, text: str, where: str) -> AccessError | None:
         if untrusted := re.search(r"InvalidCertificate\(\s*(\w+)", text):
             return AccessError(f"The certificate of {where} is not trusted: {_why_untrusted(untrusted[1], text)}.")
@@ -263,7 +301,7 @@ class Store:
         return None
 
     def _translate(self, error: Exception, key: str) -> Exception:
-        where = f"{self.url} at {self._endpoint}" if self._endpoint else self.url
+        where = self._where
         text = str(error)
         status = re.search(r"status code: (\d+)", text)
         code = re.search(r"<Code>(\w+)</Code>", text)
@@ -317,17 +355,12 @@ def _authorities(path: str) -> bytes:
         ) from None
 
 
-def normalise_key(name: str) -> str:
-    """NFC, as S3 keys should be: file systems hand out decomposed names too."""
-    return unicodedata.normalize("NFC", name)
-
-
 def _impossible(key: str, where: str, text: str) -> StoreError:
     """A key of ours, or the name of an object that a listing has met."""
-    found = re.search(r'Error parsing Path "(.+?)": Encountered', text, re.DOTALL)
-    name = found[1] if found else key
+    found = re.search(r'Path "(.+?)"(?:: Encountered| contained)', text, re.DOTALL)
+    name = shown(found[1] if found else key)
     return StoreError(
-        f"The key {name!r} in {where} is not possible: it has control characters, empty or `..` parts. An object "
+        f"The key '{name}' in {where} is not possible: it has control characters, empty or `..` parts. An object "
         "of that name must be renamed or deleted."
     )
 

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import ssl
 
+import boto3
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -139,3 +140,18 @@ def test_authorities_that_cannot_be_read_are_named(url, tmp_path, content):
 
     with pytest.raises(ConfigError, match=r"authorities to trust, .*ca\.pem, cannot be read as PEM"):
         Store(make_config(url, store__ca_bundle=str(file)).store)
+
+
+def test_a_listing_that_obstore_refuses_trusts_the_same_authorities_and_keys(s3, endpoint, ca_pem, tmp_path):
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes("# of the bureau in Besançon\n".encode("latin-1") + ca_pem.read_bytes())
+    env = s3.env()
+    keys = {"access_key_id": env["AWS_ACCESS_KEY_ID"], "secret_access_key": env["AWS_SECRET_ACCESS_KEY"]}
+    access = Access(lambda: {**keys, "expires_at": None}, endpoint=endpoint, ca_bundle=str(bundle))
+    boto3.client("s3", endpoint_url=s3.endpoint, region_name="us-east-1").put_object(
+        Bucket=s3.bucket, Key="tls/raw/odd/new\nline", Body=b"1"
+    )
+
+    found = Store(make_config(f"s3://{s3.bucket}/tls").store, access=access).list_objects("raw/odd")
+
+    assert [info.key for info in found] == ["raw/odd/new\nline"]

@@ -5,6 +5,7 @@ error is one sentence that says what to do.
 """
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -61,6 +62,7 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    _print_anything()
     options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("carpipe").setLevel(logging.ERROR if options.quiet else logging.INFO)
@@ -85,6 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"carpipe: {explain_os_error(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _print_anything() -> None:
+    """What the terminal's encoding does not have is escaped: no name that somebody gave a file stops a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from carpipe.cli.common import Commands, add, session
 from carpipe.config import Config
+from carpipe.errors import InputError
 
 
 def add_command(commands: Commands) -> None:
@@ -20,3 +21,8 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     print(f"{done.uploaded} photos uploaded, {done.skipped} were there already")
     if done.forgotten:
         print(f"{done.forgotten} were not uploaded: `carpipe forget` removed their listings")
+    if done.refused:
+        raise InputError(
+            f"{len(done.refused)} could not be uploaded and were passed over, all others are in the bucket. "
+            f"The first is {done.refused[0]}."
+        )

@@ -17,6 +17,7 @@ from importlib import resources
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from carpipe import manifest
 from carpipe.config import load_config
@@ -158,6 +159,10 @@ def _upload(session: Session, job: Job, console: Console) -> None:
         if done.forgotten:
             console.print(
                 f"{done.forgotten} photos were not uploaded: `carpipe forget` removed their listings.", highlight=False
+            )
+        if done.refused:
+            console.print(
+                f"{len(done.refused)} could not be uploaded. The first is {escape(done.refused[0])}.", highlight=False
             )
     if job.labels:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -13,6 +13,7 @@ import pandas as pd
 from carpipe.errors import ConfigError, InputError
 from carpipe.photos import drop, kept
 from carpipe.taxonomy.rules import Taxonomy
+from carpipe.taxonomy.twins import join_twins
 
 VERSION = 1
 STAGE = "classes"
@@ -37,7 +38,8 @@ def assign_classes(
     in the order of a hash of their id, so new photos hardly change which of the old ones are taken.
 
     `level` "class" applies both limits per class instead. `class_name` is set on dropped rows too, and
-    null only for erased models. Raises `InputError` when no photo remains.
+    null only for erased models. Models that `settle` finds to be twins are in one class. Raises `InputError`
+    when no photo remains.
     """
     if min_photos < 0 or max_photos < 0 or 0 < max_photos < min_photos:
         raise ConfigError(
@@ -45,6 +47,7 @@ def assign_classes(
             f"got min_photos {min_photos} and max_photos {max_photos}"
         )
     _check_vehicles(photos)
+    taxonomy = settle(photos, taxonomy, min_photos=min_photos if level == "model" else 0)
     table = photos.assign(
         class_name=_class_names(photos["model"], taxonomy),
         # A column without any value may come back from Parquet as numbers or objects.
@@ -60,6 +63,15 @@ def assign_classes(
     if kept(table).empty:
         raise InputError(_nothing_left(table, sizes, min_photos, unit))
     return table
+
+
+def settle(photos: pd.DataFrame, taxonomy: Taxonomy, *, min_photos: int) -> Taxonomy:
+    """The taxonomy that counts: with rules for models that are the same words in ASCII, where both have enough photos.
+
+    Without them, two classes would share one ASCII name, which a dataset refuses.
+    """
+    sizes = kept(photos)["model"].value_counts()
+    return join_twins(taxonomy, {str(model): int(n) for model, n in sizes[sizes >= min_photos].items()})
 
 
 def _class_names(models: "pd.Series[str]", taxonomy: Taxonomy) -> "pd.Series[str]":

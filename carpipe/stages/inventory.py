@@ -6,13 +6,17 @@ change: a nightly run costs what is new, not what is there.
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Collection, Iterable, Iterator
 
 import pandas as pd
 
+from carpipe.names import is_printable, model_name, shown, storable
 from carpipe.photos import drop
-from carpipe.storage import ObjectInfo, normalise_key
+from carpipe.storage import ObjectInfo
+
+log = logging.getLogger(__name__)
 
 VERSION = 1
 
@@ -25,20 +29,24 @@ _LAYOUT = re.compile(
     rf"(?P<listing>{_NUMBER})_(?P<photo>{_NUMBER})_(?P<listing_uuid>{_UUID})_(?P<photo_uuid>{_UUID})\.jpe?g",
     re.IGNORECASE,
 )
+# What is left of make and model without the spaces around them.
+_MODEL = re.compile(r"[^_]+_.+")
 LAYOUT = "<make>_<model>_<year>/<listing>_<photo>_<listing uuid>_<photo uuid>.jpg"
 
 
 def list_photos(objects: Iterable[ObjectInfo], *, forgotten: Collection[str] = ()) -> pd.DataFrame:
     """The photo table of a listing.
 
-    A name that is not in the layout is dropped as `name_not_understood`, a photo of a listing that was forgotten
-    and has come back as `forgotten`.
+    A name that is not in the layout, or cannot be printed, is dropped as `name_not_understood`, a photo of a listing
+    that was forgotten and has come back as `forgotten`. Several objects of one name have one row: what a server cannot
+    write it replaces, so that names look the same.
 
     Args:
         objects: what lies under `raw/`, keys without that prefix.
         forgotten: listing uuids.
     """
     photos = pd.DataFrame((_row(info) for info in objects), columns=list(_COLUMNS)).astype(_COLUMNS)
+    photos = _once(photos)
     photos = drop(photos, photos["model"].isna(), stage="inventory", reason="name_not_understood")
     return drop(photos, photos["listing_uuid"].isin(forgotten), stage="inventory", reason="forgotten")
 
@@ -89,16 +97,27 @@ _COLUMNS = {
 }
 
 
+def _once(photos: pd.DataFrame) -> pd.DataFrame:
+    again = photos["key"].duplicated()
+    if again.any():
+        names = photos["key"][again].unique()
+        log.warning("inventory: several names under raw/ read '%s'; they count as one", shown(names[0]))
+        if len(names) > 1:
+            log.warning("inventory: so do %d others", len(names) - 1)
+    return photos[~again].reset_index(drop=True)
+
+
 def _row(info: ObjectInfo) -> tuple[object, ...]:
-    match = _LAYOUT.fullmatch(info.key)
-    if not match:
-        return (info.key, info.etag, info.size, *(None,) * 8)
+    match = _LAYOUT.fullmatch(info.key) if is_printable(info.key) else None
+    model = model_name(match["model"]) if match else ""
+    if not match or not _MODEL.fullmatch(model):
+        return (storable(info.key), info.etag, info.size, *(None,) * 8)
     name = match.groupdict()
     return (
         info.key,
         info.etag,
         info.size,
-        normalise_key(name["model"]).lower(),
+        model,
         int(name["year"]),
         int(name["listing"]),
         int(name["photo"]),

@@ -5,15 +5,16 @@ no photo has may be misspelt, or may wait for photos to come.
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from itertools import groupby
 
+from carpipe.names import model_name
 from carpipe.taxonomy.lint import Finding, Kind, class_names, error, lint
 from carpipe.taxonomy.rules import Taxonomy
 from carpipe.taxonomy.slug import collisions, has_ascii_form, slug
+from carpipe.taxonomy.spelling import without_year
 
 # Share of equal letters from which two names look like one misspelt: of the whole name, and of make and model, so that
 # a long make does not make any two of its models alike (`audi_r8` and `audi_q8`; `fiat_pamda` is 0.9 and 0.8).
@@ -54,10 +55,10 @@ def render_findings(findings: Sequence[Finding], *, most: int = 10) -> str:
 
 
 def count_models(models: Mapping[str, int]) -> Counter[str]:
-    """Return the models that have photos, in NFC as rules are, with their photos."""
+    """Return the models that have photos, spelled as rules are, with their photos."""
     counts: Counter[str] = Counter()
     for model, photos in models.items():
-        counts[unicodedata.normalize("NFC", model)] += photos
+        counts[model_name(model)] += photos
     return +counts
 
 
@@ -105,6 +106,11 @@ def _without_photos(taxonomy: Taxonomy, present: Mapping[str, int]) -> Iterator[
         yield _note("orphan", where, "no photo has any of its models")
     index = _by_digits([model for model in present if model not in taxonomy.class_by_model])
     for where, model in taxonomy.rules():
+        if model not in present and (meant := without_year(model)) in present:
+            yield error(
+                "misspelt", where, f"no photo has model {model!r}, which ends in a year; did you mean {meant!r}?"
+            )
+            continue
         hint = _suggest(model, index)
         if model not in present and (hint or where not in orphans):
             yield _note("misspelt" if hint else "no photos", where, f"no photo has model {model!r}{hint}")
@@ -120,8 +126,9 @@ def _by_digits(models: Sequence[str]) -> dict[str, list[str]]:
 
 def _suggest(model: str, index: Mapping[str, Sequence[str]]) -> str:
     candidates = index.get(re.sub(r"\D", "", model), ())
-    close = get_close_matches(model, candidates, n=3, cutoff=CLOSE)
-    best = next((name for name in close if _alike_in_parts(model, name)), None)
+    twin = next((name for name in candidates if slug(name) == slug(model)), None)
+    close = [twin] if twin else get_close_matches(model, candidates, n=3, cutoff=CLOSE)
+    best = next((name for name in close if name == twin or _alike_in_parts(model, name)), None)
     return f"; did you mean {best!r}?" if best else ""
 
 

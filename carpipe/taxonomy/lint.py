@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from carpipe.names import normalise_key
 from carpipe.taxonomy.rules import Taxonomy
 from carpipe.taxonomy.slug import collisions
 
@@ -48,14 +49,20 @@ def _bad_names(taxonomy: Taxonomy) -> Iterator[Finding]:
         if not model.strip():
             yield error("name", where, f"model name {model!r} is empty")
         if not unicodedata.is_normalized("NFC", model):
-            yield error("name", where, f"model {model!r} is not in Unicode NFC, though it may look like it")
+            yield error(
+                "name", where, f"model {model!r} is not in Unicode NFC, though it may look like it{_composed(model)}"
+            )
     for where, name in class_names(taxonomy):
         # The original name is a line of label files and a column of tables.
         if name in ("", ".", "..") or any(c in "/\\" or c.isspace() or not c.isprintable() for c in name):
             sentence = f"class name {name!r} is empty or holds a slash, space or control character"
             yield error("name", where, sentence)
         if where == "classes" and not unicodedata.is_normalized("NFC", name):
-            yield error("name", where, f"class name {name!r} is not in Unicode NFC")
+            yield error("name", where, f"class name {name!r} is not in Unicode NFC{_composed(name)}")
+
+
+def _composed(name: str) -> str:
+    return f"; did you mean {normalise_key(name)!r}?"
 
 
 def _same_slugs(taxonomy: Taxonomy) -> Iterator[Finding]:

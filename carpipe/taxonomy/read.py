@@ -1,6 +1,6 @@
 """Reads taxonomies, from YAML files that people write: strictly, so that a slip is an error and never a guess."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
@@ -9,8 +9,9 @@ import yaml
 
 from carpipe import forms
 from carpipe.errors import ConfigError
-from carpipe.taxonomy.lint import lint
+from carpipe.taxonomy.lint import Finding, lint
 from carpipe.taxonomy.rules import Taxonomy, Unknown
+from carpipe.taxonomy.spelling import spelled, spelling_faults
 
 FORMAT = (
     "version: a whole number; description: text; unknown: keep, erase or error; "
@@ -65,7 +66,10 @@ def parse(text: str, *, name: str, committed: bool = False) -> Taxonomy:
     problems = list(_shape_problems(content))
     if not problems:
         taxonomy = _from_content(content, name)
-        problems = list(map(str, lint(taxonomy)))
+        # What carpipe has committed means what its run understood, whatever the spelling.
+        taxonomy, found = (taxonomy, lint(taxonomy)) if committed else _as_spelled(taxonomy)
+        # Names of the data may be what a rule must not have.
+        problems = [str(finding) for finding in found if not (committed and finding.kind == "name")]
     if problems:
         raise ConfigError(f"taxonomy {name!r} has {len(problems)} problems:\n- " + "\n- ".join(problems))
     return taxonomy
@@ -82,6 +86,14 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"key {name!r} is written twice, in lines {lines[name]} and {line}")
             lines[name] = line
         return super().construct_mapping(node, deep)
+
+
+def _as_spelled(taxonomy: Taxonomy) -> tuple[Taxonomy, Sequence[Finding]]:
+    """The taxonomy as photos spell its models, and what is wrong with it as it is written, or then."""
+    if found := [*lint(taxonomy), *spelling_faults(taxonomy)]:
+        return taxonomy, found
+    taxonomy = spelled(taxonomy)
+    return taxonomy, lint(taxonomy)
 
 
 def _from_content(content: dict[str, Any], name: str) -> Taxonomy:

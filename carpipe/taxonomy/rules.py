@@ -4,7 +4,6 @@ Rules are one step deep: a class lists models, never other classes. `read` makes
 """
 
 import hashlib
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Literal
 import yaml
 
 from carpipe.errors import InputError
+from carpipe.names import model_name
 
 Unknown = Literal["keep", "erase", "error"]
 
@@ -37,10 +37,10 @@ class Taxonomy:
     def class_of(self, model: str) -> str | None:
         """Return the class of `model`, or None where it is erased.
 
-        Models are compared in NFC, so a folder named on a Mac finds its rule. Raises `InputError` for
+        The model may be spelled in any way that is one with its rule's (`names.model_name`). Raises `InputError` for
         a model without a rule where `unknown` is `error`.
         """
-        model = unicodedata.normalize("NFC", model)
+        model = model_name(model)
         if model in self.class_by_model or self.unknown == "erase":
             return self.class_by_model.get(model)
         if self.unknown == "keep":

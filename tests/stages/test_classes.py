@@ -159,3 +159,21 @@ def test_the_published_tables_become_763_models_and_512_classes_in_seconds() -> 
     assert enough["model"].nunique() == 763
     assert classes.loc[classes["dropped"].isna(), "class_name"].nunique() == 512
     assert "over_cap" not in reasons(classes)
+
+
+def test_twins_with_and_without_an_accent_are_one_class() -> None:
+    photos = make_photos(("citroen_c3", "a", 3), ("citroën_c3", "b", 4), ("audi_a1", "c", 3))
+    classes = assign_classes(photos, RULES, min_photos=3, max_photos=0)
+    assert classes.groupby("model")["class_name"].first().to_dict() == {
+        "audi_a1": "audi_a1",
+        "citroen_c3": "citroën_c3",
+        "citroën_c3": "citroën_c3",
+    }
+    assert reasons(classes) == {}
+
+
+def test_a_twin_that_is_too_rare_renames_nothing() -> None:
+    photos = make_photos(("citroen_c3", "a", 2), ("citroën_c3", "b", 4))
+    classes = assign_classes(photos, RULES, min_photos=3, max_photos=0)
+    assert classes["class_name"].tolist() == ["citroen_c3"] * 2 + ["citroën_c3"] * 4
+    assert reasons(classes) == {"too_few_photos": 2}

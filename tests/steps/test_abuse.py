@@ -72,12 +72,18 @@ def test_every_name_that_a_server_takes_has_a_row_and_stops_nothing(session, upl
 
 
 @pytest.mark.parametrize("name", ["a_b_2001/new\nline.jpg", "a_b_2001/tab\there.jpg", "a_b_2001/\x7f.jpg"])
-def test_a_name_that_cannot_be_listed_is_named(session, upload, name):
+def test_a_name_of_control_characters_has_a_row_and_forges_no_line(session, upload, name, caplog):
     upload(name)
+    session.store.put(f"raw/{bucket.key(1)}", bucket.jpeg(1))
 
-    with pytest.raises(StoreError, match="is not possible: it has control characters") as caught:
-        inventory(session)
-    assert repr(name)[1:-1] in str(caught.value)
+    stock = inventory(session)
+    (part,) = latest_inventory(session).partitions
+    photos = results.read_photos(session.store, clean(session, part["manifest"], inventory=stock.key))
+
+    out = dict(photos[["key", "dropped"]].dropna().itertuples(index=False, name=None))
+    assert out == {repr(name)[1:-1]: "name_not_understood"}
+    assert not any(character in caplog.text.replace("\n", "") for character in "\t\x7f")
+    assert name not in caplog.text
 
 
 def edited(session, done, change):

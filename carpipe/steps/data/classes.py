@@ -1,5 +1,6 @@
 """Classes: give every photo its class by the taxonomy."""
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from carpipe.taxonomy.rules import Taxonomy
 
 
+log = logging.getLogger(__name__)
+
+
 def classes_work(session: Session, identified: str, taxonomy: "Taxonomy") -> Work:
     """What `classes` does."""
     from carpipe.stages import classes as stage
@@ -26,6 +30,7 @@ def classes(session: Session, identified: str) -> Manifest:
     """Give every photo its class by the taxonomy; drops erased, rare and surplus ones."""
     from carpipe.stages import classes as stage
     from carpipe.taxonomy.read import load
+    from carpipe.taxonomy.twins import told_twins
 
     config = session.config.classes
     taxonomy = load(config.taxonomy)
@@ -34,6 +39,9 @@ def classes(session: Session, identified: str) -> Manifest:
         return reused(done)
     started = time.monotonic()
     before = results.read_photos(session.store, manifest.read(session.store, identified))
-    after = stage.assign_classes(before, taxonomy, min_photos=config.min_photos, max_photos=config.max_photos)
-    files = {results.TAXONOMY: taxonomy.to_yaml().encode()}
+    settled = stage.settle(before, taxonomy, min_photos=config.min_photos)
+    for sentence in told_twins(taxonomy, settled):
+        log.warning("classes: %s", sentence)
+    after = stage.assign_classes(before, settled, min_photos=config.min_photos, max_photos=config.max_photos)
+    files = {results.TAXONOMY: settled.to_yaml().encode()}
     return commit_photos(session, work, before, after, files=files, started=started)

@@ -153,20 +153,13 @@ def _write_gone(session: Session, gone: "pd.DataFrame") -> dict[str, Any] | None
 
 
 def _raw_objects(session: Session) -> Any:
-    unreadable: set[str] = set()
     for info in session.store.list_objects("raw"):
         key = info.key.removeprefix("raw/")
-        if "\ufffd" in key:
-            # XML has no control characters: servers write this for each, so that names look the same.
-            if key in unreadable:
-                log.warning("inventory: several names under raw/ read %r; they count as one", key)
-                continue
-            unreadable.add(key)
         # Markers of uploaders, such as `_complete/2026-01-01`. A picture there is a photo with a bad name all the same.
         if key.startswith("_") and not key.lower().endswith(PICTURES):
             continue
         # Consoles and other tools leave empty objects named like a folder.
-        if info.size or "/" in key:
+        if info.size or ("/" in key and not key.endswith("/")):
             yield replace(info, key=key)
 
 

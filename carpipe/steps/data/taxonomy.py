@@ -41,9 +41,12 @@ def diff_taxonomy(session: Session, source: str, dataset: str | None, *, every: 
     """What a taxonomy would change in a dataset (None means the newest); rules for models it lacks too if `every`."""
     from carpipe.taxonomy.diff import diff, render_diff
     from carpipe.taxonomy.read import load
+    from carpipe.taxonomy.twins import join_twins
 
-    new, old = load(source), find_dataset(session, dataset)
+    old = find_dataset(session, dataset)
     models = count_models(session, old)
+    enough = {model: photos for model, photos in models.items() if photos >= session.config.classes.min_photos}
+    new = join_twins(load(source), enough)  # as a run would
     return render_diff(diff(read_taxonomy(session, old), new, models, with_photos_only=not every))
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import islice
 
 from carpipe.errors import InputError
+from carpipe.names import match_key
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.inventory import latest_inventory
@@ -17,7 +18,6 @@ from carpipe.steps.labels.files import to_csv
 from carpipe.steps.labels.rows import LABELS, Label, Row, check_row
 from carpipe.steps.labels.sampling import Drawn, How, draw
 from carpipe.steps.labels.store import Parsings, import_labels, read_labels
-from carpipe.storage import normalise_key
 
 # Photos drawn at a time: a day's work and more. Drawing reads the tables of all partitions.
 DRAWN = 20_000
@@ -75,7 +75,7 @@ class LabelDesk:
         """
         labels = self._labels()
         drawn = self._sample(by, how)
-        todo = [(place, photo) for place, photo in enumerate(drawn) if normalise_key(photo.key) not in labels]
+        todo = [(place, photo) for place, photo in enumerate(drawn) if match_key(photo.key) not in labels]
         if not todo:  # all of it has been labelled: draw from what is left
             drawn = self._sample(by, how, used=drawn)
             todo = list(enumerate(drawn))

@@ -39,10 +39,12 @@ def parse_labels(data: bytes, *, latest: datetime | None = None, committed: str 
         InputError: it is neither of the formats, or a row cannot be right; names the line or task.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
+        line = len(data[: error.start + 1].splitlines())
         raise InputError(
-            f"The labels are not in UTF-8 (byte {error.start}); spreadsheets can save a file as `CSV UTF-8`."
+            f"The labels are not in UTF-8 (byte {error.start}) in line {line}; spreadsheets can save a file as `CSV "
+            "UTF-8`."
         ) from None
     rows = label_studio.read_tasks(text) if text.lstrip()[:1] in ("[", "{") else _read_csv(text, committed)
     checked = [check_row(row, latest=latest) for row in rows]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
+from carpipe.names import is_odd, match_key
 from carpipe.steps import results
 from carpipe.steps.data.inventory import forgotten_listings
 from carpipe.steps.data.raw import Raw
@@ -16,7 +17,6 @@ from carpipe.steps.labels.rows import LABELS
 from carpipe.steps.labels.store import current_labels
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
-from carpipe.storage import normalise_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def _of_photos(session: Session, labels: Mapping[str, str]) -> tuple[dict[str, s
     found = [
         (name, key, info.etag)
         for info in session.store.list_objects("raw")
-        if (name := normalise_key(key := info.key.removeprefix("raw/"))) in labels
+        if (name := match_key(key := info.key.removeprefix("raw/"))) in labels and not is_odd(info.key)
     ]
     gone = labels.keys() - {name for name, _, _ in found}
     named = {name: labels[name] for name in gone} | {key: labels[name] for name, key, _ in found}

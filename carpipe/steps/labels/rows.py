@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from carpipe.errors import InputError
-from carpipe.storage import normalise_key
+from carpipe.names import KEY_BYTES, match_key
 from carpipe.weights.contract import CAR, NOT_CAR
 
 LABELS = (CAR, NOT_CAR)
-# Of a key in S3, with `raw/`.
-KEY_BYTES = 1024
 NAME_CHARACTERS = 200
 # Control characters and halves of surrogate pairs: no name of a photo or person holds them.
 _REFUSED = ("Cc", "Cs")
@@ -54,7 +52,7 @@ def check_row(row: Row, *, latest: datetime | None = None) -> Label | None:
         return None
     if label not in LABELS:
         raise InputError(f"{row.where} of the labels says {short(label)}; known are {', '.join(LABELS)}.")
-    key = normalise_key(row.key.strip().removeprefix("raw/"))
+    key = match_key(row.key)
     if fault := _fault_of(key):
         raise InputError(
             f"{row.where} of the labels has the key {short(key)}, which {fault}; a key is <folder>/<file name> below "

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
+from carpipe.names import match_key
 from carpipe.steps import results
 from carpipe.steps.data.inventory import Inventory, forgotten_listings, latest_inventory
 from carpipe.steps.data.raw import Raw
@@ -23,7 +24,6 @@ from carpipe.steps.labels import label_studio
 from carpipe.steps.labels.files import blank_csv
 from carpipe.steps.labels.store import image_url, read_labels, refuse_existing, write_new
 from carpipe.steps.session import Session
-from carpipe.storage import normalise_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def draw(session: Session, count: int, *, how: How, seed: int) -> list[Drawn]:
     if not stock:
         raise InputError("There is no inventory of raw/ yet; run `carpipe step inventory`.")
     photos = _photos(session, stock, how)
-    photos = photos[~photos["key"].map(normalise_key).isin({label.key for label in read_labels(session)})]
+    photos = photos[~photos["key"].map(match_key).isin({label.key for label in read_labels(session)})]
     if photos.empty:
         raise InputError(f"There is no photo left to label among the {stock.photos:,} of the newest inventory.")
     # By a digest, not a generator: the next sample of a seed goes on where labels ended this one.

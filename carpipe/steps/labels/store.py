@@ -8,7 +8,6 @@ those of earlier versions without `by` and `at`, are read alike.
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,11 +15,12 @@ from pathlib import Path
 
 from carpipe.errors import InputError
 from carpipe.forms import LaterFormError
+from carpipe.names import match_key, normalise_key
 from carpipe.steps.labels import label_studio
 from carpipe.steps.labels.files import parse_labels, to_csv
 from carpipe.steps.labels.rows import LABELS, Label, check_name, parse_time, write_time
 from carpipe.steps.session import Session
-from carpipe.storage import ObjectInfo, normalise_key
+from carpipe.storage import ObjectInfo
 
 _IMPORTED_AT = re.compile(r"(\d{8}T\d{6}Z)-")
 # Clocks differ, and a time without a zone may be the labeller's own. Later ones would count for ever.
@@ -75,9 +75,11 @@ def import_labels(session: Session, data: bytes, *, at: str, by: str = "", known
 def count_missing(session: Session, data: bytes) -> int:
     """How many photos of a labels file are not under `raw/`. Lists the folders that the file names."""
     keys = {label.key for label in parse_labels(data).labels}
-    folders = {unicodedata.normalize(form, key.rpartition("/")[0]) for key in keys for form in ("NFC", "NFD")}
-    there = (info.key for folder in sorted(folders) for info in session.store.list_objects(f"raw/{folder}"))
-    return len(keys - {normalise_key(key.removeprefix("raw/")) for key in there})
+    wanted = {key.partition("/")[0] for key in keys}
+    # As they are really written: in one name, some letters may be composed and others not.
+    folders = [one for one in session.store.list_folders("raw") if _top(one) in wanted]
+    there = (info.key for folder in folders for info in session.store.list_objects(folder))
+    return len(keys - {match_key(key.removeprefix("raw/")) for key in there})
 
 
 def read_labels(session: Session, *, known: Parsings | None = None) -> list[Label]:
@@ -229,6 +231,11 @@ def _describe(by: str, labels: list[Label], current: set[Label]) -> str:
     times = sorted(_time(label) for label in labels)
     first, last = (write_time(moment.replace(microsecond=0)) for moment in (times[0], times[-1]))
     return f"{counts}   {first} {last} {by or '(unknown)'}"
+
+
+def _top(folder: str) -> str:
+    """A folder right under `raw/` as the keys of labels begin with it."""
+    return normalise_key(folder.removeprefix("raw/").lstrip())
 
 
 def _imported_at(info: ObjectInfo) -> datetime:

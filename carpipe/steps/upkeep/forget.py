@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import forms, manifest
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.manifest import Manifest
+from carpipe.names import is_odd
 from carpipe.steps import results
 from carpipe.steps.data.inventory import ATTEMPTS, FORGOTTEN, LOG, Inventory, latest_inventory, record
 from carpipe.steps.session import Session
@@ -61,6 +62,7 @@ def forget(session: Session, listing: str, *, at: str) -> Forgotten:
         at: now, UTC, ISO 8601, for the record.
 
     Raises:
+        StoreError: an object has a name that no request can be made for; all else is done.
         InputError: that is no uuid, the listing is neither under raw/ nor in a partition, or the forgetting of
             another listing was interrupted and has to end first.
     """
@@ -74,9 +76,12 @@ def forget(session: Session, listing: str, *, at: str) -> Forgotten:
         raise InputError(f"There is no photo of listing {listing} in {session.store.url}.")
     # The record first: an inventory from now on takes nothing of it in.
     _write_record(session, {"listing": listing, "at": at, "raw": len(raw), "photos": 0, "partitions": [], **begun})
-    session.store.delete(raw)
+    session.store.delete(key for key in raw if not is_odd(key))
     _replace_partitions(session, listing)
-    return _finish(session, listing, at)
+    done = _finish(session, listing, at)
+    # Last, since a server may refuse it: all else is then done, and the key is named.
+    session.store.delete(filter(is_odd, raw))
+    return done
 
 
 def _finish(session: Session, listing: str, at: str) -> Forgotten:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from carpipe.errors import InputError
+from carpipe.names import match_key, shown
 from carpipe.steps import results
 from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.session import Session
-from carpipe.storage import normalise_key
 
 # Photos shown of those whose key holds the words somebody looks for.
 SHOWN = 20
@@ -30,9 +30,10 @@ def describe_photos(session: Session, words: str, dataset: str | None) -> str:
     """
     source = find_dataset(session, dataset)
     photos = results.read_photos(session.store, source)
-    wanted = normalise_key(words).removeprefix("raw/")
-    exact = photos[photos["key"] == wanted]
-    found = exact if len(exact) else photos[photos["key"].str.contains(wanted, regex=False)]
+    # However the words are written: composed or not, and with the escapes that names are shown with.
+    wanted, names = match_key(shown(words)), photos["key"].map(match_key)
+    exact = photos[names == wanted]
+    found = exact if len(exact) else photos[names.str.contains(wanted, regex=False)]
     if found.empty:
         raise InputError(
             f"No photo of {source.key} has {wanted!r} in its key; one that was uploaded later is in the next dataset."
@@ -46,7 +47,7 @@ def describe_photos(session: Session, words: str, dataset: str | None) -> str:
 def _describe(row: Mapping[Any, Any]) -> str:
     fate = f"out: {row['dropped']}, by stage {row['dropped_by']}" if _known(row["dropped"]) else f"in: {row['split']}"
     facts = [(name, row[name]) for name in FACTS if name in row and _known(row[name])]
-    return "\n".join([f"{row['key']}", f"  {fate}", *(f"  {name:<11} {_text(value)}" for name, value in facts)])
+    return "\n".join([shown(row["key"]), f"  {fate}", *(f"  {name:<11} {_text(value)}" for name, value in facts)])
 
 
 def _known(value: Any) -> bool:

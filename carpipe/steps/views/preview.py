@@ -4,6 +4,7 @@ import json
 import threading
 
 from carpipe.errors import InputError
+from carpipe.names import is_odd, shown
 from carpipe.steps.session import Session
 
 SIDE = 320  # pixels of the long side
@@ -49,6 +50,8 @@ class Previews:
             MissingError: there is no such photo any more.
             InputError: nothing of it can be shown.
         """
+        if is_odd(f"raw/{key}"):
+            raise InputError(f"The photo '{shown(key)}' cannot be shown: no request can be made for such a name.")
         info = self.store.head(f"raw/{key}")
         if info and info.size > self._max_bytes:
             raise InputError(f"{key} is larger than clean.max_bytes, {self._max_bytes:,} bytes, and is not read.")

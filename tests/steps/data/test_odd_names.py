@@ -1,0 +1,127 @@
+"""Names that nobody should give to photos: each costs a row of its own at most, never the night."""
+
+import pytest
+
+from carpipe.errors import InputError, StoreError
+from carpipe.steps import results
+from carpipe.steps.data.clean import clean
+from carpipe.steps.data.inventory import inventory, latest_inventory
+from carpipe.steps.labels.label_set import _of_photos
+from carpipe.steps.labels.store import count_missing
+from carpipe.steps.session import open_session
+from carpipe.steps.upkeep.forget import forget
+from carpipe.steps.views.preview import Previews
+from tests.conftest import make_config
+from tests.listing import odd_listings
+from tests.plugins import bucket
+from tests.test_odd_keys import ODD
+
+LISTING = "00000000-0000-0000-0000-000000000001"
+
+
+@pytest.fixture
+def odd(s3):
+    with odd_listings(s3.endpoint) as server:
+        yield server
+
+
+@pytest.fixture
+def night(odd, s3, request):
+    """A bucket with two photos; its listings hold what `odd.keys` says."""
+    session = open_session(make_config(f"s3://{s3.bucket}/names/{id(request)}", store__endpoint=odd.url))
+    for number in (1, 2):
+        session.store.put(f"raw/{bucket.key(number)}", bucket.jpeg(number))
+    odd.keys = [bucket.key(1), bucket.key(2)]
+    return session
+
+
+def cleaned(session):
+    stock = inventory(session)
+    tables = [
+        results.read_photos(session.store, clean(session, part["manifest"], inventory=stock.key))
+        for part in latest_inventory(session).partitions
+    ]
+    return {key: why for table in tables for key, why in zip(table["key"], table["dropped"], strict=True)}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *([name] for name in ODD.values() if not name.endswith("/")),
+        [name for name in ODD.values() if not name.endswith("/")],
+        ["//", "///x", "\x01", "\udcff\udcfe"],
+        ["x" * 1020, "a_b_2001/" + "é" * 500],
+        ["twice\ufffd.jpg", "twice\ufffd.jpg"],
+        ["audi_a4_2001/x.jpg", "audi_a4_2001/x.jpg/"],
+        ["a\nb", r"a\nb"],
+        ["\u202egpj_a_2001/1.jpg", "a\u0085b_c_2001/1.jpg", "a\u2028b"],
+        [" _ _2001/" + bucket.key(3).split("/")[1]],
+    ],
+    ids=str,
+)
+def test_an_odd_name_costs_its_own_row(night, odd, names):
+    odd.keys += names
+
+    out = cleaned(night)
+
+    mine = {bucket.key(1), bucket.key(2)}
+    assert {key for key, why in out.items() if isinstance(why, str)} == set(out) - mine
+    assert {why for key, why in out.items() if key not in mine} <= {"name_not_understood"}
+    assert mine <= set(out)
+    assert not [key for key in out if "\n" in key or "\x7f" in key]
+
+
+def test_the_next_night_finds_nothing_new(night, odd):
+    odd.keys += ["//x.jpg", "a\nb", "c\udcff"]
+    first = inventory(night)
+    assert first.photos == 5
+    assert inventory(night) == first
+
+
+def test_an_empty_folder_without_a_name_is_no_photo(night, odd):
+    before = set(cleaned(night))
+    odd.keys += ["/", "a//", "b_c_2001/"]
+    assert set(cleaned(night)) == before
+
+
+def test_a_model_that_cannot_be_printed_is_no_class(night, odd):
+    name = bucket.key(3).split("/")[1]
+    odd.keys += [f"vw_go\u202elf_2014/{name}", f"vw_go\u2028lf_2015/{name}"]
+    out = cleaned(night)
+    assert [out[key] for key in sorted(set(out) - {bucket.key(1), bucket.key(2)})] == ["name_not_understood"] * 2
+
+
+def test_a_listing_is_forgotten_under_odd_keys_too(night, odd):
+    inventory(night)
+    mine = bucket.key(1).split("/")[1]
+    odd.keys += [f"/skoda_octavia_2014/{mine}", f"x\n/{mine}"]
+    done = forget(night, LISTING, at="2026-01-01T00:00:00Z")
+    assert done.raw == 3
+    assert sorted(odd.deleted) == [f"/skoda_octavia_2014/{mine}", f"x\n/{mine}"]
+    assert night.store.head(f"raw/{bucket.key(1)}") is None
+
+
+def test_a_photo_that_cannot_be_deleted_is_named_when_all_else_is(night, odd):
+    inventory(night)
+    odd.keys += [f"./{bucket.key(1)}"]
+    with pytest.raises(StoreError, match=r"raw/\./"):
+        forget(night, LISTING, at="2026-01-01T00:00:00Z")
+    assert night.store.head(f"raw/{bucket.key(1)}") is None
+    parts = latest_inventory(night).partitions
+    assert sum(part["photos"] for part in parts) == 1
+
+
+def test_labels_are_counted_beside_odd_keys(night, odd):
+    odd.keys += ["//x.jpg", "skoda_octavia_2014//x.jpg"]
+    labels = f"key,label\n{bucket.key(1)},auto\nvw_polo_2012/x.jpg,auto\n".encode()
+    assert count_missing(night, labels) == 1
+    found, there = _of_photos(night, {bucket.key(1): "auto", "/x.jpg": "auto"})
+    assert [key for key, _ in there] == [bucket.key(1)]
+    assert set(found) == {bucket.key(1), "/x.jpg"}
+
+
+def test_a_preview_of_an_odd_name_is_refused_in_one_line(night):
+    previews = Previews(night)
+    for key in ("/x.jpg", "a//x.jpg"):
+        with pytest.raises(InputError, match="cannot be shown"):
+            previews.jpeg(key)
