@@ -10,7 +10,7 @@ Readers follow manifests. Nothing here lists a prefix for data; `earlier` lists 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -204,9 +204,20 @@ def commits(store: Store, stage: str, partition: str) -> Iterator[Manifest]:
             continue
 
 
-def earlier(store: Store, work: Work) -> Iterator[Manifest]:
-    """Other committed results of the same stage and partition under the same settings and weights."""
-    return (done for done in commits(store, work.stage, work.partition) if done.settings == work.settings)
+def earlier(store: Store, work: Work, *, but: Collection[str] = ()) -> Iterator[Manifest]:
+    """Other committed results of the same stage and partition under the same settings and weights.
+
+    Args:
+        but: settings that may differ.
+    """
+
+    def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in config.items() if name not in but}
+
+    same = (work.version, dict(work.weights), decisive(_plain(work.config)))
+    for done in commits(store, work.stage, work.partition):
+        if (done.version, done.weights, decisive(done.config)) == same:
+            yield done
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

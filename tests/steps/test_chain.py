@@ -1,6 +1,7 @@
 """The whole chain on a small drawn world: what comes out, and what a second run does."""
 
 import csv
+import io
 import itertools
 import json
 import re
@@ -237,10 +238,52 @@ def test_a_new_threshold_detects_nothing_again(url, outcome, session):
     filtered = filter_cars(other, cleaned.key, weights=fixed.car_filter)
     cropped = crop(other, filtered.key)
 
+    assert filtered.fresh
+    assert filtered.reused == filtered.counts["in"]
     assert cropped.fresh
     assert cropped.reused == cropped.counts["in"]
     assert cropped.bytes_read == 0
     assert cropped.reused_from
+
+
+def test_a_later_version_of_clean_costs_only_the_photos_that_look_different_now(session, outcome, monkeypatch):
+    from carpipe.stages import clean as stage
+
+    fixed = plan(session, latest_inventory(session).key)
+    part = fixed.partitions[0]["manifest"]
+    old = clean(session, part, inventory=fixed.inventory)
+    before = filter_cars(session, old.key, weights=fixed.car_filter)
+    darker = results.read_photos(session.store, before).query("p_car >= 0.7")["key"].iloc[:2].tolist()
+    monkeypatch.setattr(stage, "VERSION", stage.VERSION + 1)
+    monkeypatch.setattr(stage, "clean", darkening(stage.clean, darker))
+
+    cleaned = clean(session, part, inventory=fixed.inventory)
+    filtered = filter_cars(session, cleaned.key, weights=fixed.car_filter)
+    cropped = crop(session, filtered.key)
+
+    assert filtered.counts["in"] - filtered.reused == 2
+    anew = set(results.read_photos(session.store, cropped).query("key in @darker and dropped_by != 'filter'")["key"])
+    assert cropped.counts["in"] - cropped.reused == len(anew)
+    asked = results.read_photos(session.store, filtered).set_index("key")["p_car"]
+    was = results.read_photos(session.store, before).set_index("key")["p_car"]
+    assert asked.drop(darker).equals(was.drop(darker))
+    assert (asked[darker] != was[darker]).all()
+
+
+def darkening(clean, keys):
+    """`clean` as a later version might do it: some thumbnails come out darker."""
+    from PIL import Image, ImageEnhance
+
+    from carpipe.pictures.encode import encode_jpeg
+
+    def cleaned(files, **options):
+        done = clean(files, **options)
+        for key in keys:
+            image = Image.open(io.BytesIO(done.thumbnails[key])).convert("RGB")
+            done.thumbnails[key] = encode_jpeg(ImageEnhance.Brightness(image).enhance(0.9), quality=88)
+        return done
+
+    return cleaned
 
 
 def test_one_new_photo_makes_one_new_partition(session, outcome, world, tmp_path):

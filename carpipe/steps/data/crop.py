@@ -22,7 +22,7 @@ def crop_work(session: Session, filtered: str, partition: str, detector_sha256: 
 
 def crop(session: Session, filtered: str) -> Manifest:
     """Find vehicles and cut out the largest. Photos that an earlier commit of the partition cropped with
-    the same settings and weights are taken over from it and not read again.
+    the same settings and weights are taken over from it and not read again, as long as they decode to the same.
 
     Args:
         filtered: manifest key of the partition after `filter_cars`.
@@ -40,9 +40,10 @@ def crop(session: Session, filtered: str) -> Manifest:
         started = time.monotonic()
         photos = results.read_photos(session.store, before)
         wanted = table.kept(photos)["key"]
-        known = cropped_before(session, work, wanted)
+        cleaned = manifest.read(session.store, before.inputs[0])
+        known = cropped_before(session, work, wanted, cleaned=cleaned)
         todo = wanted[~wanted.isin(known.results["key"])]
-        repaired = results.read_blobs(session.store, manifest.read(session.store, before.inputs[0]), results.REPAIRED)
+        repaired = results.read_blobs(session.store, cleaned, results.REPAIRED)
         source = Raw(session, todo, instead=repaired)
         detector = Detector(weights, config=config) if len(todo) else None
         limits = session.config.clean.model_dump(include={"max_pixels", "max_damage"})

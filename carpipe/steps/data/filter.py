@@ -11,7 +11,7 @@ from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.results import commit_photos
-from carpipe.steps.reuse import reused
+from carpipe.steps.reuse import reused, scored_before
 from carpipe.steps.session import Session
 from carpipe.storage import Store
 from carpipe.weights.contract import CAR
@@ -30,7 +30,7 @@ def filter_work(session: Session, cleaned: str, partition: str, model: Manifest)
 
 
 def filter_cars(session: Session, cleaned: str, *, weights: str) -> Manifest:
-    """Score every thumbnail; drops what is not a car.
+    """Score every thumbnail; drops what is not a car. Thumbnails that these weights have scored are not scored again.
 
     Args:
         cleaned: manifest key of the partition after `clean`.
@@ -45,11 +45,13 @@ def filter_cars(session: Session, cleaned: str, *, weights: str) -> Manifest:
         return reused(done)
     started = time.monotonic()
     photos = results.read_photos(session.store, before)
-    thumbnails = manifest.read_file(session.store, before, results.THUMBNAILS)
-    score = load_car_score(session.store, model)
-    found = stage.filter_cars(table.blobs_from_parquet(thumbnails), score=score, config=session.config.filter)
+    thumbnails = results.read_blobs(session.store, before, results.THUMBNAILS)
+    known = scored_before(session, work, thumbnails)
+    score = load_car_score(session.store, model) if len(known) < len(thumbnails) else None
+    found = stage.filter_cars(thumbnails.items(), score=score, known=known, config=session.config.filter)
     after = table.add_results(photos, found, stage=stage.STAGE)
-    return commit_photos(session, work, photos, after, started=started, bytes_read=len(thumbnails))
+    size = sum(map(len, thumbnails.values()))
+    return commit_photos(session, work, photos, after, started=started, bytes_read=size, reused=len(known))
 
 
 def load_car_score(store: Store, model: Manifest) -> "Callable[[list[bytes]], Any]":

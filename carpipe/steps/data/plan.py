@@ -23,6 +23,7 @@ from carpipe.steps.data.inventory import Inventory, read_inventory
 from carpipe.steps.data.split import split_work
 from carpipe.steps.data.validate import validate_work
 from carpipe.steps.results import STAGES
+from carpipe.steps.reuse import cropped_with, scored_with
 from carpipe.steps.session import Session
 from carpipe.weights.channel import read_channel
 
@@ -156,9 +157,8 @@ class _Forecaster:
 
     def _looked_at(self, work: Work) -> int:
         """Photos of the partition that an earlier commit with the same settings may be asked for."""
-        if work.stage != "crop":
-            return 0
-        before = manifest.earlier(self._session.store, work)
+        earlier = {"filter": scored_with, "crop": cropped_with}.get(work.stage)
+        before = earlier(self._session.store, work) if earlier else ()
         return max((int(done.counts["in"]) for done in before), default=0)
 
     def _done(self) -> list[Manifest]:
