@@ -13,7 +13,7 @@ from carpipe.config import CropConfig
 from carpipe.pictures import decode
 from carpipe.pictures.detection import Detector, crop_photo
 
-VERSION = 1
+VERSION = 2
 STAGE = "crop"
 
 _COLUMNS = {
