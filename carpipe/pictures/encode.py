@@ -9,7 +9,7 @@ import simplejpeg  # type: ignore[import-untyped]  # it comes without types
 from PIL import Image
 
 from carpipe.errors import InputError
-from carpipe.pictures.jpeg_damage import Pixels
+from carpipe.pictures.jpeg_decoders import Pixels
 
 
 def fit(image: Image.Image, side: int) -> Image.Image:

@@ -2,28 +2,23 @@
 
 libjpeg decodes a cut or overwritten file without an error: it says so in a warning, goes on and leaves the
 blocks that it has no data for flat grey. So the warning is the hint, and what the picture lacks is then measured.
+Not every warning is about the picture: the picture's own parts are decoded again without what surrounds them
+(`jpeg_segments.canonical`), and what is still complained of counts.
 """
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import cast
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped]  # it comes without types
 
-Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+from carpipe.pictures import jpeg_messages as messages
+from carpipe.pictures.jpeg_decoders import Pixels, decode_leniently, decode_strictly
+from carpipe.pictures.jpeg_holes import find_hole, has_sound_tables
+from carpipe.pictures.jpeg_segments import END, PROGRESSIVE, Segment, Stream, canonical, parse
+from carpipe.pictures.text_mode import is_mangled
 
-END = b"\xff\xd9"
-# What libjpeg says (jerror.h) when it goes on decoding although data is missing or wrong. Other messages end the
-# decoding, or are about headers and hide what comes after them: only the first is told.
-_NO_END = "Premature end of JPEG file"
-_STARVED = "Corrupt JPEG data: premature end of data segment"
-_CORRUPT = "Corrupt JPEG data"
-# Entropy-coded data hardly repeats one byte this often; an overwritten part of a file does.
-_OVERWRITTEN = re.compile(rb"(.)\1{63}", re.DOTALL)
 _PADDING = 16  # bytes at the end of a file that are all the same
-_NEXT_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _COEFFICIENTS = 64  # of a block of 8 x 8 pixels
 _ALL_COEFFICIENTS = (1 << _COEFFICIENTS) - 1
 
@@ -43,11 +38,36 @@ class Jpeg:
     repaired: bytes | None = None
 
 
-def decode_jpeg(data: bytes, *, enough: int = 0) -> Jpeg:
+def find_picture(data: bytes) -> Stream:
+    """The parts of a JPEG, which `decode_jpeg` wants."""
+    stream = parse(data)
+    return stream if stream.scans else parse(data, lengths=False)
+
+
+def size_of(data: bytes, frame: Segment) -> tuple[int, int]:
+    """(width, height), the larger where decoder and frame should not agree."""
+    width, height = int.from_bytes(frame.body[3:5], "big"), int.from_bytes(frame.body[1:3], "big")
+    try:
+        rows, columns, *_ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return width, height
+    return max(width, columns), max(height, rows)
+
+
+def pixel_cost(frame: Segment) -> int:
+    """Bytes that decoding holds for each pixel: of a progressive picture all coefficients, of two bytes each."""
+    if frame.marker not in PROGRESSIVE:
+        return 0
+    sides = [(byte >> 4) * (byte & 15) for byte in frame.body[7::3]]
+    return -(-2 * sum(sides) // max(max(sides), 1))
+
+
+def decode_jpeg(data: bytes, stream: Stream, *, enough: int = 0) -> Jpeg:
     """Decode all data of a JPEG.
 
     Args:
-        data: the file; `simplejpeg.decode_jpeg_header` must have understood it.
+        data: the file.
+        stream: its parts.
         enough: pixels of both sides that suffice: a larger picture is decoded at a fraction (n/8) of its size, with
             every coefficient read all the same. 0: at full size.
 
@@ -56,104 +76,113 @@ def decode_jpeg(data: bytes, *, enough: int = 0) -> Jpeg:
         MemoryError: there is not enough memory for it.
     """
     try:
-        pixels = _decode(data, enough)
+        pixels = decode_strictly(data, enough)
     except ValueError as error:
-        if "nsufficient memory" in str(error):
-            raise MemoryError(str(error)) from None
-        return _examine(data, str(error), enough)
-    return Jpeg(pixels, missing_detail(data))
+        return _examine(data, stream, str(error), enough)
+    return _look_closer(data, stream, pixels, enough)
 
 
-def missing_detail(data: bytes, *, unfinished: bool = False) -> float:
+def missing_detail(stream: Stream, *, unfinished: bool = False) -> float:
     """Share of the picture's coefficients that no scan of the file holds in full precision.
 
     A progressive JPEG sends the picture several times, finer each time (ITU-T T.81, annex G). Cut between two scans
     it decodes without a warning and looks washed out.
 
     Args:
-        data: a JPEG.
+        stream: the parts of a JPEG.
         unfinished: the last scan is known to be incomplete and does not count.
     """
-    if b"\xff\xc2" not in data and data.count(b"\xff\xda") < 2:
+    frame, scans = stream.frame, stream.scans
+    if frame is None or (frame.marker not in PROGRESSIVE and len(scans) < 2):
         return 0.0
-    exact: dict[int, int] = {}  # by component, a bit for each coefficient
-    scans: list[tuple[bytes, int]] = []
-    for marker, body in _segments(data):
-        if 0xC0 <= marker <= 0xC2:
-            exact = dict.fromkeys(body[6::3], 0)
-        elif marker == 0xDA and len(body) >= 6:
-            *_, first, last, precision = body
-            band = ((1 << last + 1) - 1) >> first << first if precision & 15 == 0 else 0
-            scans.append((body[1:-3:2], band))
-    for names, band in scans[:-1] if unfinished else scans:
-        exact.update((name, exact[name] | band) for name in names if name in exact)
+    exact = dict.fromkeys(frame.body[6::3], 0)  # by component, a bit for each coefficient
+    for scan in scans[:-1] if unfinished else scans:
+        first, last, precision = scan.body[-3:]
+        if frame.marker not in PROGRESSIVE:
+            first, last, precision = 0, _COEFFICIENTS - 1, 0
+        if precision & 15 == 0:
+            for name in scan.body[1:-3:2]:
+                exact[name] |= (1 << last + 1) - 1 >> first << first
     known = sum((band & _ALL_COEFFICIENTS).bit_count() for band in exact.values())
-    return 1 - known / (len(exact) * _COEFFICIENTS) if exact else 0.0
+    return 1 - known / (len(exact) * _COEFFICIENTS)
 
 
-def find_exif(data: bytes) -> bytes:
-    """The EXIF block of a JPEG, from its `Exif` on; empty where there is none."""
-    if b"Exif\0\0" not in data:
-        return b""
-    return next((body for marker, body in _segments(data) if marker == 0xE1 and body.startswith(b"Exif\0\0")), b"")
+def _look_closer(data: bytes, stream: Stream, pixels: Pixels, enough: int) -> Jpeg:
+    """What a JPEG lacks that the decoder was content with."""
+    if (hole := find_hole(data, stream)) is not None:
+        return _measure(data, stream, messages.STARVED, enough, hole=hole)
+    if not has_sound_tables(stream) or is_mangled(stream.coded(data)):
+        return Jpeg(pixels, 1.0)
+    return Jpeg(pixels, missing_detail(stream))
 
 
-def _decode(data: bytes, enough: int, *, lenient: bool = False) -> Pixels:
-    """Of what a lenient decoder never reaches the pixels stay grey, like those it has no data for."""
-    height, width, *_ = simplejpeg.decode_jpeg_header(data)
-    least = enough if enough and min(height, width) >= 2 * enough else 0
-    scale = {"min_height": least, "min_width": least}
-    if not lenient:
-        return cast(Pixels, simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, **scale))
-    height, width, *_ = simplejpeg.decode_jpeg_header(data, **scale)
-    canvas = np.full((height, width, 3), 128, dtype=np.uint8)
-    return cast(Pixels, simplejpeg.decode_jpeg(data, colorspace="RGB", strict=False, buffer=canvas, **scale))
-
-
-def _examine(data: bytes, warning: str, enough: int) -> Jpeg:
-    """Tell what a JPEG lacks that libjpeg warned of; put its end marker back if it has none."""
-    if warning != _NO_END:
-        return _measure(data, warning, enough)
-    # A disk or a server that loses the end of a file may pad it.
-    bare = data.rstrip(data[-1:])
-    sound = bare if len(data) - len(bare) >= _PADDING else data
-    repaired = sound + END
+def _examine(data: bytes, stream: Stream, said: str, enough: int) -> Jpeg:
+    """What a JPEG lacks that the decoder had something to say of."""
+    if not stream.scans:
+        raise ValueError(said)
+    failed = messages.is_loss(said) is None
     try:
-        pixels = _decode(repaired, enough)
+        return _decode_parts(data, stream, enough)
     except ValueError as error:
-        return _measure(repaired, str(error), enough, ends_early=sound == data)
+        said = str(error)
+    # Metadata that are shorter than they say hide what comes behind them.
+    other = parse(data, lengths=False)
+    if len(other.segments) > len(stream.segments) and other.scans:
+        with suppress(ValueError):
+            return _decode_parts(data, other, enough)
+    found = _measure(data, stream, said, enough)
+    # A table may have been stepped over that no decoder can do without.
+    return replace(found, damage=1.0) if failed else found
+
+
+def _decode_parts(data: bytes, stream: Stream, enough: int) -> Jpeg:
+    """The picture's own parts. ValueError: the decoder still has something to say of them."""
+    padding = 0 if stream.end is not None else _padding(data, stream)
+    parts = canonical(data, stream, padding=padding)
+    try:
+        pixels = decode_strictly(parts, enough)
+    except ValueError as error:
+        # Zeros between picture and end marker are a habit of some cameras.
+        zeros = messages.surplus(str(error))
+        last = stream.scans[-1]
+        if not zeros or any(data[last.stop - zeros : last.stop]):
+            raise
+        parts = canonical(data, stream, padding=zeros)
+        pixels = decode_strictly(parts, enough)
+    found = _look_closer(parts, parse(parts), pixels, enough)
+    if stream.end is not None or found.ends_early:
+        return found
+    if found.damage:
+        return replace(found, ends_early=not padding)
     # No warning: every block was decoded, and not a byte was left over.
-    if not (missing := missing_detail(repaired)):
-        return Jpeg(pixels, repaired=repaired)
-    return Jpeg(pixels, missing, ends_early=True)
+    return replace(found, repaired=data[: stream.scans[-1].stop - padding] + END)
 
 
-def _measure(data: bytes, warning: str, enough: int, *, ends_early: bool = False) -> Jpeg:
-    if warning.startswith(_CORRUPT) and (overwritten := _OVERWRITTEN.search(data, _start_of_scan(data))):
-        data, warning = data[: overwritten.start()] + END, _STARVED
-    if not warning.startswith(_CORRUPT):
-        raise ValueError(warning)
-    pixels = _decode(data, enough, lenient=True)
-    if warning == _STARVED:
-        return Jpeg(pixels, max(_grey_share(pixels), missing_detail(data, unfinished=True)), ends_early)
-    padding = re.fullmatch(rf"{_CORRUPT}: (\d+) extraneous bytes before marker 0xd9", warning)
-    if padding and _is_padded(data, int(padding[1])):
-        return Jpeg(pixels, missing_detail(data))
-    return Jpeg(pixels, 1.0)
+def _padding(data: bytes, stream: Stream) -> int:
+    """Equal bytes at the end of a file without end marker: a disk or a server that loses the end may fill it up."""
+    last = stream.scans[-1]
+    coded = data[last.start :]
+    count = len(coded) - len(coded.rstrip(coded[-1:]))
+    return count - (len(data) - last.stop) if count >= _PADDING else 0
 
 
-def _is_padded(data: bytes, count: int) -> bool:
-    """Whether the bytes between picture and end marker are zeros, as some cameras write them."""
-    end = data.rfind(END)
-    return count <= end and not any(data[end - count : end])
+def _measure(data: bytes, stream: Stream, said: str, enough: int, *, hole: int | None = None) -> Jpeg:
+    """How much is missing where the decoder said that something is."""
+    loss = messages.is_loss(said)
+    if loss is None:
+        raise ValueError(said)
+    padding = 0 if stream.end is not None else _padding(data, stream)
+    if hole is None:
+        hole = find_hole(data, stream, certain=True)
+    parts = canonical(data, stream, stop=hole, padding=padding if hole is None else 0)
+    pixels = decode_leniently(parts, enough)
+    if hole is None and messages.STARVED not in said:
+        return Jpeg(pixels, 1.0)
+    share = max(grey_share(pixels), missing_detail(parse(parts), unfinished=True))
+    return Jpeg(pixels, share, ends_early=stream.end is None and hole is None and not padding)
 
 
-def _start_of_scan(data: bytes) -> int:
-    """Where the first entropy-coded data begin; headers may well repeat a byte."""
-    return next((end for marker, _, end in _walk(data) if marker == 0xDA), len(data))
-
-
-def _grey_share(pixels: Pixels) -> float:
+def grey_share(pixels: Pixels) -> float:
     """Share of the 8 x 8 blocks that are one flat colour, that of zero coefficients; at least one block.
 
     It is mid grey, RGB (128, 128, 128), but for CMYK files, where the last pixel shows it.
@@ -165,20 +194,3 @@ def _grey_share(pixels: Pixels) -> float:
     flat = (pixels[: rows * 8, : columns * 8] == colour).all(axis=2)
     share = float(flat.reshape(rows, 8, columns, 8).all(axis=(1, 3)).mean())
     return max(share, 1 / (rows * columns))
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    return ((marker, body) for marker, body, _ in _walk(data))
-
-
-def _walk(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """(marker, body, where it ends) of each segment; entropy-coded data between segments is passed over."""
-    position = 2
-    while found := _NEXT_MARKER.search(data, position):
-        marker, position = found[1][0], found.end()
-        if marker == 0xD9:
-            return
-        length = int.from_bytes(data[position : position + 2], "big")
-        body = data[position + 2 : position + length]
-        position += length
-        yield marker, body, position

@@ -23,6 +23,7 @@ RETRY_AFTER = 2
 SAYS = {
     "empty": "The file is empty.",
     "not_an_image": f"The file is no picture of a kind that is taken: {', '.join(FORMATS)}.",
+    "unsupported_format": f"Files of this format are not read; send one of {', '.join(FORMATS)}.",
     "bomb": "The picture has more pixels than are taken.",
     "truncated": "The file ends early: a part of the picture is missing.",
     "damaged": "The picture is damaged.",
@@ -73,7 +74,7 @@ def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
         reply = service.predict_listing(photos)
         for photo in reply["photos"]:
             if not photo["success"]:
-                photo["error"] = SAYS.get(photo["reason"], "The photo cannot be used.")
+                photo["error"] = _says(photo["reason"], photo.get("format"))
         if not reply["success"]:
             reply["error"] = "None of the photos can be used."
         return jsonify(reply), 200 if reply["success"] else 422
@@ -141,8 +142,9 @@ def _add_errors(app: Flask, config: ServingConfig) -> None:
 
     @app.errorhandler(PhotoError)
     def unusable(error: PhotoError) -> tuple[Response, int]:
-        says = SAYS.get(error.reason, "The photo cannot be used.")
-        return jsonify(success=False, error=says, reason=error.reason), 415 if error.reason == "not_an_image" else 422
+        status = 415 if error.reason in ("not_an_image", "unsupported_format") else 422
+        known = {"format": error.format} if error.format else {}
+        return jsonify(success=False, error=_says(error.reason, error.format), reason=error.reason, **known), status
 
     @app.errorhandler(InputError)
     def wrong(error: InputError) -> tuple[Response, int]:
@@ -163,6 +165,11 @@ def _add_errors(app: Flask, config: ServingConfig) -> None:
         log.exception("%s %s", request.method, request.path, exc_info=error)
         says = "Something went wrong here; the server's log says what."
         return jsonify(success=False, error=says, reason="internal_error"), 500
+
+
+def _says(reason: str, name: str | None) -> str:
+    says = SAYS.get(reason, "The photo cannot be used.")
+    return f"The file is {name}. {says}" if name else says
 
 
 def _reason(name: str) -> str:

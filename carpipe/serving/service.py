@@ -154,7 +154,8 @@ class Service:
             try:
                 reply, probabilities = self._answer(live, data)
             except PhotoError as error:
-                replies.append({"success": False, "reason": error.reason})
+                known = {"format": error.format} if error.format else {}
+                replies.append({"success": False, "reason": error.reason, **known})
                 continue
             replies.append(reply)
             usable.append(probabilities)

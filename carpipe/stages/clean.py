@@ -18,7 +18,7 @@ from carpipe.pictures.isolation import Isolated, in_chunks
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 STAGE = "clean"
 
 _COLUMNS = {

@@ -22,12 +22,14 @@ def clean_photo(data: bytes, settings: str) -> tuple[bytes, bytes, bytes, bytes]
 
     Returns:
         Facts for the photo table as JSON, thumbnail, signature, repaired file. A photo that is dropped has `reason`
-        among its facts, and the rest empty; the last is empty also for one that needs no repair.
+        among its facts, `format` if it is one that is not read, and the rest empty; the last is empty also for one
+        that needs no repair.
     """
     try:
         facts, *blobs = _judge(data, **json.loads(settings))
     except decode.PhotoError as error:
-        facts, blobs = {"reason": error.reason, "damage": error.damage}, [b"", b"", b""]
+        facts = {"reason": error.reason, "damage": error.damage, "format": error.format}
+        blobs = [b"", b"", b""]
     except MemoryError:
         facts, blobs = {"reason": "poison"}, [b"", b"", b""]
     return json.dumps(facts).encode(), blobs[0], blobs[1], blobs[2]

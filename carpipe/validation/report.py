@@ -34,6 +34,7 @@ MEANINGS = {
     "missing": "gone from raw/ since it was listed",
     "empty": "file of zero bytes",
     "not_an_image": "no decoder knows the bytes",
+    "unsupported_format": "a picture, video or paper of a format that is not read; the row says which",
     "truncated": "the picture breaks off before its end",
     "damaged": "part of the picture does not hold what the camera saw",
     "too_small": "a side is shorter than clean.min_side",

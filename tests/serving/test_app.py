@@ -115,9 +115,9 @@ def jpeg(width=200, height=150, **options):
 
 UNUSABLE = {
     "empty": (b"", 422, "empty"),
-    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', 415, "not_an_image"),
+    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', 415, "unsupported_format"),
     "html": (b"<!doctype html><script>alert(1)</script>", 415, "not_an_image"),
-    "tiff": (encode(Image.new("RGB", (99, 99)), "TIFF"), 415, "not_an_image"),
+    "tiff": (encode(Image.new("RGB", (99, 99)), "TIFF"), 415, "unsupported_format"),
     "bomb": (huge_png(), 422, "bomb"),
     "truncated": (jpeg()[:4000], 422, "truncated"),
     "damaged": (jpeg()[:3000] + b"\xff\xd9" * 40 + jpeg()[3080:], 422, None),
@@ -137,6 +137,16 @@ def test_what_is_no_photo_of_a_car_is_refused_with_a_reason(api, kind):
     assert response.json()["error"]
     if reason:
         assert response.json()["reason"] == reason
+
+
+@pytest.mark.parametrize("route", ["/predict", "/predict/listing"])
+def test_a_format_that_is_not_read_is_named(api, route):
+    reply = api.post(route, files={"file": ("car.jpg", UNUSABLE["tiff"][0], "image/jpeg")}).json()
+
+    refused = reply["photos"][0] if "photos" in reply else reply
+    assert refused["format"] == "TIFF"
+    assert "TIFF" in refused["error"]
+    assert "JPEG" in refused["error"]
 
 
 @pytest.mark.parametrize(

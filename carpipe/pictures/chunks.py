@@ -1,0 +1,74 @@
+"""The chunks of PNG and WebP files, and files of the picture's own chunks alone.
+
+Text, history, profiles and EXIF may be of any size and broken in any way; decoders that meet them may refuse the
+picture. So they do not get to see them.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_PICTURE = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_WEBP_PICTURE = (b"ALPH", b"VP8 ", b"VP8L", b"ANIM", b"ANMF")
+# Of the flags of an extended WebP those that are about the picture: an alpha channel, an animation.
+_VP8X_ALPHA, _VP8X_ANIMATED = 0x10, 0x02
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, body) of each chunk; the last may be cut."""
+    return ((kind, body) for kind, body, _ in _png(data))
+
+
+def png_picture(data: bytes) -> bytes:
+    """A PNG without metadata."""
+    parts = [PNG]
+    for kind, body, whole in _png(data):
+        sound = kind in _PNG_PICTURE or (
+            kind == b"tRNS" and zlib.crc32(kind + body) == int.from_bytes(whole[-4:], "big")
+        )
+        if sound:
+            parts.append(whole)
+    return b"".join(parts)
+
+
+def _png(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    position = len(PNG)
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        stop = position + 8 + length
+        yield kind, data[position + 8 : stop], data[position : stop + 4]
+        if kind == b"IEND":
+            return
+        position = stop + 4
+
+
+def riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, body) of each chunk of a RIFF file, whatever that says of its own size; the last may be cut."""
+    return ((kind, data[start : start + length]) for kind, start, length in riff_places(data))
+
+
+def riff_places(data: bytes, start: int = 12, stop: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, where its body begins, how long it says it is) of each chunk."""
+    position, last = start, len(data) if stop is None else stop
+    while position + 8 <= last:
+        kind, length = struct.unpack_from("<4sI", data, position)
+        yield kind, position + 8, length
+        position += 8 + length + length % 2
+
+
+def webp_picture(data: bytes) -> bytes:
+    """A WebP without metadata."""
+    parts = []
+    for kind, body in riff_chunks(data):
+        if kind == b"VP8X" and len(body) >= 10:
+            flags = body[0] & (_VP8X_ALPHA | _VP8X_ANIMATED)
+            parts.append(_riff_chunk(kind, bytes([flags]) + body[1:10]))
+        elif kind in _WEBP_PICTURE:
+            parts.append(_riff_chunk(kind, body))
+    picture = b"WEBP" + b"".join(parts)
+    return b"RIFF" + struct.pack("<I", len(picture)) + picture
+
+
+def _riff_chunk(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)

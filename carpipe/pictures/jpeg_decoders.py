@@ -1,0 +1,84 @@
+"""Decoders of JPEGs that tell when libjpeg had something to complain of, behind two functions.
+
+simplejpeg (TurboJPEG) stops at the first complaint and says it. It knows the common samplings only; for others
+libvips says whether there is something, and Pillow makes the pixels.
+"""
+
+import io
+import warnings
+from typing import cast
+
+import numpy as np
+import simplejpeg  # type: ignore[import-untyped]  # it comes without types
+from PIL import Image
+
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+_UNNAMED = "determine subsampling"
+
+
+def decode_strictly(data: bytes, enough: int) -> Pixels:
+    """The picture in RGB, uint8 (height, width, 3).
+
+    Raises:
+        ValueError: what libjpeg had to complain of first.
+        MemoryError: there is not enough memory for it.
+    """
+    try:
+        return cast(Pixels, simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, **_scale(data, enough)))
+    except ValueError as error:
+        if "nsufficient memory" in str(error):
+            raise MemoryError(str(error)) from None
+        if _UNNAMED not in str(error):
+            raise
+    _complain(data)
+    return _by_pillow(data, enough)
+
+
+def decode_leniently(data: bytes, enough: int) -> Pixels:
+    """As `decode_strictly`, whatever libjpeg complains of. What it has no data for, or never reaches, is grey."""
+    try:
+        scale = _scale(data, enough)
+        height, width, *_ = simplejpeg.decode_jpeg_header(data, **scale)
+        canvas = np.full((height, width, 3), 128, dtype=np.uint8)
+        return cast(Pixels, simplejpeg.decode_jpeg(data, colorspace="RGB", strict=False, buffer=canvas, **scale))
+    except ValueError as error:
+        if _UNNAMED not in str(error):
+            raise
+    return _by_pillow(data, enough)
+
+
+def _scale(data: bytes, enough: int) -> dict[str, int]:
+    if not enough:
+        return {}
+    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    return {"min_height": enough, "min_width": enough} if min(height, width) >= 2 * enough else {}
+
+
+def _complain(data: bytes) -> None:
+    """Raise ValueError where libjpeg has a complaint, or where data are left over, which it need not notice."""
+    import pyvips  # type: ignore[import-untyped]  # for few photos, and slow to load
+
+    def complaint(jpeg: bytes) -> str:
+        try:
+            pyvips.Image.jpegload_buffer(jpeg, fail_on="warning", access="sequential").avg()
+        except pyvips.Error as error:
+            return str(error)
+        return ""
+
+    if said := complaint(data):
+        raise ValueError(said)
+    if not complaint(data[:-3].rstrip(b"\xff") + data[-2:]):
+        raise ValueError("Corrupt JPEG data: 1 extraneous bytes before marker 0xd9")
+
+
+def _by_pillow(data: bytes, enough: int) -> Pixels:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            opened = Image.open(io.BytesIO(data), formats=("JPEG",))
+            if enough and min(opened.size) >= 2 * enough:
+                opened.draft(None, (enough, enough))
+            return np.array(opened.convert("RGB"))
+        except (OSError, SyntaxError, LookupError, TypeError) as error:
+            raise ValueError(str(error)) from None
