@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from carpipe.pictures.jpeg_damage import Pixels
+from carpipe.pictures.jpeg_decoders import Pixels
 
 Matrix = NDArray[np.integer[Any] | np.floating[Any]]
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carpipe.forms import TABLE_FORM
+from carpipe.steps import chain
 from carpipe.steps.session import Session
-from tests.recorded import objects, put
+from tests.recorded import put, restore
 
 # What a later version says in addition, in every object.
 LATER = {"reviewed": {"by": "a later version", "of": [1, 2.5, None]}}
@@ -34,10 +35,13 @@ JSON_OBJECTS = ("channels/", "stages/inventory/log/", "stages/inventory/forgotte
 
 
 def restore_later(session: Session) -> None:
-    """Put the bucket of a later version into the session's."""
+    """Put the bucket of a later version into the session's: the recorded one and a night over it, then aged."""
+    restore(session)
+    chain.run(session, run_id="now", at="2026-01-20T00:00:00Z", progress=lambda stage, done: None)
     changed: dict[str, str] = {}  # sha256 before -> after
     manifests = []
-    for key, data in objects():
+    for key in sorted(info.key for info in session.store.list_objects("")):
+        data = session.store.get(key)
         if key.endswith("/manifest.json"):
             manifests.append((key, data))
             continue
