@@ -38,6 +38,9 @@ def spawn(command: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, 
             start_new_session=True,
         )
     _children[child.pid] = child
+    # Its environment appears a moment after it has begun; `pids` and `stop` look for the mark in it.
+    while child.poll() is None and not _environment(child.pid)[1:]:
+        time.sleep(0.001)
     return child.pid
 
 
