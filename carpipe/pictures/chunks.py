@@ -66,8 +66,16 @@ def webp_picture(data: bytes) -> bytes:
             parts.append(_riff_chunk(kind, bytes([flags]) + body[1:10]))
         elif kind in _WEBP_PICTURE:
             parts.append(_riff_chunk(kind, body))
-    picture = b"WEBP" + b"".join(parts)
-    return b"RIFF" + struct.pack("<I", len(picture)) + picture
+    return _riff(b"".join(parts))
+
+
+def webp_of(kind: bytes, body: bytes) -> bytes:
+    """A WebP of one chunk."""
+    return _riff(_riff_chunk(kind, body))
+
+
+def _riff(chunks: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
 
 
 def _riff_chunk(kind: bytes, body: bytes) -> bytes:
