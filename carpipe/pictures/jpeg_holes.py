@@ -52,8 +52,10 @@ def find_hole(data: bytes, stream: Stream, *, certain: bool = False) -> int | No
         refines = _refines_dc(scan.body, frame)
         for start, stop in _within(spans, scan):
             legal = data[start] in allowed if not refines else data[start] == 0 and stop - start <= 2 * flat
-            foreign = stop - start >= least and not legal
-            if foreign and runs.is_foreign(data, (start, stop), spans, scans[0].start, scans[-1].stop):
+            long = stop - start >= least and not legal
+            # Drawn pictures, too, have no zeros in sequential data.
+            zeros = frame.marker not in PROGRESSIVE and data[start] == 0
+            if long and (zeros or runs.is_foreign(data, (start, stop), spans, scans[0].start, scans[-1].stop)):
                 return start
             if certain and stop - start >= least:
                 return start

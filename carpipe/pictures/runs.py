@@ -11,7 +11,9 @@ SHORTEST = 64
 # Where a picture is drawn (gradients, stripes, bars) the same blocks come again and again, and so do bytes. There
 # the rest of the data shrinks too: on 10,600 photos, compressed data shrink to 0.86 at least, drawn ones to 0.78.
 _DENSE = 0.82
-_AROUND = 2048
+_AROUND = 2048  # bytes
+# Bytes. Pieces of gradients shrink to 0.35 at most.
+_PIECE, _DRAWN = 384, 0.4
 _RUN = re.compile(rb"(.)\1{63}", re.DOTALL)
 _WORD = 8
 _EVERY_BYTE = np.uint64(0x0101010101010101)
@@ -41,7 +43,7 @@ def is_dense(data: bytes) -> bool:
 
 
 def is_foreign(data: bytes, run: tuple[int, int], spans: list[tuple[int, int]], begin: int, end: int) -> bool:
-    """Whether a stretch in data[begin:end] is unlike what is around it, and unlike all.
+    """Whether a stretch in data[begin:end] is unlike what is around it, unlike all, and nothing else there is drawn.
 
     Args:
         data: the file.
@@ -53,7 +55,14 @@ def is_foreign(data: bytes, run: tuple[int, int], spans: list[tuple[int, int]], 
     near = data[max(begin, run[0] - _AROUND) : run[0]] + data[run[1] : min(end, run[1] + _AROUND)]
     if not is_dense(_without(near, list(find_runs(near)))):
         return False
-    return is_dense(_without(data[begin:end], [(start - begin, stop - begin) for start, stop in spans]))
+    rest = _without(data[begin:end], [(start - begin, stop - begin) for start, stop in spans])
+    return is_dense(rest) and not _has_drawn_part(rest)
+
+
+def _has_drawn_part(data: bytes) -> bool:
+    """Whether any piece repeats itself as that of a gradient does; of 20 photos one has such a piece."""
+    pieces = (data[i : i + _PIECE] for i in range(0, len(data) - _PIECE, _PIECE // 2))
+    return any(len(zlib.compress(piece, 1)) < _DRAWN * _PIECE for piece in pieces)
 
 
 def _without(data: bytes, spans: list[tuple[int, int]]) -> bytes:
