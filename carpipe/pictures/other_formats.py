@@ -30,7 +30,7 @@ _BAND = 256  # rows
 _RGB_MODES = ("RGB", "RGBA", "RGBX", "P", "PA")
 # Bytes a pixel costs in memory at most, as measured. libwebp reserves 16 for a lossless picture; an animation keeps
 # two more frames.
-_PILLOW_COST, _HEIF_COST, _WEBP_COST, _ANIMATION_COST = 8, 16, 20, 40
+_PILLOW_COST, _HEIF_COST, _WEBP_COST, _ANIMATION_COST = 16, 16, 20, 40
 
 
 @dataclass(frozen=True)
