@@ -3,6 +3,8 @@
     python benchmarks/clean.py <folder of photos>
 
 carpipe: the whole step from the S3 server (GET, full decode, sha256, dHash, damage, signature, thumbnail, commit).
+The same for copies of the JPEGs with a profile of wide gamut, whose colours are converted, and with stray bytes in
+their headers, which are put together anew and decoded twice.
 CleanVision: `Imagelab(...).find_issues()`, all its checks, one process. imagededup: `DHash().encode_images()`, one
 process. Pillow: decode and 256-pixel thumbnail in a loop. The others read from disk. They are installed by uv into
 an environment of their own, since they are not ours to depend on.
@@ -10,13 +12,14 @@ an environment of their own, since they are not ours to depend on.
 
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageCms
 
 from carpipe.config import load_config
 from carpipe.local.s3server import s3server
@@ -62,6 +65,8 @@ def main(folder: Path) -> None:
     ours = run_carpipe(folder)
     show("carpipe clean", ours, ours)
     with tempfile.TemporaryDirectory() as scratch:
+        for name, extra in (("wide gamut", wide_profile()), ("odd headers", b"\0\0")):
+            show(f"carpipe clean, {name}", run_carpipe(copy_with(folder, Path(scratch) / name, extra)), ours)
         readable = link_readable(folder, Path(scratch) / "readable")
         for name, (setup, run) in OTHERS.items():
             everything = run_other(folder, setup, run)
@@ -89,6 +94,28 @@ def run_carpipe(folder: Path) -> dict[str, float | str]:
             "cpu": sum(os.times()[:4]) - cpu,
             "error": "",
         }
+
+
+def copy_with(folder: Path, target: Path, extra: bytes) -> Path:
+    """The folder's JPEGs with something more before their first segment or table."""
+    for path in folder.rglob("*"):
+        data = path.read_bytes() if path.is_file() else b""
+        if data.startswith(b"\xff\xd8"):
+            place = data.index(b"\xff\xdb") if not extra.startswith(b"\xff") and b"\xff\xdb" in data else 2
+            copy = target / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(data[:place] + extra + data[place:])
+    return target
+
+
+def wide_profile() -> bytes:
+    """A segment with sRGB's profile, its red as deep as that of Display P3."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    entry = profile.index(b"rXYZ")
+    start = int.from_bytes(profile[entry + 4 : entry + 8], "big") + 8
+    profile[start : start + 12] = struct.pack(">3i", *(round(value * 65536) for value in (0.5151, 0.2412, -0.0011)))
+    body = b"ICC_PROFILE\0\1\1" + profile
+    return b"\xff\xe2" + struct.pack(">H", len(body) + 2) + body
 
 
 def run_other(folder: Path, setup: str, run: str) -> dict[str, float | str]:

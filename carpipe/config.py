@@ -64,7 +64,11 @@ class CleanConfig(Section):
         le=1,
         description="share of a partition's photos; clearly more, and more than elsewhere, is an outage",
     )
-    max_pixels: int = Field(40_000_000, ge=1, description="pixels; a larger picture is a `bomb`, refused undecoded")
+    max_pixels: int = Field(
+        110_000_000,
+        ge=1,
+        description="pixels; a larger picture is a `bomb`, refused undecoded; half as many where it is no JPEG",
+    )
     thumbnail_side: int = Field(256, ge=32, description="pixels of a thumbnail's long side, at most")
     thumbnail_quality: int = Field(88, ge=1, le=100, description="JPEG quality of thumbnails")
     max_bytes: int = Field(40_000_000, ge=1, description="bytes; a larger file is a `bomb`, refused unread")
@@ -81,8 +85,8 @@ class CleanConfig(Section):
 
     @model_validator(mode="after")
     def _memory_holds_a_picture(self) -> Self:
-        # The greediest decoder, of lossless WebP, allocates 16 bytes a pixel and uses 8 of them.
-        needed = 128 + self.max_pixels * 20 // 2**20
+        # `carpipe.pictures.decode.PIXEL_COST`: formats that need more bytes a pixel may have fewer.
+        needed = 128 + self.max_pixels * 8 // 2**20
         if self.memory_mb < needed:
             raise ValueError(f"memory_mb must be at least {needed} for max_pixels = {self.max_pixels}")
         return self

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PICTURE = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+# Bytes of clear colours, by the type of colour. PNG specification, 11.3.2.1.
+_CLEAR = {b"\0": range(2, 3), b"\2": range(6, 7), b"\3": range(1, 257)}
 _WEBP_PICTURE = (b"ALPH", b"VP8 ", b"VP8L", b"ANIM", b"ANMF")
 # Of the flags of an extended WebP those that are about the picture: an alpha channel, an animation.
 _VP8X_ALPHA, _VP8X_ANIMATED = 0x10, 0x02
@@ -22,14 +24,15 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def png_picture(data: bytes) -> bytes:
     """A PNG without metadata."""
-    parts = [PNG]
-    for kind, body, whole in _png(data):
-        sound = kind in _PNG_PICTURE or (
-            kind == b"tRNS" and zlib.crc32(kind + body) == int.from_bytes(whole[-4:], "big")
-        )
-        if sound:
-            parts.append(whole)
-    return b"".join(parts)
+    return b"".join([PNG, *(whole for kind, body, whole in _png(data) if _is_picture(kind, body, whole, data[25:26]))])
+
+
+def _is_picture(kind: bytes, body: bytes, whole: bytes, colour: bytes) -> bool:
+    """Clear colours belong to the picture, but one without them is better than none."""
+    if kind != b"tRNS":
+        return kind in _PNG_PICTURE
+    sound = zlib.crc32(kind + body) == int.from_bytes(whole[-4:], "big")
+    return sound and len(body) in _CLEAR.get(colour, ())
 
 
 def _png(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
@@ -66,8 +69,16 @@ def webp_picture(data: bytes) -> bytes:
             parts.append(_riff_chunk(kind, bytes([flags]) + body[1:10]))
         elif kind in _WEBP_PICTURE:
             parts.append(_riff_chunk(kind, body))
-    picture = b"WEBP" + b"".join(parts)
-    return b"RIFF" + struct.pack("<I", len(picture)) + picture
+    return _riff(b"".join(parts))
+
+
+def webp_of(kind: bytes, body: bytes) -> bytes:
+    """A WebP of one chunk."""
+    return _riff(_riff_chunk(kind, body))
+
+
+def _riff(chunks: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
 
 
 def _riff_chunk(kind: bytes, body: bytes) -> bytes:

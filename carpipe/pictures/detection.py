@@ -101,6 +101,14 @@ def crop_photo(image: Image.Image, vehicle: Found | None, *, config: CropConfig)
     )
 
 
+def in_full_size(box: list[float], seen: tuple[int, int], size: tuple[int, int]) -> list[float]:
+    """A box in pixels of the whole picture, where a smaller one was seen; sizes are (width, height)."""
+    if seen == size:
+        return box
+    across, down = size[0] / seen[0], size[1] / seen[1]
+    return [round(edge * scale, 1) for edge, scale in zip(box, (across, down, across, down), strict=True)]
+
+
 def _with_margin(box: list[float], size: tuple[int, int], margin: float) -> tuple[int, int, int, int]:
     x0, y0, x1, y1 = box
     dx, dy = margin * (x1 - x0), margin * (y1 - y0)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from carpipe.pictures import runs
 
+_SHORTEST = 192  # bytes
 _CODED = (b"hvc1", b"av01", b"avc1", b"jpeg")
 
 
@@ -26,8 +27,14 @@ def measure_heif(data: bytes) -> tuple[float, bool]:
 
 def _sound(data: bytes, start: int, length: int) -> int:
     stop = min(start + length, len(data))
-    first = next(runs.find_runs(data, start, stop), None) if start < stop else None
-    return max(0, (max(first[0], start) if first else stop) - start)
+    spans = list(runs.find_runs(data, start, stop)) if start < stop else []
+    if (
+        len(spans) == 1
+        and spans[0][1] - spans[0][0] >= _SHORTEST
+        and runs.is_foreign(data, spans[0], spans, start, stop)
+    ):
+        stop = spans[0][0]
+    return max(stop - start, 0)
 
 
 def _coded(data: bytes) -> Iterator[tuple[int, int]]:

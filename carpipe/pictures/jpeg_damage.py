@@ -59,7 +59,8 @@ def pixel_cost(frame: Segment) -> int:
     if frame.marker not in PROGRESSIVE:
         return 0
     sides = [(byte >> 4) * (byte & 15) for byte in frame.body[7::3]]
-    return -(-2 * sum(sides) // max(max(sides), 1))
+    # A quarter more, for what else is in the process.
+    return -(-5 * sum(sides) // (2 * max(1, *sides)))
 
 
 def decode_jpeg(data: bytes, stream: Stream, *, enough: int = 0) -> Jpeg:
@@ -138,17 +139,7 @@ def _examine(data: bytes, stream: Stream, said: str, enough: int) -> Jpeg:
 def _decode_parts(data: bytes, stream: Stream, enough: int) -> Jpeg:
     """The picture's own parts. ValueError: the decoder still has something to say of them."""
     padding = 0 if stream.end is not None else _padding(data, stream)
-    parts = canonical(data, stream, padding=padding)
-    try:
-        pixels = decode_strictly(parts, enough)
-    except ValueError as error:
-        # Zeros between picture and end marker are a habit of some cameras.
-        zeros = messages.surplus(str(error))
-        last = stream.scans[-1]
-        if not zeros or any(data[last.stop - zeros : last.stop]):
-            raise
-        parts = canonical(data, stream, padding=zeros)
-        pixels = decode_strictly(parts, enough)
+    parts, pixels = _without_zeros(data, stream, padding, enough)
     found = _look_closer(parts, parse(parts), pixels, enough)
     if stream.end is not None or found.ends_early:
         return found
@@ -156,6 +147,19 @@ def _decode_parts(data: bytes, stream: Stream, enough: int) -> Jpeg:
         return replace(found, ends_early=not padding)
     # No warning: every block was decoded, and not a byte was left over.
     return replace(found, repaired=data[: stream.scans[-1].stop - padding] + END)
+
+
+def _without_zeros(data: bytes, stream: Stream, padding: int, enough: int) -> tuple[bytes, Pixels]:
+    """The picture's own parts, decoded. Zeros between picture and end marker are a habit of some cameras."""
+    while True:
+        parts = canonical(data, stream, padding=padding)
+        try:
+            return parts, decode_strictly(parts, enough)
+        except ValueError as error:
+            left, stop = messages.surplus(str(error)), stream.scans[-1].stop - padding
+            if not left or any(data[stop - left : stop]):
+                raise
+            padding += left
 
 
 def _padding(data: bytes, stream: Stream) -> int:

@@ -5,7 +5,9 @@ libvips says whether there is something, and Pillow makes the pixels.
 """
 
 import io
+import threading
 import warnings
+from bisect import bisect_left
 from typing import cast
 
 import numpy as np
@@ -14,6 +16,7 @@ from PIL import Image
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
+_COMPLAINTS = threading.Lock()  # libvips collects what its threads complain of in one place
 _UNNAMED = "determine subsampling"
 
 
@@ -56,20 +59,35 @@ def _scale(data: bytes, enough: int) -> dict[str, int]:
 
 
 def _complain(data: bytes) -> None:
-    """Raise ValueError where libjpeg has a complaint, or where data are left over, which it need not notice."""
+    """Raise ValueError where libjpeg has a complaint, or where data are left over, which libvips does not tell."""
+    if said := _complaint(data):
+        raise ValueError(said)
+    if left := _left_over(data):
+        raise ValueError(f"Corrupt JPEG data: {left} extraneous bytes before marker 0xd9")
+
+
+def _complaint(data: bytes) -> str:
     import pyvips  # type: ignore[import-untyped]  # for few photos, and slow to load
 
-    def complaint(jpeg: bytes) -> str:
+    with _COMPLAINTS:
+        pyvips.vips_lib.vips_error_clear()
         try:
-            pyvips.Image.jpegload_buffer(jpeg, fail_on="warning", access="sequential").avg()
+            pyvips.Image.jpegload_buffer(data, fail_on="warning", access="sequential").avg()
         except pyvips.Error as error:
             return str(error)
-        return ""
+        # What is wrong in the last rows comes too late for an error, but it is said.
+        return str(pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace"))
 
-    if said := complaint(data):
-        raise ValueError(said)
-    if not complaint(data[:-3].rstrip(b"\xff") + data[-2:]):
-        raise ValueError("Corrupt JPEG data: 1 extraneous bytes before marker 0xd9")
+
+def _left_over(data: bytes) -> int:
+    """How many bytes before the end marker nothing misses: all that are zeros, else the last."""
+    coded, end = data[:-2], data[-2:]
+
+    def missed(count: int) -> bool:
+        return bool(_complaint(coded[: len(coded) - count].rstrip(b"\xff") + end))
+
+    most = max(1, len(coded) - len(coded.rstrip(b"\0")))
+    return bisect_left(range(1, most + 1), True, key=missed)
 
 
 def _by_pillow(data: bytes, enough: int) -> Pixels:

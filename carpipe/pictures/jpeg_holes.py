@@ -6,6 +6,7 @@ do where the picture is flat and the tables were made for it, and which byte tha
 """
 
 from collections.abc import Iterator
+from math import inf
 
 from carpipe.pictures import runs
 from carpipe.pictures.jpeg_segments import (
@@ -25,6 +26,9 @@ from carpipe.pictures.jpeg_segments import (
 _SHORTEST = {False: 64, True: 192}
 _END_OF_BLOCK = 0  # as a DC symbol: no difference to the block before. T.81, F.1.2
 
+# By class: DC differences have up to 11 bits, AC coefficients up to 10.
+_ALPHABETS = (bytes(range(12)), bytes(symbol for symbol in range(256) if symbol & 15 <= 10))
+
 _Tables = dict[tuple[int, int], dict[int, str]]
 
 
@@ -43,23 +47,50 @@ def find_hole(data: bytes, stream: Stream, *, certain: bool = False) -> int | No
     if not spans:
         return None
     least = runs.SHORTEST if certain else _SHORTEST[frame.marker in PROGRESSIVE]
+    flat: float = 0
     for scan, allowed in _scans(stream, frame):
-        for start, stop in spans:
-            first, last = max(start, scan.start), min(stop, scan.stop)
-            if last - first >= least and (certain or data[start] not in allowed):
-                return first
+        refines = _refines_dc(scan.body, frame)
+        for start, stop in _within(spans, scan):
+            legal = data[start] in allowed if not refines else data[start] == 0 and stop - start <= 2 * flat
+            long = stop - start >= least and not legal
+            # Drawn pictures, too, have no zeros in sequential data.
+            zeros = frame.marker not in PROGRESSIVE and data[start] == 0
+            if long and (zeros or runs.is_foreign(data, (start, stop), spans, scans[0].start, scans[-1].stop)):
+                return start
+            if certain and stop - start >= least:
+                return start
+            if not refines and legal:
+                flat = max(flat, stop - start)
+        if scan.body[-3] == 0 and not refines and not allowed:
+            flat = inf  # flat blocks show as something else than a byte many times over
     return None
 
 
+def _within(spans: list[tuple[int, int]], scan: Segment) -> Iterator[tuple[int, int]]:
+    for start, stop in spans:
+        if max(start, scan.start) < min(stop, scan.stop):
+            yield max(start, scan.start), min(stop, scan.stop)
+
+
+def _refines_dc(scan: bytes, frame: Segment) -> bool:
+    """Whether the scan holds a bit for each block, not coded at all: zeros where the picture is flat and even."""
+    return frame.marker in PROGRESSIVE and scan[-3] == 0 and scan[-1] >> 4 > 0
+
+
 def has_sound_tables(stream: Stream) -> bool:
-    """Whether no quantisation table has a zero and no Huffman table has a symbol twice, as written over ones have."""
+    """Whether the tables hold what tables can hold; where they were written over or rewritten they rarely do."""
     return all(_is_sound(one.marker, one.body) for one in stream.segments)
 
 
 def _is_sound(marker: int, body: bytes) -> bool:
     if marker == DQT:
         return not any(_has_zero(values) for _, values in quantisers(body))
-    return marker != DHT or all(len(set(symbols)) == len(symbols) for _, _, symbols in huffman_tables(body))
+    return marker != DHT or all(_is_alphabet(kind[0], symbols) for kind, _, symbols in huffman_tables(body))
+
+
+def _is_alphabet(kind: int, symbols: bytes) -> bool:
+    """No symbol twice, and none for more bits than coefficients of eight-bit samples have (T.81, F.1.2)."""
+    return len(set(symbols)) == len(symbols) and not symbols.translate(None, _ALPHABETS[kind])
 
 
 def _has_zero(values: bytes) -> bool:
@@ -78,10 +109,7 @@ def _scans(stream: Stream, frame: Segment) -> Iterator[tuple[Segment, set[int]]]
 
 def _repeatable(scan: bytes, frame: Segment, tables: _Tables) -> set[int]:
     """The bytes that are nothing but flat blocks."""
-    first, _, precision = scan[-3:]
-    progressive = frame.marker in PROGRESSIVE
-    if progressive and first == 0 and precision >> 4:  # a bit for each block, not coded at all
-        return set(range(256))
+    first, progressive = scan[-3], frame.marker in PROGRESSIVE
     sides = {frame.body[i]: (frame.body[i + 1] >> 4) * (frame.body[i + 1] & 15) for i in range(6, len(frame.body), 3)}
     bits = ""
     for name, numbers in zip(scan[1:-3:2], scan[2:-3:2], strict=True):

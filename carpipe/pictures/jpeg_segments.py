@@ -51,8 +51,9 @@ class Stream:
         return [one.body for one in self.segments if one.marker == marker]
 
     def coded(self, data: bytes) -> bytes:
-        """The entropy-coded data of all scans, and what is between them."""
-        return data[self.scans[0].start : self.scans[-1].stop] if self.scans else b""
+        """Tables and entropy-coded data: nothing that was ever text."""
+        tables = [one.body for one in self.segments if one.marker in (DHT, DQT)]
+        return b"".join([*tables, data[self.scans[0].start : self.scans[-1].stop]]) if self.scans else b""
 
 
 def parse(data: bytes, *, lengths: bool = True) -> Stream:

@@ -27,9 +27,10 @@ from carpipe.pictures.webp_damage import measure_webp
 
 CheckSize = Callable[[int, int, int], None]
 _BAND = 256  # rows
+_RGB_MODES = ("RGB", "RGBA", "RGBX", "P", "PA")
 # Bytes a pixel costs in memory at most, as measured. libwebp reserves 16 for a lossless picture; an animation keeps
 # two more frames.
-_PILLOW_COST, _HEIF_COST, _WEBP_COST, _ANIMATION_COST = 8, 16, 20, 40
+_PILLOW_COST, _HEIF_COST, _WEBP_COST, _ANIMATION_COST = 16, 16, 20, 40
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Decoded:
     """A picture in RGB, uint8 (height, width, 3), as stored.
 
     `size` is (width, height) of the whole picture, also where the pixels are fewer. `damage`, `ends_early`: as of a
-    JPEG. `profile` and `orientation` are those of containers that only their decoder reads.
+    JPEG. `profile` and `orientation` are those of containers that only their decoder reads. `is_rgb`: it is stored
+    so, and a profile for RGB is about it.
     """
 
     pixels: Pixels
@@ -46,6 +48,7 @@ class Decoded:
     ends_early: bool = False
     profile: bytes = b""
     orientation: int | None = None
+    is_rgb: bool = True
 
 
 def decode_other(data: bytes, name: str, *, check_size: CheckSize, enough: int) -> Decoded:
@@ -142,7 +145,9 @@ def _decode_heif(data: bytes, check_size: CheckSize, enough: int) -> Decoded:
         image = opened.to_pillow()
         profile = image.info.get("icc_profile") or b""
         # libheif has turned the picture as its container says; what EXIF says on top is for those that do not.
-        return Decoded(_scaled(_to_rgb(image), enough), (width, height), profile=profile, orientation=1)
+        is_rgb = image.mode in _RGB_MODES
+        pixels = _scaled(_to_rgb(image), enough)
+        return Decoded(pixels, (width, height), profile=profile, orientation=1, is_rgb=is_rgb)
 
 
 def _decode_avif(data: bytes, check_size: CheckSize, enough: int) -> Decoded:
@@ -163,9 +168,10 @@ def _decode_by_pillow(
     check_size(*size, cost)
     with decoding("damaged"):
         opened.load()
+        is_rgb = opened.mode in _RGB_MODES
         image = _to_rgb(opened)
         del opened
-        return Decoded(_scaled(image, enough), size)
+        return Decoded(_scaled(image, enough), size, is_rgb=is_rgb)
 
 
 def _scaled(image: Image.Image, enough: int) -> Pixels:

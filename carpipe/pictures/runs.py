@@ -1,12 +1,19 @@
 """One byte many times over: what is left where something has written over a part of a file."""
 
 import re
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
 
 # Bytes. Compressed data of photos hardly repeat one byte ten times, and an overwritten sector has 512.
 SHORTEST = 64
+# Where a picture is drawn (gradients, stripes, bars) the same blocks come again and again, and so do bytes. There
+# the rest of the data shrinks too: on 10,600 photos, compressed data shrink to 0.86 at least, drawn ones to 0.78.
+_DENSE = 0.82
+_AROUND = 2048  # bytes
+# Bytes. Pieces of gradients shrink to 0.35 at most.
+_PIECE, _DRAWN = 384, 0.4
 _RUN = re.compile(rb"(.)\1{63}", re.DOTALL)
 _WORD = 8
 _EVERY_BYTE = np.uint64(0x0101010101010101)
@@ -28,6 +35,39 @@ def find_runs(data: bytes, begin: int = 0, end: int | None = None) -> Iterator[t
         if word >= position and (found := _RUN.search(data, max(position, word - _WORD), word + 2 * SHORTEST)):
             position = _end_of_run(data, found.end())
             yield found.start(), position
+
+
+def is_dense(data: bytes) -> bool:
+    """Whether the data do not repeat themselves otherwise, so that one byte many times over is none of theirs."""
+    return len(zlib.compress(data, 1)) >= _DENSE * len(data)
+
+
+def is_foreign(data: bytes, run: tuple[int, int], spans: list[tuple[int, int]], begin: int, end: int) -> bool:
+    """Whether a stretch in data[begin:end] is unlike what is around it, unlike all, and nothing else there is drawn.
+
+    Args:
+        data: the file.
+        run: the stretch.
+        spans: all stretches that `find_runs` found there.
+        begin: where the compressed data begin.
+        end: where they end.
+    """
+    near = data[max(begin, run[0] - _AROUND) : run[0]] + data[run[1] : min(end, run[1] + _AROUND)]
+    if not is_dense(_without(near, list(find_runs(near)))):
+        return False
+    rest = _without(data[begin:end], [(start - begin, stop - begin) for start, stop in spans])
+    return is_dense(rest) and not _has_drawn_part(rest)
+
+
+def _has_drawn_part(data: bytes) -> bool:
+    """Whether any piece repeats itself as that of a gradient does; of 20 photos one has such a piece."""
+    pieces = (data[i : i + _PIECE] for i in range(0, len(data) - _PIECE, _PIECE // 2))
+    return any(len(zlib.compress(piece, 1)) < _DRAWN * _PIECE for piece in pieces)
+
+
+def _without(data: bytes, spans: list[tuple[int, int]]) -> bytes:
+    places = [0, *(place for span in spans for place in span), len(data)]
+    return b"".join(data[max(start, 0) : max(stop, 0)] for start, stop in zip(places[::2], places[1::2], strict=True))
 
 
 def _end_of_run(data: bytes, position: int) -> int:

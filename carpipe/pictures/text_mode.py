@@ -2,20 +2,28 @@
 
 import numpy as np
 
-# Among compressed data one line feed in 256 follows a carriage return by chance. So many, all of which do, are none.
-_ENOUGH = 8
-# Of two characters one is not there at all, and the other is this often: e to the minus 24.
+from carpipe.pictures.runs import is_dense
+
+# Among compressed data one line feed in 256 follows a carriage return by chance. So many, all of which do, are none:
+# one file in 16 million.
+_PAIRS = 3
+# Of two characters one is not there at all, and the other is this often: one file in 16 million.
 _NONE = 24
-# Byte values of 256. Compressed data of photos hold all of them; drawn areas repeat a few, and line ends prove nothing.
-_VARIED = 240
 _FEED, _RETURN = 10, 13
 
 
 def is_mangled(data: bytes) -> bool:
-    """Whether line ends were rewritten in compressed data: LF to CR LF, or CR, LF and CR LF to one of them."""
+    """Whether line ends were rewritten in compressed data: LF or CR to CR LF, or one of the two to the other.
+
+    CR LF to LF leaves no trace of its own: there are few of them.
+    """
     values = np.frombuffer(data, np.uint8)
-    feeds = np.flatnonzero(values == _FEED)
-    returns = data.count(b"\r")
-    paired = len(feeds) >= _ENOUGH and returns >= len(feeds) and bool((values[feeds - 1] == _RETURN).all())
-    one_kind = (not returns and len(feeds) >= _NONE) or (not len(feeds) and returns >= _NONE)
-    return (paired or one_kind) and int(np.count_nonzero(np.bincount(values, minlength=256))) >= _VARIED
+    feeds, returns = np.flatnonzero(values == _FEED), np.flatnonzero(values == _RETURN)
+    few, many = sorted((len(feeds), len(returns)))
+    if few >= _PAIRS:
+        pairs = int(np.count_nonzero(values[feeds - 1] == _RETURN)) - int(feeds[0] == 0 and values[-1] == _RETURN)
+        suspicious = pairs == few
+    else:
+        suspicious = few == 0 and many >= _NONE
+    # Drawn areas repeat a few bytes, and then these prove nothing.
+    return suspicious and is_dense(data)

@@ -2,45 +2,68 @@
 
 from collections.abc import Iterator
 
+import cv2
+import numpy as np
+
 from carpipe.pictures import runs
-from carpipe.pictures.chunks import riff_places
+from carpipe.pictures.chunks import riff_places, webp_of
 from carpipe.pictures.text_mode import is_mangled
 
 _CODED = (b"VP8 ", b"VP8L", b"ALPH")
 _FRAME_HEADER = 16  # bytes of an ANMF chunk before its own chunks
+# Bytes. Flat areas make shorter ones, and at high quality longer ones too.
+_SHORTEST = 192
+# Bytes at the end without which nothing can be decoded; on 700 pictures the fewest are 1 to 4.
+_LAST = 8
 
 
 def measure_webp(data: bytes) -> tuple[float, bool]:
     """Share of the coded picture, 0 to 1, that is not known to be whole, and whether the file ends before it does.
 
-    It is arithmetic or Huffman coded all through: no byte repeats for long. From a stretch that was written over on
-    nothing is the photo's. Of an animation the first picture is measured.
+    From a stretch that was written over on nothing is the photo's. Of an animation the first picture is measured.
     """
     places = list(_coded(data))
-    total = sum(length for _, length in places)
+    total = sum(length for _, _, length in places)
     if not total:
         return 0.0, False
-    sound = sum(_sound(data, start, length) for start, length in places)
-    cut = any(start + length > len(data) for start, length in places)
-    if any(is_mangled(data[start : start + length]) for start, length in places):
+    sound = sum(_sound(data, *place) for place in places)
+    cut = any(start + length > len(data) for _, start, length in places)
+    if any(is_mangled(data[start : start + length]) for _, start, length in places):
         return 1.0, cut
     return 1 - sound / total, cut
 
 
-def _sound(data: bytes, start: int, length: int) -> int:
+def _sound(data: bytes, kind: bytes, start: int, length: int) -> int:
     """Bytes up to the first that was written over, or to the end."""
     stop = min(start + length, len(data))
-    first = next(runs.find_runs(data, start, stop), None)
-    return max(0, (max(first[0], start) if first else stop) - start)
+    spans = list(runs.find_runs(data, start, stop)) if start < stop else []
+    long = [span for span in spans if span[1] - span[0] >= _SHORTEST]
+    if long and not _is_drawn(data, kind, start, stop, spans):
+        return max(long[0][0] - start, 0)
+    return max(stop - start, 0)
 
 
-def _coded(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where the coded data of the first picture begin, and how long they say they are."""
+def _is_drawn(data: bytes, kind: bytes, start: int, stop: int, spans: list[tuple[int, int]]) -> bool:
+    """Whether the stretches may come from flat areas: all data were needed, and they are not like one lost sector."""
+    if kind != b"ALPH" and _decodes(kind, data[start : stop - _LAST]):
+        return False
+    return len(spans) > 1 or not runs.is_foreign(data, spans[0], spans, start, stop)
+
+
+def _decodes(kind: bytes, coded: bytes) -> bool:
+    try:
+        return cv2.imdecode(np.frombuffer(webp_of(kind, coded), np.uint8), cv2.IMREAD_COLOR) is not None
+    except cv2.error:
+        return False
+
+
+def _coded(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """What the coded data of the first picture are, where they begin, and how long they say they are."""
     for kind, start, length in riff_places(data):
         if kind == b"ANMF":
             for inner, begin, size in riff_places(data, start + _FRAME_HEADER, min(start + length, len(data))):
                 if inner in _CODED:
-                    yield begin, size
+                    yield inner, begin, size
             return
         if kind in _CODED:
-            yield start, length
+            yield kind, start, length

@@ -5,7 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
@@ -14,7 +14,7 @@ from carpipe.config import Config
 from carpipe.errors import CarpipeError, InputError
 from carpipe.pictures import decode, encode
 from carpipe.pictures.decode import PhotoError
-from carpipe.pictures.detection import Found, crop_photo
+from carpipe.pictures.detection import Found, crop_photo, in_full_size
 from carpipe.pictures.model_input import to_batch
 from carpipe.probabilities import Probabilities, pool
 from carpipe.serving.candidates import RIGHT, UNSURE, WRONG, Candidates, Memory, Seen, utc_now
@@ -131,16 +131,19 @@ class Service:
 
     def _look(self, live: Live, data: bytes) -> Looked:
         """As the stages clean and crop do, with the settings of the crops that the model learnt from."""
-        image, _ = decode.decode(data, max_pixels=live.crop.max_pixels, max_damage=live.crop.max_damage)
-        if min(image.size) < self._config.clean.min_side:
-            raise PhotoError("too_small", f"{image.width}x{image.height} pixels are too few.")
+        limits = live.crop
+        picture = decode.read(data, max_pixels=limits.max_pixels, max_damage=limits.max_damage, enough=decode.DETAIL)
+        image, size = Image.fromarray(picture.pixels), picture.size
+        if min(size) < self._config.clean.min_side:
+            raise PhotoError("too_small", f"{size[0]}x{size[1]} pixels are too few.")
         with live.detectors.borrow() as detector:
             [vehicle] = detector.largest([image])
         row, jpeg = crop_photo(image, vehicle, config=live.crop.config)
         if vehicle is None or jpeg is None:
             raise PhotoError(row["reason"], "No vehicle that is large enough was found.")
         [probabilities] = live.model.predict(to_batch([jpeg], live.model.side))
-        return Looked(vehicle, image.size, probabilities, self._small(image))
+        found = replace(vehicle, box=in_full_size(vehicle.box, image.size, size))
+        return Looked(found, size, probabilities, self._small(image))
 
     def _small(self, image: Image.Image) -> bytes:
         if self._candidates is None:

@@ -11,10 +11,13 @@ from PIL import Image
 
 from carpipe.config import CropConfig
 from carpipe.pictures import decode
-from carpipe.pictures.detection import Detector, crop_photo
+from carpipe.pictures.detection import Detector, crop_photo, in_full_size
 
 VERSION = 1
 STAGE = "crop"
+
+# A photo's key, what the detector sees of it, and the size of the whole.
+Seen = tuple[str, Image.Image, tuple[int, int]]
 
 _COLUMNS = {
     "key": "str",
@@ -48,9 +51,11 @@ def crop(
     crops: dict[str, bytes] = {}
     decoded = _decode(photos, rows, max_pixels=max_pixels, max_damage=max_damage)
     for batch in _batches(decoded, config.batch):
-        found = detector.largest([image for _, image in batch]) if detector else []
-        for (key, image), vehicle in zip(batch, found, strict=True):
+        found = detector.largest([image for _, image, _ in batch]) if detector else []
+        for (key, image, size), vehicle in zip(batch, found, strict=True):
             row, jpeg = crop_photo(image, vehicle, config=config)
+            if "box" in row:
+                row["box"] = in_full_size(row["box"], image.size, size)
             rows.append({"key": key, **row})
             if jpeg is not None:
                 crops[key] = jpeg
@@ -71,24 +76,27 @@ def results_from(photos: pd.DataFrame, keys: "pd.Series[str]") -> pd.DataFrame:
 
 def _decode(
     photos: Iterable[tuple[str, bytes | None]], rows: list[dict[str, Any]], *, max_pixels: int, max_damage: float
-) -> Iterator[tuple[str, Image.Image]]:
+) -> Iterator[Seen]:
     for key, data in photos:
         if data is None:
             rows.append({"key": key, "reason": "missing"})
             continue
         try:
-            yield key, decode.decode(data, max_pixels=max_pixels, max_damage=max_damage)[0]
+            picture = decode.read(data, max_pixels=max_pixels, max_damage=max_damage, enough=decode.DETAIL)
         except decode.PhotoError as error:
             rows.append({"key": key, "reason": error.reason})
+            continue
+        yield key, Image.fromarray(picture.pixels), picture.size
 
 
-def _batches(pictures: Iterable[tuple[str, Image.Image]], size: int) -> Iterator[list[tuple[str, Image.Image]]]:
+def _batches(pictures: Iterable[Seen], size: int) -> Iterator[list[Seen]]:
     """Batches of equally large pictures: they are padded the same alone and together, so a box never
     depends on a photo's neighbours."""
-    waiting: dict[tuple[int, int], list[tuple[str, Image.Image]]] = {}
-    for key, image in pictures:
+    waiting: dict[tuple[int, int], list[Seen]] = {}
+    for seen in pictures:
+        image = seen[1]
         batch = waiting.setdefault(image.size, [])
-        batch.append((key, image))
+        batch.append(seen)
         if len(batch) == size:
             yield waiting.pop(image.size)
     yield from waiting.values()

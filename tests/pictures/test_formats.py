@@ -1,0 +1,95 @@
+"""What is not read says what it is; pages of a proxy stay what they are."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from carpipe.config import CleanConfig
+from carpipe.pictures import decode
+from carpipe.pictures.formats import FORMATS, sniff
+from carpipe.stages.clean import clean
+from carpipe.steps.data.outage import UNREADABLE
+from tests.pictures.drawn import draw, encode
+
+
+def box(brand, *others):
+    brands = b"".join(others)
+    return (16 + len(brands)).to_bytes(4, "big") + b"ftyp" + brand + bytes(4) + brands + bytes(300)
+
+
+UNSUPPORTED = {
+    "JXL": b"\xff\x0a" + bytes(300),
+    "JXL in a container": b"\0\0\0\x0cJXL \r\n\x87\n" + box(b"jxl "),
+    "TIFF": encode(Image.new("RGB", (90, 60)), "TIFF"),
+    "TIFF of a Motorola": b"MM\0*" + bytes(300),
+    "JPEG2000": encode(draw((90, 60)), "JPEG2000"),
+    "JPEG2000 without a container": encode(draw((90, 60)), "JPEG2000", no_jp2=True),
+    "ICO": encode(Image.new("RGB", (32, 32)), "ICO"),
+    "PDF": encode(Image.new("RGB", (90, 60)), "PDF"),
+    "EPS": encode(Image.new("RGB", (90, 60)), "EPS"),
+    "PPM": encode(Image.new("RGB", (90, 60)), "PPM"),
+    "QOI": encode(Image.new("RGB", (90, 60)), "QOI"),
+    "PSD": b"8BPS\0\1" + bytes(300),
+    "CR3": box(b"crx ", b"crx ", b"isom"),
+    "RAF": b"FUJIFILMCCD-RAW 0201" + bytes(300),
+    "MP4": box(b"mp42", b"isom", b"mp42"),
+    "MP4 of an odd brand": box(b"dash"),
+    "MOV": box(b"qt  ", b"qt  "),
+    "AVI": b"RIFF\0\1\0\0AVI LIST" + bytes(300),
+    "MKV": b"\x1aE\xdf\xa3" + bytes(300),
+    "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+    "SVG with a prologue": b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- made by hand -->\n<svg/>',
+}
+PAGES = {
+    "HTML": b"<!doctype html><html><body><svg></svg>Service unavailable</body></html>",
+    "XHTML": b'<?xml version="1.0"?><html><body><svg/></body></html>',
+    "an error of S3": b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>SlowDown</Code></Error>',
+    "text": b"upstream connect error or disconnect",
+    "JSON": b'{"error": "quota"}',
+    "zeros": bytes(5000),
+}
+
+
+@pytest.mark.parametrize("kind", UNSUPPORTED)
+def test_a_format_that_is_not_read_is_named_in_the_row(kind):
+    row = clean([("a.jpg", UNSUPPORTED[kind])], config=CleanConfig()).results.iloc[0]
+
+    assert (row["reason"], row["format"]) == ("unsupported_format", kind.split()[0])
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_what_a_proxy_sends_is_no_image(kind):
+    with pytest.raises(decode.PhotoError) as caught:
+        decode.read(PAGES[kind], max_pixels=1000)
+
+    assert (caught.value.reason, caught.value.format) == ("not_an_image", None)
+
+
+def test_photos_of_another_format_are_no_outage():
+    assert "unsupported_format" not in UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (box(b"heic", b"mif1", b"heic"), "HEIF"),
+        (box(b"mif1", b"mif1", b"heic"), "HEIF"),
+        (box(b"mif1", b"mif1", b"avif"), "AVIF"),
+        (box(b"avif", b"avif", b"mif1"), "AVIF"),
+        (box(b"msf1", b"msf1", b"hevc"), "HEIF"),
+    ],
+)
+def test_containers_are_told_apart_by_their_brands(data, name):
+    assert sniff(data) == name
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "HEIF"])
+def test_what_is_read_is_known_by_its_beginning(name):
+    assert sniff(encode(draw((90, 60)), name)) == name
+
+
+def test_of_names_that_pillow_has_its_own_are_used():
+    for kind, data in UNSUPPORTED.items():
+        if kind in ("TIFF", "JPEG2000", "ICO", "QOI", "PPM"):
+            assert Image.open(io.BytesIO(data)).format == kind
