@@ -9,10 +9,14 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Of the seven passes of an interlaced picture: first column and row, steps. PNG specification, 8.2.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _PIECE = 1 << 20  # bytes unpacked at a time
+_SURPLUS = 1 << 16  # bytes behind the last row that are passed over: some programs write a few
 
 
 def measure_png(data: bytes) -> float:
-    """Share of the rows' bytes, 0 to 1, that the file does not hold; 1 where its checksum says they are wrong.
+    """Share of the rows' bytes, 0 to 1, that the file does not hold; 1 where they are wrong.
+
+    A checksum says whether they are. Data that go on behind the last row never come to it: zeros that were written over
+    a file may unpack to one byte without end.
 
     Args:
         data: a PNG that a decoder could open. Of an animated one the default picture is measured.
@@ -25,21 +29,20 @@ def measure_png(data: bytes) -> float:
         if columns > 0 and rows > 0:
             expected += rows * (1 + -(-columns * _SAMPLES.get(colour, 1) * depth // 8))
     try:
-        found = sum(_unpacked(data, expected))
+        found, ended = _unpack(data, expected + _SURPLUS)
     except zlib.error:
         return 1.0
-    return max(0.0, 1 - found / expected)
+    return 1.0 if found > expected and not ended else max(0.0, 1 - found / expected)
 
 
-def _unpacked(data: bytes, enough: int) -> Iterator[int]:
-    """Numbers of bytes unpacked, up to `enough` or the end, where the checksum is verified."""
+def _unpack(data: bytes, enough: int) -> tuple[int, bool]:
+    """How many bytes are unpacked, up to `enough` or a little more, and whether that is all and the checksum right."""
     unpacker, total = zlib.decompressobj(), 0
     for packed in _image_data(data):
         while packed and not unpacker.eof and total <= enough:
-            size = len(unpacker.decompress(packed, _PIECE))
+            total += len(unpacker.decompress(packed, _PIECE))
             packed = unpacker.unconsumed_tail
-            total += size
-            yield size
+    return total, unpacker.eof
 
 
 def _image_data(data: bytes) -> Iterator[bytes]:

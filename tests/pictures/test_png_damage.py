@@ -60,3 +60,19 @@ def test_a_wrong_checksum_vouches_for_nothing():
     data[at] ^= 1
 
     assert measure_png(bytes(data)) == 1.0
+
+
+def test_zeros_that_unpack_to_more_than_there_are_rows_are_damage():
+    """With one code of a single zero bit, zeros over the end of the stream unpack to one byte many times."""
+    rows = np.zeros((50, 41), np.uint8)
+    rows[:, ::3] = np.random.default_rng(1).integers(0, 2, (50, 14)) * 7
+    packed = zlib.compressobj(strategy=zlib.Z_HUFFMAN_ONLY)
+    stream = packed.compress(rows.tobytes()) + packed.flush()
+    header = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 50, 8, 0, 0, 0, 0))
+
+    def measure(pixels):
+        return measure_png(header + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+
+    assert measure(stream) == 0.0
+    assert measure(stream[: len(stream) * 3 // 4] + bytes(len(stream))) == 1.0
+    assert measure(stream + b"some programs write more") == 0.0
