@@ -67,7 +67,7 @@ class CleanConfig(Section):
     max_pixels: int = Field(
         110_000_000,
         ge=1,
-        description="pixels; a larger picture is a `bomb`, refused undecoded; half as many where it is no JPEG",
+        description="pixels; a larger picture is a `bomb`, refused undecoded; 44 to 55 million where it is no JPEG",
     )
     thumbnail_side: int = Field(256, ge=32, description="pixels of a thumbnail's long side, at most")
     thumbnail_quality: int = Field(88, ge=1, le=100, description="JPEG quality of thumbnails")

@@ -22,8 +22,9 @@ from carpipe.pictures.photo_error import PhotoError
 
 __all__ = ["FORMATS", "PhotoError", "Picture", "decode", "read"]
 
-# Bytes. What a pixel may cost where there are max_pixels of them; of formats that cost more there may be fewer.
-PIXEL_COST = 8
+# Bytes. What a pixel may cost in memory where there are max_pixels of them, and what a picture may cost in any case.
+# Formats that cost more a pixel may have fewer.
+PIXEL_COST, PICTURE_COST = 8, 880_000_000
 # Pixels of both sides that finding and cutting out vehicles can use: of a fifth of it a crop is made. Larger photos are
 # read at a fraction of their size, with `enough`.
 DETAIL = 2048
@@ -60,8 +61,8 @@ def read(data: bytes, *, max_pixels: int, max_damage: float = 0.0, enough: int =
 
     Args:
         data: the file.
-        max_pixels: a larger picture is refused before memory is spent on it, and a smaller one whose format takes
-            more memory than `PIXEL_COST` for each.
+        max_pixels: a larger picture is refused before memory is spent on it, and one whose format takes more than
+            `PICTURE_COST` for it.
         max_damage: share, 0 to 1; a picture of which more is not known to be whole is refused.
         enough: pixels of both sides that suffice; larger pictures come smaller, for less memory and time. 0: full size.
 
@@ -115,7 +116,7 @@ def _check_damage(decoded: Decoded, limit: float) -> None:
 
 
 def _check_size(width: int, height: int, cost: int, *, max_pixels: int) -> None:
-    most = max_pixels * PIXEL_COST // max(cost, PIXEL_COST)
+    most = min(max_pixels, max(max_pixels * PIXEL_COST, PICTURE_COST) // max(cost, 1))
     if width * height > most:
         raise PhotoError("bomb", f"{width}x{height} pixels are more than {most}.")
 

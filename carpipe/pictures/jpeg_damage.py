@@ -16,7 +16,7 @@ from carpipe.pictures import jpeg_messages as messages
 from carpipe.pictures.jpeg_decoders import Pixels, decode_leniently, decode_strictly
 from carpipe.pictures.jpeg_holes import find_hole, has_sound_tables
 from carpipe.pictures.jpeg_segments import END, PROGRESSIVE, Segment, Stream, canonical, parse
-from carpipe.pictures.text_mode import is_mangled
+from carpipe.pictures.text_mode import is_mangled, may_be_mangled
 
 _PADDING = 16  # bytes at the end of a file that are all the same
 _COEFFICIENTS = 64  # of a block of 8 x 8 pixels
@@ -110,9 +110,12 @@ def missing_detail(stream: Stream, *, unfinished: bool = False) -> float:
 
 def _look_closer(data: bytes, stream: Stream, pixels: Pixels, enough: int) -> Jpeg:
     """What a JPEG lacks that the decoder was content with."""
+    if not stream.scans:
+        return Jpeg(pixels, 1.0)
     if (hole := find_hole(data, stream)) is not None:
         return _measure(data, stream, messages.STARVED, enough, hole=hole)
-    if not has_sound_tables(stream) or is_mangled(stream.coded(data)):
+    mangled = may_be_mangled(data, stream.scans[0].start, stream.scans[-1].stop) and is_mangled(stream.coded(data))
+    if mangled or not has_sound_tables(stream):
         return Jpeg(pixels, 1.0)
     return Jpeg(pixels, missing_detail(stream))
 

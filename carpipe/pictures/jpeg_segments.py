@@ -5,7 +5,7 @@ picture's own parts are found (ITU-T T.81, annex B) and put together again witho
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,11 +14,11 @@ DHT, DQT, DRI, DAC, SOS, EOI, SOI, COM = 0xC4, 0xDB, 0xDD, 0xCC, 0xDA, 0xD9, 0xD
 APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 # Frames by Huffman and arithmetic coding; lossless, hierarchical and other kinds are not read.
 SEQUENTIAL, PROGRESSIVE = (0xC0, 0xC1, 0xC9), (0xC2, 0xCA)
-FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _AFTER_DATA = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
-_METADATA = (*range(0xE0, 0xF0), COM)
+_METADATA = frozenset((*range(0xE0, 0xF0), COM))
 _JFIF = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 _ADOBE = b"\xff\xee\x00\x0eAdobe\0\x64\0\0\0\0"
 _PREVIEWS = 16  # that are looked for; each costs a walk through the file
@@ -158,29 +158,34 @@ def _without_fill(data: bytes, start: int, stop: int) -> int:
 def _makes_sense(marker: int, body: bytes, frame: Segment | None) -> bool:
     if marker in _METADATA:
         return True
+    if marker == DHT:
+        return _are_codes(body)
     if marker == SOS:
         return frame is not None and _is_scan(body, frame.body)
+    if marker == DQT:
+        return _are_quantisers(body)
     if marker in FRAMES:
         return frame is None and len(body) >= 9 and len(body) == 6 + 3 * body[5]
-    if marker == DHT:
-        return bool(body) and _ends(body, lambda place: 17 + sum(body[place + 1 : place + 17]))
-    if marker == DQT:
-        return bool(body) and _ends(body, lambda place: 129 if body[place] >> 4 else 65)
     return (marker == DRI and len(body) == 2) or (marker == DAC and len(body) % 2 == 0)
 
 
-def _ends(body: bytes, size: Callable[[int], int]) -> bool:
-    """Whether tables of this size fill the segment, one after the other, and each has a number that there is."""
-    place = 0
-    while place < len(body):
-        if body[place] >> 4 > 1 or body[place] & 15 > 3:
-            return False
-        place += size(place)
-    return place == len(body)
+def _are_codes(body: bytes) -> bool:
+    """Whether Huffman tables, each with a class and a number that there are, fill the segment."""
+    place, size = 0, len(body)
+    while place < size and body[place] & 0xEC == 0:
+        place += 17 + sum(body[place + 1 : place + 17])
+    return 0 < place == size
+
+
+def _are_quantisers(body: bytes) -> bool:
+    place, size = 0, len(body)
+    while place < size and body[place] & 0xEC == 0:
+        place += 129 if body[place] >> 4 else 65
+    return 0 < place == size
 
 
 def _is_scan(body: bytes, frame: bytes) -> bool:
-    return len(body) >= 6 and len(body) == 4 + 2 * body[0] and all(name in frame[6::3] for name in body[1:-3:2])
+    return len(body) >= 6 and len(body) == 4 + 2 * body[0] and set(body[1:-3:2]) <= set(frame[6::3])
 
 
 def _behind_preview(data: bytes, position: int, previews: list[int]) -> int:

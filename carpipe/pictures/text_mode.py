@@ -12,6 +12,12 @@ _NONE = 24
 _FEED, _RETURN = 10, 13
 
 
+def may_be_mangled(data: bytes, start: int, stop: int) -> bool:
+    """Whether the first line feed and the first carriage return in data[start:stop] leave it open; most do not."""
+    feed, back = data.find(b"\n", start, stop), data.find(b"\r", start, stop)
+    return feed < 0 or back < 0 or data[feed - 1] == _RETURN or data[back + 1 : back + 2] == b"\n"
+
+
 def is_mangled(data: bytes) -> bool:
     """Whether line ends were rewritten in compressed data: LF or CR to CR LF, or one of the two to the other.
 

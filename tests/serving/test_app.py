@@ -49,6 +49,18 @@ def test_it_answers_what_the_pipeline_and_the_model_would(api, photos, cropped):
     assert len(answered) > 2, "all the same: this proves little"
 
 
+def test_the_box_of_a_large_photo_is_in_its_own_pixels(api, drawn):
+    photo, truth = drawn[0]
+    image = Image.open(io.BytesIO(photo))
+    scale = -(-4200 // min(image.size))  # more than twice what the detector is shown
+    large = image.resize((image.width * scale, image.height * scale))
+
+    reply = post(api, encode(large, "JPEG", quality=80)).json()
+
+    assert (reply["width"], reply["height"]) == large.size
+    assert overlap(reply["box"], [scale * edge for edge in (truth.x0, truth.y0, truth.x1, truth.y1)]) > 0.8
+
+
 def test_the_box_is_where_the_car_was_drawn(api, drawn):
     shares = []
     for photo, truth in drawn[:8]:

@@ -177,6 +177,24 @@ def test_odd_files_of_the_world_end_in_rows(data, folder, caplog):
     assert not caplog.records
 
 
+def test_cases_of_other_cameras_and_transfers_come_out_as_they_should(data):
+    expected = {
+        "scan_header_of_a_phone.jpg": None,
+        "two_bytes_before_dqt_whole.jpg": None,
+        "zero_padding_then_preview.jpg": None,
+        "png_long_history.jpg": None,
+        "two_bytes_before_dqt_half_grey.jpg": "damaged",
+        "zero_sector_purple.jpg": "damaged",
+        "webp_rest_zero.jpg": "damaged",
+    }
+    files = [(name, (data / "cases" / name).read_bytes()) for name in expected]
+
+    found = rows(clean(files, config=CleanConfig()))
+
+    assert {row["key"]: row["reason"] for row in found} == expected
+    assert all((row["damage"] > 0) == (row["reason"] is not None) for row in found)
+
+
 def read_truth(data):
     with (data / "truth.csv").open(encoding="utf-8") as file:
         return {row["key"]: row for row in csv.DictReader(file)}
