@@ -13,7 +13,7 @@ def find_banners(seen: pd.DataFrame, picture: "pd.Series[int]", *, many: int) ->
     """Photos of pictures found in `many` listings or more, unless these are one car offered again and again.
 
     Args:
-        seen: rows of the photo table; those not dropped so far are taken to show a car.
+        seen: rows of the photo table, and `car`: whether the photo shows one from outside.
         picture: which picture each is a copy of.
         many: listings.
     """
@@ -24,7 +24,7 @@ def find_banners(seen: pd.DataFrame, picture: "pd.Series[int]", *, many: int) ->
     common = counts["listing"] >= many
     if not common.any():
         return common
-    car = common & seen["dropped"].isna().groupby(picture).transform("max")
+    car = common & seen["car"].groupby(picture).transform("max")
     shared = _shared(table[["listing", "picture"]].assign(common=common, car=car))
     again, with_car = (table["listing"].map(shared[name]).groupby(picture).transform("mean") > 0.5 for name in shared)
     again |= (counts["folder"] == 1) & (counts["listing"] < RELISTED_TIMES)

@@ -29,7 +29,7 @@ def find_copies(
     """Which photos are one picture.
 
     Args:
-        seen: rows of the photo table that could be decoded.
+        seen: rows of the photo table that could be decoded, and `car`: whether the photo shows one from outside.
         config: how near is near.
         signatures: fetches the pixels that pairs are verified on.
 
@@ -79,7 +79,7 @@ def _edited_copies(first: pd.DataFrame, picture: NDArray[np.int32], signatures: 
     model, listing = (pd.factorize(first[column])[0].astype(np.int64) for column in ("model", "listing_uuid"))
     whole, inner = _numbers(first["dhash"]), _numbers(first["dhash_inner"])
     pairs = edited_copies.candidates(whole, inner, model=model, listing=listing)
-    car = first["dropped"].isna().to_numpy()
+    car = first["car"].to_numpy()
     pairs = pairs.take((picture[pairs.one] != picture[pairs.other]) & car[pairs.one] & car[pairs.other])
     asked, rows = _asked(pairs.one, pairs.other, size=len(first))
     difference = edited_copies.verify(pairs, _fetch(first.iloc[asked], signatures), rows=rows)

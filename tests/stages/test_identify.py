@@ -231,6 +231,16 @@ def test_an_edited_copy_that_shows_no_car_from_outside_joins_nothing(photo):
     )
 
 
+def test_an_edited_copy_joins_a_car_whose_photos_have_been_deleted(photo):
+    pictures = (photo, cut(photo))
+    photos = as_table(*pictures)
+
+    after = run(photos, signatures=of(*pictures), gone=photos.iloc[[0]][["key", "etag"]])
+
+    assert after["dropped"].fillna("").tolist() == ["deleted", ""]
+    assert after["vehicle"].nunique() == 1
+
+
 def test_three_cars_of_one_model_place_and_angle_are_three_when_their_paint_differs():
     import random
     from dataclasses import replace
