@@ -51,9 +51,9 @@ def identify(
         gone: `key` and `etag` of photos that are no longer under raw/.
         ledger: side of the split by listing uuid, of all earlier datasets.
     """
-    car = photos["dropped"].isna()
+    car, decoded = photos["dropped"].isna(), photos["dhash"].notna()
     photos = _leave(photos.assign(vehicle=pd.Series(None, index=photos.index, dtype="str")), gone)
-    seen = photos[photos["dhash"].notna()].assign(car=car)
+    seen = photos[decoded].assign(car=car[decoded])
     pictures, pairs = find_copies(seen, config=config, signatures=signatures)
     banner = find_banners(seen, pictures, many=config.banner_listings)
     photos = drop(photos, banner, stage=STAGE, reason="banner")
