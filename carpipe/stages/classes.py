@@ -75,7 +75,7 @@ def settle(photos: pd.DataFrame, taxonomy: Taxonomy, *, min_photos: int) -> Taxo
 
 
 def _class_names(models: "pd.Series[str]", taxonomy: Taxonomy) -> "pd.Series[str]":
-    names = models.unique()
+    names = models.dropna().unique()  # a name that was not understood has no model
     return models.map(pd.Series([taxonomy.class_of(name) for name in names], index=names, dtype="str"))
 
 

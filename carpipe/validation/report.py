@@ -29,14 +29,14 @@ CHANGED = 15  # classes whose photos changed most
 
 # Why a photo is not in the dataset. A reason without a line here is shown without a meaning.
 MEANINGS = {
-    "name_not_understood": "folder or file name is not <make>_<model>_<year>/<listing>_<photo>_<uuid>_<uuid>.jpg",
+    "name_not_understood": "the name is not <make>_<model>_<year>/<listing>_<photo>_<uuid>_<uuid>.jpg, with numbers for listing and photo",
     "forgotten": "its listing was forgotten on request, and has come back",
     "missing": "gone from raw/ since it was listed",
     "empty": "file of zero bytes",
     "not_an_image": "no decoder knows the bytes",
-    "unsupported_format": "a picture, video or paper of a format that is not read; the row says which",
+    "unsupported_format": "a picture, video or document of a format that is not read; the column `format` says which",
     "truncated": "the picture breaks off before its end",
-    "damaged": "part of the picture does not hold what the camera saw",
+    "damaged": "part of the picture is missing or was overwritten",
     "too_small": "a side is shorter than clean.min_side",
     "bomb": "more pixels than clean.max_pixels or bytes than clean.max_bytes; refused undecoded",
     "poison": "decoding it crashed or hung the process, or took too much memory",

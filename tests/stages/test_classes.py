@@ -40,6 +40,14 @@ def test_models_become_classes_and_rows_stay_in_place() -> None:
     assert "class_name" not in photos
 
 
+def test_a_photo_whose_name_was_not_understood_has_no_model_and_no_class() -> None:
+    photos = make_photos(("audi_a1", "a", 1), ("", "", 1)).astype({"model": "str"})
+    photos.loc[1, ["model", "vehicle", "dropped", "dropped_by"]] = [None, None, "name_not_understood", "inventory"]
+    classes = assign_classes(photos, RULES, min_photos=1, max_photos=0)
+    assert classes["class_name"].fillna("-").tolist() == ["audi_a1", "-"]
+    assert reasons(classes) == {"name_not_understood": 1}
+
+
 def test_min_photos_counts_models_before_they_are_merged() -> None:
     photos = make_photos(("fiat_500", "a", 3), ("fiat_panda", "b", 2))
     classes = assign_classes(photos, RULES, min_photos=3, max_photos=0)

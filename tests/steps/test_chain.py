@@ -62,9 +62,16 @@ def session(url):
     return open_session(make_config(url, **SETTINGS))
 
 
+# What else people's folders hold; the first is a photo.
+OUTSIDE = ("vw_golf/foto.jpg", "vw_golf/.DS_Store", "Thumbs.db")
+
+
 @pytest.fixture(scope="module")
 def outcome(session, world):
     upload(session, world.folder / "raw")
+    photo = next(world.raw.rglob("*.jpg")).read_bytes()
+    for key, data in zip(OUTSIDE, (photo, b"\0\0\0\1Bud1", b"\xd0\xcf\x11\xe0"), strict=True):
+        session.store.put(f"raw/{key}", data)
     import_labels(session, (world.folder / "labels.csv").read_bytes(), at="20260101T000000Z")
     return chain.run(session, run_id="run-1", at="2026-01-01T00:00:00Z", progress=silent)
 
@@ -80,7 +87,10 @@ def objects(session):
 
 
 def test_every_photo_has_a_row_and_every_row_a_fate(world, photos):
-    assert sorted(photos["key"]) == sorted(row.key for row in world.photos)
+    assert sorted(photos["key"]) == sorted([*OUTSIDE, *(row.key for row in world.photos)])
+    outside = photos[photos["key"].isin(OUTSIDE)]
+    assert set(outside["dropped"]) == {"name_not_understood"}
+    assert outside[["model", "class_name", "vehicle", "split"]].isna().all(axis=None)
     assert (photos["dropped"].isna() == photos["dropped_by"].isna()).all()
     assert (photos["dropped"].isna() == photos["split"].notna()).all()
 
@@ -133,7 +143,8 @@ def test_no_vehicle_of_the_truth_is_on_two_sides(world, photos):
 
 def test_relisted_cars_are_one_vehicle_and_banners_join_nothing(world, photos):
     truth = {row.key: row for row in world.photos}
-    known = photos[photos["vehicle"].notna() & (photos["key"].map(lambda key: truth[key].kind) != "banner")]
+    known = photos[photos["vehicle"].notna()]
+    known = known[known["key"].map(lambda key: truth[key].kind) != "banner"]
     vehicles = known["key"].map(lambda key: truth[key].vehicle)
 
     assert {row.kind for row in truth.values()} >= {"relist_exact", "banner"}
@@ -303,7 +314,7 @@ def test_one_new_photo_makes_one_new_partition(session, outcome, world, tmp_path
     assert after.partitions[-1]["photos"] == 1
     done = chain.prepare_dataset(session, at=AT, progress=silent)
     assert done.extra["crop"]["detector_sha256"]
-    assert len(results.read_photos(session.store, done)) == len(world.photos) + 1
+    assert len(results.read_photos(session.store, done)) == len(world.photos) + len(OUTSIDE) + 1
     session.store.delete([f"raw/{new}"])
 
 
