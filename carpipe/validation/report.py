@@ -29,7 +29,7 @@ CHANGED = 15  # classes whose photos changed most
 
 # Why a photo is not in the dataset. A reason without a line here is shown without a meaning.
 MEANINGS = {
-    "name_not_understood": "the name is not <make>_<model>_<year>/<listing>_<photo>_<uuid>_<uuid>.jpg, with numbers for listing and photo",
+    "name_not_understood": "the name is not <make>_<model>_<year>/<number>_<number>_<uuid>_<uuid>.jpg (listing, photo)",
     "forgotten": "its listing was forgotten on request, and has come back",
     "missing": "gone from raw/ since it was listed",
     "empty": "file of zero bytes",
