@@ -12,6 +12,7 @@ SHORTEST = 64
 # the rest of the data shrinks too: on 10,600 photos, compressed data shrink to 0.86 at least, drawn ones to 0.78.
 _DENSE = 0.82
 _AROUND = 2048  # bytes
+_FEW = 8  # stretches that lost sectors may leave; gradients leave dozens
 # Bytes. Pieces of gradients shrink to 0.35 at most.
 _PIECE, _DRAWN = 384, 0.4
 _RUN = re.compile(rb"(.)\1{63}", re.DOTALL)
@@ -52,6 +53,8 @@ def is_foreign(data: bytes, run: tuple[int, int], spans: list[tuple[int, int]], 
         begin: where the compressed data begin.
         end: where they end.
     """
+    if len(spans) > _FEW:
+        return False
     near = data[max(begin, run[0] - _AROUND) : run[0]] + data[run[1] : min(end, run[1] + _AROUND)]
     if not is_dense(_without(near, list(find_runs(near)))):
         return False

@@ -12,7 +12,7 @@ from carpipe.pictures.text_mode import is_mangled
 _CODED = (b"VP8 ", b"VP8L", b"ALPH")
 _FRAME_HEADER = 16  # bytes of an ANMF chunk before its own chunks
 # Bytes. Flat areas make shorter ones, and at high quality longer ones too.
-_SHORTEST = 192
+_SHORTEST = 256
 # Bytes at the end without which nothing can be decoded; on 700 pictures the fewest are 1 to 4.
 _LAST = 8
 
