@@ -45,19 +45,11 @@ def url(s3):
     return f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"
 
 
-# What decided the recorded results, so that they are taken over here: tests/test_recorded.py has what is made anew.
-VERSIONS = {"clean": 2, "crop": 1}
-MAX_PIXELS = 40_000_000
-
-
 @pytest.fixture(scope="module")
 def session(url):
-    with pytest.MonkeyPatch.context() as patch:
-        for stage, version in VERSIONS.items():
-            patch.setattr(f"carpipe.stages.{stage}.VERSION", version)
-        session = open_session(load_config(SETTINGS, {"store.url": url, "clean.max_pixels": MAX_PIXELS}))
-        restore_later(session)
-        yield session
+    session = open_session(load_config(SETTINGS, {"store.url": url}))
+    restore_later(session)
+    return session
 
 
 @pytest.fixture
