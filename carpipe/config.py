@@ -67,7 +67,7 @@ class CleanConfig(Section):
     max_pixels: int = Field(
         110_000_000,
         ge=1,
-        description="pixels; a larger picture is a `bomb`, refused undecoded; 44 to 55 million where it is no JPEG",
+        description="pixels; a larger picture is a `bomb`, refused undecoded; some formats have a lower limit",
     )
     thumbnail_side: int = Field(256, ge=32, description="pixels of a thumbnail's long side, at most")
     thumbnail_quality: int = Field(88, ge=1, le=100, description="JPEG quality of thumbnails")
@@ -85,8 +85,8 @@ class CleanConfig(Section):
 
     @model_validator(mode="after")
     def _memory_holds_a_picture(self) -> Self:
-        # `carpipe.pictures.decode.PIXEL_COST`: formats that need more bytes a pixel may have fewer.
-        needed = 128 + self.max_pixels * 8 // 2**20
+        # As in `carpipe.pictures.decode`: 8 bytes a pixel, or 20 of the formats that take most, up to 880 MB a picture.
+        needed = 128 + max(8 * self.max_pixels, min(20 * self.max_pixels, 880_000_000)) // 2**20
         if self.memory_mb < needed:
             raise ValueError(f"memory_mb must be at least {needed} for max_pixels = {self.max_pixels}")
         return self

@@ -39,7 +39,8 @@ def spawn(command: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, 
         )
     _children[child.pid] = child
     # Its environment appears a moment after it has begun; `pids` and `stop` look for the mark in it.
-    while child.poll() is None and not _environment(child.pid)[1:]:
+    deadline = time.monotonic() + 5.0
+    while child.poll() is None and not _environment(child.pid)[1:] and time.monotonic() < deadline:
         time.sleep(0.001)
     return child.pid
 

@@ -111,7 +111,9 @@ def _read_jpeg(data: bytes, stream: Stream, *, check_size: CheckSize, enough: in
 
 def _check_damage(decoded: Decoded, limit: float) -> None:
     if decoded.damage > limit:
-        message = f"{decoded.damage:.1%} of the picture are not known to be whole, {limit:.1%} are allowed."
+        share = f"{decoded.damage:.1%}" if decoded.damage >= 0.001 else "Less than 0.1%"
+        allowed = f"{limit:.1%} may be damaged" if limit else "no damage is allowed"
+        message = f"{share} of the picture is missing or not known to be whole; {allowed}."
         raise PhotoError("truncated" if decoded.ends_early else "damaged", message, damage=decoded.damage)
 
 

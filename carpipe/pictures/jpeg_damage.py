@@ -185,19 +185,22 @@ def _measure(data: bytes, stream: Stream, said: str, enough: int, *, hole: int |
     pixels = decode_leniently(parts, enough)
     if hole is None and messages.STARVED not in said:
         return Jpeg(pixels, 1.0)
-    share = max(grey_share(pixels), missing_detail(parse(parts), unfinished=True))
+    share = max(_grey_share(pixels, stream), missing_detail(parse(parts), unfinished=True))
     return Jpeg(pixels, share, ends_early=stream.end is None and hole is None and not padding)
 
 
-def grey_share(pixels: Pixels) -> float:
-    """Share of the 8 x 8 blocks that are one flat colour, that of zero coefficients; at least one block.
+def _grey_share(pixels: Pixels, stream: Stream) -> float:
+    """Share of the blocks that are one flat colour, that of zero coefficients; at least one block.
 
-    It is mid grey, RGB (128, 128, 128), but for CMYK files, where the last pixel shows it.
+    Blocks have 8 x 8 pixels, or fewer where the picture is decoded at a fraction of its size. The colour is mid grey,
+    RGB (128, 128, 128), but for CMYK files, where the last pixel shows it.
     """
     colour = pixels[-1, -1] if abs(int(pixels[-1, -1].max()) - 128) > 1 else np.full(3, 128)
-    rows, columns = pixels.shape[0] // 8, pixels.shape[1] // 8
+    height = int.from_bytes(stream.frame.body[1:3], "big") if stream.frame else 0
+    side = max(1, round(8 * pixels.shape[0] / max(height, pixels.shape[0])))
+    rows, columns = pixels.shape[0] // side, pixels.shape[1] // side
     if not rows or not columns:
         return 1.0
-    flat = (pixels[: rows * 8, : columns * 8] == colour).all(axis=2)
-    share = float(flat.reshape(rows, 8, columns, 8).all(axis=(1, 3)).mean())
+    flat = (pixels[: rows * side, : columns * side] == colour).all(axis=2)
+    share = float(flat.reshape(rows, side, columns, side).all(axis=(1, 3)).mean())
     return max(share, 1 / (rows * columns))

@@ -78,14 +78,15 @@ def _refines_dc(scan: bytes, frame: Segment) -> bool:
 
 
 def has_sound_tables(stream: Stream) -> bool:
-    """Whether the tables hold what tables can hold; where they were written over or rewritten they rarely do."""
-    return all(_is_sound(one.marker, one.body) for one in stream.segments)
-
-
-def _is_sound(marker: int, body: bytes) -> bool:
-    if marker == DQT:
-        return not any(_has_zero(values) for _, values in quantisers(body))
-    return marker != DHT or all(_is_alphabet(kind[0], symbols) for kind, _, symbols in huffman_tables(body))
+    """Whether the tables that count hold what tables can hold; where they were written over they rarely do."""
+    frame = stream.frame.body if stream.frame else b""
+    codes = {(kind, number >> 4 if kind == 0 else number & 15) for scan in stream.scans
+             for number in scan.body[2:-3:2] for kind in (0, 1)}  # fmt: skip
+    steps = [one for body in stream.bodies(DQT) for one in quantisers(body) if one[0] in frame[8::3]]
+    tables = [one for body in stream.bodies(DHT) for one in huffman_tables(body) if one[0] in codes]
+    return not any(_has_zero(values) for _, values in steps) and all(
+        _is_alphabet(kind[0], symbols) for kind, _, symbols in tables
+    )
 
 
 def _is_alphabet(kind: int, symbols: bytes) -> bool:

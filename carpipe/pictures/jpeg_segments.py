@@ -22,6 +22,9 @@ _METADATA = frozenset((*range(0xE0, 0xF0), COM))
 _JFIF = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 _ADOBE = b"\xff\xee\x00\x0eAdobe\0\x64\0\0\0\0"
 _PREVIEWS = 16  # that are looked for; each costs a walk through the file
+# Sound files have some dozens, and a megabyte of garbage some thousands. What comes after so many is not looked at.
+_MARKERS = 100_000
+_SEGMENT_COST = 200  # bytes of memory beside the body
 
 
 class Segment(NamedTuple):
@@ -71,7 +74,12 @@ def _parse(data: bytes, position: int, lengths: bool, previews: list[int]) -> St
     scans: list[Segment] = []
     frame: Segment | None = None
     size = len(data)
-    while found := _MARKER.search(data, position):
+    # Where lengths are not believed, bodies overlap; a file may not make us keep much more than there is of it.
+    room = size + _SEGMENT_COST * 1000
+    for _ in range(_MARKERS):
+        found = _MARKER.search(data, position)
+        if not found:
+            break
         position = found.end()
         marker = data[position - 1]
         if marker == EOI and scans:
@@ -86,6 +94,9 @@ def _parse(data: bytes, position: int, lengths: bool, previews: list[int]) -> St
             continue
         if lengths or marker not in _METADATA:
             position = stop
+        room -= _SEGMENT_COST + len(body)
+        if room < 0 and marker in _METADATA:
+            continue
         one = Segment(marker, body)
         if marker == SOS:
             after = _AFTER_DATA.search(data, stop)

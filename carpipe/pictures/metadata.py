@@ -4,6 +4,7 @@ Whatever is wrong with them, or too large: then there are none.
 """
 
 import re
+import warnings
 import zlib
 from collections.abc import Iterator
 
@@ -39,11 +40,13 @@ def read_orientation(data: bytes, name: str, segments: Stream | None) -> int:
 def orientation_of(block: bytes) -> int:
     """What a block of EXIF says; 1 where it is broken: that says nothing of the picture."""
     exif = Image.Exif()
-    try:
-        exif.load(block)
-        return int(exif.get(_ORIENTATION, 1))
-    except Exception:  # Pillow's parser lets many kinds through
-        return 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is odd about EXIF is no news
+        try:
+            exif.load(block)
+            return int(exif.get(_ORIENTATION, 1))
+        except Exception:  # Pillow's parser lets many kinds through
+            return 1
 
 
 def read_profile(data: bytes, name: str, segments: Stream | None) -> bytes:

@@ -38,7 +38,7 @@ MEANINGS = {
     "truncated": "the picture breaks off before its end",
     "damaged": "part of the picture is missing or was overwritten",
     "too_small": "a side is shorter than clean.min_side",
-    "bomb": "more pixels than clean.max_pixels or bytes than clean.max_bytes; refused undecoded",
+    "bomb": "more pixels than clean.max_pixels or its format may have, or bytes than clean.max_bytes; not decoded",
     "poison": "decoding it crashed or hung the process, or took too much memory",
     "not_a_car": "p(car) is below filter.threshold",
     "no_vehicle": "the detector found no vehicle",

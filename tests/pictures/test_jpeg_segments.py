@@ -162,3 +162,34 @@ def test_no_sea_of_markers_takes_long():
     """Start markers without end: each could be a preview to look into."""
     with pytest.raises(decode.PhotoError):
         read(b"\xff\xd8\xff" * 300_000)
+
+
+def test_a_file_of_markers_makes_no_more_memory_than_itself():
+    """Where no length is believed, each marker might keep 64 kB of what is behind it."""
+    import tracemalloc
+
+    data = b"\xff\xd8" + b"\xff\xe0" * 60_000
+    tracemalloc.start()
+    for lengths in (True, False):
+        parse(data, lengths=lengths)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 20 * len(data)
+
+
+def test_tables_that_no_component_uses_do_not_count():
+    data = jpeg()
+    spare = b"\xff\xdb\x00\x43\x03" + bytes(64)
+    twice = b"\xff\xc4\x00\x15\x13" + b"\x02" + bytes(15) + b"\x01\x01"
+
+    assert read(insert(data, frame_of(data), spare)).damage == 0
+    assert read(insert(data, frame_of(data), twice)).damage == 0
+
+
+@pytest.mark.parametrize("enough", [128, 300])
+def test_the_damage_of_a_large_picture_does_not_depend_on_the_size_that_is_asked_for(enough):
+    data = encode(draw((2400, 1800), seed=3))
+    cut = data[: len(data) * 9 // 10] + END
+
+    assert read(cut, enough=enough).damage == pytest.approx(read(cut).damage, rel=0.05)
