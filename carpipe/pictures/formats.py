@@ -76,8 +76,10 @@ def _by_brand(data: bytes) -> str:
     """Of several brands the one that says most: a general one may stand first."""
     brands = data[16 : min(int.from_bytes(data[:4], "big"), 256)]
     names = [_BRANDS.get(data[8:12]), *(_BRANDS.get(brands[i : i + 4]) for i in range(0, len(brands), 4))]
-    if names[0] is None or names[0] != "HEIF":
-        return names[0] or "MP4"
+    if names[0] is None:  # a profile of a picture, or one of the many kinds of video
+        return next((name for name in ("AVIF", "HEIF") if name in names), "MP4")
+    if names[0] != "HEIF":
+        return names[0]
     return "AVIF" if data[8:12] in (b"mif1", b"mif2", b"msf1") and "AVIF" in names else "HEIF"
 
 

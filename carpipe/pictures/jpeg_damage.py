@@ -10,14 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]  # it comes without types
 
 from carpipe.pictures import jpeg_messages as messages
-from carpipe.pictures.jpeg_decoders import Pixels, decode_leniently, decode_strictly
+from carpipe.pictures.jpeg_decoders import Pixels, decode_leniently, decode_strictly, read_size
 from carpipe.pictures.jpeg_holes import find_hole, has_sound_tables
-from carpipe.pictures.jpeg_segments import END, PROGRESSIVE, Segment, Stream, canonical, parse
+from carpipe.pictures.jpeg_segments import ARITHMETIC, END, PROGRESSIVE, Segment, Stream, canonical, parse
 from carpipe.pictures.text_mode import is_mangled, may_be_mangled
 
+_SURPLUS = bytes(range(1, 65))
 _PADDING = 16  # bytes at the end of a file that are all the same
 _COEFFICIENTS = 64  # of a block of 8 x 8 pixels
 _ALL_COEFFICIENTS = (1 << _COEFFICIENTS) - 1
@@ -48,7 +48,7 @@ def size_of(data: bytes, frame: Segment) -> tuple[int, int]:
     """(width, height), the larger where decoder and frame should not agree."""
     width, height = int.from_bytes(frame.body[3:5], "big"), int.from_bytes(frame.body[1:3], "big")
     try:
-        rows, columns, *_ = simplejpeg.decode_jpeg_header(data)
+        rows, columns = read_size(data)
     except ValueError:
         return width, height
     return max(width, columns), max(height, rows)
@@ -114,10 +114,25 @@ def _look_closer(data: bytes, stream: Stream, pixels: Pixels, enough: int) -> Jp
         return Jpeg(pixels, 1.0)
     if (hole := find_hole(data, stream)) is not None:
         return _measure(data, stream, messages.STARVED, enough, hole=hole)
+    if stream.frame is not None and stream.frame.marker in ARITHMETIC and not _needs_all(data, stream):
+        return Jpeg(pixels, 1.0)
     mangled = may_be_mangled(data, stream.scans[0].start, stream.scans[-1].stop) and is_mangled(stream.coded(data))
     if mangled or not has_sound_tables(stream):
         return Jpeg(pixels, 1.0)
     return Jpeg(pixels, missing_detail(stream))
+
+
+def _needs_all(data: bytes, stream: Stream) -> bool:
+    """Whether an arithmetic-coded picture is decoded to its last byte, no farther.
+
+    Where its data end, libjpeg goes on with zeros without a word. So more is put behind them: of a whole picture all of
+    it must be left over, but for what the decoder reads ahead.
+    """
+    try:
+        decode_strictly(canonical(data, stream)[: -len(END)] + _SURPLUS + END, 0)
+    except ValueError as error:
+        return messages.surplus(str(error)) >= len(_SURPLUS) // 2
+    return False
 
 
 def _examine(data: bytes, stream: Stream, said: str, enough: int) -> Jpeg:

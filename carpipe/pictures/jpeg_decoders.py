@@ -20,6 +20,15 @@ _COMPLAINTS = threading.Lock()  # libvips collects what its threads complain of 
 _UNNAMED = "determine subsampling"
 
 
+def read_size(data: bytes, **scale: int) -> tuple[int, int]:
+    """(height, width) as simplejpeg would decode it. ValueError: it cannot."""
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data, **scale)
+    except KeyError:  # a sampling that TurboJPEG has a number for, and simplejpeg no name: 4:4:1
+        raise ValueError(f"Could not {_UNNAMED}") from None
+    return height, width
+
+
 def decode_strictly(data: bytes, enough: int) -> Pixels:
     """The picture in RGB, uint8 (height, width, 3).
 
@@ -29,6 +38,8 @@ def decode_strictly(data: bytes, enough: int) -> Pixels:
     """
     try:
         return cast(Pixels, simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, **_scale(data, enough)))
+    except KeyError:  # as in `read_size`
+        pass
     except ValueError as error:
         if "nsufficient memory" in str(error):
             raise MemoryError(str(error)) from None
@@ -42,7 +53,7 @@ def decode_leniently(data: bytes, enough: int) -> Pixels:
     """As `decode_strictly`, whatever libjpeg complains of. What it has no data for, or never reaches, is grey."""
     try:
         scale = _scale(data, enough)
-        height, width, *_ = simplejpeg.decode_jpeg_header(data, **scale)
+        height, width = read_size(data, **scale)
         canvas = np.full((height, width, 3), 128, dtype=np.uint8)
         return cast(Pixels, simplejpeg.decode_jpeg(data, colorspace="RGB", strict=False, buffer=canvas, **scale))
     except ValueError as error:
@@ -54,7 +65,7 @@ def decode_leniently(data: bytes, enough: int) -> Pixels:
 def _scale(data: bytes, enough: int) -> dict[str, int]:
     if not enough:
         return {}
-    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    height, width = read_size(data)
     return {"min_height": enough, "min_width": enough} if min(height, width) >= 2 * enough else {}
 
 

@@ -13,7 +13,7 @@ START, END = b"\xff\xd8", b"\xff\xd9"
 DHT, DQT, DRI, DAC, SOS, EOI, SOI, COM = 0xC4, 0xDB, 0xDD, 0xCC, 0xDA, 0xD9, 0xD8, 0xFE
 APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 # Frames by Huffman and arithmetic coding; lossless, hierarchical and other kinds are not read.
-SEQUENTIAL, PROGRESSIVE = (0xC0, 0xC1, 0xC9), (0xC2, 0xCA)
+SEQUENTIAL, PROGRESSIVE, ARITHMETIC = (0xC0, 0xC1, 0xC9), (0xC2, 0xCA), (0xC9, 0xCA)
 FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
@@ -216,7 +216,7 @@ def _colours(stream: Stream) -> Iterator[bytes]:
         if one.marker == APP14 and one.body.startswith(b"Adobe") and len(one.body) >= 12:
             # libjpeg takes a transform that it does not know for the usual one.
             usual = 2 if components == 4 else 1
-            yield _ADOBE + bytes([one.body[11] if one.body[11] in (0, 1, 2) else usual])
+            yield _ADOBE + bytes([one.body[11] if one.body[11] in (0, usual) else usual])
             return
 
 

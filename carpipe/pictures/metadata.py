@@ -63,7 +63,25 @@ def _exif_of_jpeg(stream: Stream) -> bytes:
 
 
 def _exif_of_png(data: bytes) -> bytes:
-    return _first(png_chunks(data), b"eXIf")[:_EXIF_SIZE]
+    return _first(png_chunks(data), b"eXIf")[:_EXIF_SIZE] or _exif_as_text(data)
+
+
+def _exif_as_text(data: bytes) -> bytes:
+    """EXIF in hexadecimal digits, as ImageMagick wrote it before PNG had a chunk for it."""
+    for kind, body in png_chunks(data):
+        keyword, _, text = body.partition(b"\0")
+        if kind in (b"tEXt", b"zTXt") and keyword in (b"Raw profile type exif", b"Raw profile type APP1"):
+            return _from_digits(text, packed=kind == b"zTXt")
+    return b""
+
+
+def _from_digits(text: bytes, *, packed: bool) -> bytes:
+    try:
+        text = zlib.decompressobj().decompress(text[1:], 2 * _EXIF_SIZE) if packed else text[: 2 * _EXIF_SIZE]
+        digits = b"".join(text.split()[2:])  # behind the name and the size
+        return bytes.fromhex(digits[: len(digits) // 2 * 2].decode("ascii", "replace"))
+    except (ValueError, zlib.error):
+        return b""
 
 
 def _exif_of_webp(data: bytes) -> bytes:
