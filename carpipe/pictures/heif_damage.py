@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from carpipe.pictures import runs
 
-_SHORTEST = 192  # bytes
 _CODED = (b"hvc1", b"av01", b"avc1", b"jpeg")
 
 
@@ -27,13 +26,11 @@ def measure_heif(data: bytes) -> tuple[float, bool]:
 
 def _sound(data: bytes, start: int, length: int) -> int:
     stop = min(start + length, len(data))
-    spans = list(runs.find_runs(data, start, stop)) if start < stop else []
-    if (
-        len(spans) == 1
-        and spans[0][1] - spans[0][0] >= _SHORTEST
-        and runs.is_foreign(data, spans[0], spans, start, stop)
-    ):
-        stop = spans[0][0]
+    stretches = runs.Stretches(data, start, stop)
+    if len(stretches.spans) == 1:
+        begin, end = stretches.spans[0]
+        if end - begin >= runs.LONG and stretches.is_foreign((begin, end)):
+            stop = begin
     return max(stop - start, 0)
 
 
