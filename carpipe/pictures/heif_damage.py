@@ -119,7 +119,7 @@ def _kinds(info: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _places(table: bytes) -> Iterator[tuple[int, int, int]]:
-    """(item, where in the file, how long) of each piece that lies in the file itself. IndexError: there are too many."""
+    """(item, where in the file, how long) of each piece that lies in the file itself. IndexError: too many."""
     if not table:
         return
     version, sizes = table[0], (table[4] >> 4, table[4] & 15, table[5] >> 4, table[5] & 15)

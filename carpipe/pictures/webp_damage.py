@@ -67,3 +67,5 @@ def _coded(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             return
         if kind in _CODED:
             yield kind, start, length
+        if kind in _CODED[:2]:
+            return  # decoders take no more than one
