@@ -19,28 +19,32 @@ _VP8X_ALPHA, _VP8X_ANIMATED = 0x10, 0x02
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(kind, body) of each chunk; the last may be cut."""
-    return ((kind, body) for kind, body, _ in _png(data))
+    return ((kind, data[start + 8 : stop]) for kind, start, stop in _png(data))
 
 
 def png_picture(data: bytes) -> bytes:
     """A PNG without metadata."""
-    return b"".join([PNG, *(whole for kind, body, whole in _png(data) if _is_picture(kind, body, whole, data[25:26]))])
+    return b"".join(
+        [PNG, *(data[start : stop + 4] for kind, start, stop in _png(data) if _is_picture(data, start, stop))]
+    )
 
 
-def _is_picture(kind: bytes, body: bytes, whole: bytes, colour: bytes) -> bool:
+def _is_picture(data: bytes, start: int, stop: int) -> bool:
     """Clear colours belong to the picture, but one without them is better than none."""
+    kind = data[start + 4 : start + 8]
     if kind != b"tRNS":
         return kind in _PNG_PICTURE
-    sound = zlib.crc32(kind + body) == int.from_bytes(whole[-4:], "big")
-    return sound and len(body) in _CLEAR.get(colour, ())
+    sound = zlib.crc32(data[start + 4 : stop]) == int.from_bytes(data[stop : stop + 4], "big")
+    return sound and stop - start - 8 in _CLEAR.get(data[25:26], ())
 
 
-def _png(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+def _png(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, where it begins, where its body ends) of each chunk."""
     position = len(PNG)
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         stop = position + 8 + length
-        yield kind, data[position + 8 : stop], data[position : stop + 4]
+        yield kind, position, stop
         if kind == b"IEND":
             return
         position = stop + 4

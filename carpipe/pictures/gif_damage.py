@@ -6,12 +6,13 @@ from carpipe.pictures import runs
 
 _MOST = 8 << 20  # bytes of codes that are counted: three seconds
 _LAST_CODE = 4096
+_CODE_SIZES = range(1, 9)  # bits; GIF89a, appendix F, has 2 to 8, and decoders take 1
 
 
 def measure_gif(data: bytes) -> float:
     """Share of the first picture's pixels, 0 to 1, that the file has no codes for, or that were written over."""
     place, pixels = _first_picture(data)
-    if not pixels:
+    if not pixels or data[place] not in _CODE_SIZES:
         return 1.0
     coded = b"".join(_blocks(data, place + 1))
     hole = next(runs.find_runs(coded), None)

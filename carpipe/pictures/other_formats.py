@@ -22,11 +22,12 @@ from carpipe.pictures.heif_damage import measure_heif
 from carpipe.pictures.jpeg_decoders import Pixels
 from carpipe.pictures.metadata import orientation_of
 from carpipe.pictures.photo_error import PhotoError
-from carpipe.pictures.png_damage import measure_png
+from carpipe.pictures.png_damage import measure_png, png_size
 from carpipe.pictures.webp_damage import measure_webp
 
 CheckSize = Callable[[int, int, int], None]
 _BAND = 256  # rows
+_PNG_HEADER = 29  # bytes up to the end of what a PNG says of its pixels
 _RGB_MODES = ("RGB", "RGBA", "RGBX", "P", "PA")
 # Bytes a pixel costs in memory at most, as measured. libwebp reserves 16 for a lossless picture; an animation keeps
 # two more frames.
@@ -67,12 +68,21 @@ def decode_other(data: bytes, name: str, *, check_size: CheckSize, enough: int) 
     try:
         decoded = _DECODERS[name](picture, check_size, enough)
     except PhotoError as error:
-        damage, ends_early = (0.0, False) if error.reason == "bomb" else _measure(data, picture, name)
+        damage, ends_early = 0.0, False
+        if error.reason != "bomb":
+            _check_refused(picture, name, check_size)
+            damage, ends_early = _measure(data, picture, name)
         if not damage:
             raise
         raise PhotoError("truncated" if ends_early else "damaged", str(error), damage=damage) from None
     damage, ends_early = _measure(data, picture, name)
     return replace(decoded, damage=damage, ends_early=ends_early)
+
+
+def _check_refused(picture: bytes, name: str, check_size: CheckSize) -> None:
+    """Measuring a PNG unpacks it, also where the decoder could not tell its size."""
+    if name == "PNG" and len(picture) >= _PNG_HEADER:
+        check_size(*png_size(picture), _PILLOW_COST)
 
 
 def _measure(data: bytes, picture: bytes, name: str) -> tuple[float, bool]:
@@ -81,7 +91,9 @@ def _measure(data: bytes, picture: bytes, name: str) -> tuple[float, bool]:
         if name == "PNG":
             return measure_png(picture), False
         return _MEASURES[name](data)
-    except (struct.error, LookupError, ValueError, ZeroDivisionError):
+    except (PhotoError, MemoryError):
+        raise
+    except Exception:  # whatever hostile bytes lead to: the decoder has the last word
         return 0.0, False
 
 

@@ -4,11 +4,14 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from carpipe.pictures.chunks import png_chunks
+
 # By colour type: samples per pixel. PNG specification, 11.2.2.
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_DEPTHS = (1, 2, 4, 8, 16)  # bits a sample
 # Of the seven passes of an interlaced picture: first column and row, steps. PNG specification, 8.2.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-_PIECE = 1 << 20  # bytes unpacked at a time
+_PACKED, _PIECE = 1 << 14, 1 << 20  # bytes that are unpacked at a time, and to how many
 _SURPLUS = 1 << 16  # bytes behind the last row that are passed over: some programs write a few
 
 
@@ -19,20 +22,32 @@ def measure_png(data: bytes) -> float:
     a file may unpack to one byte without end.
 
     Args:
-        data: a PNG that a decoder could open. Of an animated one the default picture is measured.
+        data: a PNG, sound or not, of a size that may be unpacked: it is, row by row, up to that size and no further. Of
+            an animated one the default picture is measured.
+
+    Raises:
+        ValueError: no PNG has such pixels.
     """
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
+    if colour not in _SAMPLES or depth not in _DEPTHS:
+        raise ValueError(f"colour type {colour} with {depth} bits is none of PNG")
     passes = _PASSES if interlaced else ((0, 0, 1, 1),)
     expected = 0
     for left, top, across, down in passes:
         columns, rows = -(-(width - left) // across), -(-(height - top) // down)
         if columns > 0 and rows > 0:
-            expected += rows * (1 + -(-columns * _SAMPLES.get(colour, 1) * depth // 8))
+            expected += rows * (1 + -(-columns * _SAMPLES[colour] * depth // 8))
     try:
         found, ended = _unpack(data, expected + _SURPLUS)
     except zlib.error:
         return 1.0
     return 1.0 if found > expected and not ended else max(0.0, 1 - found / expected)
+
+
+def png_size(data: bytes) -> tuple[int, int]:
+    """(width, height) as the header says. struct.error: there is none."""
+    width, height = struct.unpack(">II", data[16:24])
+    return width, height
 
 
 def _unpack(data: bytes, enough: int) -> tuple[int, bool]:
@@ -46,9 +61,7 @@ def _unpack(data: bytes, enough: int) -> tuple[int, bool]:
 
 
 def _image_data(data: bytes) -> Iterator[bytes]:
-    position = 8
-    while position + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
+    """In small pieces: each time that one is unpacked in part, the rest of it is copied."""
+    for kind, body in png_chunks(data):
         if kind == b"IDAT":
-            yield data[position + 8 : position + 8 + length]
-        position += 12 + length
+            yield from (body[at : at + _PACKED] for at in range(0, len(body), _PACKED))

@@ -3,18 +3,24 @@
 import re
 import zlib
 from collections.abc import Iterator
+from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
 # Bytes. Compressed data of photos hardly repeat one byte ten times, and an overwritten sector has 512.
 SHORTEST = 64
+# Bytes. On 10,600 photos the longest run is 37 in progressive JPEGs, and arithmetic coded data have none.
+LONG = 192
 # Where a picture is drawn (gradients, stripes, bars) the same blocks come again and again, and so do bytes. There
 # the rest of the data shrinks too: on 10,600 photos, compressed data shrink to 0.86 at least, drawn ones to 0.78.
 _DENSE = 0.82
 _AROUND = 2048  # bytes
 _FEW = 8  # stretches that lost sectors may leave; gradients leave dozens
-# Bytes. Pieces of gradients shrink to 0.35 at most.
+_MOST = 100_000  # stretches that are looked at: pictures with so many are drawn
+# Bytes. Pieces of gradients shrink to 0.35 at most. Of more than so many pieces (4 MB) some are looked at.
 _PIECE, _DRAWN = 384, 0.4
+_MOST_PIECES = 20_000
 _RUN = re.compile(rb"(.)\1{63}", re.DOTALL)
 _WORD = 8
 _EVERY_BYTE = np.uint64(0x0101010101010101)
@@ -43,28 +49,35 @@ def is_dense(data: bytes) -> bool:
     return len(zlib.compress(data, 1)) >= _DENSE * len(data)
 
 
-def is_foreign(data: bytes, run: tuple[int, int], spans: list[tuple[int, int]], begin: int, end: int) -> bool:
-    """Whether a stretch in data[begin:end] is unlike what is around it, unlike all, and nothing else there is drawn.
+class Stretches:
+    """The stretches of one byte in data[begin:end], compressed data, with what is around them.
 
-    Args:
-        data: the file.
-        run: the stretch.
-        spans: all stretches that `find_runs` found there.
-        begin: where the compressed data begin.
-        end: where they end.
+    What takes a look at all data is done once, however many stretches there are.
     """
-    if len(spans) > _FEW:
-        return False
-    near = data[max(begin, run[0] - _AROUND) : run[0]] + data[run[1] : min(end, run[1] + _AROUND)]
-    if not is_dense(_without(near, list(find_runs(near)))):
-        return False
-    rest = _without(data[begin:end], [(start - begin, stop - begin) for start, stop in spans])
-    return is_dense(rest) and not _has_drawn_part(rest)
+
+    def __init__(self, data: bytes, begin: int, end: int):
+        self._data, self._begin, self._end = data, begin, end
+        self.spans = list(islice(find_runs(data, begin, end), _MOST)) if begin < end else []
+
+    def is_foreign(self, run: tuple[int, int]) -> bool:
+        """Whether one of them is unlike what is around it, unlike all, and nothing else there is drawn."""
+        if len(self.spans) > _FEW:
+            return False
+        before = self._data[max(self._begin, run[0] - _AROUND) : run[0]]
+        near = before + self._data[run[1] : min(self._end, run[1] + _AROUND)]
+        return is_dense(_without(near, list(find_runs(near)))) and self._is_photo
+
+    @cached_property
+    def _is_photo(self) -> bool:
+        spans = [(start - self._begin, stop - self._begin) for start, stop in self.spans]
+        rest = _without(self._data[self._begin : self._end], spans)
+        return is_dense(rest) and not _has_drawn_part(rest)
 
 
 def _has_drawn_part(data: bytes) -> bool:
     """Whether any piece repeats itself as that of a gradient does; of 20 photos one has such a piece."""
-    pieces = (data[i : i + _PIECE] for i in range(0, len(data) - _PIECE, _PIECE // 2))
+    step = max(_PIECE // 2, len(data) // _MOST_PIECES)
+    pieces = (data[i : i + _PIECE] for i in range(0, len(data) - _PIECE, step))
     return any(len(zlib.compress(piece, 1)) < _DRAWN * _PIECE for piece in pieces)
 
 

@@ -36,18 +36,18 @@ def measure_webp(data: bytes) -> tuple[float, bool]:
 def _sound(data: bytes, kind: bytes, start: int, length: int) -> int:
     """Bytes up to the first that was written over, or to the end."""
     stop = min(start + length, len(data))
-    spans = list(runs.find_runs(data, start, stop)) if start < stop else []
-    long = [span for span in spans if span[1] - span[0] >= _SHORTEST]
-    if long and not _is_drawn(data, kind, start, stop, spans):
+    stretches = runs.Stretches(data, start, stop)
+    long = [span for span in stretches.spans if span[1] - span[0] >= _SHORTEST]
+    if long and not _is_drawn(kind, data[start : stop - _LAST], stretches):
         return max(long[0][0] - start, 0)
     return max(stop - start, 0)
 
 
-def _is_drawn(data: bytes, kind: bytes, start: int, stop: int, spans: list[tuple[int, int]]) -> bool:
+def _is_drawn(kind: bytes, nearly_all: bytes, stretches: runs.Stretches) -> bool:
     """Whether the stretches may come from flat areas: all data were needed, and they are not like one lost sector."""
-    if kind != b"ALPH" and _decodes(kind, data[start : stop - _LAST]):
+    if kind != b"ALPH" and _decodes(kind, nearly_all):
         return False
-    return len(spans) > 1 or not runs.is_foreign(data, spans[0], spans, start, stop)
+    return len(stretches.spans) > 1 or not stretches.is_foreign(stretches.spans[0])
 
 
 def _decodes(kind: bytes, coded: bytes) -> bool:
@@ -67,3 +67,5 @@ def _coded(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             return
         if kind in _CODED:
             yield kind, start, length
+        if kind in _CODED[:2]:
+            return  # decoders take no more than one

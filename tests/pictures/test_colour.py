@@ -145,11 +145,5 @@ def test_small_and_full_size_have_the_same_colours():
 
     small = decode.read(data, max_pixels=LIMIT, enough=100)
 
+    assert small.pixels.shape < (600, 800, 3)
     assert small.pixels[10, 10].tolist() == decode.read(data, max_pixels=LIMIT).pixels[10, 10].tolist()
-    assert (
-        small.pixels[10, 10].tolist() == decode.decode(data, max_pixels=LIMIT)[0].resize((9, 9)).getpixel((4, 4))
-        or True
-    )
-
-
-LIMIT = 1_000_000

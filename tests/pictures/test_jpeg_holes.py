@@ -8,7 +8,8 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from carpipe.pictures import decode
+from carpipe.pictures import decode, runs
+from carpipe.pictures.jpeg_holes import find_hole
 from carpipe.pictures.jpeg_segments import DHT, DQT, END, parse
 from tests.pictures.drawn import draw, encode, jpeg
 
@@ -165,3 +166,26 @@ def test_real_photos_have_no_holes(data):
 
 def test_the_end_marker_of_the_picture_is_the_first_one():
     assert parse(jpeg() + bytes(60) + END).end == len(jpeg()) - 2
+
+
+def test_all_of_a_file_is_looked_at_once_however_many_stretches_there_are(monkeypatch):
+    data = bytearray(jpeg(size=(960, 640)))
+    scan = parse(data).scans[0]
+    for place in np.linspace(scan.start + 3000, scan.stop - 20_000, 6).astype(int).tolist():
+        data[place : place + 300] = bytes([0x55]) * 300
+    data[scan.stop - 4000 : scan.stop - 2800] = bytes([0xC5, 0xC6]) * 600  # a drawn part, which lost sectors are not
+    data, looked = bytes(data), []
+    has_drawn_part = runs._has_drawn_part
+    monkeypatch.setattr(runs, "_has_drawn_part", lambda rest: looked.append(len(rest)) or has_drawn_part(rest))
+
+    assert find_hole(data, parse(data)) is None
+    assert len(looked) == 1
+
+
+def test_of_a_large_file_some_pieces_are_looked_at(monkeypatch):
+    data = np.random.default_rng(1).bytes(20_000_000)
+    compressed = []
+    monkeypatch.setattr(runs.zlib, "compress", lambda piece, level: compressed.append(1) or piece)
+
+    assert not runs._has_drawn_part(data)
+    assert len(compressed) < 25_000

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pillow_heif
@@ -10,6 +11,8 @@ from PIL import Image
 
 from carpipe.pictures import decode
 from carpipe.pictures.chunks import riff_chunks, riff_places
+from carpipe.pictures.gif_damage import measure_gif
+from carpipe.pictures.heif_damage import measure_heif
 from tests.pictures.drawn import draw, encode
 
 LIMIT = 10_000_000
@@ -39,6 +42,12 @@ FILES = {
 }
 
 
+# What the share of damage may differ from the share of bytes, below and above: a PNG's rows and a GIF's pixels are
+# counted, and alpha lies before the colours and may be read further than it is sound.
+MISSED = {"PNG": (0.15, 0), "GIF": (0.02, 0.03), "WEBP with alpha": (0.25, 0.02)}
+FIRST = {"animated WEBP": 0.51}  # share of the file that the first picture is
+
+
 def with_alpha(image):
     image = image.copy()
     image.putalpha(draw(image.size, 5).convert("L"))
@@ -65,14 +74,14 @@ def test_a_file_that_was_reserved_and_not_filled_is_damaged(kind, share):
         share *= 0.4
     kept = int(len(data) * share) // 8 * 8 + 5
 
-    found = damage(data[:kept] + bytes(len(data) - kept))
+    with pytest.raises(decode.PhotoError) as caught:
+        decode.read(data[:kept] + bytes(len(data) - kept), max_pixels=LIMIT)
 
-    assert (
-        found == 1.0
-        or found == pytest.approx(1 - share, abs=0.1)
-        or kind in ("animated WEBP", "WEBP with alpha", "PNG")
-    )
-    assert found > 0
+    assert caught.value.reason == "damaged"
+    below, above = MISSED.get(kind, (0.02, 0.02))
+    missing = 1 - kept / (len(data) * FIRST.get(kind, 1))
+    assert missing - below <= caught.value.damage <= missing + above
+    assert decode.read(data, max_pixels=LIMIT).damage == 0.0
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -171,3 +180,57 @@ def test_heif_and_avif_are_refused_where_they_are_too_large(kind):
         decode.read(FILES[kind](draw()), max_pixels=100_000)
 
     assert caught.value.reason == "bomb"
+
+
+def heic_with_thumbnail():
+    """A HEIC, and where its thumbnail lies: behind all, as libheif writes it."""
+    file = heic(draw((800, 600)), quality=80)
+    with_it = pillow_heif.open_heif(file)
+    sink = io.BytesIO()
+    with_it[0].info["thumbnails"] = [256]
+    with_it.save(sink, quality=80)
+    data = sink.getvalue()
+    size = len(data) - len(file)
+    assert size > 2000
+    return data, len(data) - size + 500
+
+
+def test_a_thumbnail_decides_nothing_about_a_heic():
+    data, place = heic_with_thumbnail()
+    written_over = data[:place] + bytes(1000) + data[place + 1000 :]
+
+    assert [damage(file) for file in (data, written_over, data[:-50])] == [0.0] * 3
+    assert damage(data[: place // 2] + bytes(1000) + data[place // 2 + 1000 :]) > 0
+
+
+def box(kind, body):
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def test_a_table_of_contents_that_lists_nothing_many_times_takes_no_memory():
+    """With sizes of 0 an item is six bytes and may have 65,535 pieces."""
+    table = bytes(6) + struct.pack(">H", 100) + (struct.pack(">HHH", 1, 0, 65535)) * 100
+    kinds = bytes(4) + struct.pack(">H", 1) + box(b"infe", bytes([2, 0, 0, 0]) + b"\0\1\0\0hvc1\0")
+    primary = box(b"pitm", bytes(4) + b"\0\1")
+    meta = box(b"meta", bytes(4) + primary + box(b"iinf", kinds) + box(b"iloc", table))
+    tracemalloc.start()
+
+    assert measure_heif(box(b"ftyp", b"heic\0\0\0\0mif1heic") + meta) == (0.0, False)
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize("bits", [0, 9, 27, 255])
+def test_a_gif_whose_codes_have_no_such_size_is_damage(bits):
+    data = bytearray(encode(draw((48, 32)).quantize(64), "GIF"))
+    data[data.index(b"\x2c\0\0\0\0") + 10] = bits  # the size of codes follows the descriptor: no table of its own
+    tracemalloc.start()
+
+    assert measure_gif(bytes(data)) == 1.0
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+    assert damage(bytes(data)) == 1.0

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from carpipe.pictures import decode, other_formats, png_damage
 from carpipe.pictures.png_damage import measure_png
+from tests.pictures.drawn import draw, encode
 
 
 def chunk(kind, body):
@@ -76,3 +78,62 @@ def test_zeros_that_unpack_to_more_than_there_are_rows_are_damage():
     assert measure(stream) == 0.0
     assert measure(stream[: len(stream) * 3 // 4] + bytes(len(stream))) == 1.0
     assert measure(stream + b"some programs write more") == 0.0
+
+
+def broken_header(width, height, body):
+    """A PNG that decoders refuse: the checksum of its header is wrong."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))[:-1] + b"?"
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def test_a_png_that_cannot_be_opened_is_unpacked_only_where_its_size_is_allowed(monkeypatch):
+    unpacked = []
+    unpack = png_damage._unpack
+    monkeypatch.setattr(png_damage, "_unpack", lambda *args: unpacked.append(1) or unpack(*args))
+    body = zlib.compress(bytes(100_000))
+
+    for width, height, reason in ((60_000, 60_000, "bomb"), (400, 300, "damaged")):
+        with pytest.raises(decode.PhotoError) as caught:
+            decode.read(broken_header(width, height, body), max_pixels=1_000_000)
+        assert (caught.value.reason, len(unpacked)) == (reason, int(reason == "damaged"))
+
+
+def test_what_is_unpacked_in_part_is_not_copied_again_and_again(monkeypatch):
+    stream, fed = zlib.compress(bytes(64_000_000)), []
+
+    class Counted:
+        def __init__(self):
+            self._unpacker = decompressobj()
+
+        def decompress(self, packed, most):
+            fed.append(len(packed))
+            return self._unpacker.decompress(packed, most)
+
+        def __getattr__(self, name):
+            return getattr(self._unpacker, name)
+
+    decompressobj = zlib.decompressobj
+    monkeypatch.setattr(png_damage.zlib, "decompressobj", Counted)
+
+    assert measure_png(broken_header(7999, 8000, stream)) == 0.0
+    assert sum(fed) < 16 * len(stream)
+
+
+@pytest.mark.parametrize("error", [OverflowError, TypeError, AttributeError, zlib.error, struct.error])
+def test_a_picture_that_cannot_be_measured_is_not_blamed(error, monkeypatch):
+    def measure(data):
+        raise error("hostile")
+
+    monkeypatch.setattr(other_formats, "measure_png", measure)
+
+    assert decode.read(encode(draw((48, 32)), "PNG"), max_pixels=1_000_000).damage == 0.0
+
+
+def test_memory_that_ran_out_is_no_measure(monkeypatch):
+    def measure(data):
+        raise MemoryError
+
+    monkeypatch.setattr(other_formats, "measure_png", measure)
+
+    with pytest.raises(MemoryError):
+        decode.read(encode(draw((48, 32)), "PNG"), max_pixels=1_000_000)
