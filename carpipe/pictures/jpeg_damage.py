@@ -131,7 +131,7 @@ def _needs_all(data: bytes, stream: Stream) -> bool:
     try:
         decode_strictly(canonical(data, stream)[: -len(END)] + _SURPLUS + END, 0)
     except ValueError as error:
-        return messages.surplus(str(error)) >= len(_SURPLUS) // 2
+        return messages.surplus(str(error)) >= len(_SURPLUS) - 4
     return False
 
 

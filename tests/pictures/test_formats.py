@@ -77,6 +77,9 @@ def test_photos_of_another_format_are_no_outage():
         (box(b"mif1", b"mif1", b"heic"), "HEIF"),
         (box(b"mif1", b"mif1", b"avif"), "AVIF"),
         (box(b"avif", b"avif", b"mif1"), "AVIF"),
+        (box(b"miaf", b"miaf", b"heic"), "HEIF"),
+        (box(b"MA1B", b"mif1", b"avif"), "AVIF"),
+        (box(b"isom", b"isom", b"mp42"), "MP4"),
         (box(b"msf1", b"msf1", b"hevc"), "HEIF"),
     ],
 )

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from carpipe.pictures import jpeg_damage
+from carpipe.pictures import decode, jpeg_damage
 from carpipe.pictures.jpeg_segments import END, parse
+from tests.pictures import rare_jpegs
 
 SIZE = (320, 240)
 
@@ -144,3 +145,18 @@ def test_a_warning_about_the_header_hides_no_cut():
 
     assert decode_jpeg(bytes(data)).damage == 0.0
     assert decode_jpeg(half).damage == pytest.approx(grey_rows(half), abs=0.08)
+
+
+@pytest.mark.parametrize("whole", [rare_jpegs.ARITHMETIC, rare_jpegs.ARITHMETIC_PROGRESSIVE, rare_jpegs.LUMA_1X4])
+def test_rare_codings_are_measured(whole):
+    """Where arithmetic-coded data end, libjpeg goes on with zeros and says nothing; 4:4:1 has no name in simplejpeg."""
+
+    def damage(data):
+        return decode.read(data, max_pixels=10_000, max_damage=1.0).damage
+
+    assert damage(whole) == 0
+    start = whole.rindex(b"\xff\xda") + 12
+    for share in (0.3, 0.6, 0.9):
+        cut = whole[: start + int((len(whole) - start) * share)]
+        assert damage(cut) > 0
+        assert damage(cut + b"\xff\xd9") > 0

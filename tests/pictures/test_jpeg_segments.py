@@ -193,3 +193,15 @@ def test_the_damage_of_a_large_picture_does_not_depend_on_the_size_that_is_asked
     cut = data[: len(data) * 9 // 10] + END
 
     assert read(cut, enough=enough).damage == pytest.approx(read(cut).damage, rel=0.05)
+
+
+@pytest.mark.parametrize("transform", [0, 1, 2, 3, 9])
+def test_a_colour_transform_of_adobes_that_is_not_for_so_many_components_is_the_usual_one(transform):
+    data = jpeg()
+    usual = read(data).pixels
+    marked = data[:2] + adobe(transform=transform) + data[2:]
+
+    picture = read(marked)
+
+    assert picture.damage == 0
+    assert transform == 0 or np.abs(picture.pixels.astype(int) - usual).max() <= 2

@@ -108,3 +108,17 @@ def test_a_jpeg_in_many_pictures_is_its_first():
     assert Image.open(io.BytesIO(data)).format == "MPO"
 
     assert (read(data).format, read(data).size) == ("JPEG", (320, 240))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_png_may_have_its_turn_in_text(packed):
+    """As ImageMagick wrote EXIF before PNG had a chunk for it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n", zip=packed)
+    sink = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(sink, "PNG", pnginfo=info)
+
+    assert decode.read(sink.getvalue(), max_pixels=10_000).size == (20, 30)
