@@ -3,6 +3,7 @@
 import pytest
 
 from carpipe.errors import InputError, StoreError
+from carpipe.names import shown
 from carpipe.steps import results
 from carpipe.steps.data.clean import clean
 from carpipe.steps.data.inventory import inventory, latest_inventory
@@ -103,9 +104,13 @@ def test_a_listing_is_forgotten_under_odd_keys_too(night, odd):
 
 def test_a_photo_that_cannot_be_deleted_is_named_when_all_else_is(night, odd):
     inventory(night)
-    odd.keys += [f"./{bucket.key(1)}"]
-    with pytest.raises(StoreError, match=r"raw/\./"):
+    name = bucket.key(1)
+    can, cannot = [f"//{name}", f"/{name}", f"x\n/{name}"], [f"../{name}", f"./{name}", f"y/./{name}"]
+    odd.keys += [*can, *cannot]
+    with pytest.raises(StoreError) as caught:
         forget(night, LISTING, at="2026-01-01T00:00:00Z")
+    assert sorted(odd.deleted) == sorted(can)
+    assert [key for key in (*can, *cannot) if f"'raw/{shown(key)}'" in str(caught.value)] == cannot
     assert night.store.head(f"raw/{bucket.key(1)}") is None
     parts = latest_inventory(night).partitions
     assert sum(part["photos"] for part in parts) == 1
