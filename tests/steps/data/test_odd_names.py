@@ -72,6 +72,30 @@ def test_an_odd_name_costs_its_own_row(night, odd, names):
     assert not [key for key in out if "\n" in key or "\x7f" in key]
 
 
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        (["twice\ufffd.jpg", "twice\ufffd.jpg"], "twice\ufffd.jpg"),
+        (["//x.jpg", "twice\ufffd.jpg", "twice\ufffd.jpg"], "twice\ufffd.jpg"),
+        (["audi_a4_2001/x.jpg", "audi_a4_2001/x.jpg/"], "audi_a4_2001/x.jpg"),
+        (["a\nb", r"a\nb"], r"a\nb"),
+    ],
+    ids=str,
+)
+def test_names_that_read_the_same_are_told(night, odd, names, read, caplog):
+    odd.keys += names
+    assert inventory(night).photos == 2 + len(names) - 1
+    assert f"several names under raw/ read '{read}'" in caplog.text
+
+
+@pytest.mark.parametrize("page", [1, 3])
+def test_a_name_that_is_there_once_is_not_told(night, odd, page, caplog):
+    odd.page = page
+    odd.keys += ["audi-x/1.jpg", "audi/", "audi//1.jpg", "a\nb", "c\udcff"]
+    inventory(night)
+    assert "several names" not in caplog.text
+
+
 def test_the_next_night_finds_nothing_new(night, odd):
     odd.keys += ["//x.jpg", "a\nb", "c\udcff"]
     first = inventory(night)
