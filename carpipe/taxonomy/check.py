@@ -19,6 +19,8 @@ from carpipe.taxonomy.spelling import without_year
 # Share of equal letters from which two names look like one misspelt: of the whole name, and of make and model, so that
 # a long make does not make any two of its models alike (`audi_r8` and `audi_q8`; `fiat_pamda` is 0.9 and 0.8).
 CLOSE, CLOSE_PART = 0.85, 0.8
+# The same where the other has a rule too, and so is hardly a slip (`ford_b-max` and `ford_c-max` are 0.8).
+SURE_PART = 0.85
 
 
 def check(taxonomy: Taxonomy, models: Mapping[str, int] | None = None) -> list[Finding]:
@@ -102,11 +104,12 @@ def _without_photos(taxonomy: Taxonomy, present: Mapping[str, int]) -> Iterator[
         for name, models in taxonomy.classes.items()
         if models and not any(model in present for model in (name, *models))
     }
-    everything = _by_digits(list(present))
-    for where in sorted(orphans):
-        intended = (_meant(model, everything) for model in taxonomy.classes[where.removeprefix("classes.")])
-        yield _note("orphan", where, f"no photo has any of its models{_hint(intended)}")
     index = _by_digits([model for model in present if model not in taxonomy.class_by_model])
+    ruled = _by_digits([model for model in present if model in taxonomy.class_by_model])
+    for where in sorted(orphans):
+        models = taxonomy.classes[where.removeprefix("classes.")]
+        intended = (_meant(model, index) or _meant(model, ruled, part=SURE_PART) for model in models)
+        yield _note("orphan", where, f"no photo has any of its models{_hint(intended)}")
     for where, model in taxonomy.rules():
         if model not in present and (meant := without_year(model)) in present:
             yield error(
@@ -136,16 +139,16 @@ def _hint(meant: Iterable[str | None]) -> str:
     return f"; did you mean {told}?" if told else ""
 
 
-def _meant(model: str, index: Mapping[str, Sequence[str]]) -> str | None:
+def _meant(model: str, index: Mapping[str, Sequence[str]], *, part: float = CLOSE_PART) -> str | None:
     candidates = index.get(re.sub(r"\D", "", model), ())
     twin = next((name for name in candidates if slug(name) == slug(model)), None)
     close = [twin] if twin else get_close_matches(model, candidates, n=3, cutoff=CLOSE)
-    return next((name for name in close if name == twin or _alike_in_parts(model, name)), None)
+    return next((name for name in close if name == twin or _alike_in_parts(model, name, part)), None)
 
 
-def _alike_in_parts(one: str, other: str) -> bool:
+def _alike_in_parts(one: str, other: str, part: float) -> bool:
     parts = zip(one.partition("_")[::2], other.partition("_")[::2], strict=True)
-    return all(SequenceMatcher(None, a, b).ratio() >= CLOSE_PART or _swapped(a, b) for a, b in parts)
+    return all(SequenceMatcher(None, a, b).ratio() >= part or _swapped(a, b) for a, b in parts)
 
 
 def _swapped(one: str, other: str) -> bool:

@@ -72,6 +72,11 @@ def test_a_class_whose_only_model_is_misspelt_is_told_with_the_model_it_means(un
     assert ("note", "orphan", "classes.golf2", orphan) in findings
 
 
+def test_a_class_without_photos_is_not_taken_for_one_of_another_car_that_has_a_rule() -> None:
+    taxonomy = Taxonomy("t", classes={"max": ("ford_c-max",)}, unchanged=("ford_b-max",))
+    assert "did you mean" not in render_findings(check(taxonomy, {"ford_b-max": 3}))
+
+
 def test_a_class_of_several_misspelt_models_is_told_with_each_once() -> None:
     taxonomy = Taxonomy("t", classes={"small": ("fiat_pnda", "fiat_pandaa", "ford_feista", "ford_new")})
     notes = [one for one in check(taxonomy, {"fiat_panda": 3, "ford_fiesta": 3}) if one.kind == "orphan"]
