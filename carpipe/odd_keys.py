@@ -34,15 +34,22 @@ Meta = dict[str, Any]
 class Place:
     """How far a listing has come: where it goes on when it breaks off, so that nothing is listed twice.
 
-    Of a key that ends in a slash obstore takes the slash away, so keys may come a little out of order.
+    Of a key that ends in a slash obstore takes the slash away, so keys may come a little out of order. Two objects
+    whose keys read the same are both listed.
     """
 
     after: str | None = None
     passed: set[str] = field(default_factory=set)
+    again: set[str] = field(default_factory=set)
+
+    def resume(self) -> str | None:
+        """The key that a new listing is to start after; what it repeats of the last one counts as passed."""
+        self.again = set(self.passed)
+        return self.after
 
     def moves_to(self, key: str) -> bool:
-        """Go on to the next key; False where it has been passed already."""
-        if key in self.passed:
+        """Go on to the next key; False where a listing before has passed it."""
+        if key in self.again:
             return False
         if self.after is None or key > self.after:
             self.after = key

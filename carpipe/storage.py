@@ -179,7 +179,7 @@ class Store:
             nonlocal batches
             if batches is None:
                 listing = self._odd.list_objects if refused else partial(obstore.list, self._store)
-                batches = iter(listing(prefix=prefix, offset=place.after))
+                batches = iter(listing(prefix=prefix, offset=place.resume()))
             try:
                 return next(batches, None)
             except exceptions.BaseError as error:

@@ -224,6 +224,13 @@ def test_a_taxonomy_with_faults(store, capsys, tmp_path):
     assert "'b_c' has two rules" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("faults", "told"), [(1, "1 error."), (2, "2 errors.")])
+def test_faults_of_a_taxonomy_are_counted(store, monkeypatch, capsys, faults, told):
+    monkeypatch.setattr("carpipe.steps.data.taxonomy.check_taxonomy", lambda *_, **__: ("error  x", faults))
+    assert main(["classes", "check", "--offline", "published"]) == 1
+    assert f"The taxonomy does not fit: {told}" in capsys.readouterr().err
+
+
 def test_the_published_taxonomy_can_be_printed_and_used(store, capsys, tmp_path):
     assert main(["classes", "show", "published"]) == 0
     put(tmp_path, "mine.yaml", capsys.readouterr().out.encode())

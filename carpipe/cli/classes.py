@@ -33,7 +33,7 @@ def _check(options: argparse.Namespace, config: Config) -> None:
     )
     print(text)
     if faults:
-        raise InputError(f"The taxonomy does not fit: {faults} errors.")
+        raise InputError(f"The taxonomy does not fit: {faults} error{'s' * (faults > 1)}.")
 
 
 def _show(options: argparse.Namespace, config: Config) -> None:

@@ -6,7 +6,7 @@ no photo has may be misspelt, or may wait for photos to come.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from itertools import groupby
 
@@ -19,6 +19,8 @@ from carpipe.taxonomy.spelling import without_year
 # Share of equal letters from which two names look like one misspelt: of the whole name, and of make and model, so that
 # a long make does not make any two of its models alike (`audi_r8` and `audi_q8`; `fiat_pamda` is 0.9 and 0.8).
 CLOSE, CLOSE_PART = 0.85, 0.8
+# The same where the other has a rule too, and so is hardly a slip (`ford_b-max` and `ford_c-max` are 0.8).
+SURE_PART = 0.85
 
 
 def check(taxonomy: Taxonomy, models: Mapping[str, int] | None = None) -> list[Finding]:
@@ -102,9 +104,12 @@ def _without_photos(taxonomy: Taxonomy, present: Mapping[str, int]) -> Iterator[
         for name, models in taxonomy.classes.items()
         if models and not any(model in present for model in (name, *models))
     }
-    for where in sorted(orphans):
-        yield _note("orphan", where, "no photo has any of its models")
     index = _by_digits([model for model in present if model not in taxonomy.class_by_model])
+    ruled = _by_digits([model for model in present if model in taxonomy.class_by_model])
+    for where in sorted(orphans):
+        models = taxonomy.classes[where.removeprefix("classes.")]
+        intended = (_meant(model, index) or _meant(model, ruled, part=SURE_PART) for model in models)
+        yield _note("orphan", where, f"no photo has any of its models{_hint(intended)}")
     for where, model in taxonomy.rules():
         if model not in present and (meant := without_year(model)) in present:
             yield error(
@@ -125,13 +130,31 @@ def _by_digits(models: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _suggest(model: str, index: Mapping[str, Sequence[str]]) -> str:
+    return _hint([_meant(model, index)])
+
+
+def _hint(meant: Iterable[str | None]) -> str:
+    """A question about the models that may be meant, each once; empty where there are none."""
+    told = " or ".join(repr(name) for name in dict.fromkeys(meant) if name)
+    return f"; did you mean {told}?" if told else ""
+
+
+def _meant(model: str, index: Mapping[str, Sequence[str]], *, part: float = CLOSE_PART) -> str | None:
     candidates = index.get(re.sub(r"\D", "", model), ())
     twin = next((name for name in candidates if slug(name) == slug(model)), None)
     close = [twin] if twin else get_close_matches(model, candidates, n=3, cutoff=CLOSE)
-    best = next((name for name in close if name == twin or _alike_in_parts(model, name)), None)
-    return f"; did you mean {best!r}?" if best else ""
+    return next((name for name in close if name == twin or _alike_in_parts(model, name, part)), None)
 
 
-def _alike_in_parts(one: str, other: str) -> bool:
+def _alike_in_parts(one: str, other: str, part: float) -> bool:
     parts = zip(one.partition("_")[::2], other.partition("_")[::2], strict=True)
-    return all(SequenceMatcher(None, a, b).ratio() >= CLOSE_PART for a, b in parts)
+    return all(SequenceMatcher(None, a, b).ratio() >= part or _swapped(a, b) for a, b in parts)
+
+
+def _swapped(one: str, other: str) -> bool:
+    """Whether two letters that stand side by side have changed places: a slip of every typist, `glof` for `golf`."""
+    wrong = [place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b]
+    if len(one) != len(other) or len(wrong) != 2 or wrong[1] - wrong[0] != 1:
+        return False
+    first, second = wrong
+    return one[first] == other[second] and one[second] == other[first]

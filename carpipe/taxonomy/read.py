@@ -71,7 +71,8 @@ def parse(text: str, *, name: str, committed: bool = False) -> Taxonomy:
         # Names of the data may be what a rule must not have.
         problems = [str(finding) for finding in found if not (committed and finding.kind == "name")]
     if problems:
-        raise ConfigError(f"taxonomy {name!r} has {len(problems)} problems:\n- " + "\n- ".join(problems))
+        number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigError(f"taxonomy {name!r} has {number}:\n- " + "\n- ".join(problems))
     return taxonomy
 
 

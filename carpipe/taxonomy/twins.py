@@ -52,7 +52,8 @@ def _of_same_classes(taxonomy: Taxonomy, models: Mapping[str, int]) -> Iterator[
     """Models without a rule whose own name would be the twin of another class."""
     ruled = {name for _, name in class_names(taxonomy)}
     classes = {name for model in models if (name := taxonomy.class_of(model)) is not None}
-    for twins in collisions(classes).values():
+    # Also classes whose own models have no photos: two classes of one slug are refused even in the rules alone.
+    for twins in collisions(ruled | classes).values():
         target = min(twins, key=lambda name: (name not in ruled, -models.get(name, 0), name))
         yield from ((name, target) for name in twins if name in models and name not in taxonomy.class_by_model)
 

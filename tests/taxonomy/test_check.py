@@ -64,6 +64,27 @@ def test_a_class_whose_models_have_no_photos_is_told_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("unchanged", [(), ("volkswagen_golf",)])
+def test_a_class_whose_only_model_is_misspelt_is_told_with_the_model_it_means(unchanged: tuple[str, ...]) -> None:
+    taxonomy = Taxonomy("t", classes={"golf2": ("volkswagen_glof",)}, unchanged=unchanged)
+    findings = found(taxonomy, {"volkswagen_golf": 40, "audi_a1": 3})
+    orphan = "no photo has any of its models; did you mean 'volkswagen_golf'?"
+    assert ("note", "orphan", "classes.golf2", orphan) in findings
+
+
+def test_a_class_without_photos_is_not_taken_for_one_of_another_car_that_has_a_rule() -> None:
+    taxonomy = Taxonomy("t", classes={"max": ("ford_c-max",)}, unchanged=("ford_b-max",))
+    assert "did you mean" not in render_findings(check(taxonomy, {"ford_b-max": 3}))
+
+
+def test_a_class_of_several_misspelt_models_is_told_with_each_once() -> None:
+    taxonomy = Taxonomy("t", classes={"small": ("fiat_pnda", "fiat_pandaa", "ford_feista", "ford_new")})
+    notes = [one for one in check(taxonomy, {"fiat_panda": 3, "ford_fiesta": 3}) if one.kind == "orphan"]
+    assert [one.sentence for one in notes] == [
+        "no photo has any of its models; did you mean 'fiat_panda' or 'ford_fiesta'?"
+    ]
+
+
 def test_a_class_with_photos_under_its_own_name_is_no_orphan() -> None:
     kinds = {one.kind for one in check(Taxonomy("t", classes=SMALL), {"small": 3})}
     assert kinds == {"no photos"}
@@ -78,7 +99,12 @@ def test_a_misspelt_rule_is_told_with_the_model_it_means() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "model"),
-    [("bmw_316", "bmw_318"), ("audi_r8", "audi_q8"), ("mercedes-benz_cls", "mercedes-benz_x-class")],
+    [
+        ("bmw_316", "bmw_318"),
+        ("audi_r8", "audi_q8"),
+        ("mercedes-benz_cls", "mercedes-benz_x-class"),
+        ("mercedes-benz_cls", "mercedes-benz_slc"),
+    ],
 )
 def test_another_car_is_not_taken_for_a_misspelt_one(rule: str, model: str) -> None:
     assert found(Taxonomy("t", unchanged=(rule,)), {model: 3}) == [

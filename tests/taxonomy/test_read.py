@@ -105,7 +105,7 @@ def test_fingerprint_depends_on_rules_but_not_on_their_order() -> None:
         ),
         (
             "version: 1\nclasses: {a: [c], b: [a], c: [b]}",
-            "has 1 problems:\n- classes.a: a cycle, each name is a model of the next class: 'a' -> 'b' -> 'c' -> 'a'",
+            "has 1 problem:\n- classes.a: a cycle, each name is a model of the next class: 'a' -> 'b' -> 'c' -> 'a'",
         ),
         (
             "version: 1\nclasses: {citroën_c4: [x], citroen_c4: [y]}",

@@ -1,5 +1,7 @@
 """Models that are the same words in ASCII end in one class, early."""
 
+from random import Random
+
 import pytest
 
 from carpipe.taxonomy.lint import lint
@@ -56,6 +58,45 @@ def test_rules_that_are_there_stay():
     assert join_twins(taxonomy, models) is taxonomy
     deep = Taxonomy("t", classes={"citroën_c3": ("x_y",), "other": ("citroen_c3",)})
     assert lint(join_twins(deep, {"citroën_c3": 1, "citroen_c3": 1, "x_y": 1})) == ()
+
+
+@pytest.mark.parametrize(
+    "taxonomy",
+    [Taxonomy("t", unchanged=("citroen_c3",)), Taxonomy("t", classes={"citroen_c3": ("citroen_c3_picasso",)})],
+)
+def test_a_rule_settles_the_name_where_its_own_model_has_no_photos(taxonomy):
+    assert classes(taxonomy, {"citroën_c3": 9, "citroèn_c3": 9}) == {
+        "citroën_c3": "citroen_c3",
+        "citroèn_c3": "citroen_c3",
+    }
+
+
+SPELLINGS = ("a_b", "ä_b", "â_b", "a b", "a_c", "á_c")
+
+
+def random_taxonomy(random):
+    """Rules for some spellings that have no faults of their own."""
+    while True:
+        places = {model: random.choice([*SPELLINGS, None, *[""] * 4]) for model in SPELLINGS}
+        names = {name for name in places.values() if name and (places[name] != "" or random.random() < 0.5)}
+        listed = {name: tuple(model for model in SPELLINGS if places[model] == name) for name in sorted(names)}
+        alone = {model for model in SPELLINGS if listed.get(model) == (model,) and random.random() < 0.5}
+        taxonomy = Taxonomy(
+            "t",
+            classes={name: models for name, models in listed.items() if name not in alone},
+            unchanged=tuple(sorted(alone)),
+            erased=tuple(model for model in SPELLINGS if places[model] is None),
+        )
+        if not lint(taxonomy):
+            return taxonomy
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_no_rules_and_models_make_rules_that_cannot_be_read(seed):
+    random = Random(seed)
+    taxonomy = random_taxonomy(random)
+    models = {model: random.randint(1, 3) for model in SPELLINGS if random.random() < 0.6}
+    classes(taxonomy, models)
 
 
 @pytest.mark.parametrize("name", ["published", "identity"])

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +54,7 @@ def upload(session: Session, folder: Path) -> Uploaded:
     Raises:
         InputError: no such folder, or it holds no folders with files.
     """
-    found = _find(folder, longest=KEY_BYTES - len(session.store.url.removeprefix("s3://").partition("/")[2].encode()))
+    found = _find(folder, longest=KEY_BYTES - len(_before_keys(session.store.url).encode()))
     if not found.files and not found.refused:
         raise InputError(
             f"There are no photos in {shown(str(folder))}; expected folders named <make>_<model>_<year> with files in "
@@ -65,6 +65,12 @@ def upload(session: Session, folder: Path) -> Uploaded:
     uploaded, failed = _copy(session, wanted, found)
     skipped = len(wanted) - uploaded - failed
     return Uploaded(uploaded, skipped, len(found.files) - len(wanted), tuple(found.refused))
+
+
+def _before_keys(url: str) -> str:
+    """What S3 has before each key of a store."""
+    prefix = url.removeprefix("s3://").partition("/")[2]
+    return f"{prefix}/" if prefix else ""
 
 
 def _copy(session: Session, files: Mapping[str, Path], found: _Found) -> tuple[int, int]:
@@ -110,7 +116,7 @@ def _find(folder: Path, *, longest: int) -> _Found:
     found = _Found()
     for directory in sorted(item for item in folder.iterdir() if item.is_dir()):
         try:
-            names = list(_names(directory))
+            names = _names(directory, found)
         except OSError as error:
             found.refuse(directory, f"the folder cannot be read: {error.strerror or error}")
             continue
@@ -125,10 +131,18 @@ def _find(folder: Path, *, longest: int) -> _Found:
     return found
 
 
-def _names(directory: Path) -> Iterator[str]:
+def _names(directory: Path, found: _Found) -> list[str]:
     # scandir: a big bucket's copy has millions of entries, and Path objects are slow.
     with os.scandir(directory) as entries:
-        yield from sorted(entry.name for entry in entries if entry.is_file())
+        return sorted(entry.name for entry in entries if _is_file(entry, found))
+
+
+def _is_file(entry: os.DirEntry[str], found: _Found) -> bool:
+    try:
+        return entry.is_file()
+    except OSError as error:  # a link that leads to itself
+        found.refuse(entry.path, f"it cannot be read: {error.strerror or error}")
+        return False
 
 
 def _fault_of(key: str, longest: int) -> str:

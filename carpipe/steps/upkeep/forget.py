@@ -11,12 +11,12 @@ run again, and ends as if it had not been.
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from carpipe import forms, manifest
-from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
+from carpipe.errors import AccessError, ConflictError, InputError, MissingError, StoreError, UnavailableError
 from carpipe.manifest import Manifest
 from carpipe.names import is_odd
 from carpipe.steps import results
@@ -62,7 +62,7 @@ def forget(session: Session, listing: str, *, at: str) -> Forgotten:
         at: now, UTC, ISO 8601, for the record.
 
     Raises:
-        StoreError: an object has a name that no request can be made for; all else is done.
+        StoreError: objects have names that no request can be made for; names each, and all else is done.
         InputError: that is no uuid, the listing is neither under raw/ nor in a partition, or the forgetting of
             another listing was interrupted and has to end first.
     """
@@ -79,9 +79,23 @@ def forget(session: Session, listing: str, *, at: str) -> Forgotten:
     session.store.delete(key for key in raw if not is_odd(key))
     _replace_partitions(session, listing)
     done = _finish(session, listing, at)
-    # Last, since a server may refuse it: all else is then done, and the key is named.
-    session.store.delete(filter(is_odd, raw))
+    # Last, since a server may refuse them: all else is then done.
+    _delete_odd(session, filter(is_odd, raw))
     return done
+
+
+def _delete_odd(session: Session, keys: Iterable[str]) -> None:
+    """Delete those that can be, then name the others."""
+    left = []
+    for key in keys:
+        try:
+            session.store.delete([key])
+        except (AccessError, UnavailableError):
+            raise  # the next key would fare no better
+        except StoreError as error:
+            left.append(str(error))
+    if left:
+        raise StoreError("All is forgotten but what could not be deleted:\n- " + "\n- ".join(left))
 
 
 def _finish(session: Session, listing: str, at: str) -> Forgotten:

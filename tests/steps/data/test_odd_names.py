@@ -3,6 +3,7 @@
 import pytest
 
 from carpipe.errors import InputError, StoreError
+from carpipe.names import shown
 from carpipe.steps import results
 from carpipe.steps.data.clean import clean
 from carpipe.steps.data.inventory import inventory, latest_inventory
@@ -71,6 +72,30 @@ def test_an_odd_name_costs_its_own_row(night, odd, names):
     assert not [key for key in out if "\n" in key or "\x7f" in key]
 
 
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        (["twice\ufffd.jpg", "twice\ufffd.jpg"], "twice\ufffd.jpg"),
+        (["//x.jpg", "twice\ufffd.jpg", "twice\ufffd.jpg"], "twice\ufffd.jpg"),
+        (["audi_a4_2001/x.jpg", "audi_a4_2001/x.jpg/"], "audi_a4_2001/x.jpg"),
+        (["a\nb", r"a\nb"], r"a\nb"),
+    ],
+    ids=str,
+)
+def test_names_that_read_the_same_are_told(night, odd, names, read, caplog):
+    odd.keys += names
+    assert inventory(night).photos == 2 + len(names) - 1
+    assert f"several names under raw/ read '{read}'" in caplog.text
+
+
+@pytest.mark.parametrize("page", [1, 3])
+def test_a_name_that_is_there_once_is_not_told(night, odd, page, caplog):
+    odd.page = page
+    odd.keys += ["audi-x/1.jpg", "audi/", "audi//1.jpg", "a\nb", "c\udcff"]
+    inventory(night)
+    assert "several names" not in caplog.text
+
+
 def test_the_next_night_finds_nothing_new(night, odd):
     odd.keys += ["//x.jpg", "a\nb", "c\udcff"]
     first = inventory(night)
@@ -103,9 +128,13 @@ def test_a_listing_is_forgotten_under_odd_keys_too(night, odd):
 
 def test_a_photo_that_cannot_be_deleted_is_named_when_all_else_is(night, odd):
     inventory(night)
-    odd.keys += [f"./{bucket.key(1)}"]
-    with pytest.raises(StoreError, match=r"raw/\./"):
+    name = bucket.key(1)
+    can, cannot = [f"//{name}", f"/{name}", f"x\n/{name}"], [f"../{name}", f"./{name}", f"y/./{name}"]
+    odd.keys += [*can, *cannot]
+    with pytest.raises(StoreError) as caught:
         forget(night, LISTING, at="2026-01-01T00:00:00Z")
+    assert sorted(odd.deleted) == sorted(can)
+    assert [key for key in (*can, *cannot) if f"'raw/{shown(key)}'" in str(caught.value)] == cannot
     assert night.store.head(f"raw/{bucket.key(1)}") is None
     parts = latest_inventory(night).partitions
     assert sum(part["photos"] for part in parts) == 1

@@ -64,6 +64,29 @@ def test_a_key_too_long_with_its_prefix_is_named(make_session, tmp_path, photos)
     assert "longer than the 1,024 bytes" in upload(session, photos).refused[0]
 
 
+def test_a_key_may_have_as_many_bytes_as_s3_allows_and_none_more(make_session, tmp_path):
+    prefix = f"{'p' * 200}/{'q' * 200}/{'r' * 200}"
+    folder = "a" * 200
+    room = 1024 - len(f"{prefix}/raw/{folder}/")
+    put(tmp_path, f"{folder}/{'c' * room}")
+    put(tmp_path, f"{folder}/{'d' * (room + 1)}")
+    session = make_session(store__url=f"s3://carpipe/{prefix}")
+    done = upload(session, tmp_path)
+    assert [(Path(path).name[0], "longer than the 1,024 bytes" in why) for path, why in refusals(done)] == [("d", True)]
+
+
+def refusals(done):
+    return [line.split(": ", 1) for line in done.refused]
+
+
+def test_a_link_that_leads_to_itself_is_named_and_its_neighbours_go_on(session, photos):
+    name = Path(bucket.key(1)).with_name("loop.jpg")
+    (photos / name).symlink_to("loop.jpg")
+    done = upload(session, photos)
+    assert there(session) == GOOD
+    assert [(path, why[:17]) for path, why in refusals(done)] == [(str(photos / name), "it cannot be read")]
+
+
 def test_a_file_that_cannot_be_read_stops_no_other(session, photos, monkeypatch):
     real = Path.read_bytes
 
