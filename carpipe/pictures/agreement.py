@@ -30,18 +30,19 @@ class Agreement:
 
     `correlation` of the grey pixels, -1 to 1. `grey` and `colour`: by how many levels (0 to 255) the cells differ,
     in brightness and in the colour differences Cb and Cr; of the third most different cell. `mean`: grey levels too,
-    over all pixels.
+    over all pixels. `one_line`: all places that differ lie in one row of cells, as those under a watermark do.
     """
 
     correlation: Floats
     mean: Floats
     grey: Floats
     colour: Floats
+    one_line: NDArray[np.bool_]
 
     @property
     def everywhere(self) -> NDArray[np.bool_]:
         """Whether they agree in all places, but for a watermark's."""
-        return (self.grey <= GREY_APART) & (self.colour <= COLOUR_APART)
+        return ((self.grey <= GREY_APART) & (self.colour <= COLOUR_APART)) | self.one_line
 
 
 def compare(one: NDArray[np.generic], other: NDArray[np.generic]) -> Agreement:
@@ -53,11 +54,13 @@ def compare(one: NDArray[np.generic], other: NDArray[np.generic]) -> Agreement:
     """
     grey, other_grey = _grey(one), _grey(other)
     apart = _apart(grey, other_grey)
+    greys, colours = _cells(apart), _cells(_colours_apart(one, other)).max(axis=1)
     return Agreement(
         correlation=_correlation(grey, other_grey),
         mean=np.abs(apart).mean(axis=(1, 2)),
-        grey=_nth(_cells(apart)),
-        colour=_nth(_cells(_colours_apart(one, other)).max(axis=1)),
+        grey=_nth(greys),
+        colour=_nth(colours),
+        one_line=_in_one_line((greys > GREY_APART) | (colours > COLOUR_APART)),
     )
 
 
@@ -103,6 +106,12 @@ def _cells(pictures: Floats) -> Floats:
     """Size of the mean of each cell: (..., 7, 7). Edges that do not quite fall together cancel out in it."""
     side = pictures.shape[-1] // CELLS
     result: Floats = np.abs(pictures.reshape(*pictures.shape[:-2], CELLS, side, CELLS, side).mean(axis=(-3, -1)))
+    return result
+
+
+def _in_one_line(different: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    by_row = different.sum(axis=2)
+    result: NDArray[np.bool_] = by_row.sum(axis=1) == by_row.max(axis=1)
     return result
 
 

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 
 from carpipe.pictures import runs
+from carpipe.pictures.text_mode import is_mangled
 
 _CODED = (b"hvc1", b"av01", b"avc1", b"jpeg")
 # How the types of auxiliary pictures that are alpha begin; others are depth and gain maps.
@@ -15,9 +16,13 @@ _MOST_BYTES, _MOST_ITEMS, _MOST_PIECES = 1 << 20, 4096, 32
 def measure_heif(data: bytes) -> tuple[float, bool]:
     """Share of the coded picture, 0 to 1, that is not known to be whole, and whether the file ends before it does.
 
-    It is arithmetic coded: no byte repeats for long. Thumbnails and maps beside it do not count. Where the table of
-    contents cannot be read, or says that the picture is more than the file, the decoder has to tell.
+    It is arithmetic coded: no byte repeats for long, and line ends are as chance has it. Thumbnails and maps beside it
+    do not count. Where the table of contents cannot be read, or says that the picture is more than the file, the
+    decoder has to tell.
     """
+    # First, as the table of contents is rewritten too.
+    if is_mangled(data[data.find(b"mdat") + 4 :]):
+        return 1.0, False
     try:
         places = _coded(data)
     except (struct.error, IndexError):

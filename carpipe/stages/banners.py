@@ -4,9 +4,9 @@ import pandas as pd
 
 # Listings of one car that is offered again and again are of one model, and share most of their pictures, some of the
 # car itself; those that share a banner share it alone, or with other banners. And such a car stays in its folder, while
-# a banner goes with whatever the dealer sells.
+# a banner goes with whatever the dealer sells. Its year may be mistaken once; in more years it must share all.
 RELISTED_SHARE, RELISTED_PICTURES = 0.6, 2
-RELISTED_TIMES = 10
+RELISTED_TIMES, RELISTED_YEARS = 10, 2
 
 
 def find_banners(seen: pd.DataFrame, picture: "pd.Series[int]", *, many: int) -> "pd.Series[bool]":
@@ -26,14 +26,17 @@ def find_banners(seen: pd.DataFrame, picture: "pd.Series[int]", *, many: int) ->
         return common
     car = common & seen["car"].groupby(picture).transform("max")
     shared = _shared(table[["listing", "picture"]].assign(common=common, car=car))
-    again, with_car = (table["listing"].map(shared[name]).groupby(picture).transform("mean") > 0.5 for name in shared)
+    mostly, all_of_it, with_car = (
+        table["listing"].map(shared[name]).groupby(picture).transform("mean") > 0.5 for name in shared
+    )
+    again = mostly.where(counts["folder"] <= RELISTED_YEARS, all_of_it)
     again |= (counts["folder"] == 1) & (counts["listing"] < RELISTED_TIMES)
     return common & ~(again & with_car & (counts["model"] == 1))
 
 
 def _shared(table: pd.DataFrame) -> pd.DataFrame:
-    """By listing: whether most of its pictures are found in many listings, and whether one of these shows a car."""
+    """By listing: whether most and all of its pictures are found in many listings, and whether one shows a car."""
     found = table.drop_duplicates(["listing", "picture"]).groupby("listing")
     common = found["common"].agg(["sum", "mean"])
     mostly = (common["sum"] >= RELISTED_PICTURES) & (common["mean"] >= RELISTED_SHARE)
-    return pd.DataFrame({"mostly": mostly, "with_car": found["car"].max()})
+    return pd.DataFrame({"mostly": mostly, "all_of_it": mostly & (common["mean"] == 1), "with_car": found["car"].max()})

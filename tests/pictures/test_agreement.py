@@ -66,6 +66,14 @@ def test_a_small_watermark_does_not_matter(photo):
     assert compare(photo, marked).everywhere.all()
 
 
+def test_a_line_of_text_across_the_picture_does_not_matter(photo):
+    marked = photo.copy()
+    top = photo.height * 29 // 64
+    marked.paste((250, 250, 250), (photo.width // 8, top, photo.width * 7 // 8, top + photo.height // 16))
+
+    assert compare(photo, marked).everywhere.all()
+
+
 def test_flat_pictures_have_no_correlation():
     flat = Image.new("RGB", (64, 64), (90, 90, 90))
 

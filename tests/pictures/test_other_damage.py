@@ -234,3 +234,12 @@ def test_a_gif_whose_codes_have_no_such_size_is_damage(bits):
     tracemalloc.stop()
     assert peak < 1_000_000
     assert damage(bytes(data)) == 1.0
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_line_ends_that_were_rewritten_in_a_heic_are_damage(end):
+    sink = io.BytesIO()
+    pillow_heif.from_pillow(draw((600, 450), seed=4)).save(sink, quality=90)
+
+    assert measure_heif(sink.getvalue()) == (0.0, False)
+    assert measure_heif(sink.getvalue().replace(b"\n", end))[0] == 1.0

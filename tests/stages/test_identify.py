@@ -86,6 +86,13 @@ def test_dealers_pictures_that_show_no_car_are_none_that_is_offered_again_within
     assert run(photos)["vehicle"].dropna().nunique() == 6
 
 
+def test_dealers_pictures_that_show_a_car_are_banners_where_cars_of_many_years_share_them():
+    rows = [(f"{n}{picture}", f"listing{n}", picture) for n in range(6) for picture in (f"own{n}", "front", "yard")]
+    photos = run(table(*rows, folders=[f"golf_{2008 + n}" for n in range(6) for _ in range(3)]))
+
+    assert photos["dropped"].fillna("").tolist() == ["", "banner", "banner"] * 6
+
+
 def test_a_banner_within_one_model_and_year_goes_when_it_is_in_very_many_listings():
     rows = [(f"{n}", f"listing{n}", "banner") for n in range(12)]
 
