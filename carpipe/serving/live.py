@@ -157,8 +157,9 @@ class Follower:
         model = pull(self._store, config.channel, cache=cache, offline_ok=offline_ok, detector=True)
         if model.crop is None:
             raise InputError(f"Model {model.id} does not say how photos are cut: it is no classifier of cars.")
-        self._live = Live(model, model.crop, self._detectors(model, model.crop))
-        self._refused, self._problem = None, ""
+        live = Live(model, model.crop, self._detectors(model, model.crop))
+        self._refused, self._problem = None, ""  # first, so that nobody sees a new model with an old problem
+        self._live = live
         log.info("channel %s: generation %d, model %s is live", config.channel, model.generation, model.id)
 
     def _detectors(self, model: Model, crop: CropPolicy) -> Detectors:
