@@ -13,6 +13,7 @@ from carpipe.config import Config, load_config
 from carpipe.local.s3server import S3Settings, s3server
 from carpipe.sample import World, draw_world
 from carpipe.steps.session import Session, open_session
+from tests.listing import odd_listings
 
 SAMPLE = Path(__file__).parents[1] / "carpipe" / "sample" / "sample.toml"
 DATA = Path(os.environ.get("CARPIPE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -71,6 +72,13 @@ def make_config(url: str, **settings: Any) -> Config:
 def session(make_session: Callable[..., Session]) -> Session:
     """A session with the sample world's settings on a prefix of the test's own."""
     return make_session()
+
+
+@pytest.fixture
+def odd(s3: Any) -> Iterator[Any]:
+    """The S3 server, with listings that hold whatever keys a test wants (`odd.keys`)."""
+    with odd_listings(s3.endpoint) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from carpipe.errors import AccessError, StoreError, UnavailableError
 from carpipe.names import is_odd, shown
 from carpipe.steps.session import open_session
 from tests.conftest import make_config
-from tests.listing import odd_listings
 
 PLAIN = ["audi_a4_2001/a.jpg", "audi_a4_2001/b c+d.jpg", "citroën_c4_2010/é&<>\"'.jpg", "z%2f_2001/x.jpg"]
 ODD = {
@@ -23,12 +22,6 @@ ODD = {
     "no UTF-8": "audi_a3_2001/a\udcffb.jpg",
     "half a surrogate pair": "audi_a3_2001/a\udced\udca0\udc80b.jpg",
 }
-
-
-@pytest.fixture
-def odd(s3):
-    with odd_listings(s3.endpoint) as server:
-        yield server
 
 
 @pytest.fixture

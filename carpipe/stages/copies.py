@@ -40,9 +40,17 @@ def find_copies(
     """
     file, files = pd.factorize(seen["sha256"])
     first = seen[~seen["sha256"].duplicated()]
-    near = _near_duplicates(first, config, signatures)
+    near_pairs = candidates(_numbers(first["dhash"]), distance=config.hash_distance)
+    edited_pairs = _may_be_edited(first)
+    # Signatures are read once, for both kinds: at full size that is gigabytes from the storage.
+    one, other = np.concatenate([near_pairs[0], edited_pairs.one]), np.concatenate([near_pairs[1], edited_pairs.other])
+    asked = np.unique(np.concatenate([one, other]))
+    rows = np.searchsorted(asked, np.arange(len(first)))
+    pixels = signatures(first.iloc[asked]) if len(asked) else np.empty((0, SIGNATURE_BYTES), np.uint8)
+    near = _near_duplicates(near_pairs, config, pixels, rows)
     picture = components(near["one"].to_numpy(), near["other"].to_numpy(), size=len(files))
-    edited = _edited_copies(first, picture, signatures)
+    unknown = edited_pairs.take(picture[edited_pairs.one] != picture[edited_pairs.other])
+    edited = _edited_copies(unknown, pixels, rows)
     pairs = pd.concat([near.assign(edited=False), edited.assign(edited=True)], ignore_index=True)
     picture = components(pairs["one"].to_numpy(), pairs["other"].to_numpy(), size=len(files))
     keys = first["key"].to_numpy()
@@ -50,12 +58,12 @@ def find_copies(
     return pd.Series(picture[file], index=seen.index), names[["key_a", "key_b", "difference", "edited"]]
 
 
-def _near_duplicates(first: pd.DataFrame, config: IdentifyConfig, signatures: Signatures) -> pd.DataFrame:
+def _near_duplicates(
+    pairs: Pairs, config: IdentifyConfig, pixels: NDArray[np.uint8], rows: NDArray[np.int64]
+) -> pd.DataFrame:
     """Positions `one`, `other` of pictures encoded anew, of any model, and their `difference`."""
-    one, other = candidates(_numbers(first["dhash"]), distance=config.hash_distance)
-    asked, rows = _asked(one, other, size=len(first))
-    pixels = _fetch(first.iloc[asked], signatures)
-    difference, contrast = differences((one, other), pixels, rows=rows)
+    one, other = pairs
+    difference, contrast = differences(pairs, pixels, rows=rows)
     near = (difference <= config.max_difference) & (difference <= CONTRAST_SHARE * contrast)
     one, other, difference = one[near], other[near], difference[near]
     same = _same_colours((rows[one], rows[other]), pixels)
@@ -71,34 +79,24 @@ def _same_colours(pairs: Pairs, signatures: NDArray[np.uint8]) -> NDArray[np.boo
     return same
 
 
-def _edited_copies(first: pd.DataFrame, picture: NDArray[np.int32], signatures: Signatures) -> pd.DataFrame:
-    """As `_near_duplicates`: pictures of one model that were edited; only those that are not known as one by now.
-
-    Photos of cars from outside bear witness here, no others: wheels, seats and papers of a model look alike.
-    """
+def _may_be_edited(first: pd.DataFrame) -> edited_copies.Candidates:
+    """Pairs of one model, of cars from outside: its wheels, seats and papers look alike."""
     model, listing = (pd.factorize(first[column])[0].astype(np.int64) for column in ("model", "listing_uuid"))
     whole, inner = _numbers(first["dhash"]), _numbers(first["dhash_inner"])
     pairs = edited_copies.candidates(whole, inner, model=model, listing=listing)
     car = first["car"].to_numpy()
-    pairs = pairs.take((picture[pairs.one] != picture[pairs.other]) & car[pairs.one] & car[pairs.other])
-    asked, rows = _asked(pairs.one, pairs.other, size=len(first))
-    difference = edited_copies.verify(pairs, _fetch(first.iloc[asked], signatures), rows=rows)
+    return pairs.take(car[pairs.one] & car[pairs.other])
+
+
+def _edited_copies(pairs: edited_copies.Candidates, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> pd.DataFrame:
+    """As `_near_duplicates`: pictures of one model that were edited."""
+    difference = edited_copies.verify(pairs, pixels, rows=rows)
     found = pd.DataFrame({"one": pairs.one, "other": pairs.other, "difference": difference})
     return found[found["difference"].notna()]
 
 
-def _fetch(photos: pd.DataFrame, signatures: Signatures) -> NDArray[np.uint8]:
-    return signatures(photos) if len(photos) else np.empty((0, SIGNATURE_BYTES), np.uint8)
-
-
 def _numbers(hashes: "pd.Series[str]") -> NDArray[np.uint64]:
     return np.array([int(text, 16) for text in hashes], np.uint64)
-
-
-def _asked(one: NDArray[np.int64], other: NDArray[np.int64], *, size: int) -> Pairs:
-    """Positions of the pictures that are in a pair, and for each picture its place among them."""
-    asked = np.unique(np.concatenate([one, other]))
-    return asked, np.searchsorted(asked, np.arange(size))
 
 
 def components(one: NDArray[Any], other: NDArray[Any], *, size: int) -> NDArray[np.int32]:

@@ -13,17 +13,10 @@ from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
 from carpipe.steps.views.preview import Previews
 from tests.conftest import make_config
-from tests.listing import odd_listings
 from tests.plugins import bucket
 from tests.test_odd_keys import ODD
 
 LISTING = "00000000-0000-0000-0000-000000000001"
-
-
-@pytest.fixture
-def odd(s3):
-    with odd_listings(s3.endpoint) as server:
-        yield server
 
 
 @pytest.fixture
