@@ -57,7 +57,7 @@ class Proxy:
         self._tls = tls
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.plan: Plan = calm
         self.seen: list[tuple[Request, Fault | None]] = []
         self.endpoint = ""
@@ -78,21 +78,26 @@ class Proxy:
         self.endpoint = f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
 
     async def stop(self) -> None:
-        """Close all connections."""
+        """Close all connections, those included that were accepted just now and nobody has begun to serve."""
+        for listener in self._server.sockets:
+            self._server.get_loop().remove_reader(listener.fileno())
+        await _some_turns()  # asyncio forgets the socket of a connection that it has taken in when the server closes
         self._server.close()
-        for task in list(self._tasks):
+        for task, writer in list(self._open.items()):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            writer.transport.abort()
+        await asyncio.gather(*self._open, return_exceptions=True)
+        await _some_turns()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._tasks.add(asyncio.current_task())
-        try:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve_until_gone(reader, writer))
+        self._open[task] = writer
+        task.add_done_callback(self._open.pop)
+
+    async def _serve_until_gone(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await self._serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # either side has gone, or the proxy stops
-        finally:
-            writer.close()
-            self._tasks.discard(asyncio.current_task())
+        writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Requests of one connection, one after the other, until a fault or the client ends it."""
@@ -117,6 +122,12 @@ class Proxy:
             fault = self.plan(request)
             self.seen.append((request, fault))
         return request, fault
+
+
+async def _some_turns() -> None:
+    """What asyncio does in steps gets done: a connection accepted is announced, one aborted closes its socket."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def _exchange(
