@@ -249,6 +249,22 @@ class ServingConfig(Section):
     max_listing_photos: int = Field(20, ge=1, description="photos of a listing in one request, at most")
     feedback: bool = Field(True, description="write feedback and unsure photos to `labels/<channel>/candidates/`")
     candidates_per_hour: int = Field(200, ge=0, description="unsure photos written, at most; as many with feedback")
+    client_share: float = Field(
+        0.25, gt=0, le=1, description="of `candidates_per_hour`, that one client may spend; 1 where all are one app's"
+    )
+    candidates_days: int = Field(90, ge=1, description="days until a candidate is deleted")
+    candidates_mb: int = Field(
+        5000, ge=1, description="MB of all candidates, at most; the oldest go, those without feedback first"
+    )
+    request_s: float = Field(60.0, gt=0, description="seconds that a request may take to arrive")
+    connections: int = Field(500, ge=1, le=10_000, description="open connections, at most; the slowest sender goes")
+    connections_per_client: int = Field(
+        64, ge=1, description="open connections of one address, at most; the slowest of its own goes"
+    )
+    trusted_proxy: str = Field(
+        "", description="address of the proxy whose X-Forwarded-For says who a client is; empty: there is none"
+    )
+    health_port: int = Field(0, ge=0, le=65535, description="port that answers `/healthz` and nothing else; 0: none")
 
 
 class GateConfig(Section):

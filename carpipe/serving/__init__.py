@@ -5,6 +5,8 @@
     live.py        the channel's live model, followed and swapped while requests run
     workers.py     how many photos are looked at at a time, and how many wait
     candidates.py  unsure photos and feedback, kept in the bucket for labellers
+    room.py        how many of them, and for how long
+    connections.py who may hold how many connections open, and for how long
     server.py      all of it on waitress
     pages/         the page to drop a photo on
 

@@ -8,6 +8,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from carpipe.config import ServingConfig
 from carpipe.errors import InputError
 from carpipe.pictures.decode import FORMATS, PhotoError
+from carpipe.serving.connections import client_of
 from carpipe.serving.live import NotReadyError
 from carpipe.serving.service import ForgottenError, Service
 from carpipe.serving.workers import BusyError
@@ -54,7 +55,16 @@ def create_app(service: Service, config: ServingConfig) -> Flask:
     )
     _add_answers(app, service, config)
     _add_rest(app, service, config)
+    _add_health(app, service)
     _add_errors(app, config)
+    app.after_request(_with_headers)
+    return app
+
+
+def create_health_app(service: Service) -> Flask:
+    """The WSGI application that says how the other one is, and nothing else."""
+    app = Flask(__name__, static_folder=None)
+    _add_health(app, service)
     app.after_request(_with_headers)
     return app
 
@@ -63,7 +73,8 @@ def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
     @app.post("/predict")
     def predict() -> Response:
         request.max_content_length = config.max_photo_mb * MB + OVERHEAD
-        return jsonify(service.predict(_photos(1, "one photo; send several to /predict/listing")[0]))
+        [photo] = _photos(1, "one photo; send several to /predict/listing")
+        return jsonify(service.predict(photo, client=_client()))
 
     @app.post("/predict/listing")
     def predict_listing() -> tuple[Response, int]:
@@ -71,7 +82,7 @@ def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
         photos = _photos(limit, f"at most {limit} photos")
         if any(len(photo) > config.max_photo_mb * MB for photo in photos):
             raise RequestEntityTooLarge
-        reply = service.predict_listing(photos)
+        reply = service.predict_listing(photos, client=_client())
         for photo in reply["photos"]:
             if not photo["success"]:
                 photo["error"] = _says(photo["reason"], photo.get("format"))
@@ -85,7 +96,7 @@ def _add_rest(app: Flask, service: Service, config: ServingConfig) -> None:
     def feedback() -> tuple[Response, int]:
         request.max_content_length = 10_000
         name, right, class_name = _feedback()
-        if not service.feedback(name, right=right, class_name=class_name):
+        if not service.feedback(name, right=right, class_name=class_name, client=_client()):
             raise TooManyRequests("There is a lot of feedback just now; try again later.", retry_after=600)
         return jsonify(success=True), 202
 
@@ -93,14 +104,16 @@ def _add_rest(app: Flask, service: Service, config: ServingConfig) -> None:
     def classes() -> Response:
         return jsonify(service.classes())
 
+    @app.get("/")
+    def page() -> str:
+        return render_template("index.html", feedback=config.feedback, ready=service.health()[0])
+
+
+def _add_health(app: Flask, service: Service) -> None:
     @app.get("/healthz")
     def healthz() -> tuple[Response, int]:
         ready, facts = service.health()
         return jsonify(facts), 200 if ready else 503
-
-    @app.get("/")
-    def page() -> str:
-        return render_template("index.html", feedback=config.feedback, ready=service.health()[0])
 
 
 def _photos(limit: int, what: str) -> list[bytes]:
@@ -113,10 +126,18 @@ def _photos(limit: int, what: str) -> list[bytes]:
     return [file.read() for file in files]
 
 
+def _client() -> str:
+    """Whose request it is; behind a proxy, whom `serving.trusted_proxy` says it comes from."""
+    return client_of(request.remote_addr or "")
+
+
 def _feedback() -> tuple[str, bool, str | None]:
     if not request.is_json:
         raise UnsupportedMediaType("Feedback is JSON: send it with Content-Type: application/json.")
-    value = request.get_json(silent=True)
+    try:
+        value = request.get_json(silent=True)
+    except RecursionError:
+        raise BadRequest("The JSON is nested too deep.") from None
     if not isinstance(value, dict) or not isinstance(value.get("id"), str) or not isinstance(value.get("right"), bool):
         raise BadRequest('Feedback is {"id": "...", "right": true or false, "class_name": optional}.')
     class_name = value.get("class_name") or None

@@ -5,23 +5,26 @@
     labels/<channel>/candidates/<YYYYmmdd>/<id>-<8 digits>.json  what somebody said of the answer, once per saying
 
 Written behind the answers' back, by a thread that the answers never wait for: a bucket in trouble costs candidates,
-not predictions. Objects are only ever created, so nothing anybody said is overwritten.
+not predictions. Objects are created and never changed, so nothing anybody said is overwritten; old ones go (`room`).
 """
 
 import contextlib
 import datetime
 import json
 import logging
+import math
 import queue
 import threading
 import time
 import uuid
-from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from carpipe.config import ServingConfig
 from carpipe.errors import CarpipeError, ConflictError
+from carpipe.serving.room import LOOK_S, Room
 from carpipe.storage import Store
 from carpipe.weights.contract import candidates_folder
 
@@ -77,23 +80,31 @@ class Memory:
 
 
 class Budget:
-    """So many an hour, and no more."""
+    """So many an hour and no more, and of those a share for each client."""
 
-    def __init__(self, per_hour: int):
+    def __init__(self, per_hour: int, *, client_share: float):
         self._per_hour = per_hour
-        self._spent: deque[float] = deque()
+        self._per_client = math.ceil(client_share * per_hour)
+        self._spent: deque[tuple[float, str]] = deque()
+        self._by: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def take(self) -> bool:
-        """Whether there was one left."""
+    def take(self, client: str) -> bool:
+        """Whether there was one left for this client."""
         now = time.monotonic()
         with self._lock:
-            while self._spent and now - self._spent[0] > _HOUR:
-                self._spent.popleft()
-            if len(self._spent) >= self._per_hour:
+            while self._spent and now - self._spent[0][0] > _HOUR:
+                self._give_back(self._spent.popleft()[1])
+            if len(self._spent) >= self._per_hour or self._by[client] >= self._per_client:
                 return False
-            self._spent.append(now)
+            self._spent.append((now, client))
+            self._by[client] += 1
             return True
+
+    def _give_back(self, client: str) -> None:
+        self._by[client] -= 1
+        if not self._by[client]:
+            del self._by[client]  # as many are remembered as have spent something
 
 
 @dataclass(frozen=True)
@@ -107,21 +118,26 @@ class _Task:
 class Candidates:
     """Writes candidates to the bucket, in a thread of its own."""
 
-    def __init__(self, store: Store, *, channel: str, per_hour: int):
-        self._store, self._channel = store, channel
-        self._budgets = {UNSURE: Budget(per_hour), RIGHT: Budget(per_hour), WRONG: Budget(per_hour)}
+    def __init__(self, store: Store, config: ServingConfig):
+        self._store, self._channel = store, config.channel
+        share = config.client_share
+        self._budgets = {
+            reason: Budget(config.candidates_per_hour, client_share=share) for reason in (UNSURE, RIGHT, WRONG)
+        }
+        self._room = Room(store, config)
         self._waiting: queue.Queue[_Task | None] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._write_all, name="carpipe-candidates", daemon=True)
         self._thread.start()
 
-    def keep(self, seen: Seen, reason: str, *, class_name: str | None = None) -> bool:
+    def keep(self, seen: Seen, reason: str, *, client: str, class_name: str | None = None) -> bool:
         """Have a photo written; False where the hour's budget is spent or the bucket does not keep up.
 
         Args:
             reason: `unsure`, or the saying `right` or `wrong`.
+            client: whose photo or saying it is.
             class_name: what it is, by who says so.
         """
-        if not self._budgets[reason].take():
+        if not self._budgets[reason].take(client):
             return False
         record: dict[str, Any] = {"id": seen.id, "reason": reason, "at": seen.at, "answer": dict(seen.answer)}
         if reason != UNSURE:
@@ -142,18 +158,43 @@ class Candidates:
         self._thread.join(timeout_s)
 
     def _write_all(self) -> None:
-        while task := self._waiting.get():
+        while task := self._next():
             try:
-                self._create(f"{task.key}.jpg", task.jpeg)
-                self._create(f"{task.key}{task.suffix}.json", json.dumps(task.record, ensure_ascii=False).encode())
+                self._write(task)
             except CarpipeError as error:
                 log.warning("candidate %s is lost: %s", task.key, error)
             except Exception:  # whatever happens to one, the others must be written
                 log.exception("candidate %s is lost", task.key)
 
+    def _next(self) -> _Task | None:
+        """The next one to write, or None at the end. While there is none, what has become too old is deleted."""
+        while True:
+            try:
+                return self._waiting.get(timeout=LOOK_S)
+            except queue.Empty:
+                self._room.tidy()
+
+    def _write(self, task: _Task) -> None:
+        record = json.dumps(task.record, ensure_ascii=False).encode()
+        if not self._room.takes(len(task.jpeg) + len(record)):
+            log.warning("candidate %s is lost: serving.candidates_mb are full", task.key)
+            return
+        self._create(f"{task.key}.jpg", task.jpeg)
+        self._create(f"{task.key}{task.suffix}.json", record)
+
     def _create(self, key: str, data: bytes) -> None:
         with contextlib.suppress(ConflictError):
             self._store.create(key, data)
+
+
+@contextlib.contextmanager
+def kept_candidates(store: Store, config: ServingConfig) -> Iterator[Candidates]:
+    """Candidates for as long as the block runs; what is waiting at its end is written."""
+    candidates = Candidates(store, config)
+    try:
+        yield candidates
+    finally:
+        candidates.close()
 
 
 def utc_now() -> str:

@@ -2,16 +2,13 @@
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterator
-from typing import Any
-
-import waitress  # type: ignore[import-untyped]  # it comes without types
-from flask import Flask
 
 from carpipe.config import Config, ServingConfig
-from carpipe.errors import InputError
-from carpipe.serving.app import MB, create_app
-from carpipe.serving.candidates import Candidates
+from carpipe.serving.app import MB, create_app, create_health_app
+from carpipe.serving.candidates import kept_candidates
+from carpipe.serving.connections import Server, listening
 from carpipe.serving.live import Follower
 from carpipe.serving.service import Service
 from carpipe.serving.workers import Workers
@@ -32,7 +29,7 @@ def serve(config: Config) -> None:
 
 
 @contextlib.contextmanager
-def running(config: Config, store: Store) -> Iterator[Any]:
+def running(config: Config, store: Store) -> Iterator[Server]:
     """A waitress server that is bound and only needs `run`; the live model is followed for as long as the block runs.
 
     Raises:
@@ -40,35 +37,39 @@ def running(config: Config, store: Store) -> Iterator[Any]:
     """
     settings = config.serving
     follower = Follower(store, settings)
-    workers = Workers(settings.workers, queue=settings.queue)
-    candidates = None
-    if settings.feedback:
-        candidates = Candidates(store, channel=settings.channel, per_hour=settings.candidates_per_hour)
-    app = create_app(Service(follower, workers, candidates, config=config), settings)
-    server = _bound(
-        app,
-        settings,
-        threads=settings.queue + SPARE_THREADS,
-        # Flask refuses what is a little too large, in JSON; this is for what is absurd, before it is read.
-        max_request_body_size=2 * settings.max_request_mb * MB,
-        channel_timeout=60,
-        ident="carpipe",
-    )
-    follower.start()
-    try:
+    with contextlib.ExitStack() as stack:
+        workers = Workers(settings.workers, queue=settings.queue)
+        stack.callback(workers.close)
+        candidates = stack.enter_context(kept_candidates(store, settings)) if settings.feedback else None
+        service = Service(follower, workers, candidates, config=config)
+        stack.callback(follower.stop)
+        if settings.health_port:
+            stack.enter_context(_health(service, settings))
+        server = stack.enter_context(
+            listening(
+                create_app(service, settings),
+                settings,
+                port=settings.port,
+                setting="serving.port",
+                threads=settings.queue + SPARE_THREADS,
+                # Flask refuses what is a little too large, in JSON; this is for what is absurd, before it is read.
+                max_request_body_size=2 * settings.max_request_mb * MB,
+            )
+        )
+        follower.start()
         yield server
-    finally:
-        server.close()
-        follower.stop()
-        workers.close()
-        if candidates:
-            candidates.close()
 
 
-def _bound(app: Flask, settings: ServingConfig, **options: Any) -> Any:
-    try:
-        return waitress.create_server(app, host=settings.host, port=settings.port, **options)
-    except OSError as error:
-        raise InputError(
-            f"serving.host and serving.port, {settings.host}:{settings.port}, cannot be listened on: {error.strerror}."
-        ) from error
+@contextlib.contextmanager
+def _health(service: Service, settings: ServingConfig) -> Iterator[None]:
+    """`/healthz` on a port of its own, which whoever sends photos has no business with."""
+    app, port = create_health_app(service), settings.health_port
+    with listening(app, settings, port=port, setting="serving.health_port", threads=2) as server:
+        threading.Thread(target=_run, args=(server,), name="carpipe-health", daemon=True).start()
+        yield
+
+
+def _run(server: Server) -> None:
+    # It is closed from another thread, and then finds its sockets gone.
+    with contextlib.suppress(OSError, ValueError):
+        server.run()

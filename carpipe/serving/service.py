@@ -53,17 +53,21 @@ class Service:
         self._workers, self._candidates, self._config = workers, candidates, config
         self._memory = Memory()
 
-    def predict(self, data: bytes) -> dict[str, Any]:
+    def predict(self, data: bytes, *, client: str) -> dict[str, Any]:
         """What car a photo shows.
+
+        Args:
+            data: the file.
+            client: who asks (`connections.client_of`); each may spend a share of what is kept in an hour.
 
         Raises:
             PhotoError: there is no car to speak of; `reason` as in the photo table.
             NotReadyError, BusyError: try again later.
         """
         live = self.follower.current()
-        return self._workers.run(lambda: self._answer(live, data)[0])
+        return self._workers.run(lambda: self._answer(live, data, client=client)[0])
 
-    def predict_listing(self, photos: Sequence[bytes]) -> dict[str, Any]:
+    def predict_listing(self, photos: Sequence[bytes], *, client: str) -> dict[str, Any]:
         """What car the photos of one listing show together: the mean of their log-probabilities decides.
 
         A photo that cannot be used has its error and does not count; `success` is whether any could.
@@ -72,9 +76,9 @@ class Service:
             NotReadyError, BusyError: try again later.
         """
         live = self.follower.current()
-        return self._workers.run(lambda: self._answer_listing(live, photos))
+        return self._workers.run(lambda: self._answer_listing(live, photos, client=client))
 
-    def feedback(self, name: str, *, right: bool, class_name: str | None) -> bool:
+    def feedback(self, name: str, *, right: bool, class_name: str | None, client: str) -> bool:
         """Keep what somebody says of an answer; False where there is no room for more just now.
 
         Raises:
@@ -90,7 +94,7 @@ class Service:
         seen = self._memory.judged(name)
         if seen is None:
             raise ForgottenError("No answer with this id is remembered, or it was judged often enough.")
-        return self._candidates.keep(seen, RIGHT if right else WRONG, class_name=class_name)
+        return self._candidates.keep(seen, RIGHT if right else WRONG, client=client, class_name=class_name)
 
     def classes(self) -> dict[str, Any]:
         """The classes that the live model knows."""
@@ -107,7 +111,7 @@ class Service:
         }
         return health.live is not None, {"success": health.live is not None, **facts}
 
-    def _answer(self, live: Live, data: bytes) -> tuple[dict[str, Any], Probabilities]:
+    def _answer(self, live: Live, data: bytes, *, client: str) -> tuple[dict[str, Any], Probabilities]:
         started = time.monotonic()
         looked = self._look(live, data)
         answer = live.model.describe(looked.probabilities)
@@ -124,7 +128,7 @@ class Service:
             seen = Seen(reply["id"], utc_now(), looked.small, reply)
             self._memory.add(seen)
             if not answer.sure:
-                self._candidates.keep(seen, UNSURE)
+                self._candidates.keep(seen, UNSURE, client=client)
         log.info("predict %s: %s %.3f in %.0f ms", reply["id"], answer.name, answer.score,
                  1000 * (time.monotonic() - started))  # fmt: skip
         return reply, looked.probabilities
@@ -150,12 +154,12 @@ class Service:
             return b""
         return encode.encode_jpeg(encode.fit(image, KEPT_SIDE), quality=KEPT_QUALITY)
 
-    def _answer_listing(self, live: Live, photos: Sequence[bytes]) -> dict[str, Any]:
+    def _answer_listing(self, live: Live, photos: Sequence[bytes], *, client: str) -> dict[str, Any]:
         replies: list[dict[str, Any]] = []
         usable: list[Probabilities] = []
         for data in photos:
             try:
-                reply, probabilities = self._answer(live, data)
+                reply, probabilities = self._answer(live, data, client=client)
             except PhotoError as error:
                 known = {"format": error.format} if error.format else {}
                 replies.append({"success": False, "reason": error.reason, **known})

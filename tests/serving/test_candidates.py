@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from carpipe.config import StoreConfig
+from carpipe.config import ServingConfig, StoreConfig
 from carpipe.serving import candidates as module
 from carpipe.serving.candidates import Candidates, Memory, Seen
 from carpipe.steps.labels.candidates import download_candidates, list_candidates
@@ -17,6 +17,10 @@ from tests.serving.conftest import encode, post, ready, serving, wait_for
 from tests.tiny import Tiny, crop_files, go_live, publish
 
 ANSWER = {"prediction": "audi_a4", "score": 0.4, "model": {"id": "m"}}
+
+
+def settings(**values):
+    return ServingConfig(client_share=1.0, **values)
 
 
 def seen(number=0, size=10):
@@ -110,6 +114,13 @@ def test_feedback_cannot_come_from_a_form_of_another_site(api):
     assert api.post("/feedback", content="{", headers={"Content-Type": "application/json"}).status_code == 400
 
 
+@pytest.mark.parametrize("nested", ["[" * 9000, '{"a":' * 1900, "[" * 4500 + "]" * 4500])
+def test_json_that_is_nested_too_deep_is_refused(api, nested):
+    response = api.post("/feedback", content=nested, headers={"Content-Type": "application/json"})
+
+    assert (response.status_code, response.json()["reason"]) == (400, "bad_request")
+
+
 def test_it_can_be_turned_off(session, unsure, cache, photos):
     go_live(session, publish(session, unsure))
     with serving(session, cache, feedback=False) as client:
@@ -141,9 +152,9 @@ def test_a_bucket_in_trouble_costs_candidates_and_nothing_else(session, client, 
 
 def test_a_store_that_is_away_holds_nobody_up(session):
     away = Store(StoreConfig(url=session.store.url, endpoint="http://127.0.0.1:9", max_retries=0, timeout_s=2))
-    writer = Candidates(away, channel="c", per_hour=1000)
+    writer = Candidates(away, settings(channel="c", candidates_per_hour=1000))
 
-    kept = [writer.keep(seen(number), "unsure") for number in range(module.WAITING)]
+    kept = [writer.keep(seen(number), "unsure", client="a") for number in range(module.WAITING)]
 
     assert kept.count(True) >= module.WAITING - 1
     writer.close()
@@ -152,19 +163,38 @@ def test_a_store_that_is_away_holds_nobody_up(session):
 def test_an_hour_holds_so_many_of_each_kind(session, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    writer = Candidates(session.store, channel="c", per_hour=2)
+    writer = Candidates(session.store, settings(channel="c", candidates_per_hour=2))
 
-    assert [writer.keep(seen(number), "unsure") for number in range(3)] == [True, True, False]
-    assert writer.keep(seen(9), "wrong")
+    assert [writer.keep(seen(number), "unsure", client="a") for number in range(3)] == [True, True, False]
+    assert writer.keep(seen(9), "wrong", client="a")
     now[0] += 3601
-    assert writer.keep(seen(4), "unsure")
+    assert writer.keep(seen(4), "unsure", client="a")
     writer.close()
 
 
+def test_one_client_spends_its_share_and_no_more(session):
+    writer = Candidates(session.store, ServingConfig(candidates_per_hour=6, client_share=0.5))
+
+    assert [writer.keep(seen(number), "right", client="a") for number in range(4)] == [True, True, True, False]
+    assert [writer.keep(seen(number), "right", client="b") for number in range(5, 9)] == [True, True, True, False]
+    assert not writer.keep(seen(9), "right", client="c"), "the hour is spent"
+    writer.close()
+
+
+def test_what_a_client_has_spent_is_forgotten_after_an_hour(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    budget = module.Budget(4, client_share=0.25)
+
+    assert [budget.take("a"), budget.take("a"), budget.take("b")] == [True, False, True]
+    now[0] += 3601
+    assert [budget.take("a"), budget.take("a")] == [True, False]
+
+
 def test_the_same_photo_is_never_overwritten(session):
-    writer = Candidates(session.store, channel="c", per_hour=100)
-    writer.keep(seen(), "unsure")
-    writer.keep(Seen(seen().id, seen().at, b"other", {"other": 1}), "unsure")
+    writer = Candidates(session.store, settings(channel="c", candidates_per_hour=100))
+    writer.keep(seen(), "unsure", client="a")
+    writer.keep(Seen(seen().id, seen().at, b"other", {"other": 1}), "unsure", client="a")
     writer.close()
 
     folder = f"labels/c/candidates/20260301/{seen().id}"
@@ -182,10 +212,10 @@ def test_the_oldest_answers_are_forgotten(monkeypatch):
 
 
 def test_labellers_get_photos_and_a_table(session, tmp_path):
-    writer = Candidates(session.store, channel="classifier", per_hour=100)
-    writer.keep(seen(1), "unsure")
-    writer.keep(seen(2), "wrong", class_name="=cmd()")
-    writer.keep(seen(3), "right")
+    writer = Candidates(session.store, settings(channel="classifier", candidates_per_hour=100))
+    writer.keep(seen(1), "unsure", client="a")
+    writer.keep(seen(2), "wrong", client="a", class_name="=cmd()")
+    writer.keep(seen(3), "right", client="a")
     writer.close()
     session.store.put("labels/classifier/candidates/20260301/x.json", b"[]")
 

@@ -1,8 +1,10 @@
 """`carpipe serve` as a process, and `carpipe candidates`: what their users see."""
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,10 @@ from pathlib import Path
 import httpx
 
 from carpipe.cli import main
+from carpipe.config import ServingConfig
+from carpipe.local.ports import free_ports
 from carpipe.serving.candidates import Candidates, Seen
+from tests.serving.conftest import serving
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "carpipe.cli"]
@@ -35,6 +40,20 @@ def test_it_says_where_it_listens_and_ends_when_told_to(session, tmp_path):
     assert "Traceback" not in rest
 
 
+def test_health_has_a_port_of_its_own(session, cache):
+    [port] = free_ports(1)
+    with serving(session, cache, health_port=port) as client, contextlib.ExitStack() as stack:
+        address = (client.base_url.host, client.base_url.port)
+        for _ in range(110):
+            stack.enter_context(socket.create_connection(address)).sendall(b"POST /predict HTTP/1.1\r\n")
+
+        health = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
+
+        assert (health.status_code, health.json()["success"]) == (503, False)
+        assert httpx.post(f"http://127.0.0.1:{port}/predict", trust_env=False).status_code == 404
+        assert client.get("/healthz").status_code == 503
+
+
 def test_a_port_that_is_taken_is_one_sentence(session, s3):
     command = [*COMMAND, "serve", "--port", s3.endpoint.rpartition(":")[2]]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CARPIPE_STORE": session.store.url}
@@ -49,10 +68,11 @@ def test_a_port_that_is_taken_is_one_sentence(session, s3):
 
 def test_candidates_are_downloaded_by_a_command(session, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("CARPIPE_STORE", session.store.url)
-    writer = Candidates(session.store, channel="classifier", per_hour=9)
+    writer = Candidates(session.store, ServingConfig())
     writer.keep(
         Seen("0" * 32, "2026-03-01T10:00:00+00:00", b"jpeg", {"prediction": "a", "score": 1, "model": {"id": "m"}}),
         "right",
+        client="a",
     )
     writer.close()
 

@@ -1,0 +1,170 @@
+"""Senders that trickle shut nobody out, and a client is who the connection or a trusted proxy says."""
+
+import contextlib
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+from flask import Flask, request
+
+from carpipe.config import ServingConfig
+from carpipe.serving.connections import client_of, listening
+from tests.serving.conftest import run, wait_for
+
+HALF = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf"
+WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def release():
+    return threading.Event()
+
+
+@pytest.fixture
+def up(release):
+    """Starts a server of given settings that says who asks; `/slow` waits for `release`."""
+    app = Flask(__name__)
+
+    @app.route("/", methods=["GET", "POST"])
+    def who():
+        request.get_data()
+        return client_of(request.remote_addr)
+
+    @app.get("/slow")
+    def slow():
+        release.wait(30)
+        return "done"
+
+    with contextlib.ExitStack() as stack:
+
+        def start(**settings):
+            known = ServingConfig(**settings)
+            server = stack.enter_context(listening(app, known, port=0, setting="serving.port", threads=8))
+            threading.Thread(target=run, args=(server,), daemon=True).start()
+            return int(server.effective_port)
+
+        yield start
+        release.set()
+
+
+def connect(stack, port, sent, *, source="127.0.0.1"):
+    connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), source_address=(source, 0)))
+    connection.sendall(sent)
+    return connection
+
+
+def is_open(connection):
+    connection.settimeout(0)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def ask(port, path="/", **headers):
+    return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, timeout=20, trust_env=False)
+
+
+def test_a_hundred_and_ten_that_trickle_hold_nobody_up(up):
+    port = up()
+    with contextlib.ExitStack() as stack:
+        slow = [connect(stack, port, HALF) for _ in range(110)]
+
+        assert ask(port).status_code == 200
+        assert wait_for(lambda: sum(map(is_open, slow)) <= 64)
+
+
+def test_many_addresses_that_trickle_hold_nobody_up(up):
+    port = up(connections=40, connections_per_client=10)
+    with contextlib.ExitStack() as stack:
+        for number in range(150):
+            connect(stack, port, HALF, source=f"127.0.1.{number % 50 + 1}")
+
+        assert ask(port).status_code == 200
+
+
+def test_the_slowest_goes_first_and_whoever_is_being_answered_stays(up, release):
+    port = up(connections_per_client=3)
+    with contextlib.ExitStack() as stack:
+        answered = connect(stack, port, WHOLE.replace(b"/", b"/slow", 1))
+        kept_alive = connect(stack, port, WHOLE)
+        assert b"200 OK" in kept_alive.recv(1000)
+        half = connect(stack, port, HALF)
+        time.sleep(0.2)
+
+        assert ask(port).status_code == 200
+
+        assert wait_for(lambda: not is_open(half))
+        assert is_open(kept_alive)
+        release.set()
+        answered.settimeout(10)
+        assert b"200 OK" in answered.recv(1000)
+
+
+def test_another_client_pays_nothing(up):
+    port = up(connections_per_client=3)
+    with contextlib.ExitStack() as stack:
+        other = connect(stack, port, HALF, source="127.0.2.1")
+        several = [connect(stack, port, HALF) for _ in range(9)]
+
+        assert wait_for(lambda: sum(map(is_open, several)) == 3)
+        assert is_open(other)
+
+
+def test_a_request_that_does_not_arrive_in_time_is_given_up(up):
+    port = up(request_s=1)
+    with contextlib.ExitStack() as stack:
+        slow = connect(stack, port, HALF)
+
+        def trickle():
+            with contextlib.suppress(OSError):
+                slow.sendall(b"x")
+            return not is_open(slow)
+
+        assert wait_for(trickle, 20)
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers", "client"),
+    [
+        ({}, {"X-Forwarded-For": "198.51.100.7"}, "127.0.0.1"),
+        ({"trusted_proxy": "127.0.0.1"}, {"X-Forwarded-For": "198.51.100.7"}, "198.51.100.7"),
+        ({"trusted_proxy": "127.0.0.1"}, {"X-Forwarded-For": "203.0.113.9, 198.51.100.7"}, "198.51.100.7"),
+        ({"trusted_proxy": "127.0.0.1"}, {"X-Forwarded-For": "2001:db8:1:2:3::4"}, "2001:db8:1:2::/64"),
+        ({"trusted_proxy": "192.0.2.1"}, {"X-Forwarded-For": "198.51.100.7"}, "127.0.0.1"),
+    ],
+)
+def test_a_client_is_who_the_trusted_proxy_says(up, settings, headers, client):
+    assert ask(up(**settings), **headers).text == client
+
+
+def test_connections_of_the_trusted_proxy_are_many_clients(up):
+    port = up(trusted_proxy="127.0.0.1", connections_per_client=2)
+    with contextlib.ExitStack() as stack:
+        several = [connect(stack, port, HALF) for _ in range(9)]
+        assert ask(port).status_code == 200
+
+        assert all(map(is_open, several))
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::ffff:198.51.100.7", "198.51.100.7"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_a_subscriber_of_ipv6_is_one_client(address, client):
+    assert client_of(address) == client
+
+
+def test_a_name_of_several_addresses_is_listened_on_at_all_of_them(up):
+    port = up(host="localhost")
+
+    assert ask(port).status_code == 200
