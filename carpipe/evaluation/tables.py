@@ -9,6 +9,7 @@ from sklearn.metrics import classification_report
 
 from carpipe.evaluation.metrics import judge_listings
 from carpipe.evaluation.predictions import Predictions
+from carpipe.spreadsheet import to_csv
 
 TRAINING_PHOTOS = (0, 50, 100, 200, 400, 700, 1000, 1500)  # where buckets start
 LISTING_PHOTOS = (1, 2, 3, 5, 8, 12)
@@ -20,7 +21,7 @@ def report_csv(test: Predictions) -> str:
 
     The published row `accuracy` holds the accuracy in every column.
     """
-    return str(_report(test).to_csv())
+    return to_csv(_report(test), index=True)
 
 
 def by_class(test: Predictions, *, training: Mapping[str, int]) -> pd.DataFrame:

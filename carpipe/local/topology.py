@@ -16,7 +16,7 @@ from carpipe.local.env_file import SECRETS
 from carpipe.local.ports import LOOPBACK, free_ports
 
 # The ports that the services of the file speak on.
-PORTS = ("8080", "6379", "5432", "5000")
+PORTS = ("8080", "6379", "5432", "5000", "5001")
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "housekeeping", "serve")
 
 

@@ -19,6 +19,8 @@ ANSWER_WITHIN = timedelta(hours=20)
 # Text of the data, such as names of classes, is not to become links or pictures: Airflow's page reads GitHub's
 # Markdown, in which an address is a link by itself.
 MARKUP = re.compile(r"[\\`*_\[\]<>&!~|]")
+# What makes a heading, a list or a rule of a line, where it stands at its beginning.
+AT_START = re.compile(r"^(\d*)([#+\-=.)])")
 WITHIN_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
 ZERO_WIDTH_SPACE = "\u200b"
 
@@ -117,4 +119,5 @@ def _question(context: Any, jinja_env: Any) -> str:
 
 def _as_text(line: str) -> str:
     """As Markdown that shows the line and does nothing else."""
-    return MARKUP.sub(r"\\\g<0>", WITHIN_ADDRESS.sub(ZERO_WIDTH_SPACE, line))
+    inline = MARKUP.sub(r"\\\g<0>", WITHIN_ADDRESS.sub(ZERO_WIDTH_SPACE, line))
+    return AT_START.sub(r"\1\\\2", inline)

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 DAGS = ("prepare_dataset", "promote_weights", "retrain_classifier", "train_filter")
@@ -187,3 +188,26 @@ def test_a_deployment_may_wait_have_no_deadline_and_ask_for_gpus(dags):
 def test_a_single_partition_is_a_list_too(dags, crops):
     """Airflow gives the text itself where a mapped group has run once; `make run`'s test sees the whole run."""
     assert dags["prepare_dataset"].get_task("partitions").python_callable(crops) == list(crops)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# x", "###### x", "1. x", "1) x", "12345. x", "- x", "+ x", "* x", "---", "===", "***", "> x", "| a | b |",
+        "`x`", "```", "~~~", "~~x~~", "[x](http://a.b)", "![x](http://a.b/c.png)", "<b>x</b>", "&amp;", "http://a.b",
+        "www.a.b", "a@b.c", "[^1]", "[ ] x", "x_y_z", "\\# x", "1\\. x", "-", "+", "#", "1.", "=", "-5 points", "1.5 %",
+        "(1) x",
+    ],
+)  # fmt: skip
+def test_what_the_gate_says_is_text_to_markdown(dags, line):
+    verdict = {"text": f"gate: ask\n  {line}", "model": f"models/classifier/{'a' * 20}/manifest.json"}
+    approve = copy(dags["retrain_classifier"].get_task("approve"))
+    approve.render_template_fields({"ti": SimpleNamespace(xcom_pull=lambda task_ids: verdict)})
+    page = MarkdownIt("gfm-like", {"linkify": False})
+
+    shown = page.parse(approve.body)
+
+    kinds = ["bullet_list_open", "list_item_open", "paragraph_open", "inline", "paragraph_close", "list_item_close"]
+    assert [token.type for token in shown[:7]] == [*kinds, "bullet_list_close"]
+    assert {child.type for child in shown[3].children} <= {"text", "text_special"}
+    assert shown[3].children[0].content.replace("\u200b", "") == line

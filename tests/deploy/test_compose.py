@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from carpipe.local.compose import read_services
+from carpipe.local.compose import fill_in, read_services
 from carpipe.local.env_file import make_env, read_env
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +84,33 @@ def test_each_gives_up_what_it_has_no_use_for(name):
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["cap_drop"] == ["ALL"]
     assert service.get("cap_add", []) == (["DAC_OVERRIDE"] if name == "seaweedfs" else [])
+
+
+@every
+def test_each_takes_a_part_of_the_machine_and_no_more(name):
+    service = SERVICES[name]
+    assert 0 < service["pids_limit"] <= 4096
+    assert re.fullmatch(r"\d+g", str(fill_in(service["mem_limit"], {})))
+
+
+def test_images_of_others_have_digests_in_a_file_of_their_own():
+    pinned = yaml.safe_load((ROOT / "docker-compose.digests.yml").read_text(encoding="utf-8"))["services"]
+    for name, service in SERVICES.items():
+        if "build" in service:
+            [(base, digest)] = pinned[name]["build"]["additional_contexts"].items()
+            dockerfile = (ROOT / service["build"]["dockerfile"]).read_text(encoding="utf-8")
+            assert set(re.findall(r"^FROM (\S+)", dockerfile, flags=re.MULTILINE)) == {base}
+            assert re.fullmatch(rf"docker-image://{base}@sha256:[0-9a-f]{{64}}", digest)
+        elif name != "redis":  # no digest of its tag is known
+            assert re.fullmatch(re.escape(service["image"]) + "@sha256:[0-9a-f]{64}", pinned[name]["image"])
+    assert set(SERVICES) - set(pinned) == {"redis"}
+
+
+def test_the_health_of_the_api_is_asked_at_a_port_that_nobody_outside_reaches():
+    serve = SERVICES["serve"]
+    [port] = re.findall(r"health_port=(\d+)", " ".join(serve["command"]))
+    assert serve["healthcheck"]["test"][-1] == f"http://localhost:{port}"
+    assert not any(port in opened for opened in serve["ports"])
 
 
 def test_every_variable_is_explained_in_the_example():

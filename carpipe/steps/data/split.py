@@ -24,6 +24,7 @@ def split_work(session: Session, classed: str) -> Work:
 
 def split(session: Session, classed: str) -> Manifest:
     """Put every vehicle into train, val or test, where it stays for ever; writes the three tables."""
+    from carpipe.spreadsheet import to_csv
     from carpipe.stages import split as stage
 
     work = split_work(session, classed)
@@ -37,7 +38,7 @@ def split(session: Session, classed: str) -> Manifest:
     after, entries = stage.split(before, config=session.config.split, ledger=sides)
     if len(entries):
         generation = append_ledger(session, generation, entries)
-    files = {f"table_for_{name}.csv": table.to_csv(index=False).encode() for name, table in stage.tables(after).items()}
+    files = {f"table_for_{name}.csv": to_csv(table).encode() for name, table in stage.tables(after).items()}
     files[results.TAXONOMY] = manifest.read_file(session.store, source, results.TAXONOMY)
     log.info("split: %d listings had a side, %d got one", len(sides), len(entries))
     return commit_photos(session, work, before, after, files=files, started=started, extra={"ledger": generation})

@@ -126,10 +126,14 @@ def _tables(session: Session, source: Manifest, photos: "pd.DataFrame") -> dict[
     import pandas as pd
 
     from carpipe.photos import SPLITS, kept
+    from carpipe.spreadsheet import plain
     from carpipe.validation.joins import AUDIT_COLUMNS
 
     written = {name: manifest.read_file(session.store, source, f"table_for_{name}.csv") for name in SPLITS}
-    tables = {name: pd.read_csv(io.BytesIO(data)) for name, data in written.items()}
+    tables = {
+        name: pd.read_csv(io.BytesIO(data), converters=dict.fromkeys(("car_model", "class_name", "vehicle"), plain))
+        for name, data in written.items()
+    }
     return {**tables, "audit": kept(photos)[list(AUDIT_COLUMNS)].reset_index(drop=True), "photos": photos}
 
 

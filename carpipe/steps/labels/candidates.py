@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from carpipe.spreadsheet import inert
 from carpipe.steps.session import Session
 from carpipe.weights.contract import candidates_folder
 
@@ -80,20 +81,15 @@ def download_candidates(session: Session, folder: Path, *, channel: str | None =
     with (folder / "candidates.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("file", "reason", "prediction", "score", "said", "said_at", "at", "model", "key"))
-        writer.writerows(_row(candidate) for candidate in candidates)
+        writer.writerows(map(inert, _row(candidate)) for candidate in candidates)
     return len(candidates)
 
 
 def _row(candidate: Candidate) -> Iterator[str]:
     answer, last = candidate.answer, candidate.feedback[-1] if candidate.feedback else None
     said = "" if last is None else str(answer["prediction"]) if last.right else last.class_name
-    yield from (_file(candidate), candidate.reason, str(answer["prediction"]), f"{answer['score']:.4f}", _inert(said))
+    yield from (_file(candidate), candidate.reason, str(answer["prediction"]), f"{answer['score']:.4f}", said)
     yield from (last.at if last else "", candidate.at, str(answer["model"]["id"]), candidate.key)
-
-
-def _inert(text: str) -> str:
-    """What a stranger typed, so that no spreadsheet takes it for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _file(candidate: Candidate) -> str:

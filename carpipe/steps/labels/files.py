@@ -12,6 +12,7 @@ from datetime import datetime
 
 from carpipe import forms
 from carpipe.errors import InputError
+from carpipe.spreadsheet import inert, plain
 from carpipe.steps.labels import label_studio
 from carpipe.steps.labels.rows import Label, Row, check_row, write_time
 
@@ -53,7 +54,7 @@ def parse_labels(data: bytes, *, latest: datetime | None = None, committed: str 
 
 
 def to_csv(labels: Iterable[Label]) -> bytes:
-    """A CSV that `parse_labels` reads back as it was."""
+    """A CSV that `parse_labels` reads back as it was, with nothing in it that a spreadsheet would run."""
     rows = ((label.key, label.label, label.by, write_time(label.at)) for label in labels)
     return _csv(COLUMNS, rows)
 
@@ -89,10 +90,10 @@ def _row(fields: Sequence[str], columns: Sequence[str], where: str) -> Row:
             f"{where} of the labels has more fields than there are columns; put a key with commas in quotes."
         )
     named = dict(zip(columns, fields, strict=False))
-    return Row(where, **{name: named.get(name, "") for name in COLUMNS})
+    return Row(where, **{name: plain(named.get(name, "")) for name in COLUMNS})
 
 
 def _csv(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    csv.writer(text, lineterminator="\n").writerows([columns, *(map(inert, row) for row in rows)])
     return text.getvalue().encode()
