@@ -47,6 +47,7 @@ HEADERS = {
 def create_app(service: Service, config: ServingConfig) -> Flask:
     """The WSGI application."""
     app = Flask(__name__, template_folder="pages", static_folder="pages/static", static_url_path="/static")
+    app.url_map.merge_slashes = False  # else it redirects, to whatever host the request names
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.config.update(
         MAX_CONTENT_LENGTH=config.max_request_mb * MB + OVERHEAD,
@@ -87,7 +88,7 @@ def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
             if not photo["success"]:
                 photo["error"] = _says(photo["reason"], photo.get("format"))
         if not reply["success"]:
-            reply["error"] = "None of the photos can be used."
+            reply |= {"error": "None of the photos can be used.", "reason": "no_usable_photo"}
         return jsonify(reply), 200 if reply["success"] else 422
 
 

@@ -1,0 +1,98 @@
+"""Whatever is sent to whatever route, the API answers with a sentence, runs nothing, and has no error of its own."""
+
+import itertools
+import json
+
+import pytest
+
+from carpipe.config import ServingConfig
+from carpipe.serving.app import create_app
+
+MARK = "<script>alert('carpipe')</script>"
+FILE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+FORM, JSON = "multipart/form-data; boundary=x", "application/json"
+BODIES = [
+    (b"", "application/octet-stream"),
+    (FILE + b"no photo\r\n--x--", FORM),
+    (FILE[:-9], FORM),
+    (b"--x\r\n\r\n--x--", "multipart/form-data"),
+    (b"--" + b"x" * 1000, "multipart/form-data; boundary=" + "x" * 1000),
+    (FILE.replace(b"file", b"text").replace(b'; filename="a"', b"") + b"a" * 1_000_000 + b"\r\n--x--", FORM),
+    (b"--x\r\n" + b"A: b\r\n" * 10_000 + b"\r\n\r\n--x--", FORM),
+    (b"file=a&" * 5000, "application/x-www-form-urlencoded"),
+    (b"{", JSON),
+    (b'"x"', JSON),
+    (b"9" * 6000, JSON),
+    (b'{"id": NaN, "right": Infinity}', JSON),
+    (b"[" * 9000, JSON),
+    (b'{"id": "\xff\xfe"}', JSON),
+    (b'{"id": "\\ud800", "right": true, "class_name": "\\ud800"}', JSON),
+    (b'{"id": "\\u0000", "right": true}', JSON),
+    (json.dumps({"id": MARK, "right": True, "class_name": MARK}).encode(), JSON),
+    (json.dumps({"id": "0" * 32, "right": True, "class_name": "a\r\nSet-Cookie: a=b"}).encode(), JSON),
+    ('{"id": "x"}'.encode("utf-16"), f"{JSON}; charset=utf-16"),
+]
+HEADERS = [
+    {"X-HTTP-Method-Override": "DELETE"},
+    {"Host": "evil.example"},
+    {"Accept": MARK, "User-Agent": MARK, "Referer": MARK, "X-Forwarded-For": MARK, "Forwarded": f'for="{MARK}"'},
+    {"Range": "bytes=0-0,-1," + "1-2," * 500},
+    {"Expect": "200-maybe"},
+    {"Content-Encoding": "gzip"},
+    {"Cookie": "session=x"},
+]
+PATHS = [
+    "/static/../app.py", "/static/%2e%2e/%2e%2e/app.py", "/static/..%2f..%2fapp.py", "/static//etc/passwd",
+    "/static/%00", "/static/..\\app.py", f"/{MARK}", "/./evil.example/", "/predict/", "/predict/listing/../../healthz",
+    "/%ff", "/feedback/" + "x" * 5000,
+    "/console", "/.env", "/healthz?x=" + MARK,
+]  # fmt: skip
+
+
+def routes():
+    """(method, path) of every route of the app, those that Flask adds among them."""
+    rules = create_app(None, ServingConfig()).url_map.iter_rules()
+    paths = [(rule.methods, rule.rule.replace("<path:filename>", "page.js")) for rule in rules]
+    return sorted((method, path) for methods, path in paths for method in methods)
+
+
+def check(response):
+    assert response.status_code < 500, response.text
+    assert MARK not in response.text
+    assert "Traceback" not in response.text
+    assert not {"set-cookie", "location", "access-control-allow-origin"} & set(response.headers)
+    assert response.headers["x-content-type-options"] == "nosniff"
+    if response.status_code >= 400 and response.request.method != "HEAD":
+        assert set(response.json()) >= {"success", "error", "reason"}
+
+
+def test_the_routes_are_those_that_are_known():
+    assert {path for _, path in routes()} == {
+        "/", "/classes", "/feedback", "/healthz", "/predict", "/predict/listing", "/static/page.js"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), routes())
+def test_no_body_is_an_error_of_the_server(api, method, path):
+    for body, kind in BODIES:
+        check(api.request(method, path, content=body, headers={"Content-Type": kind}))
+
+
+@pytest.mark.parametrize(("method", "path"), routes())
+def test_no_header_is_an_error_of_the_server(api, method, path):
+    for headers in HEADERS:
+        check(api.request(method, path, headers=headers))
+
+
+@pytest.mark.parametrize(("path", "method"), itertools.product(PATHS, ["GET", "POST"]))
+def test_no_address_leads_out(api, path, method):
+    response = api.request(method, path)
+
+    check(response)
+    assert response.status_code in ({404, 405} if "healthz" not in path else {200, 404, 405})
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "X" * 500])
+@pytest.mark.parametrize("path", ["/", "/predict", "/healthz"])
+def test_other_methods_are_refused(api, method, path):
+    assert api.request(method, path).status_code == 405
