@@ -12,6 +12,7 @@ from carpipe.config import Config, ServingConfig
 from carpipe.errors import InputError
 from carpipe.serving.app import MB, create_app
 from carpipe.serving.candidates import Candidates
+from carpipe.serving.decoders import Decoders
 from carpipe.serving.live import Follower
 from carpipe.serving.service import Service
 from carpipe.serving.workers import Workers
@@ -41,10 +42,12 @@ def running(config: Config, store: Store) -> Iterator[Any]:
     settings = config.serving
     follower = Follower(store, settings)
     workers = Workers(settings.workers, queue=settings.queue)
+    decoders = Decoders(config)
     candidates = None
     if settings.feedback:
         candidates = Candidates(store, channel=settings.channel, per_hour=settings.candidates_per_hour)
-    app = create_app(Service(follower, workers, candidates, config=config), settings)
+    service = Service(follower, workers, decoders=decoders, candidates=candidates, config=config)
+    app = create_app(service, settings)
     server = _bound(
         app,
         settings,
@@ -54,6 +57,7 @@ def running(config: Config, store: Store) -> Iterator[Any]:
         channel_timeout=60,
         ident="carpipe",
     )
+    decoders.start()
     follower.start()
     try:
         yield server
@@ -61,6 +65,7 @@ def running(config: Config, store: Store) -> Iterator[Any]:
         server.close()
         follower.stop()
         workers.close()
+        decoders.close()
         if candidates:
             candidates.close()
 
