@@ -78,7 +78,11 @@ class CleanConfig(Section):
         le=1,
         description="share of the picture; more of it not known to be whole is `damaged` or `truncated`",
     )
-    timeout_s: float = Field(20.0, gt=0, description="seconds for one photo; one that takes longer is `poison`")
+    timeout_s: float = Field(
+        20.0,
+        gt=0,
+        description="seconds of a processor that decoding one photo may take, in `crop` too; more is `poison`",
+    )
     memory_mb: int = Field(
         1024, ge=256, description="MiB that decoding may allocate; a photo that needs more is `poison`"
     )
@@ -246,6 +250,13 @@ class ServingConfig(Section):
     offline_ok: bool = Field(True, description="start with the cached model when the store is away")
     max_photo_mb: int = Field(15, ge=1, description="MB of a photo, at most")
     max_request_mb: int = Field(60, ge=1, description="MB of a listing's photos together, at most")
+    # Phones send 12 to 50 megapixels: 8192 x 6144 at most, unless somebody turns on more.
+    max_pixels: int = Field(
+        51_000_000, ge=1, description="pixels of a photo, at most; `clean.max_pixels` of its dataset is a limit too"
+    )
+    photo_timeout_s: float = Field(
+        2.0, gt=0, description="seconds of a processor that decoding one photo may take; more is `too_expensive`"
+    )
     max_listing_photos: int = Field(20, ge=1, description="photos of a listing in one request, at most")
     feedback: bool = Field(True, description="write feedback and unsure photos to `labels/<channel>/candidates/`")
     candidates_per_hour: int = Field(200, ge=0, description="unsure photos written, at most; as many with feedback")

@@ -11,11 +11,11 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from carpipe.pictures import jpeg_damage
+from carpipe.pictures import budget, jpeg_damage
 from carpipe.pictures.colour import to_srgb
 from carpipe.pictures.formats import FORMATS, sniff
 from carpipe.pictures.jpeg_decoders import Pixels
-from carpipe.pictures.jpeg_segments import Stream
+from carpipe.pictures.jpeg_segments import END, Stream
 from carpipe.pictures.metadata import read_orientation, read_profile
 from carpipe.pictures.other_formats import CheckSize, Decoded, decode_other, no_picture
 from carpipe.pictures.photo_error import PhotoError
@@ -62,13 +62,13 @@ def read(data: bytes, *, max_pixels: int, max_damage: float = 0.0, enough: int =
     Args:
         data: the file.
         max_pixels: a larger picture is refused before memory is spent on it, and one whose format takes more than
-            `PICTURE_COST` for it.
+            `PICTURE_COST` for it. What else a photo may cost grows with it (`budget`).
         max_damage: share, 0 to 1; a picture of which more is not known to be whole is refused.
         enough: pixels of both sides that suffice; larger pictures come smaller, for less memory and time. 0: full size.
 
     Raises:
-        PhotoError: reason `empty`, `not_an_image`, `unsupported_format`, `bomb` (more than max_pixels), `truncated`
-            (the data end early) or `damaged` (they are wrong).
+        PhotoError: reason `empty`, `not_an_image`, `unsupported_format`, `bomb` (it costs more to decode
+            than a photo may), `truncated` (the data end early) or `damaged` (they are wrong).
     """
     if not data:
         raise PhotoError("empty", "The file is empty.")
@@ -81,8 +81,9 @@ def read(data: bytes, *, max_pixels: int, max_damage: float = 0.0, enough: int =
     stream, repaired = None, None
     if name == "JPEG":
         stream = jpeg_damage.find_picture(data)
-        decoded, repaired = _read_jpeg(data, stream, check_size=check_size, enough=enough)
+        decoded, repaired = _read_jpeg(data, stream, check_size=check_size, enough=enough, max_pixels=max_pixels)
     else:
+        budget.check_other(data, name, max_pixels=max_pixels)
         decoded = decode_other(data, name, check_size=check_size, enough=enough)
     _check_damage(decoded, max_damage)
     turn = decoded.orientation or read_orientation(data, name, stream)
@@ -95,12 +96,17 @@ def read(data: bytes, *, max_pixels: int, max_damage: float = 0.0, enough: int =
     )
 
 
-def _read_jpeg(data: bytes, stream: Stream, *, check_size: CheckSize, enough: int) -> tuple[Decoded, bytes | None]:
+def _read_jpeg(
+    data: bytes, stream: Stream, *, check_size: CheckSize, enough: int, max_pixels: int
+) -> tuple[Decoded, bytes | None]:
     frame = stream.frame
     if frame is None:
         raise no_picture(data, "JPEG")
     width, height = jpeg_damage.size_of(data, frame)
-    check_size(width, height, jpeg_damage.pixel_cost(frame))
+    check_size(width, height, jpeg_damage.pixel_cost(stream))
+    budget.check_jpeg(data, stream, (width, height), max_pixels=max_pixels)
+    if stream.end is not None:
+        data = data[: stream.end + len(END)]  # as far as was looked at
     try:
         jpeg = jpeg_damage.decode_jpeg(data, stream, enough=enough)
     except ValueError as error:

@@ -2,10 +2,12 @@
 
 The child is a fresh interpreter that imports the function's module and nothing else of the pipeline, so it starts
 fast, owns no thread and inherits no lock. It ends itself when its parent is gone (end of its input) and when an item
-takes too long (a timer of the kernel's, which no decoder can hold up).
+spends too much (a timer of the kernel's, which no decoder can hold up).
 """
 
+import enum
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -20,6 +22,11 @@ from carpipe.errors import UnavailableError
 CHUNK_BYTES = 8_000_000
 CHUNK_ITEMS = 64
 START_S = 120  # for the imports, on a machine that has other things to do
+# How many times its processor time an item may take by the clock, unless the caller says otherwise. No decoder of an
+# honest photo waits for anything, but on a busy machine it waits for the processor.
+PATIENCE = 10
+GRACE_S = 10  # for a child to end by itself
+OUT_OF_TIME = signal.SIGPROF  # ends a child whose item has spent its processor time; nothing else sends it
 # All that a child gets of its parent's environment, which holds keys and passwords. CARPIPE_LOCAL marks the processes
 # of a service on this machine, so that it can be stopped with all of them.
 HANDED_ON = {"CARPIPE_LOCAL", "HOME", "LANG", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "TMPDIR"}
@@ -27,6 +34,18 @@ HANDED_ON_PREFIXES = ("LC_", "LD_")
 _LENGTH = struct.Struct("<I")
 
 Tag = TypeVar("Tag")
+
+
+class Death(enum.Enum):
+    """Why an item has no answer."""
+
+    OVER_TIME = "it spent more processor time than a photo may"
+    KILLED = "it ended the process that decoded it"
+    WAITED = "its decoder came to no end, though it spent little"
+
+
+Answer = tuple[bytes, ...] | Death
+_DEATHS = {OUT_OF_TIME: Death.OVER_TIME, signal.SIGALRM: Death.WAITED}
 
 
 class Isolated:
@@ -37,11 +56,30 @@ class Isolated:
         ...     answers = child.run([b"...", b"..."])
     """
 
-    def __init__(self, function: str, settings: str, *, timeout_s: float, memory_mb: int):
-        """`settings` is text that the function gets with each item; JSON as a rule."""
-        self._command = [sys.executable, "-m", "carpipe.pictures.isolation_child", function, settings]
-        self._command += [str(timeout_s), str(memory_mb)]
-        self._timeout_s = timeout_s
+    def __init__(
+        self,
+        function: str,
+        settings: str,
+        *,
+        timeout_s: float,
+        memory_mb: int,
+        wall_s: float | None = None,
+        niceness: int = 0,
+    ):
+        """Nothing is started yet.
+
+        Args:
+            function: `module:name`.
+            settings: text that the function gets with each item; JSON as a rule.
+            timeout_s: seconds of processor time for one item, all threads of the child together.
+            memory_mb: MiB that the child may allocate.
+            wall_s: seconds by the clock for one item; by default `PATIENCE` times as many.
+            niceness: 0 to 19; with 19 the child has what others leave of the processors.
+        """
+        self._wall_s = PATIENCE * timeout_s if wall_s is None else wall_s
+        self._command = [sys.executable, "-m", "carpipe.pictures.isolation_child", function]
+        self._command += [str(timeout_s), str(self._wall_s), str(memory_mb), str(niceness)]
+        self._settings = settings
         self._child: subprocess.Popen[bytes] | None = None
         self.restarts = 0
 
@@ -49,42 +87,92 @@ class Isolated:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
+        self.stop()
 
-    def run(self, items: Sequence[bytes]) -> list[tuple[bytes, ...] | None]:
-        """The function's answer to each item, in order; None for an item that its process did not survive.
-
-        When the child dies, the items that it had not answered go one by one into fresh children: the one that dies
-        again, alone, is the culprit, and the others lose nothing.
+    def run(self, items: Sequence[bytes]) -> list[Answer]:
+        """The function's answer to each item, in order; a `Death` for one that its process did not survive.
 
         Raises:
             CarpipeError: no child could be started; that is no item's fault.
         """
-        answers: list[tuple[bytes, ...] | None] = list(self._ask(items))
-        if len(answers) < len(items):
-            self._stop()
-            self.restarts += 1
-            answers += map(self._ask_alone, items[len(answers) :])
-        return answers
+        return list(self.answers(items))
 
-    def _ask_alone(self, item: bytes) -> tuple[bytes, ...] | None:
-        """The answer for an item that was there when the child ended: it may have been another's fault."""
-        answers = list(self._ask([item]))
-        if answers:
-            return answers[0]
-        self._stop()
-        self.restarts += 1
-        return None
+    def answers(self, items: Sequence[bytes]) -> Iterator[Answer]:
+        """As `run`, one by one: the child works on the next ones meanwhile, as far as its answers fit the pipe.
 
-    def _ask(self, items: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
-        """Answers as far as the child gets. It reads all items before it answers, so neither waits for the other."""
+        When the child dies, the first item without an answer is the suspect, and the others go on in a fresh child.
+        One that was over its time is the culprit, and is not tried again: it would spend that time twice. One that was
+        there when the child crashed gets a second look alone, since what went before may have broken the child.
+        """
+        done = 0
+        while done < len(items):
+            for answer in self._ask(items[done:]):
+                done += 1
+                yield answer
+            if done < len(items):
+                death = self._bury()
+                yield death if death is Death.OVER_TIME else self.once(items[done])
+                done += 1
+
+    def once(self, item: bytes, settings: str | None = None) -> Answer:
+        """The answer to one item, tried once.
+
+        Args:
+            item: the bytes.
+            settings: instead of those of the child.
+        """
+        for answer in self._ask([item], settings):
+            return answer
+        return self._bury()
+
+    def start(self) -> None:
+        """Start the child now, if there is none; else it starts with the first item.
+
+        Raises:
+            CarpipeError: it could not be started.
+        """
         if self._child is None:
             self._child = self._start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a child that waits for items; one may have been killed meanwhile."""
+        return self._child is not None and self._child.poll() is None
+
+    def stop(self) -> None:
+        """End the child, whatever it does."""
+        if self._child is not None:
+            self._child.kill()
+            self._reap()
+
+    def _ask(self, items: Sequence[bytes], settings: str | None = None) -> Iterator[tuple[bytes, ...]]:
+        """Answers as far as the child gets. It reads all items before it answers, so neither waits for the other."""
+        self.start()
+        child = self._child
+        if child is None:
+            return
         # The child keeps the time of each item itself; this is for one that cannot: stopped, or out of step.
-        with _killed_after(START_S + len(items) * self._timeout_s, self._child), suppress(EOFError, BrokenPipeError):
-            send(_stream(self._child.stdin), items)
+        with suppress(EOFError, BrokenPipeError):
+            with _killed_after(START_S, child):
+                send(_stream(child.stdin), [(self._settings if settings is None else settings).encode(), *items])
             for _ in items:
-                yield tuple(receive(_stream(self._child.stdout)))
+                with _killed_after(GRACE_S + self._wall_s, child):
+                    answer = tuple(receive(_stream(child.stdout)))
+                yield answer
+
+    def _bury(self) -> Death:
+        """What ended a child that answers no more."""
+        self.restarts += 1
+        ended_by = -self._reap()
+        return next((death for signalled, death in _DEATHS.items() if signalled == ended_by), Death.KILLED)
+
+    def _reap(self) -> int:
+        child, self._child = self._child, None
+        if child is None:
+            return 0
+        with _killed_after(GRACE_S, child):  # one that has closed its output, and lives
+            child.communicate()
+        return child.returncode
 
     def _start(self) -> subprocess.Popen[bytes]:
         # It finds modules where its parent does. One thread a child: tasks are what runs in parallel.
@@ -101,13 +189,6 @@ class Isolated:
                 f"The process that decodes photos ended with {child.returncode} before it saw one; its log says why."
             ) from None
         return child
-
-    def _stop(self) -> None:
-        if self._child is None:
-            return
-        child, self._child = self._child, None
-        child.kill()
-        child.communicate()
 
 
 def _handed_on(name: str) -> bool:

@@ -1,6 +1,7 @@
-"""The child process of `isolation`: python -m carpipe.pictures.isolation_child FUNCTION SETTINGS SECONDS MEBIBYTES.
+"""The child process of `isolation`: python -m carpipe.pictures.isolation_child FUNCTION CPU_SECONDS SECONDS MIB NICE.
 
-It reads chunks of items from its standard input and writes an answer per item to what was its standard output.
+It reads chunks from its standard input, settings and then items, and writes an answer per item to what was its
+standard output.
 """
 
 import importlib
@@ -10,43 +11,54 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from carpipe.pictures.isolation import receive, send
+from carpipe.pictures.isolation import OUT_OF_TIME, receive, send
 
 
-def main(function: str, settings: str, timeout_s: float, memory_mb: int) -> None:
-    """Answer until the input ends. An item over its time ends the process, by SIGALRM's default action."""
+def main(function: str, timeout_s: float, wall_s: float, memory_mb: int, niceness: int) -> None:
+    """Answer until the input ends. An item over its time ends the process, by the default action of a signal.
+
+    The time of a photo is what its decoder spends of a processor, all threads together: that of a busy machine is not
+    its fault. The other clock is for a decoder that waits for something that does not come.
+    """
     source = os.fdopen(os.dup(0), "rb")
     # What libraries print goes to the log, not between the answers.
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    _limit(memory_mb)
+    _limit(memory_mb, niceness)
     module, _, name = function.partition(":")
     answer: Callable[[bytes, str], Sequence[bytes]] = getattr(importlib.import_module(module), name)
     send(sink, [])
     while True:
         try:
-            items = receive(source)
+            settings, *items = receive(source)
         except EOFError:
             return
         items.reverse()
         while items:
-            signal.setitimer(signal.ITIMER_REAL, timeout_s)
-            reply = answer(items.pop(), settings)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            _set_timers(timeout_s, wall_s)
+            reply = answer(items.pop(), settings.decode())
+            _set_timers(0, 0)
             send(sink, reply)
 
 
-def _limit(memory_mb: int) -> None:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+def _set_timers(timeout_s: float, wall_s: float) -> None:
+    signal.setitimer(signal.ITIMER_PROF, timeout_s)
+    signal.setitimer(signal.ITIMER_REAL, wall_s)
+
+
+def _limit(memory_mb: int, niceness: int) -> None:
+    for one in (OUT_OF_TIME, signal.SIGALRM):
+        signal.signal(one, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {OUT_OF_TIME, signal.SIGALRM})
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is the parent's: its end closes our input
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Allocations, not address space: libraries reserve much that they never use.
     resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
+    os.nice(niceness)
 
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+        main(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
     except BrokenPipeError:  # the parent was killed
         os._exit(1)

@@ -54,9 +54,10 @@ def size_of(data: bytes, frame: Segment) -> tuple[int, int]:
     return max(width, columns), max(height, rows)
 
 
-def pixel_cost(frame: Segment) -> int:
-    """Bytes that decoding holds for each pixel: of a progressive picture all coefficients, of two bytes each."""
-    if frame.marker not in PROGRESSIVE:
+def pixel_cost(stream: Stream) -> int:
+    """Bytes that decoding holds for each pixel: of a picture in several scans all coefficients, of two bytes each."""
+    frame = stream.frame
+    if frame is None or (frame.marker not in PROGRESSIVE and len(stream.scans) < 2):
         return 0
     sides = [(byte >> 4) * (byte & 15) for byte in frame.body[7::3]]
     # A quarter more, for what else is in the process.

@@ -5,6 +5,7 @@ libvips says whether there is something, and Pillow makes the pixels.
 """
 
 import io
+import re
 import threading
 import warnings
 from bisect import bisect_left
@@ -17,6 +18,8 @@ from PIL import Image
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 _COMPLAINTS = threading.Lock()  # libvips collects what its threads complain of in one place
+# Any number of FF may stand before a marker (T.81, B.1.1.2), and Pillow reads them one by one.
+_FILL = re.compile(rb"\xff{64,}")
 _UNNAMED = "determine subsampling"
 
 
@@ -105,7 +108,7 @@ def _by_pillow(data: bytes, enough: int) -> Pixels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            opened = Image.open(io.BytesIO(data), formats=("JPEG",))
+            opened = Image.open(io.BytesIO(_FILL.sub(b"\xff", data)), formats=("JPEG",))
             if enough and min(opened.size) >= 2 * enough:
                 opened.draft(None, (enough, enough))
             return np.array(opened.convert("RGB"))

@@ -22,7 +22,8 @@ _METADATA = frozenset((*range(0xE0, 0xF0), COM))
 _JFIF = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 _ADOBE = b"\xff\xee\x00\x0eAdobe\0\x64\0\0\0\0"
 _PREVIEWS = 16  # that are looked for; each costs a walk through the file
-# Sound files have some dozens, and a megabyte of garbage some thousands. What comes after so many is not looked at.
+# Sound files have some dozens, and a megabyte of garbage some thousands. What comes after so many is not looked at,
+# those in previews included.
 _MARKERS = 100_000
 _SEGMENT_COST = 200  # bytes of memory beside the body
 
@@ -59,6 +60,14 @@ class Stream:
         return b"".join([*tables, data[self.scans[0].start : self.scans[-1].stop]]) if self.scans else b""
 
 
+@dataclass
+class _Left:
+    """What may still be looked at of a file."""
+
+    previews: int
+    markers: int
+
+
 def parse(data: bytes, *, lengths: bool = True) -> Stream:
     """Find the parts of the picture, up to its own end marker. What makes no sense is stepped over.
 
@@ -66,17 +75,18 @@ def parse(data: bytes, *, lengths: bool = True) -> Stream:
         data: from a start marker on.
         lengths: whether what metadata says of its own length is believed.
     """
-    return _parse(data, len(START), lengths, [_PREVIEWS])
+    return _parse(data, len(START), lengths, _Left(_PREVIEWS, _MARKERS))
 
 
-def _parse(data: bytes, position: int, lengths: bool, previews: list[int]) -> Stream:
+def _parse(data: bytes, position: int, lengths: bool, left: _Left) -> Stream:
     segments: list[Segment] = []
     scans: list[Segment] = []
     frame: Segment | None = None
     size = len(data)
     # Where lengths are not believed, bodies overlap; a file may not make us keep much more than there is of it.
     room = size + _SEGMENT_COST * 1000
-    for _ in range(_MARKERS):
+    while left.markers > 0:
+        left.markers -= 1
         found = _MARKER.search(data, position)
         if not found:
             break
@@ -84,9 +94,9 @@ def _parse(data: bytes, position: int, lengths: bool, previews: list[int]) -> St
         marker = data[position - 1]
         if marker == EOI and scans:
             return Stream(segments, frame, scans, position - 2)
-        if marker == SOI and previews[0] > 0:
-            previews[0] -= 1
-            position = _behind_preview(data, position, previews)
+        if marker == SOI and left.previews > 0:
+            left.previews -= 1
+            position = _behind_preview(data, position, left)
             continue
         stop = position + (data[position] << 8 | data[position + 1]) if position + 2 <= size else 0
         body = data[position + 2 : stop]
@@ -199,11 +209,11 @@ def _is_scan(body: bytes, frame: bytes) -> bool:
     return len(body) >= 6 and len(body) == 4 + 2 * body[0] and set(body[1:-3:2]) <= set(frame[6::3])
 
 
-def _behind_preview(data: bytes, position: int, previews: list[int]) -> int:
+def _behind_preview(data: bytes, position: int, left: _Left) -> int:
     """Where a picture within the file ends, such as a thumbnail among stray bytes; `position` if it is none."""
     if data[position : position + 1] != b"\xff":
         return position
-    inner = _parse(data, position, True, previews)
+    inner = _parse(data, position, True, left)
     return inner.end + 2 if inner.end is not None else position
 
 

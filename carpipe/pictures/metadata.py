@@ -14,7 +14,7 @@ from carpipe.pictures.chunks import png_chunks, riff_chunks
 from carpipe.pictures.jpeg_segments import APP1, APP2, Stream
 
 # Bytes. EXIF's first directory is at its beginning; profiles of cameras and printers have up to 3 MB.
-_EXIF_SIZE, _PROFILE_SIZE = 1 << 16, 4 << 20
+EXIF_SIZE, _PROFILE_SIZE = 1 << 16, 4 << 20
 # EXIF 2.3, tag 0x0112: how the camera was held, and what turns its picture upright.
 _ORIENTATION = 0x0112
 _EXIF, _ICC = b"Exif\0\0", b"ICC_PROFILE\0"
@@ -63,7 +63,7 @@ def _exif_of_jpeg(stream: Stream) -> bytes:
 
 
 def _exif_of_png(data: bytes) -> bytes:
-    return _first(png_chunks(data), b"eXIf")[:_EXIF_SIZE] or _exif_as_text(data)
+    return _first(png_chunks(data), b"eXIf")[:EXIF_SIZE] or _exif_as_text(data)
 
 
 def _exif_as_text(data: bytes) -> bytes:
@@ -77,7 +77,7 @@ def _exif_as_text(data: bytes) -> bytes:
 
 def _from_digits(text: bytes, *, packed: bool) -> bytes:
     try:
-        text = zlib.decompressobj().decompress(text[1:], 2 * _EXIF_SIZE) if packed else text[: 2 * _EXIF_SIZE]
+        text = zlib.decompressobj().decompress(text[1:], 2 * EXIF_SIZE) if packed else text[: 2 * EXIF_SIZE]
         digits = b"".join(text.split()[2:])  # behind the name and the size
         return bytes.fromhex(digits[: len(digits) // 2 * 2].decode("ascii", "replace"))
     except (ValueError, zlib.error):
@@ -85,7 +85,7 @@ def _from_digits(text: bytes, *, packed: bool) -> bytes:
 
 
 def _exif_of_webp(data: bytes) -> bytes:
-    return _first(riff_chunks(data), b"EXIF")[:_EXIF_SIZE]
+    return _first(riff_chunks(data), b"EXIF")[:EXIF_SIZE]
 
 
 def _xmp(data: bytes) -> bytes:

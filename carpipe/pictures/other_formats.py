@@ -20,13 +20,15 @@ from carpipe.pictures.chunks import png_picture, webp_picture
 from carpipe.pictures.gif_damage import measure_gif
 from carpipe.pictures.heif_damage import measure_heif
 from carpipe.pictures.jpeg_decoders import Pixels
-from carpipe.pictures.metadata import orientation_of
+from carpipe.pictures.metadata import EXIF_SIZE, orientation_of
 from carpipe.pictures.photo_error import PhotoError
 from carpipe.pictures.png_damage import measure_png, png_size
 from carpipe.pictures.webp_damage import measure_webp
 
 CheckSize = Callable[[int, int, int], None]
 _BAND = 256  # rows
+# Bytes. Where no picture is found in so many, the rest does not tell why. Pillow looks at each alone.
+_ENOUGH_TO_TELL = 1 << 20
 _PNG_HEADER = 29  # bytes up to the end of what a PNG says of its pixels
 _RGB_MODES = ("RGB", "RGBA", "RGBX", "P", "PA")
 # Bytes a pixel costs in memory at most, as measured. libwebp reserves 16 for a lossless picture; an animation keeps
@@ -122,7 +124,7 @@ def no_picture(data: bytes, name: str) -> PhotoError:
     """Why there is no picture in a file that begins like one."""
     try:
         with decoding("not_an_image"):
-            Image.open(io.BytesIO(data), formats=(name,)).load()
+            Image.open(io.BytesIO(data[:_ENOUGH_TO_TELL]), formats=(name,)).load()
     except PhotoError as error:
         return error
     return PhotoError("damaged", "The picture cannot be measured.", damage=1.0)
@@ -167,7 +169,7 @@ def _decode_avif(data: bytes, check_size: CheckSize, enough: int) -> Decoded:
         info = Image.open(io.BytesIO(data), formats=("AVIF",)).info
     decoded = _decode_by_pillow(data, check_size, enough, name="AVIF", cost=_HEIF_COST)
     # Pillow puts into EXIF what the container says.
-    turn = orientation_of(info.get("exif") or b"")
+    turn = orientation_of((info.get("exif") or b"")[:EXIF_SIZE])
     return replace(decoded, profile=info.get("icc_profile") or b"", orientation=turn)
 
 

@@ -9,6 +9,7 @@ from carpipe.config import Config, ServingConfig
 from carpipe.serving.app import MB, create_app, create_health_app
 from carpipe.serving.candidates import kept_candidates
 from carpipe.serving.connections import Server, listening
+from carpipe.serving.decoders import Decoders
 from carpipe.serving.live import Follower
 from carpipe.serving.service import Service
 from carpipe.serving.workers import Workers
@@ -40,8 +41,10 @@ def running(config: Config, store: Store) -> Iterator[Server]:
     with contextlib.ExitStack() as stack:
         workers = Workers(settings.workers, queue=settings.queue)
         stack.callback(workers.close)
+        decoders = Decoders(config)
+        stack.callback(decoders.close)
         candidates = stack.enter_context(kept_candidates(store, settings)) if settings.feedback else None
-        service = Service(follower, workers, candidates, config=config)
+        service = Service(follower, workers, decoders=decoders, candidates=candidates, config=config)
         stack.callback(follower.stop)
         if settings.health_port:
             stack.enter_context(_health(service, settings))
@@ -56,6 +59,7 @@ def running(config: Config, store: Store) -> Iterator[Server]:
                 max_request_body_size=2 * settings.max_request_mb * MB,
             )
         )
+        decoders.start()
         follower.start()
         yield server
 

@@ -1,4 +1,7 @@
-"""A photo in, an answer out: decoded, detected, cut and stretched by the very functions that made the training data."""
+"""A photo in, an answer out: decoded, detected, cut and stretched by the very functions that made the training data.
+
+It is decoded in a child process (`decoders`), since anybody may have sent it; only pixels come back.
+"""
 
 import logging
 import re
@@ -12,14 +15,16 @@ from PIL import Image
 
 from carpipe.config import Config
 from carpipe.errors import CarpipeError, InputError
-from carpipe.pictures import decode, encode
+from carpipe.pictures import encode
 from carpipe.pictures.decode import PhotoError
 from carpipe.pictures.detection import Found, crop_photo, in_full_size
+from carpipe.pictures.look import Seen as SeenPhoto
 from carpipe.pictures.model_input import to_batch
 from carpipe.probabilities import Probabilities, pool
 from carpipe.serving.candidates import RIGHT, UNSURE, WRONG, Candidates, Memory, Seen, utc_now
+from carpipe.serving.decoders import Allowance, Decoders
 from carpipe.serving.live import Follower, Live
-from carpipe.serving.workers import Workers
+from carpipe.serving.workers import Places, Workers
 from carpipe.weights.client import Answer, Model
 
 log = logging.getLogger(__name__)
@@ -47,11 +52,20 @@ class Looked:
 class Service:
     """What the API does, without HTTP."""
 
-    def __init__(self, follower: Follower, workers: Workers, candidates: Candidates | None, *, config: Config):
+    def __init__(
+        self,
+        follower: Follower,
+        workers: Workers,
+        *,
+        decoders: Decoders,
+        candidates: Candidates | None,
+        config: Config,
+    ):
         """`candidates` is None where feedback is off."""
         self.follower = follower
-        self._workers, self._candidates, self._config = workers, candidates, config
+        self._workers, self._decoders, self._candidates, self._config = workers, decoders, candidates, config
         self._memory = Memory()
+        self._places = Places(config.serving.queue)
 
     def predict(self, data: bytes, *, client: str) -> dict[str, Any]:
         """What car a photo shows.
@@ -61,22 +75,25 @@ class Service:
             client: who asks (`connections.client_of`); each may spend a share of what is kept in an hour.
 
         Raises:
-            PhotoError: there is no car to speak of; `reason` as in the photo table.
+            PhotoError: there is no car to speak of; `reason` as in the photo table, or `too_expensive`.
             NotReadyError, BusyError: try again later.
         """
         live = self.follower.current()
-        return self._workers.run(lambda: self._answer(live, data, client=client)[0])
+        with self._places.taken():
+            return self._answer(live, data, self._decoders.allowance(), client=client)[0]
 
     def predict_listing(self, photos: Sequence[bytes], *, client: str) -> dict[str, Any]:
         """What car the photos of one listing show together: the mean of their log-probabilities decides.
 
-        A photo that cannot be used has its error and does not count; `success` is whether any could.
+        A photo that cannot be used has its error and does not count; `success` is whether any could. What they may cost
+        together is limited (`decoders.LISTING_SHARE`): what is expensive beyond that is `too_expensive`.
 
         Raises:
             NotReadyError, BusyError: try again later.
         """
         live = self.follower.current()
-        return self._workers.run(lambda: self._answer_listing(live, photos, client=client))
+        with self._places.taken():
+            return self._answer_listing(live, photos, client=client)
 
     def feedback(self, name: str, *, right: bool, class_name: str | None, client: str) -> bool:
         """Keep what somebody says of an answer; False where there is no room for more just now.
@@ -111,9 +128,12 @@ class Service:
         }
         return health.live is not None, {"success": health.live is not None, **facts}
 
-    def _answer(self, live: Live, data: bytes, *, client: str) -> tuple[dict[str, Any], Probabilities]:
+    def _answer(
+        self, live: Live, data: bytes, allowance: Allowance, *, client: str
+    ) -> tuple[dict[str, Any], Probabilities]:
         started = time.monotonic()
-        looked = self._look(live, data)
+        seen_photo = self._decoders.see(data, live.crop, allowance=allowance)
+        looked = self._workers.run(lambda: self._look(live, seen_photo))
         answer = live.model.describe(looked.probabilities)
         reply = {
             "success": True,
@@ -133,11 +153,9 @@ class Service:
                  1000 * (time.monotonic() - started))  # fmt: skip
         return reply, looked.probabilities
 
-    def _look(self, live: Live, data: bytes) -> Looked:
+    def _look(self, live: Live, photo: SeenPhoto) -> Looked:
         """As the stages clean and crop do, with the settings of the crops that the model learnt from."""
-        limits = live.crop
-        picture = decode.read(data, max_pixels=limits.max_pixels, max_damage=limits.max_damage, enough=decode.DETAIL)
-        image, size = Image.fromarray(picture.pixels), picture.size
+        image, size = Image.fromarray(photo.pixels), photo.size
         if min(size) < self._config.clean.min_side:
             raise PhotoError("too_small", f"{size[0]}x{size[1]} pixels are too few.")
         with live.detectors.borrow() as detector:
@@ -157,9 +175,10 @@ class Service:
     def _answer_listing(self, live: Live, photos: Sequence[bytes], *, client: str) -> dict[str, Any]:
         replies: list[dict[str, Any]] = []
         usable: list[Probabilities] = []
+        allowance = self._decoders.allowance()
         for data in photos:
             try:
-                reply, probabilities = self._answer(live, data, client=client)
+                reply, probabilities = self._answer(live, data, allowance, client=client)
             except PhotoError as error:
                 known = {"format": error.format} if error.format else {}
                 replies.append({"success": False, "reason": error.reason, **known})

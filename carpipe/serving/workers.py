@@ -1,7 +1,8 @@
 """How many photos are looked at at a time, and how many may wait."""
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -14,6 +15,28 @@ class BusyError(CarpipeError):
     """As many requests as may are waiting already; try again a little later."""
 
 
+class Places:
+    """Places for requests in work and waiting: who finds none is refused at once, and can go elsewhere."""
+
+    def __init__(self, count: int):
+        """`count` of them."""
+        self._free = threading.BoundedSemaphore(count)
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """One of them, for as long as the block runs.
+
+        Raises:
+            BusyError: none is free.
+        """
+        if not self._free.acquire(blocking=False):
+            raise BusyError("The server is busy; try again in a moment.")
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
 class Workers:
     """A few threads that do the work of many requests.
 
@@ -22,9 +45,9 @@ class Workers:
     """
 
     def __init__(self, count: int, *, queue: int):
-        """`queue` counts requests in work and waiting."""
+        """`queue` counts work that is done and work that waits."""
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="carpipe-look")
-        self._places = threading.BoundedSemaphore(queue)
+        self._places = Places(queue)
 
     def run(self, work: Callable[[], T]) -> T:
         """The result of the work, done by one of the threads.
@@ -32,12 +55,8 @@ class Workers:
         Raises:
             BusyError: the queue is full.
         """
-        if not self._places.acquire(blocking=False):
-            raise BusyError("The server is busy; try again in a moment.")
-        try:
+        with self._places.taken():
             return self._pool.submit(work).result()
-        finally:
-            self._places.release()
 
     def close(self) -> None:
         """Finish what is in work."""

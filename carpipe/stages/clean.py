@@ -7,14 +7,14 @@ without GPS. Photos are decoded in a child process (`isolation`), so one that cr
 import json
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from carpipe.config import CleanConfig
 from carpipe.pictures import hashes
-from carpipe.pictures.isolation import Isolated, in_chunks
+from carpipe.pictures.isolation import Answer, Death, Isolated, in_chunks
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +43,16 @@ class Cleaned:
     `results` has a row per photo: key; reason (null: kept); format, width and height (upright); sha256 of the
     original file; dhash, dhash_inner; damage, the share of the picture that is not known to be whole (null: there is
     no picture); repaired, how (null: no need). Kept photos have a thumbnail (JPEG) and a signature (`hashes.Look`).
-    `repaired` holds the mended files of those whose original is not fit for use.
+    `repaired` holds the mended files of those whose original is not fit for use. Of those dropped as `poison`,
+    `over_time` has the keys of photos that cost more than `clean.timeout_s`: they were too expensive, and their
+    decoder was sound.
     """
 
     results: pd.DataFrame
     thumbnails: dict[str, bytes] = field(default_factory=dict)
     signatures: dict[str, bytes] = field(default_factory=dict)
     repaired: dict[str, bytes] = field(default_factory=dict)
+    over_time: set[str] = field(default_factory=set)
 
 
 def clean(
@@ -60,8 +63,8 @@ def clean(
 ) -> Cleaned:
     """Clean the photos of a partition.
 
-    Every photo ends in one row, whatever is in its file: one that kills its process, runs over `timeout_s` or needs
-    more than `memory_mb` is dropped as `poison`.
+    Every photo ends in one row, whatever is in its file: one that kills its process, spends more than `timeout_s`
+    of processor time or needs more than `memory_mb` is dropped as `poison`.
 
     Args:
         files: (photo key, bytes); None where the object has gone, which drops the photo as `missing`.
@@ -72,14 +75,14 @@ def clean(
         CarpipeError: no child process could be started.
     """
     rows: list[dict[str, Any]] = []
-    cleaned = Cleaned(pd.DataFrame(), {}, {}, {})
+    cleaned = Cleaned(pd.DataFrame())
     settings = json.dumps(config.model_dump(include=_SETTINGS))
     with Isolated(judge, settings, timeout_s=config.timeout_s, memory_mb=config.memory_mb) as child:
         for chunk in in_chunks(_worth_a_look(files, rows, max_bytes=config.max_bytes)):
             for (row, _), answer in zip(chunk, child.run([data for _, data in chunk]), strict=True):
                 _take(row, answer, cleaned)
     results = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
-    return Cleaned(results, cleaned.thumbnails, cleaned.signatures, cleaned.repaired)
+    return replace(cleaned, results=results)
 
 
 def _worth_a_look(
@@ -99,10 +102,12 @@ def _worth_a_look(
             yield row, data
 
 
-def _take(row: dict[str, Any], answer: tuple[bytes, ...] | None, cleaned: Cleaned) -> None:
-    if answer is None:
-        log.warning("%s ended the process that decoded it, twice: dropped as poison", row["key"])
+def _take(row: dict[str, Any], answer: Answer, cleaned: Cleaned) -> None:
+    if isinstance(answer, Death):
+        log.warning("%s is dropped as poison: %s", row["key"], answer.value)
         row["reason"] = "poison"
+        if answer is Death.OVER_TIME:
+            cleaned.over_time.add(row["key"])
         return
     facts, thumbnail, signature, repaired = answer
     row.update(json.loads(facts))

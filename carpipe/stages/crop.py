@@ -1,10 +1,15 @@
 """Crop: find cars and trucks, cut out the largest.
 
-How a vehicle is found and cut out is `carpipe.pictures.detection`; here it meets a partition's photos.
+How a vehicle is found and cut out is `carpipe.pictures.detection`; here it meets a partition's photos. They are decoded
+in a child process (`isolation`), as in cleaning, and while that decodes, the detector looks at those before.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import logging
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import Any, TypeVar
 
 import pandas as pd
 from PIL import Image
@@ -12,12 +17,23 @@ from PIL import Image
 from carpipe.config import CropConfig
 from carpipe.pictures import decode
 from carpipe.pictures.detection import Detector, crop_photo, in_full_size
+from carpipe.pictures.isolation import Isolated, in_chunks
+from carpipe.pictures.look import LOOK, Refused, settings_for, understood
+
+log = logging.getLogger(__name__)
 
 VERSION = 1
 STAGE = "crop"
 
 # A photo's key, what the detector sees of it, and the size of the whole.
 Seen = tuple[str, Image.Image, tuple[int, int]]
+# What cannot be seen: a photo's key, and the reason.
+Unseen = tuple[str, str]
+T = TypeVar("T")
+# Photos that are decoded while the detector works: one of a kind that is read in full has 50 MB.
+_AHEAD = 4
+# Pixels of photos that wait for others of their size, at 3 bytes each. No photo of a partition may share its size.
+_MOST_WAITING = 200_000_000
 
 _COLUMNS = {
     "key": "str",
@@ -36,6 +52,8 @@ def crop(
     config: CropConfig,
     max_pixels: int,
     max_damage: float = 0.0,
+    timeout_s: float = 20.0,
+    memory_mb: int = 1024,
 ) -> tuple[pd.DataFrame, dict[str, bytes]]:
     """Find and cut out the largest vehicle of each photo.
 
@@ -43,23 +61,40 @@ def crop(
         photos: (photo key, bytes); None where the object has gone, which drops the photo as `missing`.
         detector: may be None when there are no photos.
         max_pixels, max_damage: as in cleaning, so that both stages see the same pictures.
+        timeout_s, memory_mb: of one photo's decoding, as in cleaning; one that takes more is dropped as `poison`.
 
     Returns:
         One row of results per photo, and the crops as JPEG by key.
+
+    Raises:
+        CarpipeError: no child process could be started.
     """
     rows: list[dict[str, Any]] = []
     crops: dict[str, bytes] = {}
-    decoded = _decode(photos, rows, max_pixels=max_pixels, max_damage=max_damage)
-    for batch in _batches(decoded, config.batch):
-        found = detector.largest([image for _, image, _ in batch]) if detector else []
-        for (key, image, size), vehicle in zip(batch, found, strict=True):
-            row, jpeg = crop_photo(image, vehicle, config=config)
-            if "box" in row:
-                row["box"] = in_full_size(row["box"], image.size, size)
-            rows.append({"key": key, **row})
-            if jpeg is not None:
-                crops[key] = jpeg
+    settings = settings_for(max_pixels=max_pixels, max_damage=max_damage, enough=decode.DETAIL)
+    isolated = Isolated(LOOK, settings, timeout_s=timeout_s, memory_mb=memory_mb)
+    with isolated as child, closing(_ahead(_decode(photos, child))) as decoded:
+        for batch in _batches(_seen(decoded, rows), config.batch):
+            _cut(batch, rows, crops, detector=detector, config=config)
     return as_results(rows), crops
+
+
+def _cut(
+    batch: list[Seen],
+    rows: list[dict[str, Any]],
+    crops: dict[str, bytes],
+    *,
+    detector: Detector | None,
+    config: CropConfig,
+) -> None:
+    found = detector.largest([image for _, image, _ in batch]) if detector else []
+    for (key, image, size), vehicle in zip(batch, found, strict=True):
+        row, jpeg = crop_photo(image, vehicle, config=config)
+        if "box" in row:
+            row["box"] = in_full_size(row["box"], image.size, size)
+        rows.append({"key": key, **row})
+        if jpeg is not None:
+            crops[key] = jpeg
 
 
 def as_results(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -74,29 +109,54 @@ def results_from(photos: pd.DataFrame, keys: "pd.Series[str]") -> pd.DataFrame:
     return looked_at.assign(reason=reason)[["box", *_COLUMNS]].astype(_COLUMNS).reset_index(drop=True)
 
 
-def _decode(
-    photos: Iterable[tuple[str, bytes | None]], rows: list[dict[str, Any]], *, max_pixels: int, max_damage: float
-) -> Iterator[Seen]:
-    for key, data in photos:
-        if data is None:
-            rows.append({"key": key, "reason": "missing"})
-            continue
+def _decode(photos: Iterable[tuple[str, bytes | None]], child: Isolated) -> Iterator[Seen | Unseen]:
+    for chunk in in_chunks(((key, data is None), data or b"") for key, data in photos):
+        answers = child.answers([data for (_, is_gone), data in chunk if not is_gone])
+        for (key, is_gone), _ in chunk:
+            found = Refused("missing") if is_gone else understood(next(answers))
+            if isinstance(found, Refused):
+                if found.reason == "poison":
+                    log.warning("%s is dropped as poison: %s", key, found.message)
+                yield key, found.reason
+            elif found is not None:
+                yield key, Image.fromarray(found.pixels), found.size
+
+
+def _ahead(items: Iterator[T]) -> Generator[T]:
+    """The same items, taken by a thread before they are asked for, a few at most."""
+    with ThreadPoolExecutor(1, thread_name_prefix="carpipe-decode") as pool:
+        waiting: deque[Future[T | None]] = deque(pool.submit(next, items, None) for _ in range(_AHEAD))
         try:
-            picture = decode.read(data, max_pixels=max_pixels, max_damage=max_damage, enough=decode.DETAIL)
-        except decode.PhotoError as error:
-            rows.append({"key": key, "reason": error.reason})
-            continue
-        yield key, Image.fromarray(picture.pixels), picture.size
+            while (found := waiting.popleft().result()) is not None:
+                waiting.append(pool.submit(next, items, None))
+                yield found
+        finally:
+            for one in waiting:
+                one.cancel()
+
+
+def _seen(decoded: Iterator[Seen | Unseen], rows: list[dict[str, Any]]) -> Iterator[Seen]:
+    """Those that can be seen; the others get their rows."""
+    for found in decoded:
+        if len(found) == 3:
+            yield found
+        else:
+            rows.append({"key": found[0], "reason": found[1]})
 
 
 def _batches(pictures: Iterable[Seen], size: int) -> Iterator[list[Seen]]:
     """Batches of equally large pictures: they are padded the same alone and together, so a box never
     depends on a photo's neighbours."""
     waiting: dict[tuple[int, int], list[Seen]] = {}
+    pixels = 0
     for seen in pictures:
         image = seen[1]
         batch = waiting.setdefault(image.size, [])
         batch.append(seen)
-        if len(batch) == size:
-            yield waiting.pop(image.size)
+        pixels += image.width * image.height
+        if len(batch) == size or pixels > _MOST_WAITING:
+            full = image.size if len(batch) == size else max(waiting, key=lambda one: one[0] * one[1])
+            batch = waiting.pop(full)
+            pixels -= full[0] * full[1] * len(batch)
+            yield batch
     yield from waiting.values()

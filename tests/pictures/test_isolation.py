@@ -14,7 +14,7 @@ import pytest
 from carpipe.config import CleanConfig
 from carpipe.errors import CarpipeError
 from carpipe.pictures import isolation
-from carpipe.pictures.isolation import CHUNK_BYTES, CHUNK_ITEMS, Isolated, in_chunks
+from carpipe.pictures.isolation import CHUNK_BYTES, CHUNK_ITEMS, Death, Isolated, in_chunks
 from carpipe.stages.clean import clean
 from tests.stages.test_clean import photo, rows
 
@@ -97,7 +97,7 @@ def test_a_process_that_stands_still_is_ended_from_outside(judge, monkeypatch):
     before = children()
 
     with Isolated(judge, "{}", timeout_s=0.1, memory_mb=1024) as child:
-        assert child.run([b"stop"]) == [None]
+        assert child.run([b"stop"]) == [Death.KILLED]
         assert child.run([b"talk"]) == [(b"{}", b"", b"", b"")]
 
     assert children() <= before

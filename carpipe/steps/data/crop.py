@@ -46,7 +46,7 @@ def crop(session: Session, filtered: str) -> Manifest:
         repaired = results.read_blobs(session.store, cleaned, results.REPAIRED)
         source = Raw(session, todo, instead=repaired)
         detector = Detector(weights, config=config) if len(todo) else None
-        limits = session.config.clean.model_dump(include={"max_pixels", "max_damage"})
+        limits = session.config.clean.model_dump(include={"max_pixels", "max_damage", "timeout_s", "memory_mb"})
         found, crops = stage.crop(source, detector=detector, config=config, **limits)
     after = table.add_results(photos, known.joined(found), stage=stage.STAGE)
     return commit_photos(

@@ -9,6 +9,7 @@ from carpipe.steps.session import Session
 
 SIDE = 320  # pixels of the long side
 QUALITY = 80
+MOST_S = 5.0  # seconds of a processor for one: people wait, for their own and for each other's
 
 
 class Previews:
@@ -35,7 +36,7 @@ class Previews:
         self.child = Isolated(
             "carpipe.stages.clean_photo:clean_photo",
             json.dumps(settings),
-            timeout_s=clean.timeout_s,
+            timeout_s=min(clean.timeout_s, MOST_S),
             memory_mb=clean.memory_mb,
         )
         self._lock = threading.Lock()
@@ -58,6 +59,6 @@ class Previews:
         data = self.store.get(f"raw/{key}")
         with self._lock:
             (answer,) = self.child.run([data])
-        if not answer or not answer[1]:
+        if not isinstance(answer, tuple) or not answer[1]:
             raise InputError(f"Nothing of {key} can be shown: it is no photo, or none that can be decoded.")
         return answer[1]
