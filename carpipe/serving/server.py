@@ -39,7 +39,7 @@ def running(config: Config, store: Store) -> Iterator[Any]:
         InputError: the address cannot be listened on.
     """
     settings = config.serving
-    follower = Follower(store, settings)
+    follower = Follower(store, settings, config.signing)
     workers = Workers(settings.workers, queue=settings.queue)
     candidates = None
     if settings.feedback:

@@ -9,6 +9,7 @@ from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.session import Session
 from carpipe.weights import channel
+from carpipe.weights.channel import Committed
 
 
 def pull_weights(session: Session, name: str, model: str | None, *, folder: Path) -> Path:
@@ -17,11 +18,11 @@ def pull_weights(session: Session, name: str, model: str | None, *, folder: Path
     Raises:
         InputError: a file is not what was published, or the folder exists.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     found = find_model(session, name, model)
     target = folder / found.key.split("/")[2]
     if target.exists():
         raise InputError(f"{target} is there already; remove it, or name another folder.")
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".carpipe-", dir=folder) as scratch:
         part = Path(scratch) / target.name
         for file in found.files:
@@ -34,14 +35,19 @@ def find_model(session: Session, name: str, model: str | None) -> Manifest:
     """A model of a channel by id or manifest key; None means the live one.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or its manifest is not what the channel means.
     """
+    return find_committed(session, name, model).manifest
+
+
+def find_committed(session: Session, name: str, model: str | None) -> Committed:
+    """As `find_model`, with the bytes of the manifest."""
     current = channel.read_channel(session.store, name)
     if model is None and current is None:
         raise InputError(f"Nothing is live in channel {name}.")
     key = key_of(name, model) if model else current.model if current else ""
     try:
-        return manifest.read(session.store, key)
+        return channel.read_known(session.store, key)
     except MissingError:
         raise InputError(f"There is no model {key}; `carpipe weights list {name}` shows those there are.") from None
 
