@@ -84,8 +84,11 @@ def _sign(options: argparse.Namespace, config: Config) -> None:
 
 def _verify(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.signatures import verify_weights
+    from carpipe.steps.session import Session
+    from carpipe.storage import Store
 
-    opened = session(_with(config, trusted=tuple(options.trusted)) if options.trusted else config)
+    config = _with(config, trusted=tuple(options.trusted)) if options.trusted else config
+    opened = Session(config, Store(config.store))  # which only reads: apps have no other rights
     print(verify_weights(opened, options.channel, options.model))
 
 

@@ -83,6 +83,11 @@ def read_model(store: Store, key: str, *, sha256: str = "", by: str = "") -> Com
 
 def read_released(store: Store, release: Release) -> Committed:
     """The model of a release. Raises as `read_model` does; that an old release pins none is logged."""
+    if not release.model.startswith(f"models/{release.channel}/"):  # signed perhaps, and for something else
+        raise InputError(
+            f"{release.model}, which {named(release)} names, is no model of this channel; its models lie under "
+            f"models/{release.channel}/."
+        )
     if not release.manifest_sha256:
         _say_unpinned(release.channel, release.generation)
     return read_model(store, release.model, sha256=release.manifest_sha256, by=named(release))
@@ -250,7 +255,10 @@ def _read(store: Store, name: str) -> tuple[Release | None, str | None]:
     if info is None:
         return None, None
     # A swap between the two requests makes the etag stale, and a later If-Match fail: never a wrong write.
-    return parse_release(store.get(info.key), key=info.key), info.etag
+    release = parse_release(store.get(info.key), key=info.key)
+    if release.channel != name:
+        raise InputError(f"{info.key} is not a release of channel {name}: it is one of {release.channel!r}.")
+    return release, info.etag
 
 
 def _key(name: str) -> str:

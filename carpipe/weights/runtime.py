@@ -7,6 +7,7 @@ import io
 import math
 import struct
 import threading
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -101,7 +102,7 @@ def _read_golden(golden: bytes) -> tuple[Pixels, Probabilities]:
     """What `golden.npz` holds. Little data can unpack to very much: what its headers say is looked at first."""
     unreadable = (
         ValueError, OSError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
-        struct.error,
+        struct.error, SyntaxError, tokenize.TokenError, MemoryError,
     )  # fmt: skip
     try:
         with zipfile.ZipFile(io.BytesIO(golden)) as file:

@@ -4,7 +4,7 @@
     models/<channel>/<id>/model-<key id>.sig    others, when a key is followed by another
 
 What is signed is the model's manifest, and by its sums every file of the model. A signature is a Sigstore bundle over a
-folder with `manifest.json` alone, so `model_signing verify key --ignore-unsigned-files` reads it too.
+folder with `manifest.json` alone, so `model_signing verify key --ignore_unsigned_files` reads it too.
 
 A key's id is the start of the sha256 of its public half in PEM. `model-signing` is imported where it is used: it takes
 a quarter of a second, and apps that want no signatures do not need it.
@@ -52,7 +52,8 @@ def make(model: Committed, key: SigningKey) -> bytes:
             chain = folder.parent / "chain.pem"
             leaf = folder.parent / "leaf.pem"
             leaf.write_bytes(key.certificates[0])
-            chain.write_bytes(b"\n".join(key.certificates[1:]))
+            # The library wants a chain that is not empty; the signer's own certificate twice is one.
+            chain.write_bytes(b"\n".join(key.certificates[1:] or key.certificates))
             config.use_certificate_signer(private_key=private, signing_certificate=leaf, certificate_chain=[chain])
         else:
             config.use_elliptic_key_signer(private_key=private)

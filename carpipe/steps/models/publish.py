@@ -39,6 +39,7 @@ def publish(
             the channel or changed the manifest since the gate looked; it must decide anew.
     """
     config: TrainingConfig = getattr(session.config, model)
+    _check_channel(packaged, config.channel)
     found = _usable(session, packaged, config.channel)
     channel.check_pin(found.data, key=packaged, sha256=manifest_sha256, by="the gate's decision")
     release = channel.promote(
@@ -114,13 +115,13 @@ def release_before(history: Sequence[Release]) -> Release | None:
 
 def _usable(session: Session, model_key: str, name: str) -> Committed:
     """A model that may go live in a channel."""
-    _check_channel(model_key, name)
     try:
         found = channel.read_model(session.store, model_key)
     except MissingError:
         raise InputError(
             f"There is no model {model_key}; `carpipe weights list {name}` shows those there are."
         ) from None
+    _check_channel(model_key, name)
     signing.check(
         found,
         InBucket(session.store, model_key),

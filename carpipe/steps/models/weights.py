@@ -1,5 +1,6 @@
 """Published models: found by channel and id, and copied to disk."""
 
+import logging
 import tempfile
 from pathlib import Path
 
@@ -8,18 +9,29 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.session import Session
-from carpipe.weights import channel
+from carpipe.weights import channel, signing
 from carpipe.weights.channel import Committed
+from carpipe.weights.signatures import InBucket
+
+log = logging.getLogger(__name__)
 
 
 def pull_weights(session: Session, name: str, model: str | None, *, folder: Path) -> Path:
     """Copy all files of a model into a folder of its id, every one checked; returns it.
 
     Raises:
-        InputError: a file is not what was published, or the folder exists.
+        InputError: a file is not what was published, the model is not signed as the settings want it, or the folder
+            exists.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = find_model(session, name, model)
+    committed = find_committed(session, name, model)
+    signing.check(
+        committed,
+        InBucket(session.store, committed.manifest.key),
+        session.config.signing,
+        warn=lambda said: log.warning("%s It is downloaded all the same.", said),
+    )
+    found = committed.manifest
     target = folder / found.key.split("/")[2]
     if target.exists():
         raise InputError(f"{target} is there already; remove it, or name another folder.")
