@@ -308,6 +308,29 @@ class GateConfig(Section):
     seed: int = Field(20, ge=0, description="of the resamples: equal answers give an equal decision")
 
 
+class SigningConfig(Section):
+    key: str = Field(
+        "",
+        description="what models are signed with: a PEM file of a private key (and its certificates), or "
+        "`connection:<id>` in Airflow; empty: nothing",
+    )
+    trusted: tuple[str, ...] = Field(
+        (), strict=False, description="PEM files of public keys and authorities whose signatures count"
+    )
+    require: bool = Field(False, description="refuse models that none of `signing.trusted` has signed")
+    accept_unsigned: tuple[str, ...] = Field(
+        (),
+        strict=False,
+        description="models that need no signature: `<id>=<sha256 of the manifest>`, or `<id>` alone",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.require and not self.trusted and not self.accept_unsigned:
+            raise ValueError("require = true needs signing.trusted: the PEM files of those who may sign")
+        return self
+
+
 class MetricsConfig(Section):
     statsd: str = Field(
         "",
@@ -333,6 +356,7 @@ class Config(Section):
     classifier: ClassifierConfig = ClassifierConfig()
     gate: GateConfig = GateConfig()
     serving: ServingConfig = ServingConfig()
+    signing: SigningConfig = SigningConfig()
     metrics: MetricsConfig = MetricsConfig()
 
 
@@ -383,7 +407,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 # Settings that may name a file.
 _FILES = (
     ("store", "ca_bundle"), ("crop", "weights"), ("classes", "taxonomy"), ("car_filter", "weights"),
-    ("classifier", "weights"),
+    ("classifier", "weights"), ("signing", "key"), ("signing", "trusted"),
 )  # fmt: skip
 
 
@@ -391,9 +415,16 @@ def _with_own_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Files named in a settings file are looked for beside it first, wherever the task runs."""
     for section, key in _FILES:
         named = values.get(section, {}).get(key) if isinstance(values.get(section, {}), dict) else None
-        if isinstance(named, str) and named and (folder / named).exists():
-            values[section][key] = str((folder / named).resolve())
+        if isinstance(named, list):
+            values[section][key] = [_beside(folder, one) for one in named]
+        elif named is not None:
+            values[section][key] = _beside(folder, named)
     return values
+
+
+def _beside(folder: Path, named: Any) -> Any:
+    there = isinstance(named, str) and named and (folder / named).exists()
+    return str((folder / named).resolve()) if there else named
 
 
 def _set(values: dict[str, Any], dotted: str, value: Any) -> None:

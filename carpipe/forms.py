@@ -7,10 +7,13 @@ Who does not know that number refuses the object: better no answer than a wrong 
 No number means 1, and 1 is not written, because carpipe 0.1.0 refuses fields that it does not know. The ledger and
 label files are no JSON and hold the number elsewhere: `carpipe_form` in a Parquet file's metadata or in a CSV's
 column. What other files mean is a matter of the manifest that names them.
+
+Whoever may write the bucket may write any bytes: JSON of it is read by `parse` alone, within limits.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, fields
 from functools import cache
 from typing import Any, TypeVar
@@ -25,6 +28,13 @@ TABLE_FORM = "carpipe_form"
 # The field of a dataclass that keeps what a later version has added.
 UNKNOWN = "unknown"
 
+# Far above what there is: the manifest of a dataset of ten million photos has some 3 MB, in 6 levels.
+MAX_BYTES = 16 * 2**20
+MAX_DEPTH = 50
+# Digits of a whole number; sizes and counts have up to 19.
+MAX_DIGITS = 20
+ALL = "*"
+
 T = TypeVar("T")
 
 
@@ -33,7 +43,14 @@ class LaterFormError(InputError):
 
 
 def read(
-    form: type[T], data: bytes, *, key: str, what: str, latest: int = 1, given: Mapping[str, Any] | None = None
+    form: type[T],
+    data: bytes,
+    *,
+    key: str,
+    what: str,
+    latest: int = 1,
+    given: Mapping[str, Any] | None = None,
+    figures: Collection[str] = (),
 ) -> T:
     """An object of a form, from its JSON.
 
@@ -43,12 +60,13 @@ def read(
         what: what they should be, for messages: `a manifest`.
         latest: the highest number of the form that this code knows.
         given: fields of the object that the JSON does not decide.
+        figures: fields that may hold numbers that are none; see `parse`.
 
     Raises:
         LaterFormError: the object has a higher number.
         InputError: it is no such object; says which field is wrong.
     """
-    body = read_object(data, key=key, what=what, latest=latest)
+    body = read_object(data, key=key, what=what, latest=latest, figures=figures)
     given = given or {}
     known = {field.name for field in fields(form)} - {UNKNOWN}  # type: ignore[arg-type]  # a dataclass
     values = {name: value for name, value in body.items() if name in known}
@@ -62,20 +80,44 @@ def read(
         raise _wrong(key, what, f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None
 
 
-def read_object(data: bytes, *, key: str, what: str, latest: int = 1) -> dict[str, Any]:
+def read_object(data: bytes, *, key: str, what: str, latest: int = 1, figures: Collection[str] = ()) -> dict[str, Any]:
     """A JSON object whose fields are looked up by name, so that those of later versions need no care.
 
     Raises:
         InputError: as `read`.
     """
-    try:
-        body = json.loads(data)
-    except ValueError as error:
-        raise _wrong(key, what, str(error)) from None
+    body = parse(data, key=key, what=what, figures=figures)
     if not isinstance(body, dict):
         raise _wrong(key, what, f"expected a JSON object, got {type(body).__name__}")
     check(body.get(FORM, 1), key=key, what=what, latest=latest)
     return body
+
+
+def parse(data: bytes | str, *, key: str, what: str, figures: Collection[str] = (), most: int = MAX_BYTES) -> Any:
+    """A JSON value of the bucket, whoever has written it.
+
+    Args:
+        most: bytes, at most.
+        figures: fields of the outermost object in which NaN and infinity may stand, as a training that went astray
+            leaves them; `ALL` means everywhere.
+
+    Raises:
+        InputError: it is no JSON, or none that can be trusted to mean one thing: it is longer than `most`, deeper
+            than `MAX_DEPTH`, names a field twice, or holds a number without end or text that is no Unicode.
+    """
+    if len(data) > most:
+        raise _wrong(key, what, f"it has {len(data):,} bytes, expected at most {most:,}")
+    try:
+        value = json.loads(data, object_pairs_hook=_each_once, parse_int=_whole)
+        outer = value if isinstance(value, dict) else {"": value}
+        for name, part in outer.items():
+            _check_text(name)
+            _check_parts(part, finite=not {name, ALL} & set(figures))
+    except RecursionError:
+        raise _wrong(key, what, f"it is nested more than {MAX_DEPTH} deep") from None
+    except ValueError as error:
+        raise _wrong(key, what, str(error)) from None
+    return value
 
 
 def check(number: object, *, key: str, what: str, latest: int = 1) -> None:
@@ -96,7 +138,8 @@ def check(number: object, *, key: str, what: str, latest: int = 1) -> None:
 
 def check_text(number: str, *, key: str, what: str) -> None:
     """As `check`, where the number is written in a table; empty: 1."""
-    check(int(number) if number.isdecimal() else number or 1, key=key, what=what)
+    short = number.isdecimal() and len(number) <= MAX_DIGITS
+    check(int(number) if short else number[:100] or 1, key=key, what=what)
 
 
 def write(value: Any, *, without: tuple[str, ...] = ()) -> bytes:
@@ -119,6 +162,46 @@ def texts(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for part in value:
             yield from texts(part)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a field that stands there twice, readers in other languages may see the other one."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it has the field {twice[:100]!r} twice")
+    return made
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"it has a number of {len(digits):,} digits, expected at most {MAX_DIGITS}")
+    return int(digits)
+
+
+def _check_parts(value: object, *, finite: bool) -> None:
+    waiting = [(value, 2)]
+    while waiting:
+        part, depth = waiting.pop()
+        if isinstance(part, str):
+            _check_text(part)
+        elif isinstance(part, float) and finite and not math.isfinite(part):
+            raise ValueError(f"it has the number {part}")
+        elif isinstance(part, dict | list):
+            if depth > MAX_DEPTH:
+                raise RecursionError
+            inside: list[object] = [*part, *part.values()] if isinstance(part, dict) else part
+            waiting.extend((one, depth + 1) for one in inside)
+
+
+def _check_text(text: str) -> None:
+    """JSON can hold half of a character, which nothing can be encoded with: no key, no page, no log."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"it has a text that is no Unicode, {text[:100]!r}") from None
 
 
 @cache

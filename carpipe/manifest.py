@@ -10,6 +10,7 @@ Readers follow manifests. Nothing here lists a prefix for data; `earlier` lists 
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,6 +21,13 @@ from typing_extensions import TypedDict
 from carpipe import __version__, forms
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.storage import Store
+
+# Where manifests lie. What is named as an input may also be labels.
+_PLACE = re.compile(
+    r"(stages/(?P<stage>[^/]+)/(?P<partition>[^/]+)|datasets|models/[^/]+)/[^/]+/manifest\.json", re.DOTALL
+)
+# Where the shards of a dataset are made: all that a manifest may name beside its own files.
+_SHARDS = "stages/pack/"
 
 
 @dataclass(frozen=True)
@@ -126,13 +134,23 @@ def find(store: Store, work: Work) -> Manifest | None:
 
 
 def read(store: Store, key: str) -> Manifest:
-    """A manifest by its key. Raises MissingError, or InputError when it is not a manifest, or one of a later form."""
+    """A manifest by its key.
+
+    Raises:
+        MissingError: there is none.
+        InputError: it is no manifest, one of a later form, one of another place, or it names what is not its own.
+    """
     return from_json(store.get(key), key=key)
 
 
 def from_json(data: bytes, *, key: str) -> Manifest:
     """A manifest from what lies under its key. Raises InputError as `read` does."""
-    return forms.read(Manifest, data, key=key, what="a manifest", given={"key": key, "fresh": False})
+    # Figures of a model that a training has ruined are not numbers, and the gate must be able to read them.
+    found = forms.read(
+        Manifest, data, key=key, what="a manifest", given={"key": key, "fresh": False}, figures=("extra", "counts")
+    )
+    _check_keys(found)
+    return found
 
 
 def read_file(store: Store, manifest: Manifest, name: str) -> bytes:
@@ -140,6 +158,14 @@ def read_file(store: Store, manifest: Manifest, name: str) -> bytes:
     if name not in manifest.files:
         raise InputError(f"{manifest.key} has no file {name!r}; it has {', '.join(manifest.files) or 'none'}.")
     return verified(store, manifest.files[name])
+
+
+def read_json(store: Store, manifest: Manifest, name: str) -> Any:
+    """What a JSON file of the manifest holds, checked. Raises InputError as `read_file`, or where it is no JSON."""
+    what = f"the file {name} of a result"
+    return forms.parse(
+        read_file(store, manifest, name), key=manifest.files[name]["key"], what=what, figures=(forms.ALL,)
+    )
 
 
 def verified(store: Store, entry: Mapping[str, Any]) -> bytes:
@@ -218,6 +244,38 @@ def earlier(store: Store, work: Work, *, but: Collection[str] = ()) -> Iterator[
     for done in commits(store, work.stage, work.partition):
         if (done.version, done.weights, decisive(done.config)) == same:
             yield done
+
+
+def _check_keys(done: Manifest) -> None:
+    """Who may write one folder of the bucket must not be able to make others read, copy or publish another one."""
+    place = _PLACE.fullmatch(done.key)
+    if place and place["stage"] and (place["stage"], place["partition"]) != (done.stage, done.partition):
+        raise _tampered(
+            done, f"it says that it is of stage {done.stage!r} and partition {done.partition!r}, and lies elsewhere"
+        )
+    own = done.key.removesuffix("manifest.json")
+    for name, entry in done.files.items():
+        if not _lies_below("", name) or "\\" in name or "\0" in name:
+            raise _tampered(done, f"the name {name!r} is no place inside its folder")
+        if not _lies_below(own, entry["key"]):
+            raise _tampered(done, f"its file {name!r} is {entry['key']!r}, expected a key below {own}")
+    shards = done.extra.get("shards", [])
+    for shard in shards if isinstance(shards, list) else [shards]:
+        key = shard.get("key") if isinstance(shard, dict) else shard
+        if not isinstance(key, str) or not _lies_below(_SHARDS, key):
+            raise _tampered(done, f"it names the shard {key!r}, expected a key below {_SHARDS}")
+    for source in done.inputs:
+        home = "labels/" if source.startswith("labels/") else ""
+        if "/" in source and not (_lies_below(home, source) and (home or _PLACE.fullmatch(source))):
+            raise _tampered(done, f"it names the input {source!r}, expected the key of a manifest")
+
+
+def _lies_below(prefix: str, key: str) -> bool:
+    return key.startswith(prefix) and not {"", ".", ".."} & set(key.split("/"))
+
+
+def _tampered(done: Manifest, reason: str) -> InputError:
+    return InputError(f"{done.key} is no manifest to be trusted: {reason}. Somebody has tampered with the bucket.")
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,10 +31,12 @@ from carpipe.errors import (
     CarpipeError,
     ConfigError,
     ConflictError,
+    InputError,
     MissingError,
     StoreError,
     UnavailableError,
 )
+from carpipe.forms import MAX_BYTES
 from carpipe.names import is_odd, shown
 from carpipe.odd_keys import OddKeys, Place, is_for_a_key
 
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_PAUSE_S = 5.0  # between two tries of a request
+# What is JSON by its name, and so no longer than carpipe reads: others may write it, and make it as long as they like.
+_JSON = (".json", ".sig")
 Answer = TypeVar("Answer")
 
 
@@ -126,12 +130,29 @@ class Store:
         self._store = S3Store(bucket, prefix=prefix or None, **options)
         self._odd = OddKeys(bucket, prefix, options, timeout_s=config.timeout_s, authorities=authorities)
 
-    def get(self, key: str) -> bytes:
-        """The whole object. Raises MissingError where there is none."""
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
+        """The whole object.
+
+        Args:
+            limit: bytes, at most; a larger object is refused before it is read. None: no limit, but that of what is
+                JSON by its name.
+
+        Raises:
+            MissingError: there is none.
+            InputError: it is larger.
+        """
+        if limit is None and key.endswith(_JSON) and not key.startswith("raw/"):
+            limit = MAX_BYTES
         try:
-            return bytes(obstore.get(self._store, key).bytes())
+            answer = obstore.get(self._store, key)
+            if limit is None or answer.meta["size"] <= limit:
+                return bytes(answer.bytes())
         except Exception as error:
             raise self._translate(error, key) from error
+        raise InputError(
+            f"{key} in {self._where} has {answer.meta['size']:,} bytes, expected at most {limit:,}; delete it, or "
+            "replace it by what it should be."
+        )
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
         """(key, bytes) in the order given, fetched by threads a little ahead; None where there is no object."""

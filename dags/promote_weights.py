@@ -6,8 +6,9 @@ disappoints. Consumers follow within their polling interval; the change and its 
 `channels/<name>/history/`.
 
 **When it fails**, there is no such model (`carpipe weights list <channel>` lists them), or
-somebody else moved the channel at the same moment: look at what is live now, and run it again. A message about
-it that could not be sent fails nothing: see the task's log.
+somebody else moved the channel at the same moment: look at what is live now, and run it again. Or the model's
+manifest is not what it was when it was live, or it is not signed as the settings want it: the message says which,
+and `carpipe weights verify` looks again. A message about it that could not be sent fails nothing: see the task's log.
 """
 
 from airflow.sdk import Param, dag, task

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from carpipe.cli.common import Commands, add, now, session
 from carpipe.config import Config
@@ -9,7 +10,7 @@ from carpipe.config import Config
 
 def add_command(commands: Commands) -> None:
     """Declare it."""
-    parent = commands.add_parser("weights", help="published models: list, show, promote, roll back, pull")
+    parent = commands.add_parser("weights", help="published models: list, show, promote, roll back, pull, sign, verify")
     actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
     command = add(actions, "list", _list, "every model of a channel, and what was live, when and why")
     command.add_argument("channel")
@@ -27,6 +28,14 @@ def add_command(commands: Commands) -> None:
     command.add_argument("channel")
     command.add_argument("folder", type=Path)
     command.add_argument("--model", help="id or manifest key; default: the live one")
+    command = add(actions, "sign", _sign, "sign a model with signing.key: an old one, or with another key")
+    command.add_argument("channel")
+    command.add_argument("--model", help="id or manifest key; default: the live one")
+    command.add_argument("--key", help="PEM file of the private key; default: signing.key")
+    command = add(actions, "verify", _verify, "whether a model is what was published, and by whom: 0 if so, else 1")
+    command.add_argument("channel")
+    command.add_argument("--model", help="id or manifest key; default: the live one")
+    command.add_argument("--trusted", action="append", metavar="PEM", help="a key to trust; default: signing.trusted")
 
 
 def _list(options: argparse.Namespace, config: Config) -> None:
@@ -64,3 +73,24 @@ def _pull(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.weights import pull_weights
 
     print(pull_weights(session(config), options.channel, options.model, folder=options.folder))
+
+
+def _sign(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.models.signatures import sign_weights
+
+    opened = session(_with(config, key=options.key) if options.key else config)
+    print(sign_weights(opened, options.channel, options.model))
+
+
+def _verify(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.models.signatures import verify_weights
+    from carpipe.steps.session import Session
+    from carpipe.storage import Store
+
+    config = _with(config, trusted=tuple(options.trusted)) if options.trusted else config
+    opened = Session(config, Store(config.store))  # which only reads: apps have no other rights
+    print(verify_weights(opened, options.channel, options.model))
+
+
+def _with(config: Config, **changes: Any) -> Config:
+    return config.model_copy(update={"signing": config.signing.model_copy(update=changes)})

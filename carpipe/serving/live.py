@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from carpipe.config import ServingConfig
+from carpipe.config import ServingConfig, SigningConfig
 from carpipe.errors import CarpipeError, InputError, UnavailableError
 from carpipe.pictures.detection import Detector
 from carpipe.storage import Store
@@ -77,8 +77,11 @@ class _Refused:
 class Follower:
     """Keeps the live model of a channel loaded."""
 
-    def __init__(self, store: Store, config: ServingConfig):
-        self._store, self._config = store, config
+    def __init__(self, store: Store, config: ServingConfig, makers: SigningConfig | None = None):
+        """Args:
+        makers: whose models are served; None: anybody's.
+        """
+        self._store, self._config, self._makers = store, config, makers
         self._live: Live | None = None
         self._refused: _Refused | None = None
         self._polled: float | None = None
@@ -154,7 +157,9 @@ class Follower:
         config = self._config
         cache = Path(config.cache).expanduser() if config.cache else None
         offline_ok = config.offline_ok and self._live is None
-        model = pull(self._store, config.channel, cache=cache, offline_ok=offline_ok, detector=True)
+        model = pull(
+            self._store, config.channel, cache=cache, offline_ok=offline_ok, detector=True, makers=self._makers
+        )
         if model.crop is None:
             raise InputError(f"Model {model.id} does not say how photos are cut: it is no classifier of cars.")
         live = Live(model, model.crop, self._detectors(model, model.crop))

@@ -37,7 +37,7 @@ def running(config: Config, store: Store) -> Iterator[Server]:
         InputError: the address cannot be listened on.
     """
     settings = config.serving
-    follower = Follower(store, settings)
+    follower = Follower(store, settings, config.signing)
     with contextlib.ExitStack() as stack:
         workers = Workers(settings.workers, queue=settings.queue)
         stack.callback(workers.close)

@@ -94,7 +94,10 @@ def _train(
     progress(f"package {model}", packaged)
     verdict = gate(session, packaged.key, model=model, run=run, at=at)
     if verdict.outcome == "publish":
-        publish(session, packaged.key, model=model, reason=verdict.reason, run=run, at=at, expected=verdict.generation)
+        publish(
+            session, packaged.key, model=model, reason=verdict.reason, run=run, at=at, expected=verdict.generation,
+            manifest_sha256=verdict.manifest_sha256,
+        )  # fmt: skip
     return judged, verdict
 
 

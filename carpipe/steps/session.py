@@ -1,7 +1,7 @@
 """What every step starts from: a checked configuration and the bucket; and where its work ends up."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from carpipe import manifest, metrics
@@ -13,10 +13,14 @@ from carpipe.storage import Access, Store
 
 @dataclass(frozen=True)
 class Session:
-    """A checked configuration and an open bucket."""
+    """A checked configuration and an open bucket.
+
+    `signing_key` is the PEM that `signing.key` means where that is a connection of Airflow. It goes nowhere else.
+    """
 
     config: Config
     store: Store
+    signing_key: bytes = field(default=b"", repr=False)
 
     def commit(self, work: Work, files: Mapping[str, bytes], **facts: Any) -> Manifest:
         """Commit what a step has made, as `manifest.commit` does, and send its figures if it was the first."""
@@ -29,11 +33,12 @@ class Session:
         metrics.send(self.config.metrics, figures)
 
 
-def open_session(config: Config, *, access: Access | None = None) -> Session:
+def open_session(config: Config, *, access: Access | None = None, signing_key: bytes = b"") -> Session:
     """Open the bucket, having proved that it is there and honours conditional writes.
 
     Args:
         access: credentials, and more; None: those of the AWS chain.
+        signing_key: see `Session`.
 
     Raises:
         AccessError: wrong bucket, endpoint or credentials, or conditions are ignored.
@@ -41,4 +46,4 @@ def open_session(config: Config, *, access: Access | None = None) -> Session:
     """
     store = Store(config.store, access=access)
     store.check()
-    return Session(config, store)
+    return Session(config, store, signing_key)

@@ -1,7 +1,9 @@
 """Published models on local disk: downloaded once, checked whenever they are used.
 
     <folder>/<bucket>/<channel>.json            what was live when last looked, for when the store is away
-    <folder>/<bucket>/<channel>/<id>/           the model's files, and its manifest
+    <folder>/<bucket>/<channel>/<id>/           the model's files, its manifest and signatures
+
+`manifest.json` there is what carpipe 0.1.0 reads, `committed.json` the manifest to the byte: as pinned and signed.
 
 A file is written beside its place and moved there whole, and files of a model never change: any number of
 processes may share a cache, and one that is killed leaves nothing that counts.
@@ -17,16 +19,17 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from carpipe import forms, manifest
+from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
 from carpipe.storage import Store
-from carpipe.weights.channel import Release, parse_release
+from carpipe.weights.channel import Committed, Release, check_pin, named, parse_release, to_json
 
 log = logging.getLogger(__name__)
 
 # Models kept per channel: the live one, and those that a rollback may want.
 KEPT = 3
+COMMITTED = "committed.json"
 
 
 class Cache:
@@ -52,18 +55,27 @@ class Cache:
         os.utime(folder)
         return folder
 
-    def remember(self, release: Release, model: Manifest) -> None:
-        """Keep what is needed to go on without the store; drop models that were not used for long."""
-        _write(self.folder_of(model.key) / "manifest.json", _with_key(model))
-        _write(self._home / f"{self._channel}.json", forms.write(release))
+    def remember(self, release: Release, model: Committed, *, signature: tuple[str, bytes] | None = None) -> None:
+        """Keep what is needed to go on without the store; drop models that were not used for long.
+
+        Args:
+            signature: that which counts, by its name.
+        """
+        folder = self.folder_of(release.model)
+        if signature:
+            _write(folder / signature[0], signature[1])
+        _write(folder / COMMITTED, model.data)
+        _write(folder / "manifest.json", _with_key(model.manifest))
+        _write(self._home / f"{self._channel}.json", to_json(release))
         self._prune()
 
-    def recall(self) -> tuple[Release, Manifest] | None:
-        """What `remember` was told last, or None."""
+    def recall(self) -> tuple[Release, Committed] | None:
+        """What `remember` was told last, or None. Nothing of it is trusted: a cache is no better than the bucket."""
         try:
             release = parse_release((self._home / f"{self._channel}.json").read_bytes(), key=f"{self._channel}.json")
-            model = (self.folder_of(release.model) / "manifest.json").read_bytes()
-            return release, manifest.from_json(model, key=release.model)
+            data = self._manifest_of(release)
+            check_pin(data, key=release.model, sha256=release.manifest_sha256, by=named(release))
+            return release, Committed(manifest.from_json(data, key=release.model), data)
         except FileNotFoundError:
             return None
         except InputError as error:
@@ -73,6 +85,13 @@ class Cache:
     def folder_of(self, model: str) -> Path:
         """Where the files of a model lie, by its manifest key."""
         return self._home / self._channel / model_id(model)
+
+    def _manifest_of(self, release: Release) -> bytes:
+        folder = self.folder_of(release.model)
+        try:
+            return (folder / COMMITTED).read_bytes()
+        except FileNotFoundError:
+            return (folder / "manifest.json").read_bytes()  # as carpipe 0.1.0 has left it
 
     def _prune(self) -> None:
         folders = [path for path in (self._home / self._channel).iterdir() if path.is_dir()]

@@ -3,22 +3,37 @@
 The one mutable key of the bucket. It is swapped with If-Match, `generation` + 1 each time, as a table
 format commits: of two publishers one wins, the other reads again. The history entry of a generation is
 written after the swap; should its writer die in between, the next one writes it first.
+
+A release says which manifest it means, by its sha256: who may write `models/`, and no more, cannot change what is
+live. In its JSON that stands at the end of `reason`, since carpipe 0.1.0 refuses a release with a field more.
 """
 
 import contextlib
-from dataclasses import dataclass, field
-from typing import Any
+import hashlib
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
-from carpipe import forms
-from carpipe.errors import ConflictError, InputError
+from pydantic import Field
+
+from carpipe import forms, manifest
+from carpipe.errors import ConflictError, InputError, MissingError
+from carpipe.manifest import Manifest
 from carpipe.storage import Store
+
+log = logging.getLogger(__name__)
+
+_PIN = re.compile(r"(?P<reason>.*?) ?\[manifest sha256 (?P<sha256>[0-9a-f]{64})\]", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Release:
     """One state of a channel. `model` is the manifest key of the live model, `at` UTC in ISO 8601.
 
-    `unknown` holds what a later version of carpipe has added.
+    `manifest_sha256` is of the bytes under that key; empty in releases of carpipe 0.1.0. `unknown` holds what a later
+    version of carpipe has added.
     """
 
     channel: str
@@ -27,7 +42,20 @@ class Release:
     reason: str
     run: str
     at: str
+    manifest_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     unknown: dict[str, Any] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A model's manifest and the bytes that it was read from: what a release pins, and what is signed."""
+
+    manifest: Manifest
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
 
 
 def read_channel(store: Store, name: str) -> Release | None:
@@ -36,25 +64,98 @@ def read_channel(store: Store, name: str) -> Release | None:
     return release
 
 
+def read_model(store: Store, key: str, *, sha256: str = "", by: str = "") -> Committed:
+    """A model by its manifest key.
+
+    Args:
+        sha256: of the manifest that is meant; empty: whatever is there.
+        by: who means it, for the message.
+
+    Raises:
+        MissingError: there is none.
+        InputError: it is no manifest, or another one than is meant.
+    """
+    data = store.get(key)
+    found = Committed(manifest.from_json(data, key=key), data)
+    check_pin(data, key=key, sha256=sha256, by=by)
+    return found
+
+
+def read_released(store: Store, release: Release) -> Committed:
+    """The model of a release. Raises as `read_model` does; that an old release pins none is logged."""
+    if not release.model.startswith(f"models/{release.channel}/"):  # signed perhaps, and for something else
+        raise InputError(
+            f"{release.model}, which {named(release)} names, is no model of this channel; its models lie under "
+            f"models/{release.channel}/."
+        )
+    if not release.manifest_sha256:
+        _say_unpinned(release.channel, release.generation)
+    return read_model(store, release.model, sha256=release.manifest_sha256, by=named(release))
+
+
+def read_known(store: Store, key: str) -> Committed:
+    """A model by its manifest key, live now or before or never: that which the channel's newest release of it means.
+
+    Raises:
+        MissingError, InputError: as `read_model`.
+    """
+    name = key.split("/")[1] if key.startswith("models/") and key.count("/") > 2 else ""
+    release = read_channel(store, name) if name else None
+    if release and release.model != key:
+        release = release_of(history(store, name), key)
+    return read_released(store, release) if release else read_model(store, key)
+
+
+def check_pin(data: bytes, *, key: str, sha256: str, by: str) -> None:
+    """Refuse bytes that are not those which a release means. Raises InputError."""
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 and found != sha256:
+        raise InputError(
+            f"{key} is not the manifest that {by} means: expected sha256 {sha256[:16]}…, found {found[:16]}…. Somebody "
+            "has changed it since. Put back what was there, or promote another model."
+        )
+
+
+def named(release: Release | None) -> str:
+    """A release, for messages."""
+    return f"generation {release.generation} of channel {release.channel}" if release else "nobody"
+
+
+def release_of(releases: Sequence[Release], model: str) -> Release | None:
+    """The newest of some releases, oldest first, that pins a model's manifest."""
+    return next((one for one in reversed(releases) if one.model == model and one.manifest_sha256), None)
+
+
 def promote(
-    store: Store, name: str, *, model: str, reason: str, run: str, at: str, expected: int | None = None
+    store: Store,
+    name: str,
+    *,
+    model: str,
+    reason: str,
+    run: str,
+    at: str,
+    expected: int | None = None,
+    manifest_sha256: str = "",
 ) -> Release:
     """Make a model the live one; nothing happens when it is already, or when this run has done so before.
 
     Args:
         expected: generation that the decision rests on, 0 for none; None: whatever is live.
+        manifest_sha256: of the model's manifest that the decision rests on; empty: as it is now.
 
     Raises:
         ConflictError: another publisher was faster; the channel holds its release.
-        InputError: there is no such model, or another generation than the expected is live.
+        InputError: there is no such model, its manifest is not what was decided about or what an earlier release of
+            this model means, or another generation than the expected is live.
     """
     current, etag = _read(store, name)
-    if current and current.model == model:
+    if current and current.model == model and (current.manifest_sha256 or current.run == run):
+        check_pin(_model_bytes(store, model), key=model, sha256=current.manifest_sha256, by=named(current))
         _record(store, current)  # where the attempt that made it live was killed before it could
         return current
     generation = current.generation if current else 0
     # Where the expected generation is still live, this run cannot have moved it yet.
-    done = _release_of(store, name, run=run, model=model) if generation != expected else None
+    done = _release_by(store, name, run=run, model=model) if generation != expected else None
     if done:  # a retry of a task whose swap succeeded, or a task that was frozen; somebody has moved on since
         return done
     if expected is not None and generation != expected:
@@ -62,12 +163,11 @@ def promote(
             f"Channel {name} is at generation {generation}, the decision was made at {expected}: somebody has moved it "
             "since. Decide anew."
         )
-    if store.head(model) is None:
-        raise InputError(f"There is no model {model}; `carpipe weights list {name}` shows those there are.")
+    sha256 = _pin_of(store, name, model, decided=manifest_sha256)
     if current:
         _record(store, current)
-    release = Release(name, generation + 1, model, reason, run, at)
-    data = forms.write(release)
+    release = Release(name, generation + 1, model, reason, run, at, sha256)
+    data = to_json(release)
     if etag is None:
         store.create(_key(name), data)
     else:
@@ -78,7 +178,19 @@ def promote(
 
 def parse_release(data: bytes, *, key: str) -> Release:
     """A release from its JSON. Raises InputError where it is none, or one of a later form."""
-    return forms.read(Release, data, key=key, what="a release of a channel")
+    release = forms.read(Release, data, key=key, what="a release of a channel")
+    pinned = _PIN.fullmatch(release.reason)
+    if not pinned:
+        return release
+    if release.manifest_sha256 not in ("", pinned["sha256"]):
+        raise InputError(f"{key} is no release of a channel: it names two sums of one manifest.")
+    return replace(release, reason=pinned["reason"], manifest_sha256=pinned["sha256"])
+
+
+def to_json(release: Release) -> bytes:
+    """What lies under a release's key: what carpipe 0.1.0 reads too."""
+    pin = f" [manifest sha256 {release.manifest_sha256}]" if release.manifest_sha256 else ""
+    return forms.write(replace(release, reason=release.reason + pin), without=("manifest_sha256",))
 
 
 def history(store: Store, name: str) -> list[Release]:
@@ -97,13 +209,45 @@ def entries_in(store: Store, folder: str) -> list[str]:
     return sorted(key for key in keys if key.endswith(".json") and key.rpartition("/")[0] == folder)
 
 
-def _release_of(store: Store, name: str, *, run: str, model: str) -> Release | None:
+def _pin_of(store: Store, name: str, model: str, *, decided: str) -> str:
+    """The sha256 of a model's manifest, which is what was decided about, and what earlier releases mean."""
+    data = _model_bytes(store, model)
+    if before := release_of(history(store, name), model):
+        check_pin(data, key=model, sha256=before.manifest_sha256, by=named(before))
+    check_pin(data, key=model, sha256=decided, by="the decision to publish it")
+    return hashlib.sha256(data).hexdigest()
+
+
+def _model_bytes(store: Store, model: str) -> bytes:
+    try:
+        return store.get(model)
+    except MissingError:
+        channel = model.split("/")[1] if "/" in model else model
+        raise InputError(
+            f"There is no model {model}; `carpipe weights list {channel}` shows those there are."
+        ) from None
+
+
+_SAID: set[tuple[str, int]] = set()
+
+
+def _say_unpinned(channel: str, generation: int) -> None:
+    """Once in a process: an app looks every few seconds."""
+    if (channel, generation) not in _SAID:
+        _SAID.add((channel, generation))
+        log.warning(
+            "channel %s generation %d was published by an older carpipe and does not say which manifest it means; "
+            "the next promotion will.", channel, generation,
+        )  # fmt: skip
+
+
+def _release_by(store: Store, name: str, *, run: str, model: str) -> Release | None:
     return next((one for one in history(store, name) if (one.run, one.model) == (run, model)), None)
 
 
 def _record(store: Store, release: Release) -> None:
     with contextlib.suppress(ConflictError):
-        store.create(f"channels/{release.channel}/history/{release.generation:06d}.json", forms.write(release))
+        store.create(f"channels/{release.channel}/history/{release.generation:06d}.json", to_json(release))
 
 
 def _read(store: Store, name: str) -> tuple[Release | None, str | None]:
@@ -111,7 +255,10 @@ def _read(store: Store, name: str) -> tuple[Release | None, str | None]:
     if info is None:
         return None, None
     # A swap between the two requests makes the etag stale, and a later If-Match fail: never a wrong write.
-    return parse_release(store.get(info.key), key=info.key), info.etag
+    release = parse_release(store.get(info.key), key=info.key)
+    if release.channel != name:
+        raise InputError(f"{info.key} is not a release of channel {name}: it is one of {release.channel!r}.")
+    return release, info.etag
 
 
 def _key(name: str) -> str:

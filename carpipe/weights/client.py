@@ -7,7 +7,8 @@
     print(answer.name, answer.score, answer.sure)
 
 Needs the extra `client` only: no TensorFlow, no Airflow. Every file is held against the sha256 of the model's
-manifest, whether downloaded or cached, and the golden pictures are replayed before a model is handed out.
+manifest, whether downloaded or cached, the manifest against the sum that the release names, and the golden pictures are
+replayed before a model is handed out. Who wants models of known makers only says so, and needs the extra `signing` too.
 """
 
 import json
@@ -20,18 +21,17 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import ValidationError
 
-from carpipe import manifest
-from carpipe.config import StoreConfig
-from carpipe.errors import InputError, MissingError, UnavailableError, explain_os_error
-from carpipe.manifest import Manifest
+from carpipe.config import SigningConfig, StoreConfig
+from carpipe.errors import ConfigError, InputError, MissingError, UnavailableError, explain_os_error
 from carpipe.pictures.model_input import Pixels, to_batch
 from carpipe.probabilities import Probabilities, calibrate
 from carpipe.storage import Store
-from carpipe.weights import contract
+from carpipe.weights import contract, signing
 from carpipe.weights.cache import Cache, model_id
-from carpipe.weights.channel import Release, read_channel
+from carpipe.weights.channel import Committed, Release, read_channel, read_known, read_released
 from carpipe.weights.contract import CropPolicy
 from carpipe.weights.runtime import Network, replay
+from carpipe.weights.signatures import InBucket, InFolder, Signature
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,8 @@ class Model:
         folder: its files on local disk.
         crop: how photos are cut before; None where the model takes whole photos.
         deviation: how far its answers on the golden pictures are off, at worst.
+        signed_by: id of the trusted key that has signed it, with the name in its certificate; empty where none was
+            asked for.
     """
 
     channel: str
@@ -76,6 +78,7 @@ class Model:
     folder: Path
     crop: CropPolicy | None
     deviation: float
+    signed_by: str
     _network: Network = field(repr=False, compare=False)
 
     def predict(self, pictures: Pixels) -> Probabilities:
@@ -122,6 +125,9 @@ def open_channel(
     ca_bundle: str = "",
     cache: Path | str | None = None,
     offline_ok: bool = False,
+    trusted: Sequence[Path | str] = (),
+    require_signature: bool | None = None,
+    accept_unsigned: Sequence[str] = (),
 ) -> Model:
     """The live model of a channel, by the bucket's address; credentials are those of the AWS chain.
 
@@ -130,6 +136,9 @@ def open_channel(
         endpoint: URL of the S3 server; empty: AWS, or AWS_ENDPOINT_URL.
         ca_bundle: PEM file of authorities to trust beside the system's.
         cache, offline_ok: as in `pull`, which also says what is raised.
+        trusted: PEM files of the public keys and authorities whose signatures count.
+        require_signature: refuse models that none of them has signed; None: where any are given.
+        accept_unsigned: models that need no signature, as in the setting `signing.accept_unsigned`.
     """
     try:
         # An app that starts should not hang for minutes where the store is away.
@@ -137,7 +146,8 @@ def open_channel(
     except ValidationError as error:
         said = "; ".join(str(problem["msg"]) for problem in error.errors())
         raise InputError(f"{url!r} is no address of a bucket, such as s3://my-bucket/cars: {said}.") from None
-    return pull(Store(config), channel, cache=cache, offline_ok=offline_ok)
+    makers = _makers(tuple(map(str, trusted)), require=require_signature, accept=tuple(accept_unsigned))
+    return pull(Store(config), channel, cache=cache, offline_ok=offline_ok, makers=makers)
 
 
 def pull(
@@ -147,6 +157,7 @@ def pull(
     cache: Path | str | None = None,
     offline_ok: bool = False,
     detector: bool = False,
+    makers: SigningConfig | None = None,
 ) -> Model:
     """The live model of a channel, downloaded, verified and loaded.
 
@@ -154,65 +165,87 @@ def pull(
         cache: folder that downloads are kept in, shared between processes; None: `~/.cache/carpipe`.
         offline_ok: go on with the model that was live last time when the store cannot be reached.
         detector: download the detector too, for those who cut photos themselves.
+        makers: whose models are taken; None: anybody's.
 
     Raises:
-        InputError: nothing was published, the model is gone, tampered with or of a later contract, or it
-            does not answer as it did when it was published; or the cache cannot be written.
+        InputError: nothing was published, the model is gone, tampered with, not signed as `makers` wants it or of a
+            later contract, or it does not answer as it did when it was published; or the cache cannot be written.
+        ConfigError: a trusted key cannot be read, or `model-signing` is not installed.
         UnavailableError: the store cannot be reached, and may not be done without, or was never reached before.
     """
     kept = Cache(Path(cache or Path.home() / ".cache" / "carpipe"), store=store, channel=channel)
     try:
-        return _pull(kept, store, channel, offline_ok=offline_ok, detector=detector)
+        return _pull(kept, store, channel, offline_ok=offline_ok, detector=detector, makers=makers or SigningConfig())
     except OSError as error:
         raise InputError(
             f"The cache {cache or '~/.cache/carpipe'} cannot be used: {explain_os_error(error)}"
         ) from error
 
 
-def _pull(kept: Cache, store: Store, channel: str, *, offline_ok: bool, detector: bool) -> Model:
+def _pull(kept: Cache, store: Store, channel: str, *, offline_ok: bool, detector: bool, makers: SigningConfig) -> Model:
     try:
         release, model = _live(store, channel)
-        loaded = _load(kept, release, model, detector=detector)
+        signature = _signature(model, InBucket(store, release.model), makers)
+        loaded = _load(kept, release, model, detector=detector, signature=signature)
     except UnavailableError as error:
         known = kept.recall() if offline_ok else None
         if known is None:
             raise
-        loaded = _load(kept, *known, detector=detector)
+        release, model = known
+        signature = _signature(model, InFolder(kept.folder_of(release.model)), makers)
+        loaded = _load(kept, release, model, detector=detector, signature=signature)
         log.warning("channel %s: going on with %s as cached, for %s", channel, loaded.id, error)
         return loaded
-    kept.remember(release, model)
+    kept.remember(release, model, signature=(signature.file, signature.data) if signature else None)
     return loaded
 
 
-def load(store: Store, key: str, *, cache: Path) -> Model:
+def load(store: Store, key: str, *, cache: Path, makers: SigningConfig | None = None) -> Model:
     """A model by its manifest key, live or not, downloaded, verified and loaded; raises as `pull` does."""
     try:
-        model = manifest.read(store, key)
+        model = read_known(store, key)
     except MissingError:
         raise InputError(f"There is no model {key} in {store.url}.") from None
-    contract.check_contract(model)
+    contract.check_contract(model.manifest)
+    signature = _signature(model, InBucket(store, key), makers or SigningConfig())
     channel = key.split("/")[1]
     release = Release(channel, 0, key, reason="", run="", at="")
-    return _load(Cache(cache, store=store, channel=channel), release, model, detector=False)
+    return _load(Cache(cache, store=store, channel=channel), release, model, detector=False, signature=signature)
 
 
-def _live(store: Store, channel: str) -> tuple[Release, Manifest]:
+def _makers(trusted: tuple[str, ...], *, require: bool | None, accept: tuple[str, ...]) -> SigningConfig:
+    try:
+        require = bool(trusted) if require is None else require
+        return SigningConfig(trusted=trusted, require=require, accept_unsigned=accept)
+    except ValidationError as error:
+        said = "; ".join(str(problem["msg"]) for problem in error.errors())
+        raise ConfigError(f"What open_channel is told of signatures is not possible: {said}.") from None
+
+
+def _signature(model: Committed, where: signing.Where, makers: SigningConfig) -> Signature | None:
+    return signing.check(model, where, makers, warn=lambda said: log.warning("%s It is used all the same.", said))
+
+
+def _live(store: Store, channel: str) -> tuple[Release, Committed]:
     release = read_channel(store, channel)
     if release is None:
         known = sorted(folder.split("/")[1] for folder in store.list_folders("channels"))
         there = f"; it has {', '.join(known)}" if known else ""
         raise InputError(f"Nothing was ever published to channel {channel} in {store.url}{there}.")
     try:
-        model = manifest.read(store, release.model)
+        model = read_released(store, release)
     except MissingError:
         raise InputError(
             f"Channel {channel} names {release.model}, which is gone from {store.url}; promote another model."
         ) from None
-    contract.check_contract(model)
+    contract.check_contract(model.manifest)
     return release, model
 
 
-def _load(cache: Cache, release: Release, model: Manifest, *, detector: bool) -> Model:
+def _load(
+    cache: Cache, release: Release, committed: Committed, *, detector: bool, signature: Signature | None
+) -> Model:
+    model = committed.manifest
     try:
         folder = cache.fetch(model, contract.needed(model, detector=detector))
     except MissingError as error:
@@ -234,6 +267,7 @@ def _load(cache: Cache, release: Release, model: Manifest, *, detector: bool) ->
         folder=folder,
         crop=described.crop,
         deviation=deviation,
+        signed_by=signature.by if signature else "",
         _network=network,
     )
 

@@ -15,13 +15,14 @@ A later carpipe may add files, and keys to the files: neither matters to this on
 change, it raises `contract` in the manifest's `extra`, and consumers that do not know it refuse the model.
 """
 
-import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from carpipe import forms
 from carpipe.config import CropConfig
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
@@ -120,9 +121,10 @@ def describe(manifest: Manifest, read: Read) -> Description:
 
 
 def _parsed(manifest: Manifest, name: str, read: Read, parse: Callable[[Any], T]) -> T:
+    value = forms.parse(read(name), key=f"{name} of {manifest.key}", what="a file of a model", figures=(forms.ALL,))
     try:
-        return parse(json.loads(read(name)))
-    except (ValueError, TypeError, KeyError, ValidationError) as error:
+        return parse(value)
+    except (ValueError, TypeError, KeyError, ValidationError, OverflowError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{name} of {manifest.key} is not what the contract says: {reason}.") from None
 
@@ -136,6 +138,8 @@ def _classes(value: Any) -> tuple[str, ...]:
 def _at_least(limit: float, value: T) -> T:
     if not value >= limit:  # type: ignore[operator]  # int and float; nan too is refused
         raise ValueError(f"expected at least {limit:g}, got {value}")
+    if value == math.inf:
+        raise ValueError(f"expected a number with an end, got {value}")
     return value
 
 

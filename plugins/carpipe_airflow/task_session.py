@@ -10,6 +10,7 @@ from airflow.sdk.configuration import conf
 
 from carpipe.errors import InputError
 from carpipe_airflow.s3_access import find_access
+from carpipe_airflow.signing_key import find_signing_key
 
 if TYPE_CHECKING:
     from carpipe.steps.session import Session
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 MAP_LABEL = "{{ partition }}"
 
 
-def open_task_session(**settings: str) -> "Session":
+def open_task_session(*, signs: bool = False, **settings: str) -> "Session":
     """The session of the running task: with the connection's credentials, and figures to Airflow's StatsD server.
 
     Args:
+        signs: the task signs models: it gets the key that the settings name, and no other task does.
         settings: dotted setting by name of the DAG parameter that overrides it.
 
     Raises:
@@ -37,7 +39,7 @@ def open_task_session(**settings: str) -> "Session":
     config = load_config(overrides=overrides)
     if not config.metrics.statsd and (server := _statsd_of_airflow()):
         config = load_config(overrides={**overrides, "metrics.statsd": server})
-    return open_session(config, access=find_access())
+    return open_session(config, access=find_access(), signing_key=find_signing_key(config.signing) if signs else b"")
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:

@@ -59,7 +59,7 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
     def package(evaluated: str) -> str:
         from carpipe.steps.models.package import package
 
-        return package(open_task_session(**settings), evaluated, model=model).key
+        return package(open_task_session(signs=True, **settings), evaluated, model=model).key
 
     @task(**gpu)
     def gate(packaged: str) -> dict[str, Any]:
@@ -96,6 +96,8 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
             model=model,
             reason=reason,
             expected=expected,
+            # A gate of carpipe 0.1.0 has not said.
+            manifest_sha256=verdict.get("manifest_sha256", ""),
             **run_facts(),
         )
         outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}

@@ -257,6 +257,21 @@ def test_labels_are_saved_for_the_user_whatever_the_page_says(clients, session):
     assert not set(chosen) & {photo["key"] for photo in left}
 
 
+def test_a_manifest_that_was_changed_is_told_of(clients, made, session):
+    _, models = made
+    before = session.store.get(models[1].key)
+    assert "not signed" in clients["viewer"].get("/carpipe/weights/classifier").text
+    session.store.put(models[1].key, before + b" ")
+    try:
+        page = clients["user"].get("/carpipe/weights/classifier").text
+        assert "Apps refuse the live model" in page
+        assert "is not the manifest that generation" in page
+        assert "does not match" in page
+    finally:
+        session.store.put(models[1].key, before)
+    assert "does not match" not in clients["user"].get("/carpipe/weights/classifier").text
+
+
 def test_what_a_newer_carpipe_has_made_is_counted(clients, made, session):
     dataset, models = made
     strange = {

@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from carpipe.config import StoreConfig
+from carpipe.config import SigningConfig, StoreConfig
 from carpipe.serving.live import Follower, NotReadyError
 from carpipe.serving.workers import BusyError, Workers
 from carpipe.storage import Store
+from carpipe.weights import channel, signing
+from carpipe.weights.signing_keys import load_key
+from tests.makers import Maker
 from tests.serving.conftest import post, ready, serving, wait_for
 from tests.tiny import Tiny, crop_files, go_live, publish
 
@@ -80,6 +83,39 @@ def test_a_bad_model_is_refused_and_the_old_one_goes_on(session, tiny, other, ca
         mended = go_live(session, publish(session, other, tag="mended"))
         wait_for(lambda: live_id(client) in mended.model)
         assert client.get("/healthz").json()["problem"] == ""
+
+
+def test_a_changed_or_unsigned_model_is_refused_and_the_old_one_goes_on(session, tiny, other, cache, tmp_path):
+    ann, eve = Maker(tmp_path, "ann"), Maker(tmp_path, "eve")
+    makers = SigningConfig(trusted=(str(ann.public),), require=True)
+    models = [publish(session, tiny, tag="a"), publish(session, other, tag="b")]
+    key, wrong = (load_key(SigningConfig(key=str(who.key))) for who in (ann, eve))
+
+    def sign(model, by):
+        return signing.sign(session.store, channel.read_model(session.store, model.key), by)
+
+    sign(models[0], key)
+    go_live(session, models[0])
+    follower = Follower(session.store, settings(session, cache), makers)
+    follower.refresh()
+    assert follower.health().problem == ""
+
+    go_live(session, models[1])
+    follower.refresh()
+    assert "is not signed, and a signature is required" in follower.health().problem
+    assert follower.current().model.id in models[0].key
+
+    sign(models[1], wrong)
+    go_live(session, models[0])
+    go_live(session, models[1])
+    follower.refresh()
+    assert "which is not among the trusted ones" in follower.health().problem
+    assert follower.current().model.id in models[0].key
+
+    session.store.put(models[1].key, session.store.get(models[1].key) + b" ")
+    fresh = Follower(session.store, settings(session, tmp_path / "empty"))
+    fresh.refresh()
+    assert "is not the manifest that generation 4 of channel classifier means" in fresh.health().problem
 
 
 def away(session):

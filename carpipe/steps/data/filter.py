@@ -13,7 +13,7 @@ from carpipe.steps import results
 from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import reused, scored_before
 from carpipe.steps.session import Session
-from carpipe.storage import Store
+from carpipe.weights.channel import read_known
 from carpipe.weights.contract import CAR
 
 
@@ -39,7 +39,7 @@ def filter_cars(session: Session, cleaned: str, *, weights: str) -> Manifest:
     from carpipe import photos as table
     from carpipe.stages import filter as stage
 
-    before, model = manifest.read(session.store, cleaned), manifest.read(session.store, weights)
+    before, model = manifest.read(session.store, cleaned), read_known(session.store, weights).manifest
     work = filter_work(session, cleaned, before.partition, model)
     if done := manifest.find(session.store, work):
         return reused(done)
@@ -47,14 +47,14 @@ def filter_cars(session: Session, cleaned: str, *, weights: str) -> Manifest:
     photos = results.read_photos(session.store, before)
     thumbnails = results.read_blobs(session.store, before, results.THUMBNAILS)
     known = scored_before(session, work, thumbnails)
-    score = load_car_score(session.store, model) if len(known) < len(thumbnails) else None
+    score = load_car_score(session, model) if len(known) < len(thumbnails) else None
     found = stage.filter_cars(thumbnails.items(), score=score, known=known, config=session.config.filter)
     after = table.add_results(photos, found, stage=stage.STAGE)
     size = sum(map(len, thumbnails.values()))
     return commit_photos(session, work, photos, after, started=started, bytes_read=size, reused=len(known))
 
 
-def load_car_score(store: Store, model: Manifest) -> "Callable[[list[bytes]], Any]":
+def load_car_score(session: Session, model: Manifest) -> "Callable[[list[bytes]], Any]":
     """JPEGs in, probability that each shows a car from outside, by a published car filter.
 
     Runs its portable export: several times as fast as Keras on a processor, and up in a second.
@@ -67,6 +67,6 @@ def load_car_score(store: Store, model: Manifest) -> "Callable[[list[bytes]], An
             f"{model.key} is no car filter: it knows {', '.join(model.extra['classes'][:5])}, not {CAR!r}."
         )
     with tempfile.TemporaryDirectory(prefix="carpipe-filter-") as folder:
-        network = load(store, model.key, cache=Path(folder))
+        network = load(session.store, model.key, cache=Path(folder), makers=session.config.signing)
     column = network.classes.index(CAR)
     return lambda jpegs: network.predict(to_batch(jpegs, network.side))[:, column]

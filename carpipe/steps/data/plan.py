@@ -25,7 +25,7 @@ from carpipe.steps.data.validate import validate_work
 from carpipe.steps.results import STAGES
 from carpipe.steps.reuse import cropped_with, scored_with
 from carpipe.steps.session import Session
-from carpipe.weights.channel import read_channel
+from carpipe.weights.channel import read_channel, read_released
 
 if TYPE_CHECKING:
     from carpipe.taxonomy.rules import Taxonomy
@@ -83,7 +83,7 @@ def plan(session: Session, inventory_key: str) -> Plan:
     with given_weights.local_weights(session.store, session.config.crop.weights) as (_, sha256):
         detector = sha256
     taxonomy = load(session.config.classes.taxonomy)
-    model = manifest.read(session.store, release.model)
+    model = read_released(session.store, release).manifest
     forecast = _Forecaster(session, state, model, detector).forecast(taxonomy)
     return Plan(state.key, release.model, state.partitions, forecast)
 

@@ -148,7 +148,6 @@ def _remains(session: Session, keys: "pd.Series[str]") -> dict[str, bytes]:
 
 
 def _previous(session: Session, done: Manifest) -> Any:
-    import json
 
     from carpipe.photos import kept
     from carpipe.validation.report import PreviousDataset
@@ -156,7 +155,7 @@ def _previous(session: Session, done: Manifest) -> Any:
     alive = kept(results.read_photos(session.store, done, columns=["class_name", "dropped"]))
     return PreviousDataset(
         dataset=done.key.split("/")[1],
-        funnel=json.loads(manifest.read_file(session.store, done, results.FUNNEL)),
+        funnel=manifest.read_json(session.store, done, results.FUNNEL),
         classes={str(name): int(number) for name, number in alive["class_name"].value_counts().items()},
         splits=done.extra["splits"],
     )

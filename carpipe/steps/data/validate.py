@@ -112,7 +112,7 @@ def _refusal(session: Session, work: Work, verdict: "Verdict", docs: dict[str, s
 def _limits(session: Session, funnel: list[dict[str, Any]], previous: Manifest | None) -> "Limits":
     from carpipe.validation.validate import Limits
 
-    before = json.loads(manifest.read_file(session.store, previous, results.FUNNEL)) if previous else None
+    before = manifest.read_json(session.store, previous, results.FUNNEL) if previous else None
     asked = _asked_of_stages(session)
     return Limits(
         **{**session.config.validation.model_dump(), **asked, "shares": tuple(asked["shares"])},

@@ -1,13 +1,14 @@
 """Candidates for labelling that the classification API left in the bucket: listed, and downloaded for labellers."""
 
 import csv
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from carpipe import forms
+from carpipe.errors import InputError
 from carpipe.spreadsheet import inert
 from carpipe.steps.session import Session
 from carpipe.weights.contract import candidates_folder
@@ -113,13 +114,13 @@ def _candidate(photo: str, records: list[dict[str, Any]]) -> Candidate:
 
 def _parse(name: str, data: bytes | None) -> dict[str, Any]:
     try:
-        record = json.loads(data or b"")
+        record = forms.parse(data or b"", key=name, what="a candidate")
         answer = record["answer"]
         # All that is read later.
         (record["id"], record["at"], answer["prediction"], float(answer["score"]), answer["model"]["id"])
         if record["reason"] != "unsure":
             record["said_at"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (InputError, ValueError, TypeError, KeyError) as error:
         log.warning("%s is no candidate: %r", name, error)
         return {}
     return dict(record)

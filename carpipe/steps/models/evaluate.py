@@ -215,7 +215,7 @@ def _pages(
         made=datetime.fromisoformat(at),
         test=test,
         temperature=calibration["temperature"],
-        history=json.loads(manifest.read_file(session.store, trained, "history.json")),
+        history=manifest.read_json(session.store, trained, "history.json"),
         training=count_training_photos(session, data),
         positive=CAR if filters else "",
         positive_threshold=calibration["threshold"],

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# What is read of a decision.
+_FIELDS = {
+    "model": str, "champion": str, "run": str, "at": str, "outcome": str, "reasons": list, "checks": list,
+    "numbers": dict,
+}  # fmt: skip
 # Seconds until a model that does not answer on its golden pictures is given up.
 SERVABLE_TIMEOUT_S = 600
 
@@ -46,6 +51,7 @@ class Verdict:
         key: where the decision is kept, with its numbers.
         reason: the deciding one, a sentence.
         text: the whole of it, for people.
+        manifest_sha256: of the model's manifest that was judged: no other goes live for this verdict.
     """
 
     outcome: str
@@ -56,6 +62,7 @@ class Verdict:
     key: str
     reason: str
     text: str
+    manifest_sha256: str = ""
 
 
 def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) -> Verdict:
@@ -67,16 +74,16 @@ def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) ->
         at: now, UTC, ISO 8601.
     """
     config: TrainingConfig = getattr(session.config, model)
-    candidate = manifest.read(session.store, packaged)
+    candidate = channel.read_model(session.store, packaged)
     current = channel.read_channel(session.store, config.channel)
     if before := _decided(session, config.channel, packaged, current, run=run):
         return _record_nothing(session, config.channel, packaged, reason=before, run=run, at=at)
-    decision = _compare(session, candidate, current)
+    decision = _compare(session, candidate.manifest, current)
     try:
         decision = decision.with_check("servable", True, check_servable(session, packaged))
     except InputError as error:
         decision = decision.with_check("servable", False, str(error))
-    body = {**decision.to_json(), "rules": session.config.gate.decisive()}
+    body = {**decision.to_json(), "rules": session.config.gate.decisive(), "manifest_sha256": candidate.sha256}
     return _record(
         session, config.channel, body, model=packaged, current=current, run=run, at=at, text=decision.render()
     )
@@ -117,7 +124,12 @@ def decisions(session: Session, name: str) -> list[dict[str, Any]]:
 
 def parse_decision(data: bytes, *, key: str) -> dict[str, Any]:
     """A decision from its JSON. Raises InputError where it is none, or one of a later form."""
-    return forms.read_object(data, key=key, what="a decision of the gate")
+    what = "a decision of the gate"
+    body = forms.read_object(data, key=key, what=what, figures=("numbers",))
+    wrong = [name for name, kind in _FIELDS.items() if not isinstance(body.get(name), kind)]
+    if wrong or not body["reasons"] or not all(isinstance(reason, str) for reason in body["reasons"]):
+        raise InputError(f"{key} is not {what} that carpipe understands: {', '.join(wrong) or 'reasons'} is missing.")
+    return body
 
 
 def check_servable(session: Session, model: str) -> str:
@@ -159,17 +171,17 @@ def _compare(session: Session, candidate: Manifest, current: Release | None) -> 
     if current is None:
         return compare(table, None, rules=session.config.gate)
     try:
-        champion = _champion_answers(session, candidate, current.model)
+        champion = _champion_answers(session, candidate, current)
     except (InputError, MissingError) as error:
         reason = f"The live model {current.model} cannot be judged on these photos ({error}); look at both and decide."
         return Decision("ask", (reason,))
     return compare(table, champion, rules=session.config.gate)
 
 
-def _champion_answers(session: Session, candidate: Manifest, live: str) -> "pd.DataFrame":
+def _champion_answers(session: Session, candidate: Manifest, live: Release) -> "pd.DataFrame":
     """The live model on the candidate's test photos. A class that was renamed or merged counts as what it became."""
-    champion = manifest.read(session.store, live)
-    answers = answer_test(session, live, candidate.extra["dataset"])
+    champion = channel.read_released(session.store, live).manifest
+    answers = answer_test(session, live.model, candidate.extra["dataset"])
     table = read_answers(session, answers)
     became = class_map(session, champion, candidate)
     return table.assign(correct=table["answer"].map(lambda name: became.get(name, name)) == table["class_name"])
@@ -236,4 +248,5 @@ def _record(
     except ConflictError:  # the task was tried again within the same second
         log.info("the decision is on record already")
     log.info("%s\nkept in %s", text, key)
-    return Verdict(body["outcome"], name, model, champion, generation, key, body["reasons"][0], text)
+    judged = body.get("manifest_sha256", "")
+    return Verdict(body["outcome"], name, model, champion, generation, key, body["reasons"][0], text, judged)

@@ -1,9 +1,14 @@
 """Package: everything that an app needs of a judged model, under `models/<channel>/<id>/`.
 
-A packaged model is complete, and nobody's yet: apps see it once a channel names it.
+A packaged model is complete, and nobody's yet: apps see it once a channel names it. It is signed here, where it is
+made and its content is known, and so before it can go live.
 """
 
-import json
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from carpipe import manifest
 from carpipe.config import TrainingConfig
@@ -14,29 +19,65 @@ from carpipe.steps.models.evaluate import PREDICTIONS
 from carpipe.steps.models.train import Model
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
-from carpipe.weights import contract
+from carpipe.weights import channel, contract, signing
 from carpipe.weights.card import model_card
+from carpipe.weights.signing_keys import SigningKey, load_key
+
+log = logging.getLogger(__name__)
 
 VERSION = 3
 
 
 def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
-    """Commit `models/<channel>/<id>/`: everything that an app needs, the manifest with the sha256 of each file last."""
+    """Commit `models/<channel>/<id>/`: everything that an app needs, the manifest with the sha256 of each file last.
+
+    Then sign it, where the settings name a key; also one that is there and was not signed before it was killed.
+    """
     config: TrainingConfig = getattr(session.config, model)
     judged = manifest.read(session.store, evaluated)
     work = package_work(config, evaluated, model=model)
-    if done := manifest.find(session.store, work):
+    done = manifest.find(session.store, work)
+    key = load_key(session.config.signing, session.signing_key)
+    if done and key is None:
         return reused(done)
     trained = manifest.read(session.store, judged.extra["trained"])
     data = manifest.read(session.store, judged.extra["dataset"])
-    extra = {
+    files, about = _model_files(session, judged, trained, data, h5=config.h5), _about(judged, trained, data)
+    if done is None:
+        done = session.commit(work, files, counts={}, extra=about)
+    if key:
+        _sign(session, work, files, about, key=key)
+    return done if done.fresh else reused(done)
+
+
+def _about(judged: Manifest, trained: Manifest, data: Manifest) -> dict[str, Any]:
+    return {
         "contract": contract.CONTRACT,
         "classes": judged.extra["classes"],
         "metrics": judged.extra["metrics"],
         "dataset": data.key,
         "trained": trained.key,
     }
-    return session.commit(work, _model_files(session, judged, trained, data, h5=config.h5), counts={}, extra=extra)
+
+
+def _sign(session: Session, work: Work, files: Mapping[str, bytes], about: dict[str, Any], *, key: SigningKey) -> None:
+    """Sign a model that this step would make just so: whoever writes the bucket gets nothing else signed."""
+    model = channel.read_model(session.store, work.key)
+    found = model.manifest
+    did = replace(
+        work, stage=found.stage, version=found.version, partition=found.partition, config=found.config,
+        inputs=tuple(found.inputs), weights=found.weights,
+    )  # fmt: skip
+    made = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    there = {name: entry["sha256"] for name, entry in found.files.items()}
+    if (there, found.extra, did.fingerprint) != (made, about, work.fingerprint):
+        other = sorted(name for name in {*made, *there} if made.get(name) != there.get(name)) or ["its description"]
+        log.warning(
+            "%s is not signed: it is not what is packaged today (%s). Look at it, then sign it with "
+            "`carpipe weights sign`.", work.key, ", ".join(other),
+        )  # fmt: skip
+        return
+    log.info("package: signed with key %s, %s", key.id, signing.sign(session.store, model, key))
 
 
 def package_work(config: TrainingConfig, evaluated: str, *, model: Model) -> Work:
@@ -82,7 +123,7 @@ def _export(session: Session, trained: Manifest, *, h5: bool) -> Manifest:
     with results.local_file(session.store, trained, results.MODEL) as path:
         files = export_portable(path)
         if h5:
-            history = json.loads(manifest.read_file(session.store, trained, "history.json"))
+            history = manifest.read_json(session.store, trained, "history.json")
             files[_h5_name(history)] = export_h5(path)
     return session.commit(work, files, counts={})
 

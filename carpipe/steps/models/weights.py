@@ -1,5 +1,6 @@
 """Published models: found by channel and id, and copied to disk."""
 
+import logging
 import tempfile
 from pathlib import Path
 
@@ -8,20 +9,32 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.session import Session
-from carpipe.weights import channel
+from carpipe.weights import channel, signing
+from carpipe.weights.channel import Committed
+from carpipe.weights.signatures import InBucket
+
+log = logging.getLogger(__name__)
 
 
 def pull_weights(session: Session, name: str, model: str | None, *, folder: Path) -> Path:
     """Copy all files of a model into a folder of its id, every one checked; returns it.
 
     Raises:
-        InputError: a file is not what was published, or the folder exists.
+        InputError: a file is not what was published, the model is not signed as the settings want it, or the folder
+            exists.
     """
-    found = find_model(session, name, model)
+    folder.mkdir(parents=True, exist_ok=True)
+    committed = find_committed(session, name, model)
+    signing.check(
+        committed,
+        InBucket(session.store, committed.manifest.key),
+        session.config.signing,
+        warn=lambda said: log.warning("%s It is downloaded all the same.", said),
+    )
+    found = committed.manifest
     target = folder / found.key.split("/")[2]
     if target.exists():
         raise InputError(f"{target} is there already; remove it, or name another folder.")
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".carpipe-", dir=folder) as scratch:
         part = Path(scratch) / target.name
         for file in found.files:
@@ -34,14 +47,19 @@ def find_model(session: Session, name: str, model: str | None) -> Manifest:
     """A model of a channel by id or manifest key; None means the live one.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or its manifest is not what the channel means.
     """
+    return find_committed(session, name, model).manifest
+
+
+def find_committed(session: Session, name: str, model: str | None) -> Committed:
+    """As `find_model`, with the bytes of the manifest."""
     current = channel.read_channel(session.store, name)
     if model is None and current is None:
         raise InputError(f"Nothing is live in channel {name}.")
     key = key_of(name, model) if model else current.model if current else ""
     try:
-        return manifest.read(session.store, key)
+        return channel.read_known(session.store, key)
     except MissingError:
         raise InputError(f"There is no model {key}; `carpipe weights list {name}` shows those there are.") from None
 

@@ -10,7 +10,6 @@ fields that a later version has added; but for `reused_from` and `tensorboard`, 
 """
 
 import contextlib
-import json
 import logging
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -192,8 +191,8 @@ def _named_by_unknown_stages(session: Session) -> Iterator[str]:
 
 def _named_in_json(session: Session, key: str) -> Iterator[str]:
     """What an object that this version does not know refers to; nothing, where it is no JSON."""
-    with contextlib.suppress(ValueError, MissingError):
-        yield from _references(json.loads(session.store.get(key)))
+    with contextlib.suppress(InputError, MissingError):
+        yield from _references(forms.parse(session.store.get(key), key=key, what="JSON", figures=(forms.ALL,)))
 
 
 def _folder_of(key: str) -> str:

@@ -1,22 +1,25 @@
 """What the page Weights shows: channels, their models side by side, what the gate said, and the history.
 
 All of it but the live release is written once, so a page costs four listings (channels; and the channel's models,
-history and decisions), the live release, and what is new since the last one.
+history and decisions), the live release, what is new since the last one, and one listing of each model that it shows:
+somebody may have changed it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from carpipe import manifest
-from carpipe.errors import InputError, MissingError
+from carpipe.errors import InputError
 from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models.evaluate import PAGE
 from carpipe.steps.models.gate import parse_decision
 from carpipe.steps.models.publish import release_before
+from carpipe.steps.views.weights_makers import Standing, look_at
+from carpipe.storage import ObjectInfo
 from carpipe.weights.channel import Release, entries_in, parse_release, read_channel
 
 COLUMNS = 6  # models side by side
@@ -39,7 +42,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ModelColumn:
-    """A packaged model. `made` is UTC; `live` says that it is, `was_live` that it has been."""
+    """A packaged model. `made` is UTC; `live` says that it is, `was_live` that it has been.
+
+    `maker` says who has signed it; `problem` what is wrong with its manifest or its signature, a sentence, or nothing.
+    """
 
     id: str
     key: str
@@ -50,6 +56,8 @@ class ModelColumn:
     dataset: str
     metrics: dict[str, Any]
     has_page: bool
+    maker: str
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class ChannelView:
         models: the live one, then the newest.
         figures: name on the page by name in the metrics, of every figure that a model of these has.
         decisions, history: the newest first.
+        problem: why the live model is not to be used; empty where it may be.
         newer: how many models, decisions and releases only a newer carpipe understands.
     """
 
@@ -74,6 +83,7 @@ class ChannelView:
     figures: dict[str, str]
     decisions: list[dict[str, Any]]
     history: list[Release]
+    problem: str
     newer: int
 
 
@@ -94,8 +104,10 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
     past = [*_read_all(cache, f"channels/{name}/history", parse_release)]
     history = _history(past, live)
     decided = [*_read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES)]
-    shown = [*_models(cache, name, live, history)]
-    models = [model for model in shown if model]
+    infos = cache.manifests(f"models/{name}")
+    infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
+    standings = look_at(cache, [info.key for info in infos[:COLUMNS]], history)
+    models = [*_models(infos, standings, live, history)]
     names = {
         figure: FIGURES.get(figure, figure.removeprefix("test_").replace("_", " "))
         for model in models
@@ -111,7 +123,8 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
         figures={figure: names[figure] for figure in order},
         decisions=[one for one in reversed(decided) if one is not None],
         history=history[: -ENTRIES - 1 : -1],
-        newer=sum(one is None for one in (*past, *decided, *shown)),
+        problem=_problem(live, standings),
+        newer=sum(one is None for one in (*past, *decided)) + sum(one.newer for one in standings.values()),
     )
 
 
@@ -153,20 +166,23 @@ def _read_one(cache: ResultCache, key: str, parse: Callable[..., T]) -> T | None
         return None
 
 
+def _problem(live: Release | None, standings: Mapping[str, Standing]) -> str:
+    if live is None:
+        return ""
+    standing = standings.get(live.model)
+    if standing is None or not (standing.model or standing.problem or standing.newer):
+        return f"{live.model} is gone."
+    return standing.problem
+
+
 def _models(
-    cache: ResultCache, name: str, live: Release | None, history: list[Release]
-) -> Iterator[ModelColumn | None]:
-    """The live model, then the newest; None for one that cannot be read."""
-    infos = cache.manifests(f"models/{name}")
-    infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
+    infos: Sequence[ObjectInfo], standings: Mapping[str, Standing], live: Release | None, history: list[Release]
+) -> Iterator[ModelColumn]:
+    """The live model, then the newest, but for those that cannot be read."""
     before = {release.model for release in history}
     for info in infos[:COLUMNS]:
-        try:
-            done = cache.manifest(info.key)
-        except MissingError:  # deleted since
-            continue
-        except InputError:  # of a later version of carpipe
-            yield None
+        standing = standings[info.key]
+        if (done := standing.model) is None:
             continue
         yield ModelColumn(
             id=info.key.split("/")[2],
@@ -178,4 +194,6 @@ def _models(
             dataset=done.extra["dataset"],
             metrics=done.extra["metrics"],
             has_page=PAGE in done.files,
+            maker=standing.maker,
+            problem=standing.problem,
         )

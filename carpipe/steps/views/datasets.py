@@ -4,7 +4,6 @@ A dataset never changes, so all of it is computed once; its photo table, 1.6 mil
 """
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -175,14 +174,14 @@ def read_verdict(cache: ResultCache, validation: str, name: str) -> bytes:
 def _view(cache: ResultCache, done: Manifest) -> DatasetView:
     store = cache.session.store
     photos = results.read_photos(store, done, columns=["key", "dropped", "dropped_by", "class_name", "split"])
-    verdict: dict[str, Any] = json.loads(manifest.read_file(store, done, results.VALIDATION))
+    verdict: dict[str, Any] = manifest.read_json(store, done, results.VALIDATION)
     return DatasetView(
         id=done.key.split("/")[1],
         photos=done.counts["in"],
         kept=done.counts["kept"],
         vehicles=done.extra["vehicles"],
         splits=done.extra["splits"],
-        funnel=json.loads(manifest.read_file(store, done, results.FUNNEL)),
+        funnel=manifest.read_json(store, done, results.FUNNEL),
         reasons=list(_reasons(photos)),
         classes=list(_classes(photos)),
         verdict={name: verdict[name] for name in ("success", "expectations", "failed")},

@@ -1,6 +1,5 @@
 """The funnel of a dataset: photos in, dropped by reason, kept, stage by stage."""
 
-import json
 from typing import Any
 
 from carpipe import manifest
@@ -11,9 +10,7 @@ from carpipe.steps.session import Session
 
 def read_funnel(session: Session, dataset: str | None) -> list[dict[str, Any]]:
     """The funnel of a dataset; None means the newest."""
-    entries: list[dict[str, Any]] = json.loads(
-        manifest.read_file(session.store, find_dataset(session, dataset), results.FUNNEL)
-    )
+    entries: list[dict[str, Any]] = manifest.read_json(session.store, find_dataset(session, dataset), results.FUNNEL)
     return entries
 
 

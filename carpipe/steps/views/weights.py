@@ -2,7 +2,7 @@
 
 from carpipe.errors import InputError
 from carpipe.steps.models.gate import decisions
-from carpipe.steps.models.weights import find_model
+from carpipe.steps.models.weights import find_committed
 from carpipe.steps.session import Session
 from carpipe.weights import channel
 from carpipe.weights.card import show_figure
@@ -31,10 +31,12 @@ def show_weights(session: Session, name: str, model: str | None) -> str:
     Args:
         model: id or manifest key; None means the live one.
     """
-    found = find_model(session, name, model)
+    committed = find_committed(session, name, model)
+    found = committed.manifest
     current = channel.read_channel(session.store, name)
     state = f"live, generation {current.generation}" if current and current.model == found.key else "not live"
     lines = [found.key, f"  {state}", f"  {len(found.extra['classes'])} classes, trained on {found.extra['dataset']}"]
+    lines += [f"  manifest sha256 {committed.sha256}"]
     lines += [f"  {key:<30} {show_figure(value)}" for key, value in found.extra["metrics"].items()]
     for entry in decisions(session, name):
         if entry["model"] == found.key:
