@@ -219,7 +219,7 @@ def test_a_home_from_before_starts_with_its_objects_and_is_closed(tmp_path):
 
 def test_the_compose_file_starts_it_as_closed(tmp_path):
     """Its own command, on loopback and with ports and folders of here."""
-    keys, data = tmp_path / "k\"eys é", tmp_path / "data"
+    keys, data = tmp_path / 'k"eys é', tmp_path / "data"
     data.mkdir()
     done = subprocess.run([sys.executable, "-m", "carpipe.local.s3_keys", keys], check=False, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
