@@ -21,6 +21,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from carpipe import scratch
 from carpipe.errors import InputError, StoreError
 from carpipe.local import processes, s3_keys, state
 from carpipe.local.ports import GRPC_OFFSET, LOOPBACK, free_ports, is_free, require_free
@@ -192,19 +193,14 @@ def _remove_sockets(folder: Path) -> None:
     """Remove what the server leaves in /tmp."""
     for port in json.loads((folder / "settings.json").read_text(encoding="utf-8"))["ports"]:
         for number in (port, port + GRPC_OFFSET):
-            for socket in _sockets(number):
+            for socket in scratch.seaweedfs_sockets(number):
                 socket.unlink(missing_ok=True)
-
-
-def _sockets(number: int) -> list[Path]:
-    """What the server leaves in /tmp for a port; no option changes that path, whatever TMPDIR says."""
-    return list(Path("/tmp").glob(f"seaweedfs-*-grpc-{number}.sock"))  # noqa: S108
 
 
 def _usable(port: int, s3_port: int) -> bool:
     both = (port, port + GRPC_OFFSET)
     # A socket that another account has put there would be called in place of ours, to no avail: it has no certificate.
-    ours = all(path.lstat().st_uid == os.geteuid() for number in both for path in _sockets(number))
+    ours = all(path.lstat().st_uid == os.geteuid() for number in both for path in scratch.seaweedfs_sockets(number))
     return s3_port not in both and all(map(is_free, both)) and ours
 
 

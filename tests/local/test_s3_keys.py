@@ -18,6 +18,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
+from carpipe import scratch
 from carpipe.local import processes, s3_keys, s3server, state
 from carpipe.local.compose import read_services
 from carpipe.local.env_file import make_env, read_env
@@ -195,7 +196,7 @@ def test_other_accounts_can_read_neither_the_objects_nor_the_keys(server):
     folder = server.home / "s3"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o077 for path in (folder / s3server.KEYS).iterdir()} == {0}
-    sockets = [path for port in inner_ports(server) for path in s3server._sockets(port)]
+    sockets = [path for port in inner_ports(server) for path in scratch.seaweedfs_sockets(port)]
     assert len(sockets) >= 4
     assert {path.stat().st_mode & 0o077 for path in sockets} == {0}
 
@@ -247,7 +248,7 @@ def test_the_compose_file_starts_it_as_closed(tmp_path):
         processes.stop(tmp_path)
         for port in (s3, grpc, master, volume, filer, admin):
             for number in (port, port + 10_000):
-                for socket in s3server._sockets(number):
+                for socket in scratch.seaweedfs_sockets(number):
                     socket.unlink()
 
 
