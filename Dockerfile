@@ -17,7 +17,8 @@ RUN uv pip install --no-cache --python /opt/venv/bin/python --no-deps --no-build
 
 FROM python:3.11.13-slim-bookworm
 RUN useradd --uid 10001 --user-group --home-dir /opt/airflow --no-create-home carpipe \
-    && install -d -o carpipe -g carpipe /opt/airflow /opt/airflow/logs /opt/airflow/.cache /opt/airflow/yolo
+    && install -d -o carpipe -g carpipe /opt/airflow /opt/airflow/logs /opt/airflow/.cache /opt/airflow/yolo \
+    && install -d -o carpipe -g carpipe -m 700 /opt/airflow/s3-keys
 ENV PATH=/opt/carpipe/lib/bin:/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/carpipe/lib \
     PYTHONUNBUFFERED=1 \

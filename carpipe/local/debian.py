@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from carpipe import scratch
 from carpipe.errors import CarpipeError, InputError
 from carpipe.local import processes, state
 from carpipe.local.compose import Service
@@ -92,7 +93,7 @@ def remove_data(folder: Path) -> None:
 def data_folders(folder: Path) -> tuple[Path, Path]:
     """Where PostgreSQL's files may lie; the second is for root, where the server's user cannot reach the first."""
     mark = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
-    return folder / "data", Path("/var/tmp") / f"carpipe-postgres-{mark}"  # noqa: S108  # private, and a name of ours
+    return folder / "data", scratch.FOR_OTHER_USERS / f"carpipe-postgres-{mark}"
 
 
 def _initdb(data: Path, given: Mapping[str, str], env: Mapping[str, str]) -> None:

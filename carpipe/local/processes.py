@@ -18,7 +18,7 @@ MARK = "CARPIPE_LOCAL"
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-def spawn(command: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, str]) -> int:
+def spawn(command: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, str], umask: int = -1) -> int:
     """Start a command in a session of its own and return its process id.
 
     Args:
@@ -26,6 +26,7 @@ def spawn(command: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, 
         folder: the service it belongs to, and its working folder.
         log: where its output goes; an earlier log is replaced.
         env: its whole environment; the mark is added.
+        umask: takes permissions from the files it makes; -1 leaves them to the caller's.
     """
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -36,6 +37,7 @@ def spawn(command: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, 
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=umask,
         )
     _children[child.pid] = child
     # Its environment appears a moment after it has begun; `pids` and `stop` look for the mark in it.

@@ -1,8 +1,8 @@
 """The embedded S3 server: SeaweedFS on loopback, with its objects in `<home>/s3/data`.
 
 It outlives the command that starts it, and the next start on the same home finds its objects, its
-credentials and, if it still runs, the server itself. S3 asks for credentials; the server's internal ports do
-not, so whoever has an account on this machine can read the objects.
+credentials and, if it still runs, the server itself. S3 asks for credentials; the server's internal ports ask
+for a certificate that only the server has (`carpipe.local.s3_keys`). `<home>/s3` is open to its owner alone.
 """
 
 import contextlib
@@ -21,12 +21,14 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from carpipe import scratch
 from carpipe.errors import InputError, StoreError
-from carpipe.local import processes, state
+from carpipe.local import processes, s3_keys, state
 from carpipe.local.ports import GRPC_OFFSET, LOOPBACK, free_ports, is_free, require_free
 
 REGION = "us-east-1"
 START_TIMEOUT_S = 60.0
+KEYS = "keys"  # their folder, beside the data
 PROBE = "runs/probe/start"  # runs/ is scratch, which no reader looks at
 
 # Volumes are files that grow as they fill; a bucket takes a new one whenever its last is full. The limit
@@ -105,6 +107,8 @@ def start_s3(home: Path, *, port: int = 0, bucket: str = "carpipe") -> S3Server:
                 f"The S3 server already runs on port {live.port} with bucket {live.fingerprint!r}, "
                 f"not on port {port} with bucket {bucket!r}: stop it first (`make stop`)."
             )
+        if not s3_keys.has_keys(home / "s3" / KEYS):  # started by a carpipe that left its internal ports open
+            return _start(home, live.port, bucket)
         settings = _settings(_kept(home / "s3", live.port), live.port, bucket)
         server = _server(home, live.pids[0], settings, reused=True)
         try:
@@ -135,6 +139,8 @@ def _start(home: Path, port: int, bucket: str) -> S3Server:
     if port:
         require_free(port, purpose="the S3 server", setting="make run S3_PORT=8444")
     (folder / "data").mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # also of earlier starts: volumes are files that anybody may read
+    s3_keys.write_keys(folder / KEYS)
     port = port or free_ports(1)[0]
     kept = _kept(folder, port)
     settings = _settings(kept, port, bucket)
@@ -143,6 +149,7 @@ def _start(home: Path, port: int, bucket: str) -> S3Server:
         folder=folder,
         log=folder / "s3.log",
         env={**os.environ, **settings.env(), "S3_BUCKET": bucket},
+        umask=0o077,
     )
     server = _server(home, pid, settings, reused=False)
     try:
@@ -183,28 +190,31 @@ def _internal_ports(s3_port: int) -> list[int]:
 
 
 def _remove_sockets(folder: Path) -> None:
-    """Remove what the server leaves in /tmp, whose path there no option changes."""
-    place = Path("/tmp")  # noqa: S108  # where weed puts them, whatever TMPDIR says
+    """Remove what the server leaves in /tmp."""
     for port in json.loads((folder / "settings.json").read_text(encoding="utf-8"))["ports"]:
         for number in (port, port + GRPC_OFFSET):
-            for socket in place.glob(f"seaweedfs-*-grpc-{number}.sock"):
+            for socket in scratch.seaweedfs_sockets(number):
                 socket.unlink(missing_ok=True)
 
 
 def _usable(port: int, s3_port: int) -> bool:
     both = (port, port + GRPC_OFFSET)
-    return s3_port not in both and all(map(is_free, both))
+    # A socket that another account has put there would be called in place of ours, to no avail: it has no certificate.
+    ours = all(path.lstat().st_uid == os.geteuid() for number in both for path in scratch.seaweedfs_sockets(number))
+    return s3_port not in both and all(map(is_free, both)) and ours
 
 
 def _command(folder: Path, port: int, ports: list[int]) -> list[str]:
     grpc, master, volume, filer, admin = ports
     return [
         _program(),
+        f"-config_dir={folder.resolve() / KEYS}",
         "mini",
         f"-dir={folder.resolve() / 'data'}",
         f"-ip={LOOPBACK}",
         f"-ip.bind={LOOPBACK}",
         f"-s3.port={port}",
+        f"-s3.allowedOrigins=http://{LOOPBACK}:{port}",  # by default any web page may read what S3 answers it
         f"-s3.port.grpc={grpc}",
         f"-master.port={master}",
         f"-volume.port={volume}",

@@ -1,11 +1,14 @@
 """Finding the largest vehicle of a photo and cutting it out, for the pipeline and for those who serve its weights.
 
 The only module that knows ultralytics (AGPL-3.0). It is told to stay offline: no downloads, no
-installs, no analytics, and checkpoints are unpickled in its safe mode.
+installs, no analytics, and checkpoints are unpickled in its safe mode. What it is given to open
+has been looked at before (`detector_files`).
 """
 
 import os
+import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,8 @@ from PIL import Image
 from carpipe.config import CropConfig
 from carpipe.errors import InputError
 from carpipe.no_telemetry import silence_openvino
-from carpipe.pictures import encode
+from carpipe.pictures import detector_files, encode, onnx_file
+from carpipe.scratch import private_folder
 
 # ultralytics replaces it for the whole process by one that looks for more decoders. Remembered here and not when that
 # is imported: threads that load detectors at the same time would take the replacement for the original.
@@ -33,32 +37,36 @@ class Found:
 
 
 class Detector:
-    """A COCO-style detector behind one call. Opens whatever ultralytics opens: .pt, OpenVINO, .tflite."""
+    """A COCO-style detector behind one call: a .pt checkpoint, .tflite, .onnx or an OpenVINO folder."""
 
     def __init__(self, weights: Path, *, config: CropConfig):
         """Load the weights.
 
         Raises:
-            InputError: the file is missing, is no detector, or knows none of the wanted vehicles.
+            InputError: the file is missing, is no detector, knows none of the wanted vehicles, or is of a kind that
+                could run code of its own; the latter is found out before anything parses it.
         """
         if not weights.exists():
-            raise InputError(
-                f"There are no detector weights {weights}; set crop.weights to a file that ultralytics opens."
-            )
-        yolo = import_ultralytics()
+            raise InputError(f"There are no detector weights {weights}; set crop.weights to {detector_files.TAKEN}.")
         self._config = config
+        folder = Path(tempfile.mkdtemp(prefix="carpipe-detector-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        file = detector_files.take(weights, folder)
         # Exported models have a batch of one; only checkpoints take any.
-        self._fixed_batch = weights.suffix != ".pt"
+        self._fixed_batch = file.suffix != ".pt"
+        yolo = import_ultralytics()
         try:
-            self._model = yolo(str(weights), task="detect")
+            self._model = yolo(str(_from_onnx(file) if file.suffix == ".onnx" else file), task="detect")
             # The first call loads the weights and, unlike the constructor, finds out what is wrong with them.
-            self._predict([np.zeros((64, 64, 3), np.uint8)])
+            [result] = self._predict([np.zeros((64, 64, 3), np.uint8)])
         except (MemoryError, OSError):
             raise
         except Exception as error:  # whatever the many loaders raise
             if "out of memory" in str(error):
                 raise
             raise InputError(f"ultralytics cannot use {weights.name} as a detector: {error}.") from error
+        if result.boxes is None:
+            raise InputError(f"{weights.name} finds no boxes: it is a model for another task than detection.")
         names: dict[int, str] = self._model.names
         self._names = {number: name for number, name in names.items() if name in config.vehicles}
         if not self._names:
@@ -120,22 +128,37 @@ def _area(box: list[float]) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
+def _from_onnx(file: Path) -> Path:
+    """The same model as an OpenVINO folder: what would run .onnx itself (onnxruntime) is not among our packages."""
+    import openvino
+    import yaml
+
+    folder = file.with_name("detector_openvino_model")
+    folder.mkdir()
+    openvino.save_model(openvino.Core().read_model(file), folder / "detector.xml", compress_to_fp16=False)
+    (folder / "metadata.yaml").write_text(yaml.safe_dump(onnx_file.read_metadata(file)), encoding="utf-8")
+    return folder
+
+
 def import_ultralytics() -> Any:
-    """The class YOLO of a library that neither installs nor downloads anything, nor writes to anybody's home folder."""
-    quiet = {
-        "YOLO_OFFLINE": "true",
-        "YOLO_AUTOINSTALL": "false",
-        "ULTRALYTICS_SAFE_LOAD": "true",
-        "YOLO_VERBOSE": "false",
-    }
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
+    """The class YOLO of a library that neither installs nor downloads anything, nor writes to anybody's home folder.
+
+    Raises:
+        InputError: somebody has loaded it before in a way that runs what is in checkpoints, and it cannot be mended.
+    """
+    os.environ.update({"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "ULTRALYTICS_SAFE_LOAD": "true"})
+    os.environ.setdefault("YOLO_VERBOSE", "false")
     # It writes its settings somewhere; the home folder of whoever runs a task is not the place.
-    os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / f"carpipe-ultralytics-{os.getuid()}"))
+    if "YOLO_CONFIG_DIR" not in os.environ:
+        os.environ["YOLO_CONFIG_DIR"] = str(private_folder("ultralytics"))
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
     silence_openvino()
     from ultralytics import YOLO, settings
+    from ultralytics.nn import tasks
 
+    tasks.SAFE_LOAD = True  # where it was imported before, by others, the variable came too late
+    if not tasks._SafeLoad.SUPPORTED:
+        raise InputError("This PyTorch has no safe mode for checkpoints: install the version of requirements.lock.")
     Image.open = _PIL_OPEN
     settings.update({"sync": False})
     return YOLO

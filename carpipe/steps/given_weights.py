@@ -9,6 +9,8 @@ from pathlib import Path
 from carpipe.errors import InputError, MissingError
 from carpipe.storage import Store
 
+LIMIT = 2**30  # bytes of a detector or a backbone; the largest have 0.3 GB
+
 
 @contextlib.contextmanager
 def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
@@ -18,7 +20,8 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
         source: `s3:<key in the bucket>`, a path, or `sample:<file>` for what comes with the sample world.
 
     Raises:
-        InputError: there are none; says where they were looked for.
+        InputError: there are none; says where they were looked for. Or they are larger than weights are, or a folder
+            with links that lead out of it.
     """
     if source.startswith("sample:"):
         # Every file of the package is a plain file: carpipe is never installed zipped.
@@ -29,25 +32,42 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
             raise InputError(
                 f"There are no weights at {path.absolute()}; put them there, or name another path or `s3:<key>`."
             )
+        _check(path)
         yield path, _sha256(path)
         return
     key = source.removeprefix("s3:").lstrip("/")
     try:
+        if (found := store.head(key)) and found.size > LIMIT:
+            raise _too_large(f"{key} in {store.url}", found.size)
         data = store.get(key)
     except MissingError:
         raise InputError(
             f"There are no weights {key} in {store.url}; upload them, or name another key or a path."
         ) from None
     with tempfile.TemporaryDirectory(prefix="carpipe-weights-") as folder:
-        path = Path(folder) / Path(key).name
+        path = Path(folder) / (Path(key).name or "weights")
         path.write_bytes(data)
         yield path, _sha256(path)
+
+
+def _too_large(what: str, size: int) -> InputError:
+    return InputError(f"{what} has {size:,} bytes; weights have at most {LIMIT:,}. Is it another file than you meant?")
+
+
+def _check(path: Path) -> None:
+    files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
+    if (size := sum(file.stat().st_size for file in files)) > LIMIT:
+        raise _too_large(str(path), size)
+    # What a folder holds is published with the model; a link could publish any file of this machine.
+    if path.is_dir() and (out := [file for file in files if not file.resolve().is_relative_to(path.resolve())]):
+        raise InputError(f"{out[0]} is a link that leads out of its folder; put the file itself there.")
 
 
 def _sha256(path: Path) -> str:
     """Of a file, or of all files of a folder (an OpenVINO model) with their names."""
     if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
     whole = hashlib.sha256()
     for file in sorted(item for item in path.rglob("*") if item.is_file()):
         whole.update(file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes())

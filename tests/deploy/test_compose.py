@@ -18,7 +18,7 @@ COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-ONCE = {"init"}
+ONCE = {"init", "s3-keys"}
 WORKERS = {"worker", "worker-train-cpu", "worker-gpu"}
 SECRET = re.compile("PASSWORD|SECRET|FERNET|_CONN$|BROKER_URL|BACKEND|AUTH$|ACCESS_KEY")
 
@@ -36,7 +36,7 @@ def test_it_is_the_topology_of_airflow_3():
 def test_ports_are_opened_on_loopback_unless_told_otherwise(name):
     for port in SERVICES[name].get("ports", ()):
         assert re.fullmatch(r"\$\{CARPIPE_BIND:-127\.0\.0\.1\}:(\d+):\1", port), port
-    assert "network_mode" not in SERVICES[name]
+    assert SERVICES[name].get("network_mode", "none") == "none"
     assert "CARPIPE_BIND=127.0.0.1\n" in EXAMPLE
 
 
@@ -151,12 +151,36 @@ def test_workers_are_given_neither_the_database_nor_what_signs_logins():
             assert secret not in given, f"{name}: {secret}"
 
 
+def networks(name):
+    """Of a service, by Compose's rules."""
+    service = SERVICES[name]
+    return set() if "network_mode" in service else set(service.get("networks", ["default"]))
+
+
+def test_the_api_reaches_the_s3_server_and_nothing_else():
+    assert {name for name in SERVICES if networks(name) & networks("serve")} == {"serve", "seaweedfs"}
+    assert networks("serve") | networks("seaweedfs") == set(COMPOSE["networks"])
+    assert networks("s3-keys") == set()
+
+
+def test_the_s3_servers_key_is_in_no_other_container():
+    holders = {name for name, entry in SERVICES.items() if "s3-keys:" in str(entry.get("volumes"))}
+    assert holders == {"s3-keys", "seaweedfs"}
+    folder = SERVICES["s3-keys"]["command"][-1]
+    assert SERVICES["s3-keys"]["volumes"] == [f"s3-keys:{folder}"]
+    assert f"s3-keys:{folder}:ro" in SERVICES["seaweedfs"]["volumes"]
+    assert SERVICES["seaweedfs"]["command"][0] == f"-config_dir={folder}"
+    assert SERVICES["seaweedfs"]["depends_on"] == {"s3-keys": {"condition": "service_completed_successfully"}}
+    # A new volume takes owner and mode of the image's folder.
+    assert f"-m 700 {folder}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
 def test_the_gpu_worker_asks_for_a_gpu_and_only_in_its_profile():
     (device,) = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
     assert SERVICES["worker-gpu"]["profiles"] == ["gpu"]
     assert SERVICES["worker-train-cpu"]["profiles"] == ["cpu"]
-    assert SERVICES["seaweedfs"]["profiles"] == ["s3"]
+    assert SERVICES["seaweedfs"]["profiles"] == SERVICES["s3-keys"]["profiles"] == ["s3"]
     assert [name for name, entry in SERVICES.items() if "deploy" in entry] == ["worker-gpu"]
 
 

@@ -13,6 +13,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from carpipe.steps.labels.store import read_labels
 from carpipe.steps.session import open_session
 from tests.conftest import make_config
+from tests.local.test_s3_keys import web_page
 from tests.plugins import bucket
 from tests.plugins.api_server import add_connection, api_server, log_in
 
@@ -174,6 +175,43 @@ def test_a_model_is_rolled_back_from_within_airflow(browser, url):
     browser.find_element(By.LINK_TEXT, run["dag_run_id"]).click()
     browser.switch_to.default_content()
     until(browser, lambda: "/dags/promote_weights/runs/" in browser.current_url)
+
+
+ATTACK = """<!doctype html><title>attack</title>
+<form id="f" method="post" action="{url}/carpipe/weights/classifier/promote" target="t">
+<input name="model" value="{model}"><input name="reason" value="attack"></form><iframe name="t"></iframe>
+<iframe sandbox="allow-forms allow-scripts" srcdoc="
+<form id='s' method='post' action='{url}/carpipe/weights/classifier/promote'>
+<input name='model' value='{model}'><input name='reason' value='attack'></form><script>s.submit()</script>"></iframe>
+<script>
+onload = () => {{
+  fetch("{url}/carpipe/labels", {{method: "POST", mode: "no-cors", credentials: "include",
+    body: JSON.stringify({{labels: [{{key: "{key}", label: "auto", at: "2026-01-01T00:00:00Z"}}]}})}});
+  f.submit();
+}};
+</script>"""
+
+
+# What the browser says of it: the answer to the form may not even be shown in a frame of that page.
+REFUSED = ("/carpipe/labels - Failed to load resource: the server responded with a status of 403", "frame-ancestors")
+
+
+def test_a_page_of_another_port_and_a_sandboxed_frame_change_nothing(browser, url, session, shown):
+    """The cookie goes along from another port, and a sandboxed frame's Origin is null."""
+    [model, *_] = [key for key in listed(session, "models/classifier/") if key.endswith("manifest.json")]
+    html = ATTACK.format(url=url, model=model.split("/")[2], key=shown[0])
+    with log_in(url, "viewer") as viewer, web_page(html) as page:
+        before = viewer.get("/api/v2/dags/promote_weights/dagRuns").json()["total_entries"]
+        said = []
+        browser.get(page)
+        until(browser, lambda: said.extend(browser.get_log("browser")) or all(part in str(said) for part in REFUSED))
+        assert viewer.get("/api/v2/dags/promote_weights/dagRuns").json()["total_entries"] == before
+    assert shown[0] not in given_by_user(session)
+    browser.get_log("browser")  # the refused requests
+
+
+def listed(session, prefix):
+    return sorted(one.key for one in session.store.list_objects(prefix))
 
 
 def test_the_pages_are_light_or_dark_as_airflow_is(browser, url):

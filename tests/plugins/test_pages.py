@@ -149,6 +149,7 @@ def test_nothing_is_changed_by_get(server):
         {"Origin": "https://evil.example"},
         {"Origin": ""},
         {"Origin": "null"},
+        {"Origin": "https://127.0.0.1"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Origin": "https://evil.example", "Authorization": "Basic dXNlcjpwYXNzd29yZA=="},
     ],
@@ -164,6 +165,43 @@ def test_another_site_cannot_make_a_browser_act(server, clients, places, headers
                 assert request(client, method, path, places).status_code == 403, path
             finally:
                 client.headers = kept
+
+
+HOSTILE = [
+    "..", "../../etc/passwd", "..%2f..%2fx", "a\nSet-Cookie: x=1", "\0", "x" * 5000, "<script>alert(1)</script>",
+    "\"'><img src=x onerror=alert(1)>", "{{7*7}}", "-1", "9" * 40, "\N{AUTOMOBILE}",
+]  # fmt: skip
+
+
+def hostile_requests(routes, places):
+    """(method, path, body): each parameter of each route, one at a time, made hostile."""
+    for method, path in routes:
+        for name in [one for one in places if one in path and one.startswith("{")]:
+            for value in HOSTILE:
+                other = {**places, name: quote(value, safe="")}
+                body = {"data": {"model": places["{model}"]}} if method == "POST" else {}
+                yield method, fill_in(path, other), body
+    for value in HOSTILE:
+        yield "GET", "/carpipe/labels/batch", {"params": {"how": value}}
+        yield "GET", "/carpipe/labels/batch", {"params": {"after": value, "count": value}}
+        yield "POST", "/carpipe/labels", {"json": {"labels": [{"key": value, "label": value, "at": value}]}}
+        yield "POST", "/carpipe/labels", {"json": {"labels": value}}
+        yield "POST", "/carpipe/labels", {"content": value.encode()}
+        yield "POST", fill_in("/weights/{channel}/promote", places), {"data": {"model": value, "reason": "x"}}
+
+
+def test_no_hostile_value_breaks_a_route_or_comes_back_as_markup(server, clients, places):
+    """What comes back as HTML is escaped; other answers say that they are no HTML."""
+    _, routes = server
+    for method, path, body in hostile_requests(routes, places):
+        for accept in ("text/html", "*/*"):
+            client = clients["viewer"] if method == "GET" else clients["admin"]
+            answer = client.request(method, path, headers={"Accept": accept}, **body)
+            assert answer.status_code < 500, (method, path[:200], body, answer.text[:300])
+            assert "set-cookie" not in answer.headers
+            if "text/html" in answer.headers.get("content-type", ""):
+                for markup in ("<script>alert", "<img src=x"):
+                    assert markup not in answer.text, (method, path[:200])
 
 
 def test_pages_run_nothing_foreign(server, clients, places):

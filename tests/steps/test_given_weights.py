@@ -6,6 +6,7 @@ import pytest
 
 from carpipe.errors import InputError
 from carpipe.sample import DETECTOR
+from carpipe.steps import given_weights
 from carpipe.steps.given_weights import local_weights
 
 
@@ -53,3 +54,25 @@ def test_the_sample_worlds_files_are_at_hand(session):
 def test_missing_weights_say_where_they_were_looked_for(session, source, message):
     with pytest.raises(InputError, match=message), local_weights(session.store, source):
         pass
+
+
+def test_a_folder_may_not_hold_links_to_elsewhere(session, tmp_path):
+    """What is in it is published with the model."""
+    (tmp_path / "secret").write_bytes(b"of somebody")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.xml").symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match="is a link that leads out"), local_weights(session.store, str(folder)):
+        pass
+
+
+def test_what_is_larger_than_weights_are_is_not_read(session, tmp_path, monkeypatch):
+    monkeypatch.setattr(given_weights, "LIMIT", 5)
+    (tmp_path / "large.pt").write_bytes(b"weights")
+    session.store.put("weights/large.pt", b"weights")
+    for source in (str(tmp_path / "large.pt"), str(tmp_path), "s3:weights/large.pt"):
+        with (
+            pytest.raises(InputError, match="has 7 bytes; weights have at most 5"),
+            local_weights(session.store, source),
+        ):
+            pass

@@ -18,8 +18,20 @@ from fastapi import Depends, HTTPException, Request
 READ_DAG, LABEL_DAG, PROMOTE_DAG = "prepare_dataset", "train_filter", "promote_weights"
 
 
+# Names of one machine for itself: whoever serves one of them serves all.
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+PORTS = {"http": 80, "https": 443}
+
+Origin = tuple[str, str, int]
+"""Scheme, host, port: https://www.rfc-editor.org/rfc/rfc6454#section-4"""
+
+
 def from_our_pages(request: Request) -> None:
     """Refuse what another site makes a logged-in browser send.
+
+    The one `Origin` must be Airflow's `base_url`; where that is not set, the address the request came to. A TLS proxy
+    in front hides the scheme people see, so there `Sec-Fetch-Site: same-origin` stands for it: browsers send that over
+    TLS, and no page can set it. `Origin: null`, of a sandboxed frame, a file or a `data:` page, is never ours.
 
     Source: https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
     """
@@ -27,10 +39,41 @@ def from_our_pages(request: Request) -> None:
     # asks for a password sends Basic by itself.
     if request.headers.get("authorization", "").lower().startswith("bearer "):
         return
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    ours = {request.headers.get("host"), urlsplit(conf.get("api", "base_url", fallback="") or "").netloc}
-    if site not in (None, "same-origin") or not origin or urlsplit(origin).netloc not in ours:
+    sites, origins = request.headers.getlist("sec-fetch-site"), request.headers.getlist("origin")
+    origin = read_origin(origins[0]) if len(origins) == 1 else None
+    if sites not in ([], ["same-origin"]) or origin is None:
         raise HTTPException(403, "This was sent from another site; use the buttons of carpipe's own pages.")
+    base = read_origin(conf.get("api", "base_url", fallback="") or "", path=True)
+    if not (_is_base(origin, base) if base else _is_own(origin, request, vouched=bool(sites))):
+        where = "Airflow's base_url" if base else "the address it was sent to"
+        raise HTTPException(
+            403, f"This was sent from another address than {where}; open carpipe's pages at that address."
+        )
+
+
+def read_origin(text: str, *, path: bool = False) -> Origin | None:
+    """Of an `Origin` header, or of a whole URL where a path is allowed; None for whatever else it is."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    # urlsplit takes blanks and line ends away; what had some is none.
+    rest = parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable() or " " in text
+    if parts.scheme not in PORTS or not host or rest or (parts.path and not path):
+        return None
+    return parts.scheme, host, PORTS[parts.scheme] if port is None else port
+
+
+def _is_base(origin: Origin, base: Origin) -> bool:
+    scheme, host, port = origin
+    return origin == base or (host in LOOPBACK and base[1] in LOOPBACK and (scheme, port) == (base[0], base[2]))
+
+
+def _is_own(origin: Origin, request: Request, *, vouched: bool) -> bool:
+    scheme = origin[0] if vouched else request.scope["scheme"]
+    hosts = request.headers.getlist("host")
+    return len(hosts) == 1 and origin == read_origin(f"{scheme}://{hosts[0]}")
 
 
 def may(user: BaseUser, method: Literal["GET", "POST"], dag_id: str) -> bool:

@@ -1,0 +1,88 @@
+"""What a checkpoint's pickle would do, found out by running it with nothing behind the names.
+
+PyTorch and ultralytics refuse by themselves, in their safe mode, what is not on their lists. This comes before: a
+pickle that names anything but layers, tensors and plain data is refused unread by them, and so is one that calls a
+layer's constructor (a checkpoint never does, and some constructors read files or download) or hangs hooks on a layer.
+"""
+
+import io
+import pickle
+from typing import Any, NoReturn
+
+from carpipe.errors import InputError
+
+# What checkpoints of ultralytics name, by the first part of the module.
+_MODULES = {"torch", "torchvision", "ultralytics", "collections", "numpy", "pathlib", "datetime", "_codecs"}
+_BUILTINS = {"set", "frozenset", "getattr", "slice", "complex", "bytearray", "dict", "list", "tuple", "int", "float"}
+_LAYERS = ("ultralytics.", "torch.nn.", "torchvision.")
+
+
+def check(data: bytes) -> None:
+    """Raise where the pickle does more than put layers, tensors and plain data together.
+
+    Raises:
+        InputError: it names or calls something else, or is broken; the message is the part after "... is not taken: ".
+    """
+    try:
+        _DryRun(io.BytesIO(data)).load()
+    except InputError:
+        raise
+    except Exception as error:  # whatever a broken pickle makes of the machine
+        raise InputError(f"its pickle is broken ({type(error).__name__}: {error})") from error
+
+
+class _Called(type):
+    """Calls of a class; `where` is module and name of what it stands in for."""
+
+    where: tuple[str, str]
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        module, name = cls.where
+        # An object of a layer is made without its constructor, as pickle makes all objects.
+        if module.startswith(_LAYERS):
+            raise InputError(f"its pickle calls {module}.{name}, which a checkpoint never does")
+        return object.__new__(cls)  # type: ignore[arg-type]  # mypy takes the class for its metaclass
+
+
+class _StandIn(metaclass=_Called):
+    """Takes everything that a pickle does to an object, and does nothing."""
+
+    where = ("", "")
+
+    def __setstate__(self, state: Any) -> None:
+        for part in state if isinstance(state, tuple) else (state,):
+            held = part if isinstance(part, dict) else {}
+            if hooks := [key for key, value in held.items() if str(key).endswith("_hooks") and value not in ({}, None)]:
+                raise InputError(f"its pickle hangs hooks on {'.'.join(self.where)} ({hooks[0]})")
+
+    def __setitem__(self, key: Any, value: Any) -> None: ...
+
+    def append(self, value: Any) -> None: ...
+
+    def extend(self, values: Any) -> None: ...
+
+    def update(self, values: Any) -> None: ...
+
+    def add(self, value: Any) -> None: ...
+
+
+class _Dict(dict[Any, Any]):
+    """An OrderedDict: those of layers are asked whether they are empty."""
+
+
+# In Python and not in C: there, one byte of a number makes a table of 32 GB.
+class _DryRun(pickle._Unpickler):
+    def find_class(self, module: str, name: str, /) -> Any:
+        root = module.partition(".")[0]
+        known = name in _BUILTINS if root in ("builtins", "__builtin__") else root in _MODULES
+        if not known or "." in name:
+            raise InputError(f"its pickle names {module}.{name}, which is no part of a detector")
+        if (module, name) == ("collections", "OrderedDict"):
+            return _Dict
+        return _Called(name, (_StandIn,), {"where": (module, name)})
+
+    def persistent_load(self, pid: Any) -> Any:
+        return object()
+
+    def get_extension(self, code: int) -> NoReturn:
+        raise InputError("its pickle uses extension codes, which a checkpoint never does")
