@@ -33,16 +33,19 @@ from carpipe.errors import (
     ConflictError,
     MissingError,
     StoreError,
+    TooLargeError,
     UnavailableError,
 )
 from carpipe.names import is_odd, shown
 from carpipe.odd_keys import OddKeys, Place, is_for_a_key
 
 if TYPE_CHECKING:
+    from obstore import GetResult
     from obstore.store import S3Credential
 
 log = logging.getLogger(__name__)
 
+PART_BYTES = 1 << 20  # of an object's body that is looked at at a time
 MAX_PAUSE_S = 5.0  # between two tries of a request
 Answer = TypeVar("Answer")
 
@@ -126,12 +129,27 @@ class Store:
         self._store = S3Store(bucket, prefix=prefix or None, **options)
         self._odd = OddKeys(bucket, prefix, options, timeout_s=config.timeout_s, authorities=authorities)
 
-    def get(self, key: str) -> bytes:
-        """The whole object. Raises MissingError where there is none."""
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
+        """The whole object.
+
+        Args:
+            limit: bytes that it may have. Of a larger one nothing is kept, whatever the server has said of its size.
+
+        Raises:
+            MissingError: there is none.
+            TooLargeError: it is larger than the limit.
+        """
         try:
-            return bytes(obstore.get(self._store, key).bytes())
+            answer = obstore.get(self._store, key)
+            data = bytes(answer.bytes()) if limit is None else _body(answer, limit)
         except Exception as error:
             raise self._translate(error, key) from error
+        if data is None:
+            raise TooLargeError(
+                f"{shown(key)} in {self._where} has more than the {limit:,} bytes that are read of such an object. It "
+                "cannot be what belongs there: look at it, then delete it or put it right."
+            )
+        return data
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
         """(key, bytes) in the order given, fetched by threads a little ahead; None where there is no object."""
@@ -334,6 +352,19 @@ class Store:
                 f"{where} cannot be reached or is in trouble ({reason}); is the server up, and has its disk room?"
             )
         return error
+
+
+def _body(answer: "GetResult", limit: int) -> bytes | None:
+    """The bytes of an answer; None where it says, or turns out, to be larger than the limit: the rest is not read."""
+    if int(answer.meta["size"]) > limit:
+        return None
+    parts, size = [], 0
+    for part in answer.stream(min_chunk_size=PART_BYTES):
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(bytes(part))
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _why_untrusted(reason: str, text: str) -> str:
