@@ -7,17 +7,17 @@ recognised as our own; what still fails is a StoreError with one sentence for th
 """
 
 import contextlib
+import hashlib
+import io
 import logging
 import re
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +25,7 @@ import obstore
 from obstore import exceptions
 from obstore.store import S3Store
 
+from carpipe.ahead import work_ahead
 from carpipe.config import StoreConfig
 from carpipe.errors import (
     AccessError,
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PART_BYTES = 1 << 20  # of an object's body that is looked at at a time
+# Of an object's body that is looked at at a time, and what is kept free for one of unknown size.
+PART_BYTES = 1 << 20
 MAX_PAUSE_S = 5.0  # between two tries of a request
 Answer = TypeVar("Answer")
 
@@ -63,6 +65,19 @@ class ObjectInfo:
     def minute(self) -> str:
         """When it was written, to the minute (UTC), for people; empty where a listing does not say."""
         return f"{self.modified:%Y-%m-%d %H:%M}" if self.modified else ""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came for a key: `etag` and `size` are those that the answer said.
+
+    `data` is null where there is no object, and `size` too; and where it is larger than was asked for.
+    """
+
+    key: str
+    data: bytes | None
+    etag: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,8 @@ class Access:
 class Store:
     """The verbs that carpipe needs on a bucket. Safe to share between threads.
 
+    `etags_are_md5` says, once `check` has seen one, whether the etag of an object written in one part is its MD5.
+
     Raises:
         ConfigError: `ca_bundle` cannot be read.
     """
@@ -103,8 +120,10 @@ class Store:
     def __init__(self, config: StoreConfig, *, access: Access | None = None):
         self.url = config.url
         self.access = access
+        self.etags_are_md5 = False
         self._endpoint = config.endpoint or (access.endpoint if access else "")
         self._threads = config.threads
+        self._prefetch_bytes = config.prefetch_mb * 1_000_000
         self._max_retries = config.max_retries
         bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
         options: dict[str, Any] = {"endpoint": self._endpoint} if self._endpoint else {}
@@ -139,33 +158,42 @@ class Store:
             MissingError: there is none.
             TooLargeError: it is larger than the limit.
         """
-        try:
-            answer = obstore.get(self._store, key)
-            data = bytes(answer.bytes()) if limit is None else _body(answer, limit)
-        except Exception as error:
-            raise self._translate(error, key) from error
+        data = self._fetch(key, limit).data
         if data is None:
-            raise TooLargeError(
-                f"{shown(key)} in {self._where} has more than the {limit:,} bytes that are read of such an object. It "
-                "cannot be what belongs there: look at it, then delete it or put it right."
-            )
+            raise self._too_large(key, limit)
         return data
 
-    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
-        """(key, bytes) in the order given, fetched by threads a little ahead; None where there is no object."""
+    def fetch(self, objects: Iterable[ObjectInfo], *, limit: int | None = None) -> Iterator[Fetched]:
+        """Objects in the order given, fetched by threads ahead: `store.prefetch_mb` at most, beside the one in turn.
 
-        def fetch(key: str) -> tuple[str, bytes | None]:
-            try:
-                return key, self.get(key)
-            except MissingError:
-                return key, None
+        One that a listing says to be larger than the limit is not asked for. One that has grown since, or whose size
+        is not known, waits for its turn where it takes more room than was kept for it.
 
-        remaining = iter(keys)
-        with ThreadPoolExecutor(self._threads) as pool:
-            pending = [pool.submit(fetch, key) for key in islice(remaining, 4 * self._threads)]
-            while pending:
-                yield pending.pop(0).result()
-                pending.extend(pool.submit(fetch, key) for key in islice(remaining, 1))
+        Args:
+            objects: of each, `key` and `size` count; a size of 0 is taken for unknown.
+            limit: bytes that an object may have.
+        """
+
+        def ahead(info: ObjectInfo) -> Fetched | ObjectInfo:
+            if limit is not None and info.size > limit:
+                return Fetched(info.key, None, info.etag, info.size)
+            found = self._found(info.key, _room(info))
+            return info if found.data is None and found.size is not None else found
+
+        for found in work_ahead(ahead, objects, size=_room, threads=self._threads, budget=self._prefetch_bytes):
+            yield self._found(found.key, limit) if isinstance(found, ObjectInfo) else found
+            del found
+
+    def get_many(self, keys: Iterable[str], *, limit: int | None = None) -> Iterator[tuple[str, bytes | None]]:
+        """(key, bytes) in the order given, fetched ahead as `fetch` does; None where there is no object.
+
+        Raises:
+            TooLargeError: one is larger than the limit.
+        """
+        for found in self.fetch((ObjectInfo(key, "", 0) for key in keys), limit=limit):
+            if found.data is None and found.size is not None:
+                raise self._too_large(found.key, limit)
+            yield found.key, found.data
 
     def put(self, key: str, data: bytes) -> str:
         """Write, replacing what is there; returns the etag."""
@@ -187,6 +215,16 @@ class Store:
             return None
         except Exception as error:
             raise self._translate(error, key) from error
+
+    def is_encrypted(self, key: str) -> bool:
+        """Whether the store says that it encrypts the object in a way that makes its etag no MD5."""
+        try:
+            said = self._odd.headers(key)
+        except exceptions.BaseError:
+            return False
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html, `ETag`
+        kept_by_a_key = said.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+        return kept_by_a_key or "x-amz-server-side-encryption-customer-algorithm" in said
 
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object under `prefix/`, in key order. Keys that no other verb but `delete` can use are there too."""
@@ -246,6 +284,7 @@ class Store:
         next(self.list_objects("channels"), None)
         probe = f"runs/probe/{uuid.uuid4()}"
         etag = self.create(probe, b"1")
+        self.etags_are_md5 = etag == hashlib.md5(b"1", usedforsecurity=False).hexdigest()
         try:
             if self._wins("create", probe) or self._wins("replace", probe):
                 raise AccessError(
@@ -255,6 +294,26 @@ class Store:
             self.replace(probe, b"3", etag=etag)
         finally:
             self.delete([probe])
+
+    def _fetch(self, key: str, limit: int | None) -> Fetched:
+        try:
+            answer = obstore.get(self._store, key)
+            data = bytes(answer.bytes()) if limit is None else _body(answer, limit)
+            return Fetched(key, data, _etag(answer.meta), int(answer.meta["size"]))
+        except Exception as error:
+            raise self._translate(error, key) from error
+
+    def _found(self, key: str, limit: int | None) -> Fetched:
+        try:
+            return self._fetch(key, limit)
+        except MissingError:
+            return Fetched(key, None)
+
+    def _too_large(self, key: str, limit: int | None) -> TooLargeError:
+        return TooLargeError(
+            f"{shown(key)} in {self._where} has more than the {limit:,} bytes that are read of such an object. It "
+            "cannot be what belongs there: look at it, then delete it or put it right."
+        )
 
     def _wins(self, verb: str, key: str) -> bool:
         """Whether a conditional write succeeds that must not."""
@@ -358,13 +417,20 @@ def _body(answer: "GetResult", limit: int) -> bytes | None:
     """The bytes of an answer; None where it says, or turns out, to be larger than the limit: the rest is not read."""
     if int(answer.meta["size"]) > limit:
         return None
-    parts, size = [], 0
+    data = io.BytesIO()  # hands over what it holds without a copy
     for part in answer.stream(min_chunk_size=PART_BYTES):
-        size += len(part)
-        if size > limit:
+        if data.tell() + len(part) > limit:
             return None
-        parts.append(bytes(part))
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        data.write(part)
+    return data.getvalue()
+
+
+def _room(info: ObjectInfo) -> int:
+    return info.size or PART_BYTES
+
+
+def _etag(meta: Mapping[str, Any]) -> str:
+    return str(meta["e_tag"] or "").strip('"')
 
 
 def _why_untrusted(reason: str, text: str) -> str:
@@ -403,4 +469,4 @@ def _broke_off(error: Exception) -> bool:
 
 
 def _info(meta: dict[str, Any]) -> ObjectInfo:
-    return ObjectInfo(meta["path"], str(meta["e_tag"]).strip('"'), int(meta["size"]), meta["last_modified"])
+    return ObjectInfo(meta["path"], _etag(meta), int(meta["size"]), meta["last_modified"])

@@ -43,7 +43,7 @@ class Between(ThreadingHTTPServer):
 @contextlib.contextmanager
 def between(target: str) -> Iterator[Between]:
     server = Between(target)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server

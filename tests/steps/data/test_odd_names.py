@@ -138,7 +138,7 @@ def test_labels_are_counted_beside_odd_keys(night, odd):
     labels = f"key,label\n{bucket.key(1)},auto\nvw_polo_2012/x.jpg,auto\n".encode()
     assert count_missing(night, labels) == 1
     found, there = _of_photos(night, {bucket.key(1): "auto", "/x.jpg": "auto"})
-    assert [key for key, _ in there] == [bucket.key(1)]
+    assert [info.key for info in there] == [bucket.key(1)]
     assert set(found) == {bucket.key(1), "/x.jpg"}
 
 
