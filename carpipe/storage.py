@@ -177,8 +177,10 @@ class Store:
         def ahead(info: ObjectInfo) -> Fetched | ObjectInfo:
             if limit is not None and info.size > limit:
                 return Fetched(info.key, None, info.etag, info.size)
-            found = self._found(info.key, _room(info))
-            return info if found.data is None and found.size is not None else found
+            room = _room(info) if limit is None else min(_room(info), limit)
+            found = self._found(info.key, room)
+            waits = found.data is None and found.size is not None and (limit is None or found.size <= limit)
+            return info if waits else found
 
         for found in work_ahead(ahead, objects, size=_room, threads=self._threads, budget=self._prefetch_bytes):
             yield self._found(found.key, limit) if isinstance(found, ObjectInfo) else found
@@ -249,6 +251,10 @@ class Store:
             for meta in batch:
                 if place.moves_to(meta["path"]):
                     yield _info(dict(meta))
+
+    def list_usable(self, prefix: str) -> Iterator[ObjectInfo]:
+        """As `list_objects`, without the keys that no other verb can use: those are none of carpipe's."""
+        return (info for info in self.list_objects(prefix) if not is_odd(info.key))
 
     def list_folders(self, prefix: str) -> list[str]:
         """The keys one level under `prefix/` that other objects lie under."""
@@ -385,9 +391,9 @@ class Store:
         if wrong := self._not_our_bucket(text, where):
             return wrong
         if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
-            return ConflictError(f"{key} in {where} was written by somebody else first.")
+            return ConflictError(f"{shown(key)} in {where} was written by somebody else first.")
         if isinstance(error, FileNotFoundError):
-            return MissingError(f"There is no object {key} in {where}.")
+            return MissingError(f"There is no object {shown(key)} in {where}.")
         if code and code[1] == "RequestTimeTooSkewed":
             return UnavailableError(
                 f"{where} finds the clock of this machine wrong ({code[1]}); set it right, then try again."
@@ -403,7 +409,7 @@ class Store:
         passing = (status and status[1] in ("408", "409", "429")) or (code and code[1] == "RequestTimeout")
         if status and status[1].startswith("4") and not passing:
             reason = code[1] if code else f"HTTP {status[1]}"
-            return StoreError(f"{where} refused {key}: {reason}.")
+            return StoreError(f"{where} refused {shown(key)}: {reason}.")
         if isinstance(error, exceptions.BaseError):
             trouble = re.search(r"HTTP error: (.+)", text)
             reason = f"HTTP {status[1]}" if status else trouble[1] if trouble else text.splitlines()[0]

@@ -103,6 +103,16 @@ def test_an_object_over_the_limit_is_not_read(session):
         session.store.get("b", limit=99)
 
 
+@pytest.mark.parametrize("limit", [9, 2_000_000])
+def test_get_many_reads_no_object_over_the_limit(session, limit):
+    session.store.put("a", bytes(9))
+    session.store.put("b", bytes(limit + 1))
+    found = session.store.get_many(["a", "none", "b"], limit=limit)
+    assert [next(found), next(found)] == [("a", bytes(9)), ("none", None)]
+    with pytest.raises(TooLargeError):
+        next(found)
+
+
 def test_a_server_that_sends_more_than_it_has_said_is_cut_off(s3, proxy, request):
     store = open_session(make_config(f"s3://{s3.bucket}/{id(request)}", store__endpoint=proxy.url)).store
     store.put("a", b"x" * 5_000_000)

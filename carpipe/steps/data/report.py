@@ -104,7 +104,7 @@ def download_refusal(session: Session, folder: Path, validation: str) -> Path:
         InputError: there is none.
     """
     prefix = f"stages/validate/all/{validation}"
-    keys = [info.key for info in session.store.list_objects(prefix)]
+    keys = [info.key for info in session.store.list_usable(prefix)]
     page = f"{prefix}/{results.REPORT}"
     if page not in keys:
         raise InputError(f"There is no failed validation {validation} in {session.store.url}.")

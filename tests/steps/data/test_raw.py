@@ -30,8 +30,9 @@ def night(proxy, s3, request, monkeypatch):
         url = f"s3://{s3.bucket}/raw-{id(request)}"
         return open_session(make_config(url, store__endpoint=proxy.url, **settings))
 
+    store = open_().store
     for number in range(PHOTOS):
-        open_().store.put(f"raw/{bucket.key(number)}", bucket.jpeg(number))
+        store.put(f"raw/{bucket.key(number)}", bucket.jpeg(number))
     return open_
 
 
