@@ -50,6 +50,9 @@ class StoreConfig(Section):
     max_retries: int = Field(8, ge=0, description="retries of one request after network trouble or a 5xx answer")
     timeout_s: int = Field(120, ge=1, description="seconds until one request is given up")
     threads: int = Field(16, ge=1, description="photos fetched at a time by one task")
+    prefetch_mb: int = Field(
+        64, ge=1, description="MB of photos fetched ahead by one task; one photo is, however large"
+    )
 
 
 class InventoryConfig(Section):
@@ -62,7 +65,11 @@ class CleanConfig(Section):
         0.1,
         ge=0,
         le=1,
-        description="share of a partition's photos; clearly more, and more than elsewhere, is an outage",
+        description="share of a partition's photos, and of its listings; clearly more, and more than elsewhere, is an "
+        "outage",
+    )
+    accept_unreadable: bool = Field(
+        False, description="take photos that the storage may have spoilt for broken ones; off: an outage, tried again"
     )
     max_pixels: int = Field(
         110_000_000,

@@ -3,6 +3,7 @@
     CarpipeError
     ├── ConfigError      a setting is unknown, of the wrong type or out of range
     ├── InputError       the user's photos, labels or weights are not what a step needs
+    │   └── TooLargeError    an object is larger than its reader takes; it was not read
     ├── ValidationError  the data broke an expectation; the report says which
     ├── ConflictError    somebody else committed first; the caller decides whether to start over
     └── StoreError       the S3 server did not do what was asked
@@ -27,6 +28,10 @@ class ConfigError(CarpipeError):
 
 class InputError(CarpipeError):
     """Photos, labels, weights or other input cannot be used as they are."""
+
+
+class TooLargeError(InputError):
+    """An object has more bytes than its reader takes; it was not read."""
 
 
 class ValidationError(CarpipeError):

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from carpipe.errors import InputError
+from carpipe.names import shown_text
 from carpipe.pictures.encode import preview
 
 # The browser itself then refuses whatever a later version may load or run.
@@ -60,9 +62,15 @@ def environment(folder: Path) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_printable,
     )
     made.filters |= {"number": lambda value: f"{value:,.0f}", "per_cent": per_cent}
     return made
+
+
+def _printable(value: object) -> object:
+    """No name turns the reading direction of a page, or hides in it."""
+    return shown_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def per_cent(share: float, digits: int = 1) -> str:

@@ -11,6 +11,10 @@ import unicodedata
 KEY_BYTES = 1024
 # Beside control characters: what breaks a line or turns the reading direction, and bytes that were no UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# What else misleads where it is shown: marks of direction and characters that cannot be seen. Names may hold them.
+_MISLEADING = re.compile(f"{_UNPRINTABLE.pattern}|[\xad\u061c\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff\ufff9-\ufffb]")
+# What stays of it where lines are: their ends.
+_IN_LINES = re.compile(f"(?![\t\n])(?:{_MISLEADING.pattern})")
 # The part of it that no request can be made for.
 _UNREQUESTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -46,12 +50,17 @@ def is_printable(name: str) -> bool:
 
 def shown(name: str) -> str:
     """The name for people: what cannot be printed is escaped, as in `a\\nb`."""
-    return _UNPRINTABLE.sub(_escape, name)
+    return _MISLEADING.sub(_escape, name)
+
+
+def shown_text(text: str) -> str:
+    """A text of some lines for people, which may hold names: as `shown`, but its lines stay."""
+    return _IN_LINES.sub(_escape, text)
 
 
 def storable(key: str) -> str:
     """The key as tables hold it: as it is, or escaped where no request for it can be made."""
-    return shown(key) if _UNREQUESTABLE.search(key) else key
+    return _UNPRINTABLE.sub(_escape, key) if _UNREQUESTABLE.search(key) else key
 
 
 def _escape(match: re.Match[str]) -> str:

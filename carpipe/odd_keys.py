@@ -90,7 +90,15 @@ class OddKeys:
 
     def delete(self, key: str) -> None:
         """Remove an object. A key with `.` or `..` parts cannot be asked for: no address can hold it."""
-        self._send("DELETE", self._sign("DELETE", "/" + quote(self._root + key, errors="surrogateescape"), ""))
+        self._send("DELETE", self._sign("DELETE", self._path_of(key), ""))
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """What the store says of an object beside what obstore hands on, by lower-case name; none where there is none.
+
+        Raises:
+            GenericError: as obstore's own.
+        """
+        return self._ask("HEAD", self._sign("HEAD", self._path_of(key), ""))[1]
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
@@ -139,15 +147,26 @@ class OddKeys:
         store = S3Store(self._bucket, **{**self._options, "endpoint": endpoint, "virtual_hosted_style_request": True})
         return str(obstore.sign(store, method, "1", EXPIRES))
 
+    def _path_of(self, key: str) -> str:
+        return "/" + quote(self._root + key, errors="surrogateescape")
+
     def _send(self, method: str, address: str) -> str:
-        """The answer. Raises GenericError, worded as obstore does, so that the store knows what may be tried again."""
+        return self._ask(method, address)[0]
+
+    def _ask(self, method: str, address: str) -> tuple[str, Mapping[str, str]]:
+        """The answer, and its headers.
+
+        Raises:
+            GenericError: worded as obstore does, so that the store knows what may be tried again.
+        """
         request = urllib.request.Request(address, method=method)  # noqa: S310  # obstore made it, of the endpoint
         try:
             with urllib.request.urlopen(request, timeout=self._timeout_s, context=self._trust) as answer:  # noqa: S310
-                return str(answer.read().decode(errors="surrogateescape"))
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                return str(answer.read().decode(errors="surrogateescape")), headers
         except urllib.error.HTTPError as error:
-            if error.code == 404 and method == "DELETE":
-                return ""
+            if error.code == 404 and method != "GET":
+                return "", {}
             text = error.read().decode(errors="replace")
             kind = "HTTP error: " if error.code >= 500 or error.code == 429 else ""
             raise exceptions.GenericError(f"{kind}status code: {error.code} {text}") from error

@@ -7,17 +7,17 @@ recognised as our own; what still fails is a StoreError with one sentence for th
 """
 
 import contextlib
+import hashlib
+import io
 import logging
 import re
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,15 +25,16 @@ import obstore
 from obstore import exceptions
 from obstore.store import S3Store
 
+from carpipe.ahead import work_ahead
 from carpipe.config import StoreConfig
 from carpipe.errors import (
     AccessError,
     CarpipeError,
     ConfigError,
     ConflictError,
-    InputError,
     MissingError,
     StoreError,
+    TooLargeError,
     UnavailableError,
 )
 from carpipe.forms import MAX_BYTES
@@ -41,10 +42,13 @@ from carpipe.names import is_odd, shown
 from carpipe.odd_keys import OddKeys, Place, is_for_a_key
 
 if TYPE_CHECKING:
+    from obstore import GetResult
     from obstore.store import S3Credential
 
 log = logging.getLogger(__name__)
 
+# Of an object's body that is looked at at a time, and what is kept free for one of unknown size.
+PART_BYTES = 1 << 20
 MAX_PAUSE_S = 5.0  # between two tries of a request
 # What is JSON by its name, and so no longer than carpipe reads: others may write it, and make it as long as they like.
 _JSON = (".json", ".sig")
@@ -64,6 +68,19 @@ class ObjectInfo:
     def minute(self) -> str:
         """When it was written, to the minute (UTC), for people; empty where a listing does not say."""
         return f"{self.modified:%Y-%m-%d %H:%M}" if self.modified else ""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came for a key: `etag` and `size` are those that the answer said.
+
+    `data` is null where there is no object, and `size` too; and where it is larger than was asked for.
+    """
+
+    key: str
+    data: bytes | None
+    etag: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +114,8 @@ class Access:
 class Store:
     """The verbs that carpipe needs on a bucket. Safe to share between threads.
 
+    `etags_are_md5` says, once `check` has seen one, whether the etag of an object written in one part is its MD5.
+
     Raises:
         ConfigError: `ca_bundle` cannot be read.
     """
@@ -104,8 +123,10 @@ class Store:
     def __init__(self, config: StoreConfig, *, access: Access | None = None):
         self.url = config.url
         self.access = access
+        self.etags_are_md5 = False
         self._endpoint = config.endpoint or (access.endpoint if access else "")
         self._threads = config.threads
+        self._prefetch_bytes = config.prefetch_mb * 1_000_000
         self._max_retries = config.max_retries
         bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
         options: dict[str, Any] = {"endpoint": self._endpoint} if self._endpoint else {}
@@ -134,41 +155,51 @@ class Store:
         """The whole object.
 
         Args:
-            limit: bytes, at most; a larger object is refused before it is read. None: no limit, but that of what is
-                JSON by its name.
+            limit: bytes that it may have. Of a larger one nothing is kept, whatever the server has said of its size.
+                None: no limit, but that of what is JSON by its name.
 
         Raises:
             MissingError: there is none.
-            InputError: it is larger.
+            TooLargeError: it is larger than the limit.
         """
-        if limit is None and key.endswith(_JSON) and not key.startswith("raw/"):
-            limit = MAX_BYTES
-        try:
-            answer = obstore.get(self._store, key)
-            if limit is None or answer.meta["size"] <= limit:
-                return bytes(answer.bytes())
-        except Exception as error:
-            raise self._translate(error, key) from error
-        raise InputError(
-            f"{key} in {self._where} has {answer.meta['size']:,} bytes, expected at most {limit:,}; delete it, or "
-            "replace it by what it should be."
-        )
+        data = self._fetch(key, limit).data
+        if data is None:
+            raise self._too_large(key, limit)
+        return data
 
-    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
-        """(key, bytes) in the order given, fetched by threads a little ahead; None where there is no object."""
+    def fetch(self, objects: Iterable[ObjectInfo], *, limit: int | None = None) -> Iterator[Fetched]:
+        """Objects in the order given, fetched by threads ahead: `store.prefetch_mb` at most, beside the one in turn.
 
-        def fetch(key: str) -> tuple[str, bytes | None]:
-            try:
-                return key, self.get(key)
-            except MissingError:
-                return key, None
+        One that a listing says to be larger than the limit is not asked for. One that has grown since, or whose size
+        is not known, waits for its turn where it takes more room than was kept for it.
 
-        remaining = iter(keys)
-        with ThreadPoolExecutor(self._threads) as pool:
-            pending = [pool.submit(fetch, key) for key in islice(remaining, 4 * self._threads)]
-            while pending:
-                yield pending.pop(0).result()
-                pending.extend(pool.submit(fetch, key) for key in islice(remaining, 1))
+        Args:
+            objects: of each, `key` and `size` count; a size of 0 is taken for unknown.
+            limit: bytes that an object may have.
+        """
+
+        def ahead(info: ObjectInfo) -> Fetched | ObjectInfo:
+            if limit is not None and info.size > limit:
+                return Fetched(info.key, None, info.etag, info.size)
+            room = _room(info) if limit is None else min(_room(info), limit)
+            found = self._found(info.key, room)
+            waits = found.data is None and found.size is not None and (limit is None or found.size <= limit)
+            return info if waits else found
+
+        for found in work_ahead(ahead, objects, size=_room, threads=self._threads, budget=self._prefetch_bytes):
+            yield self._found(found.key, limit) if isinstance(found, ObjectInfo) else found
+            del found
+
+    def get_many(self, keys: Iterable[str], *, limit: int | None = None) -> Iterator[tuple[str, bytes | None]]:
+        """(key, bytes) in the order given, fetched ahead as `fetch` does; None where there is no object.
+
+        Raises:
+            TooLargeError: one is larger than the limit.
+        """
+        for found in self.fetch((ObjectInfo(key, "", 0) for key in keys), limit=limit):
+            if found.data is None and found.size is not None:
+                raise self._too_large(found.key, limit)
+            yield found.key, found.data
 
     def put(self, key: str, data: bytes) -> str:
         """Write, replacing what is there; returns the etag."""
@@ -190,6 +221,16 @@ class Store:
             return None
         except Exception as error:
             raise self._translate(error, key) from error
+
+    def is_encrypted(self, key: str) -> bool:
+        """Whether the store says that it encrypts the object in a way that makes its etag no MD5."""
+        try:
+            said = self._odd.headers(key)
+        except exceptions.BaseError:
+            return False
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html, `ETag`
+        kept_by_a_key = said.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+        return kept_by_a_key or "x-amz-server-side-encryption-customer-algorithm" in said
 
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object under `prefix/`, in key order. Keys that no other verb but `delete` can use are there too."""
@@ -214,6 +255,10 @@ class Store:
             for meta in batch:
                 if place.moves_to(meta["path"]):
                     yield _info(dict(meta))
+
+    def list_usable(self, prefix: str) -> Iterator[ObjectInfo]:
+        """As `list_objects`, without the keys that no other verb can use: those are none of carpipe's."""
+        return (info for info in self.list_objects(prefix) if not is_odd(info.key))
 
     def list_folders(self, prefix: str) -> list[str]:
         """The keys one level under `prefix/` that other objects lie under."""
@@ -249,6 +294,7 @@ class Store:
         next(self.list_objects("channels"), None)
         probe = f"runs/probe/{uuid.uuid4()}"
         etag = self.create(probe, b"1")
+        self.etags_are_md5 = etag == hashlib.md5(b"1", usedforsecurity=False).hexdigest()
         try:
             if self._wins("create", probe) or self._wins("replace", probe):
                 raise AccessError(
@@ -258,6 +304,27 @@ class Store:
             self.replace(probe, b"3", etag=etag)
         finally:
             self.delete([probe])
+
+    def _fetch(self, key: str, limit: int | None) -> Fetched:
+        try:
+            answer = obstore.get(self._store, key)
+            limit = _limit_of(key) if limit is None else limit
+            data = bytes(answer.bytes()) if limit is None else _body(answer, limit)
+            return Fetched(key, data, _etag(answer.meta), int(answer.meta["size"]))
+        except Exception as error:
+            raise self._translate(error, key) from error
+
+    def _found(self, key: str, limit: int | None) -> Fetched:
+        try:
+            return self._fetch(key, limit)
+        except MissingError:
+            return Fetched(key, None)
+
+    def _too_large(self, key: str, limit: int | None) -> TooLargeError:
+        return TooLargeError(
+            f"{shown(key)} in {self._where} has more than the {limit or _limit_of(key):,} bytes that are read of such an object. It "
+            "cannot be what belongs there: look at it, then delete it or put it right."
+        )
 
     def _wins(self, verb: str, key: str) -> bool:
         """Whether a conditional write succeeds that must not."""
@@ -329,9 +396,9 @@ class Store:
         if wrong := self._not_our_bucket(text, where):
             return wrong
         if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
-            return ConflictError(f"{key} in {where} was written by somebody else first.")
+            return ConflictError(f"{shown(key)} in {where} was written by somebody else first.")
         if isinstance(error, FileNotFoundError):
-            return MissingError(f"There is no object {key} in {where}.")
+            return MissingError(f"There is no object {shown(key)} in {where}.")
         if code and code[1] == "RequestTimeTooSkewed":
             return UnavailableError(
                 f"{where} finds the clock of this machine wrong ({code[1]}); set it right, then try again."
@@ -347,7 +414,7 @@ class Store:
         passing = (status and status[1] in ("408", "409", "429")) or (code and code[1] == "RequestTimeout")
         if status and status[1].startswith("4") and not passing:
             reason = code[1] if code else f"HTTP {status[1]}"
-            return StoreError(f"{where} refused {key}: {reason}.")
+            return StoreError(f"{where} refused {shown(key)}: {reason}.")
         if isinstance(error, exceptions.BaseError):
             trouble = re.search(r"HTTP error: (.+)", text)
             reason = f"HTTP {status[1]}" if status else trouble[1] if trouble else text.splitlines()[0]
@@ -355,6 +422,31 @@ class Store:
                 f"{where} cannot be reached or is in trouble ({reason}); is the server up, and has its disk room?"
             )
         return error
+
+
+def _body(answer: "GetResult", limit: int) -> bytes | None:
+    """The bytes of an answer; None where it says, or turns out, to be larger than the limit: the rest is not read."""
+    if int(answer.meta["size"]) > limit:
+        return None
+    data = io.BytesIO()  # hands over what it holds without a copy
+    for part in answer.stream(min_chunk_size=PART_BYTES):
+        if data.tell() + len(part) > limit:
+            return None
+        data.write(part)
+    return data.getvalue()
+
+
+def _room(info: ObjectInfo) -> int:
+    return info.size or PART_BYTES
+
+
+def _etag(meta: Mapping[str, Any]) -> str:
+    return str(meta["e_tag"] or "").strip('"')
+
+
+def _limit_of(key: str) -> int | None:
+    """Bytes that an object may have by its name alone."""
+    return MAX_BYTES if key.endswith(_JSON) and not key.startswith("raw/") else None
 
 
 def _why_untrusted(reason: str, text: str) -> str:
@@ -393,4 +485,4 @@ def _broke_off(error: Exception) -> bool:
 
 
 def _info(meta: dict[str, Any]) -> ObjectInfo:
-    return ObjectInfo(meta["path"], str(meta["e_tag"]).strip('"'), int(meta["size"]), meta["last_modified"])
+    return ObjectInfo(meta["path"], _etag(meta), int(meta["size"]), meta["last_modified"])

@@ -18,7 +18,7 @@ retried by then; wrong input has not, since that cannot help.
 | `wait_for_upload` | the uploader's marker did not come | clear it later, or start with `wait_for` empty |
 | `inventory` | no photos, or none with a name in the layout | upload photos, or correct the bucket |
 | `plan` | no car filter is published, weights or taxonomy are missing | run `train_filter`; set `crop.weights` |
-| `clean` | very many photos are unreadable | see whether the storage is in trouble; else raise `clean.max_unreadable` |
+| `clean`, `crop` | very many photos are unreadable, or do not come as stored | look at those it names; see below |
 | `crop` | the detector cannot be used | see its log, correct `crop.weights`, clear the task |
 | `classes` | no model has enough photos | lower `min_photos` |
 | `validate` | the data breaks an expectation | open the report that the message names; see below |
@@ -26,6 +26,9 @@ retried by then; wrong input has not, since that cannot help.
 
 **When it is late** (20 hours, `CARPIPE_DEADLINE_H`), see what is running or queued: a pool without slots, no worker on
 the queue, many new photos (`plan` says how many), or a marker that is waited for.
+
+`clean` and `crop` fail so when the storage, or what is between, is in trouble, and are tried again. If it is well,
+trigger the DAG once with `accept_unreadable`: such photos are then broken ones, and later runs reuse that.
 
 `validate` also fails when a stage keeps another share of its photos than before. After a change of weights or settings
 that you wanted, trigger the DAG once with `funnel_tolerance` 1.
@@ -50,6 +53,7 @@ SETTINGS = {
     "car_threshold": "filter.threshold",
     "funnel_tolerance": "validation.funnel_tolerance",
     "detector": "crop.weights",
+    "accept_unreadable": "clean.accept_unreadable",
 }
 
 
@@ -76,6 +80,11 @@ SETTINGS = {
             maximum=1,
         ),
         "detector": setting("crop.weights", "string", "Detector weights: a path, or `s3:<key>`."),
+        "accept_unreadable": setting(
+            "clean.accept_unreadable",
+            "boolean",
+            "Take photos that look as if the storage had spoilt them for broken ones, and go on.",
+        ),
     },
 )
 def prepare_dataset():

@@ -13,6 +13,7 @@ from carpipe.config import Config, load_config
 from carpipe.local.s3server import S3Settings, s3server
 from carpipe.sample import World, draw_world
 from carpipe.steps.session import Session, open_session
+from tests.between import between
 from tests.listing import odd_listings
 
 SAMPLE = Path(__file__).parents[1] / "carpipe" / "sample" / "sample.toml"
@@ -78,6 +79,13 @@ def session(make_session: Callable[..., Session]) -> Session:
 def odd(s3: Any) -> Iterator[Any]:
     """The S3 server, with listings that hold whatever keys a test wants (`odd.keys`)."""
     with odd_listings(s3.endpoint) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(s3: Any) -> Iterator[Any]:
+    """The S3 server, with a proxy before it that changes what is read as a test wants (`proxy.change`)."""
+    with between(s3.endpoint) as server:
         yield server
 
 

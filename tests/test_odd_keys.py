@@ -1,12 +1,26 @@
 """Keys that obstore refuses to list: `raw//x.jpg`, line breaks, what is no UTF-8. They stop nobody."""
 
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
 import boto3
 import pytest
 
 from carpipe.errors import AccessError, StoreError, UnavailableError
-from carpipe.names import is_odd, shown
+from carpipe.names import is_odd, shown, shown_text
+from carpipe.steps.chain import needs_filter
+from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.data.inventory import latest_inventory
+from carpipe.steps.data.ledger import read_ledger
+from carpipe.steps.labels.candidates import list_candidates
+from carpipe.steps.labels.store import read_labels
+from carpipe.steps.models.gate import decisions
 from carpipe.steps.session import open_session
+from carpipe.steps.upkeep.forget import forget
+from carpipe.steps.upkeep.garbage import collect, find_garbage
+from carpipe.weights import channel
 from tests.conftest import make_config
+from tests.plugins import bucket
 
 PLAIN = ["audi_a4_2001/a.jpg", "audi_a4_2001/b c+d.jpg", "citroën_c4_2010/é&<>\"'.jpg", "z%2f_2001/x.jpg"]
 ODD = {
@@ -116,3 +130,53 @@ def test_the_real_server_understands_what_is_signed(session, s3):
 
 def test_names_are_shown_without_what_forges_a_line():
     assert shown("a\nb\x7f\u2028\u202e\udcffé") == r"a\nb\x7f\u2028\u202e\xffé"
+
+
+def test_a_text_keeps_its_lines_and_nothing_else_of_what_forges_them():
+    assert shown_text("a\nb\tc\r\x1b[2J\u2028\u200fé") == "a\nb\tc" + r"\r\x1b[2J\u2028\u200fé"
+
+
+ELSEWHERE = [
+    "labels/car-filter",
+    "labels/classifier/candidates",
+    "channels/classifier/history",
+    "channels/classifier/decisions",
+    "stages/inventory/log",
+    "stages/inventory/forgotten",
+    "stages/split/ledger",
+    "stages/clean/all",
+    "datasets",
+    "datasets/a\x7fb",
+    "models/classifier",
+    "runs",
+]
+
+
+@pytest.fixture
+def littered(session, s3):
+    """A bucket in which somebody has left objects with odd names everywhere."""
+    client = boto3.client("s3", endpoint_url=s3.endpoint, region_name="us-east-1")
+    root = session.store.url.removeprefix(f"s3://{s3.bucket}/")
+    for folder in ELSEWHERE:
+        for name in ("a\nb.json", "\x7f.csv", "x\x7fy/manifest.json", "manifest.json\n", "0\x7f.jpg"):
+            client.put_object(Bucket=s3.bucket, Key=f"{root}/{folder}/{name}", Body=b"{}")
+    return session
+
+
+def test_odd_names_anywhere_in_the_bucket_stop_nothing(littered, tmp_path):
+    dataset, models = bucket.fill(littered)
+    store = littered.store
+    assert [info.key for info in store.list_usable("datasets")] == [
+        info.key for info in store.list_objects("datasets") if not is_odd(info.key)
+    ]
+    assert find_dataset(littered, None).key == dataset.key
+    assert [one.model for one in channel.history(store, "classifier")] == [model.key for model in models]
+    assert len(decisions(littered, "classifier")) == 2
+    assert (read_labels(littered), list_candidates(littered)) == ([], [])
+    assert not needs_filter(littered) or channel.read_channel(store, "car-filter") is None
+    assert read_ledger(littered)[0] == 0
+    garbage = find_garbage(littered, older_than=timedelta(0), now=datetime(2100, 1, 1, tzinfo=UTC))
+    assert not [info.key for info in garbage.objects if is_odd(info.key)]
+    collect(littered, garbage)
+    forget(littered, str(UUID(int=1)), at="2026-01-01T00:00:00Z")
+    assert latest_inventory(littered).photos == bucket.PHOTOS - 1

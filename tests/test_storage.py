@@ -2,7 +2,7 @@
 
 import pytest
 
-from carpipe.errors import AccessError, ConflictError, MissingError, StoreError, UnavailableError
+from carpipe.errors import AccessError, ConflictError, MissingError, StoreError, TooLargeError, UnavailableError
 from carpipe.steps.session import open_session
 from carpipe.storage import Store
 from tests.conftest import make_config
@@ -91,3 +91,35 @@ def test_a_server_that_ignores_conditions_is_refused(session, monkeypatch):
 
     with pytest.raises(AccessError, match="ignores conditional writes"):
         session.store.check()
+
+
+def test_an_object_over_the_limit_is_not_read(session):
+    session.store.put("a", b"x" * 100)
+
+    assert session.store.get("a", limit=100) == b"x" * 100
+    with pytest.raises(TooLargeError, match=r"a in .* more than the 99 bytes"):
+        session.store.get("a", limit=99)
+    with pytest.raises(MissingError):
+        session.store.get("b", limit=99)
+
+
+@pytest.mark.parametrize("limit", [9, 2_000_000])
+def test_get_many_reads_no_object_over_the_limit(session, limit):
+    session.store.put("a", bytes(9))
+    session.store.put("b", bytes(limit + 1))
+    found = session.store.get_many(["a", "none", "b"], limit=limit)
+    assert [next(found), next(found)] == [("a", bytes(9)), ("none", None)]
+    with pytest.raises(TooLargeError):
+        next(found)
+
+
+def test_a_server_that_sends_more_than_it_has_said_is_cut_off(s3, proxy, request):
+    store = open_session(make_config(f"s3://{s3.bucket}/{id(request)}", store__endpoint=proxy.url)).store
+    store.put("a", b"x" * 5_000_000)
+
+    def lie(got):
+        got.said = 10
+
+    proxy.change = lie
+    with pytest.raises(TooLargeError):
+        store.get("a", limit=1000)

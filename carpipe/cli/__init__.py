@@ -36,6 +36,7 @@ from carpipe.cli import (
 )
 from carpipe.config import load_config
 from carpipe.errors import CarpipeError, explain_os_error, out_of_memory
+from carpipe.names import shown_text
 
 # One command, one file of its name, in the order in which `carpipe --help` shows them.
 COMMANDS = (
@@ -65,12 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_anything()
     options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Printable("%(message)s"))
     logging.getLogger("carpipe").setLevel(logging.ERROR if options.quiet else logging.INFO)
     try:
         config = load_config(options.config, dict(options.set or ()))
         options.run(options, config)
     except CarpipeError as error:
-        print(f"carpipe: {error}", file=sys.stderr)
+        print(shown_text(f"carpipe: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("carpipe: interrupted; what was committed stays, the rest can be run again.", file=sys.stderr)
@@ -84,9 +87,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("carpipe: There is not enough memory for this; give it more, or smaller partitions.", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"carpipe: {explain_os_error(error)}", file=sys.stderr)
+        print(shown_text(f"carpipe: {explain_os_error(error)}"), file=sys.stderr)
         return 1
     return 0
+
+
+class _Printable(logging.Formatter):
+    """No name that somebody gave a photo commands the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown_text(super().format(record))
 
 
 def _print_anything() -> None:

@@ -24,6 +24,22 @@ def add_dataset_option(command: argparse._ActionsContainer) -> None:
     command.add_argument("--dataset", help="id or manifest key; default: the newest dataset")
 
 
+def add_accept_option(command: argparse._ActionsContainer) -> None:
+    """Let the command go on past photos that the storage may have spoilt."""
+    command.add_argument(
+        "--accept-unreadable",
+        action="store_true",
+        help="take photos that the storage may have spoilt for broken ones, and go on",
+    )
+
+
+def accepting(options: argparse.Namespace, config: Config) -> Config:
+    """The settings, with what `add_accept_option` was given."""
+    if not options.accept_unreadable:
+        return config
+    return config.model_copy(update={"clean": config.clean.model_copy(update={"accept_unreadable": True})})
+
+
 def session(config: Config) -> Session:
     """The bucket of the settings, checked."""
     return open_session(config)

@@ -45,9 +45,9 @@ def _add_sample(actions: Commands) -> None:
 
 
 def _import(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels.store import count_missing, import_labels
+    from carpipe.steps.labels.store import count_missing, import_labels, read_file
 
-    opened, data = session(config), options.file.read_bytes()
+    opened, data = session(config), read_file(options.file)
     done = import_labels(opened, data, at=now(), by=options.by)
     undecided = f"; {done.undecided:,} photos are not decided" if done.undecided else ""
     if done.added:

@@ -2,20 +2,21 @@
 
 import argparse
 
-from carpipe.cli.common import Commands, add, now, session
+from carpipe.cli.common import Commands, accepting, add, add_accept_option, now, session
 from carpipe.config import Config
 
 
 def add_command(commands: Commands) -> None:
     """Declare it."""
-    add(commands, "run", _run, "the whole chain without Airflow: car filter, dataset, classifier")
+    command = add(commands, "run", _run, "the whole chain without Airflow: car filter, dataset, classifier")
+    add_accept_option(command)
 
 
 def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps import chain
     from carpipe.steps.views.summary import summary
 
-    opened = session(config)
+    opened = session(accepting(options, config))
     outcome = chain.run(opened, run_id=f"cli-{now()}", at=now(), progress=lambda stage, done: None)
     verdict = outcome.verdict
     print(

@@ -2,7 +2,7 @@
 
 import argparse
 
-from carpipe.cli.common import Commands, add, now, session
+from carpipe.cli.common import Commands, accepting, add, add_accept_option, now, session
 from carpipe.config import Config
 
 MODELS = ("car_filter", "classifier")
@@ -22,11 +22,13 @@ def _add_partition_steps(steps: Commands) -> None:
     command = add(steps, "clean", _clean, "decode the photos of a partition, write thumbnails")
     command.add_argument("source", help="a partition's manifest key, from `carpipe plan --json`")
     command.add_argument("--inventory", required=True, help="key that `step inventory` printed")
+    add_accept_option(command)
     command = add(steps, "filter", _filter, "drop what is not a car seen from outside")
     command.add_argument("source", help="manifest key that `step clean` printed")
     command.add_argument("--weights", required=True, help="key of a car filter, from `carpipe plan --json`")
     command = add(steps, "crop", _crop, "find vehicles, cut out the largest")
     command.add_argument("source", help="manifest key that `step filter` printed")
+    add_accept_option(command)
 
 
 def _add_dataset_steps(steps: Commands) -> None:
@@ -78,7 +80,7 @@ def _inventory(options: argparse.Namespace, config: Config) -> None:
 def _clean(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.clean import clean
 
-    print(clean(session(config), options.source, inventory=options.inventory).key)
+    print(clean(session(accepting(options, config)), options.source, inventory=options.inventory).key)
 
 
 def _filter(options: argparse.Namespace, config: Config) -> None:
@@ -90,7 +92,7 @@ def _filter(options: argparse.Namespace, config: Config) -> None:
 def _crop(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.crop import crop
 
-    print(crop(session(config), options.source).key)
+    print(crop(session(accepting(options, config)), options.source).key)
 
 
 def _identify(options: argparse.Namespace, config: Config) -> None:

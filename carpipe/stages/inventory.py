@@ -34,18 +34,22 @@ _MODEL = re.compile(r"[^_]+_.+")
 LAYOUT = "<make>_<model>_<year>/<listing>_<photo>_<listing uuid>_<photo uuid>.jpg"
 
 
-def list_photos(objects: Iterable[ObjectInfo], *, forgotten: Collection[str] = ()) -> pd.DataFrame:
+def list_photos(
+    objects: Iterable[ObjectInfo], *, forgotten: Collection[str] = (), unaskable: Collection[str] = ()
+) -> pd.DataFrame:
     """The photo table of a listing.
 
-    A name that is not in the layout, or cannot be printed, is dropped as `name_not_understood`, a photo of a listing
-    that was forgotten and has come back as `forgotten`. Several objects of one name have one row: what a server cannot
-    write it replaces, so that names look the same.
+    A name that is not in the layout, or cannot be printed or asked for, is dropped as `name_not_understood`, a photo
+    of a listing that was forgotten and has come back as `forgotten`. Several objects of one name have one row: what a
+    server cannot write it replaces, so that names look the same.
 
     Args:
         objects: what lies under `raw/`, keys without that prefix.
         forgotten: listing uuids.
+        unaskable: keys that are listed so, but are others in truth; may grow while `objects` are gone through.
     """
-    photos = pd.DataFrame((_row(info) for info in objects), columns=list(_COLUMNS)).astype(_COLUMNS)
+    rows = (_row(info, understood=info.key not in unaskable) for info in objects)
+    photos = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
     photos = _once(photos)
     photos = drop(photos, photos["model"].isna(), stage="inventory", reason="name_not_understood")
     return drop(photos, photos["listing_uuid"].isin(forgotten), stage="inventory", reason="forgotten")
@@ -107,8 +111,8 @@ def _once(photos: pd.DataFrame) -> pd.DataFrame:
     return photos[~again].reset_index(drop=True)
 
 
-def _row(info: ObjectInfo) -> tuple[object, ...]:
-    match = _LAYOUT.fullmatch(info.key) if is_printable(info.key) else None
+def _row(info: ObjectInfo, *, understood: bool) -> tuple[object, ...]:
+    match = _LAYOUT.fullmatch(info.key) if understood and is_printable(info.key) else None
     model = model_name(match["model"]) if match else ""
     if not match or not _MODEL.fullmatch(model):
         return (storable(info.key), info.etag, info.size, *(None,) * 8)

@@ -103,7 +103,7 @@ def _train(
 
 def needs_filter(session: Session) -> bool:
     """Whether to train the car filter first: there are labels to train on, or there is no filter yet."""
-    has_labels = next(session.store.list_objects(f"labels/{session.config.car_filter.labels}"), None) is not None
+    has_labels = next(session.store.list_usable(f"labels/{session.config.car_filter.labels}"), None) is not None
     return has_labels or read_channel(session.store, session.config.filter.channel) is None
 
 

@@ -38,7 +38,7 @@ MODEL = "model.keras"
 
 def newest_result(store: Store, stage: str, partition: str) -> str | None:
     """Manifest key of what a stage committed last for a partition, None where it has committed nothing."""
-    objects = store.list_objects(f"stages/{stage}/{partition}")
+    objects = store.list_usable(f"stages/{stage}/{partition}")
     manifests = (info for info in objects if info.key.endswith("/manifest.json"))
     newest = max(manifests, key=lambda info: (str(info.modified), info.key), default=None)
     return newest.key if newest else None

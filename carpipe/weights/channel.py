@@ -205,7 +205,7 @@ def history(store: Store, name: str) -> list[Release]:
 
 def entries_in(store: Store, folder: str) -> list[str]:
     """Keys of the JSON objects right in a folder of a channel, in the order of their names; other files are none."""
-    keys = (info.key for info in store.list_objects(folder))
+    keys = (info.key for info in store.list_usable(folder))
     return sorted(key for key in keys if key.endswith(".json") and key.rpartition("/")[0] == folder)
 
 

@@ -1,25 +1,28 @@
 """Clean: decode every photo of a partition; what is broken is dropped, the rest gets a thumbnail."""
 
+import logging
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from carpipe import manifest
+from carpipe.errors import UnavailableError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.data.inventory import read_inventory
-from carpipe.steps.data.outage import check_readable
-from carpipe.steps.data.raw import Raw
+from carpipe.steps.data.outage import FACTS, Unreadable, check_readable, find_unreadable, is_page
+from carpipe.steps.data.raw import Raw, mark_too_large, objects_of
 from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
+
+log = logging.getLogger(__name__)
 
 
 def clean_work(session: Session, inventory_part: str, partition: str) -> Work:
     """What `clean` does with a partition."""
     from carpipe.stages import clean as stage
 
-    settings = session.config.clean.decisive("max_unreadable")
+    settings = session.config.clean.decisive("max_unreadable", "accept_unreadable")
     return Work(stage.STAGE, stage.VERSION, partition, settings, (inventory_part,))
 
 
@@ -31,7 +34,8 @@ def clean(session: Session, inventory_part: str, *, inventory: str) -> Manifest:
         inventory: key of the run's inventory: its other partitions tell whether unreadable photos are an outage.
 
     Raises:
-        UnavailableError: so many are unreadable that the storage must be in trouble; nothing is committed.
+        UnavailableError: the storage must be in trouble, and `clean.accept_unreadable` is off: photos came otherwise
+            than they lie there, or too many are unreadable. Nothing is committed.
     """
     from carpipe import photos as table
     from carpipe.stages import clean as stage
@@ -42,27 +46,53 @@ def clean(session: Session, inventory_part: str, *, inventory: str) -> Manifest:
         return reused(done)
     started = time.monotonic()
     photos = results.read_photos(session.store, before)
-    source = Raw(session, table.kept(photos)["key"])
-    cleaned = stage.clean(source, config=session.config.clean)
-    after = table.add_results(photos, cleaned.results, stage=stage.STAGE)
-    check_readable(
-        work.partition,
-        table.count(after, stage=stage.STAGE),
-        limit=session.config.clean.max_unreadable,
-        elsewhere=_counts_elsewhere(session, work.partition, inventory=inventory),
-    )
+    source = Raw(session, objects_of(table.kept(photos)))
+    pages: set[str] = set()
+    cleaned = stage.clean(_noting_pages(source, pages), config=session.config.clean)
+    after = table.add_results(photos, mark_too_large(cleaned.results, source), stage=stage.STAGE)
+    unreadable = find_unreadable(after, pages)
+    _check(session, work.partition, unreadable, inventory=inventory)
     files = {
         results.THUMBNAILS: table.blobs_to_parquet(cleaned.thumbnails),
         results.SIGNATURES: table.blobs_to_parquet(cleaned.signatures),
         results.REPAIRED: table.blobs_to_parquet(cleaned.repaired),
     }
-    return commit_photos(session, work, photos, after, files=files, started=started, bytes_read=source.bytes)
+    return commit_photos(
+        session,
+        work,
+        photos,
+        after,
+        files=files,
+        started=started,
+        bytes_read=source.bytes,
+        extra={FACTS: unreadable.to_json()},
+    )
 
 
-def _counts_elsewhere(session: Session, partition: str, *, inventory: str) -> Iterator[dict[str, Any]]:
-    """What this step did with the other partitions of the run, as far as it got."""
+def _noting_pages(files: Iterable[tuple[str, bytes | None]], pages: set[str]) -> Iterator[tuple[str, bytes | None]]:
+    for key, data in files:
+        if data and is_page(data):
+            pages.add(key)
+        yield key, data
+        del data
+
+
+def _check(session: Session, partition: str, unreadable: Unreadable, *, inventory: str) -> None:
+    """Raise UnavailableError where the storage must be in trouble, unless somebody has decided that it is not."""
+    config = session.config.clean
+    elsewhere = _done_elsewhere(session, partition, inventory=inventory)
+    try:
+        check_readable(partition, unreadable, limit=config.max_unreadable, elsewhere=elsewhere)
+    except UnavailableError as error:
+        if not config.accept_unreadable:
+            raise
+        log.warning("accepted, so the photos are dropped: %s", error)
+
+
+def _done_elsewhere(session: Session, partition: str, *, inventory: str) -> Iterator[Manifest]:
+    """What this step committed for the other partitions of the run, as far as it got."""
     for part in read_inventory(session, inventory).partitions:
         if part["partition"] == partition:
             continue
         if done := manifest.find(session.store, clean_work(session, part["manifest"], part["partition"])):
-            yield done.counts
+            yield done

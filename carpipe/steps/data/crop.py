@@ -5,7 +5,7 @@ import time
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import given_weights, results
-from carpipe.steps.data.raw import Raw
+from carpipe.steps.data.raw import Raw, mark_too_large, objects_of
 from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import cropped_before, reused
 from carpipe.steps.session import Session
@@ -26,6 +26,9 @@ def crop(session: Session, filtered: str) -> Manifest:
 
     Args:
         filtered: manifest key of the partition after `filter_cars`.
+
+    Raises:
+        UnavailableError: photos came otherwise than they lie in the storage.
     """
     from carpipe import photos as table
     from carpipe.pictures.detection import Detector
@@ -39,16 +42,17 @@ def crop(session: Session, filtered: str) -> Manifest:
             return reused(done)
         started = time.monotonic()
         photos = results.read_photos(session.store, before)
-        wanted = table.kept(photos)["key"]
+        kept = table.kept(photos)
+        wanted = kept["key"]
         cleaned = manifest.read(session.store, before.inputs[0])
         known = cropped_before(session, work, wanted, cleaned=cleaned)
         todo = wanted[~wanted.isin(known.results["key"])]
         repaired = results.read_blobs(session.store, cleaned, results.REPAIRED)
-        source = Raw(session, todo, instead=repaired)
+        source = Raw(session, objects_of(kept[wanted.isin(todo)]), instead=repaired)
         detector = Detector(weights, config=config) if len(todo) else None
         limits = session.config.clean.model_dump(include={"max_pixels", "max_damage", "timeout_s", "memory_mb"})
         found, crops = stage.crop(source, detector=detector, config=config, **limits)
-    after = table.add_results(photos, known.joined(found), stage=stage.STAGE)
+    after = table.add_results(photos, known.joined(mark_too_large(found, source)), stage=stage.STAGE)
     return commit_photos(
         session,
         work,

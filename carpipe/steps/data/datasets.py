@@ -55,6 +55,6 @@ def dated_datasets(session: Session) -> Iterator[tuple[ObjectInfo, Manifest]]:
 def newest_manifests(session: Session, home: str) -> list[ObjectInfo]:
     """Where the manifests right below `<home>/<id>/` lie and since when, the newest first; none of them is read."""
     depth = home.count("/") + 2
-    objects = session.store.list_objects(home)
+    objects = session.store.list_usable(home)
     found = [info for info in objects if info.key.count("/") == depth and info.key.endswith("/manifest.json")]
     return sorted(found, key=lambda info: (info.modified, info.key), reverse=True)

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import re
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from carpipe import forms, manifest
 from carpipe.errors import ConflictError, InputError, UnavailableError
 from carpipe.manifest import Work
 from carpipe.metrics import Metric, counted
+from carpipe.names import is_odd
 from carpipe.steps import results
 from carpipe.steps.session import Session
+from carpipe.storage import ObjectInfo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,10 +27,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOG = "stages/inventory/log"
-STATE = re.compile(rf"{LOG}/\d+\.json")
+STATE = re.compile(rf"{LOG}/[0-9]+\.json")
 GONE = "stages/inventory/gone"
 FORGOTTEN = "stages/inventory/forgotten"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+# What stands in a listing for what XML does not have, or is no UTF-8.
+REPLACED = "\ufffd"
 # Another inventory that wins the race has made this one's work worthless, not wrong: look again.
 ATTEMPTS = 5
 
@@ -108,9 +113,12 @@ def _take_stock(session: Session) -> Inventory:
     started = time.monotonic()
     last = latest_inventory(session)
     parts = list(last.partitions) if last else []
-    found = stage.list_photos(_raw_objects(session), forgotten=forgotten_listings(session))
+    known = _known_photos(session, parts)
+    unaskable: set[str] = set()
+    objects = _noting_unaskable(session, _raw_objects(session), known, unaskable)
+    found = stage.list_photos(objects, forgotten=forgotten_listings(session), unaskable=unaskable)
     _check_names(session, found)
-    new, gone = stage.compare(found, _known_photos(session, parts))
+    new, gone = stage.compare(found, known)
     gone_file = _write_gone(session, gone)
     if last and new.empty and gone_file == last.gone:
         log.info("inventory: nothing new among %d photos", len(found))
@@ -152,7 +160,7 @@ def _write_gone(session: Session, gone: "pd.DataFrame") -> dict[str, Any] | None
     return {"key": key, "sha256": sha256, "photos": len(gone)}
 
 
-def _raw_objects(session: Session) -> Any:
+def _raw_objects(session: Session) -> Iterator[ObjectInfo]:
     for info in session.store.list_objects("raw"):
         key = info.key.removeprefix("raw/")
         # Markers of uploaders, such as `_complete/2026-01-01`. A picture there is a photo with a bad name all the same.
@@ -161,6 +169,21 @@ def _raw_objects(session: Session) -> Any:
         # Consoles and other tools leave empty objects named like a folder.
         if info.size or ("/" in key and not key.endswith("/")):
             yield replace(info, key=key)
+
+
+def _noting_unaskable(
+    session: Session, objects: Iterable[ObjectInfo], known: "pd.DataFrame", unaskable: set[str]
+) -> Iterator[ObjectInfo]:
+    """Note the keys in which the server has replaced what a listing cannot hold: nobody can ask for them as they read.
+
+    Some names really hold that character. Those that earlier partitions hold were asked about when they were new.
+    """
+    before = set(known["key"][known["key"].str.contains(REPLACED, regex=False)])
+    for info in objects:
+        key = f"raw/{info.key}"
+        if REPLACED in info.key and info.key not in before and (is_odd(key) or session.store.head(key) is None):
+            unaskable.add(info.key)
+        yield info
 
 
 def _check_names(session: Session, found: Any) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEDGER = "stages/split/ledger"
-GENERATION = re.compile(rf"{LEDGER}/\d+\.parquet")
+GENERATION = re.compile(rf"{LEDGER}/[0-9]+\.parquet")
 
 
 def read_ledger(session: Session, *, at_least: int = 0) -> "tuple[int, pd.Series[str]]":

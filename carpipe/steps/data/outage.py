@@ -1,55 +1,139 @@
-"""Tells a storage in trouble from broken photos: a proxy's error pages must not drop thousands of them."""
+"""Tells a storage in trouble from broken photos: a proxy's error pages must not drop thousands of them.
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+Some faults are a seller's: empty files, files of other kinds, bombs, what takes too long. Others may be the storage's:
+a server's page where a photo should be, a photo that ends in the middle, a decoder that dies. A storage in trouble hits
+many listings alike, a seller few. So the listings that are hit are counted beside the photos, and both must be more
+than can be.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from carpipe.errors import UnavailableError
+from carpipe.manifest import Manifest
+from carpipe.pictures.formats import sniff
+from carpipe.steps.data.raw import WAY_PAST, named
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Not `missing`: users may delete photos. But `poison`: a decoder that always dies is broken itself.
-UNREADABLE = ("empty", "not_an_image", "truncated", "poison")
+SIGNS = ("truncated", "poison")
+# What clean calls the pages among other files.
+NO_IMAGE = "not_an_image"
+PAGE = "error_page"
 # So many times the share of the run's other partitions is a jump.
 JUMP = 3.0
 # How seldom chance alone may raise the alarm, per partition.
 CHANCE = 1e-3
+# In the manifest of a partition that was cleaned.
+FACTS = "unreadable"
+# Of a file's beginning.
+BEGINNING = 512
+# How pages begin: HTML, XML and JSON, after a byte order mark and blanks.
+_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[!?a-z]|\{\s*[\"}]|\[\s*[\"{\]])", re.IGNORECASE)
+# What servers say in plain words. RFC 9110, 15.5 and 15.6.
+_PHRASES = tuple(status.phrase.lower().encode() for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST)
 
 
-def check_readable(
-    partition: str, counts: Mapping[str, Any], *, limit: float, elsewhere: Iterable[Mapping[str, Any]]
-) -> None:
-    """Raise UnavailableError where many more photos are unreadable than can be.
+@dataclass(frozen=True)
+class Unreadable:
+    """Photos that the storage may have spoilt: how many of how many, in how many listings; which kinds and keys."""
 
-    That is: more than `limit` and more than three times the share of the run's other partitions, by a one-sided
-    binomial test, so a few broken photos in a small partition are no alarm.
+    photos: int
+    hit: int
+    listings: int
+    listings_hit: int
+    kinds: dict[str, int]
+    keys: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, int]:
+        """For the manifest: what the other partitions compare themselves with."""
+        return {name: getattr(self, name) for name in ("photos", "hit", "listings", "listings_hit")}
+
+
+def is_page(data: bytes) -> bool:
+    """Whether it may be what a server says instead of handing over a photo: HTML, XML, JSON, or one of its sentences.
+
+    Pictures that are XML, such as SVG, are none.
+    """
+    beginning = data[:BEGINNING]
+    if _MARKUP.match(beginning):
+        return sniff(data) is None
+    return len(data) < BEGINNING and any(phrase in beginning.lower() for phrase in _PHRASES) and sniff(data) is None
+
+
+def find_unreadable(photos: "pd.DataFrame", pages: Collection[str]) -> Unreadable:
+    """What of a partition's photos may be the storage's fault.
+
+    Args:
+        photos: the table after `clean`.
+        pages: keys of the photos that were pages.
+    """
+    looked_at = photos[photos["dropped"].isna() | (photos["dropped_by"] == "clean")]
+    reason = looked_at["dropped"].where(~((looked_at["dropped"] == NO_IMAGE) & looked_at["key"].isin(pages)), PAGE)
+    hit = reason.isin([*SIGNS, PAGE])
+    listing = looked_at["listing_uuid"].fillna(looked_at["key"])
+    return Unreadable(
+        photos=len(looked_at),
+        hit=int(hit.sum()),
+        listings=int(listing.nunique()),
+        listings_hit=int(listing[hit].nunique()),
+        kinds=dict(Counter(reason[hit])),
+        keys=tuple(looked_at["key"][hit]),
+    )
+
+
+def check_readable(partition: str, found: Unreadable, *, limit: float, elsewhere: Iterable[Manifest]) -> None:
+    """Raise UnavailableError where more photos are unreadable, in more listings, than can be.
+
+    That is: of both more than `limit` and more than three times the share of the run's other partitions, by one-sided
+    binomial tests. So neither a few broken photos in a small partition nor all those of one seller are an alarm.
 
     Args:
         partition: its id, for the message.
-        counts: what `clean` did with it: `in`, and `dropped` by reason.
-        limit: share of the photos, 0 to 1: `clean.max_unreadable`.
-        elsewhere: counts of the run's other partitions that were cleaned by now; looked at only where need be.
+        limit: share, 0 to 1: `clean.max_unreadable`.
+        elsewhere: what `clean` made of the run's other partitions by now; looked at only where need be.
     """
-    unreadable, total = _unreadable(counts), int(counts["in"])
-    if unreadable <= limit * total:
+    if found.hit <= limit * found.photos or found.listings_hit <= limit * found.listings:
         return
-    share = _share(elsewhere)
-    from scipy.stats import binomtest
-
-    expected = min(1.0, max(limit, JUMP * share))
-    if binomtest(unreadable, total, expected, alternative="greater").pvalue < CHANCE:
+    shares = _shares(elsewhere)
+    if _is_a_jump(found.hit, found.photos, limit, shares[0]) and _is_a_jump(
+        found.listings_hit, found.listings, limit, shares[1]
+    ):
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(found.kinds.items()))
         raise UnavailableError(
-            f"{unreadable:,} of the {total:,} photos of partition {partition} are unreadable, {share:.1%} of "
-            "those in the other partitions. The storage, or what is between, seems to be in trouble, so none of them "
-            f"is dropped. If the photos are really broken, raise clean.max_unreadable ({limit:g})."
+            f"{found.hit:,} of the {found.photos:,} photos of partition {partition} are unreadable ({kinds}), in "
+            f"{found.listings_hit:,} of its {found.listings:,} listings; {shares[0]:.1%} of those in the other "
+            f"partitions. They are {named(found.keys)}. The storage, or what is between, seems to be in trouble, so "
+            f"none of them is dropped. {WAY_PAST}"
         )
 
 
-def _unreadable(counts: Mapping[str, Any]) -> int:
-    return sum(int(counts["dropped"].get(reason, 0)) for reason in UNREADABLE)
+def _is_a_jump(hit: int, total: int, limit: float, share: float) -> bool:
+    from scipy.stats import binomtest
+
+    expected = min(1.0, max(limit, JUMP * share))
+    return bool(binomtest(hit, total, expected, alternative="greater").pvalue < CHANCE)
 
 
-def _share(counts: Iterable[Mapping[str, Any]]) -> float:
-    """Share of unreadable photos in those of some partitions."""
-    unreadable = total = 0
-    for one in counts:
-        unreadable += _unreadable(one)
-        total += int(one["in"])
-    return unreadable / total if total else 0.0
+def _shares(elsewhere: Iterable[Manifest]) -> tuple[float, float]:
+    """Shares of unreadable photos, and of listings with some, in other partitions."""
+    photos, listings = Counter[str](), Counter[str]()
+    for done in elsewhere:
+        facts = _facts(done)
+        photos.update(hit=facts["hit"], total=facts["photos"])
+        listings.update(hit=facts["listings_hit"], total=facts["listings"])
+    return photos["hit"] / max(photos["total"], 1), listings["hit"] / max(listings["total"], 1)
+
+
+def _facts(done: Manifest) -> dict[str, Any]:
+    """Of a manifest from before they were written: photos for listings, all files that are no images for pages."""
+    if facts := done.extra.get(FACTS):
+        return dict(facts)
+    hit = sum(int(done.counts["dropped"].get(reason, 0)) for reason in (*SIGNS, NO_IMAGE, "empty"))
+    return {"photos": done.counts["in"], "hit": hit, "listings": done.counts["in"], "listings_hit": hit}

@@ -10,7 +10,7 @@ from carpipe.errors import InputError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.data.datasets import find_dataset
-from carpipe.steps.data.raw import Raw
+from carpipe.steps.data.raw import Raw, objects_named
 from carpipe.steps.session import Session
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def download_refusal(session: Session, folder: Path, validation: str) -> Path:
         InputError: there is none.
     """
     prefix = f"stages/validate/all/{validation}"
-    keys = [info.key for info in session.store.list_objects(prefix)]
+    keys = [info.key for info in session.store.list_usable(prefix)]
     page = f"{prefix}/{results.REPORT}"
     if page not in keys:
         raise InputError(f"There is no failed validation {validation} in {session.store.url}.")
@@ -136,7 +136,7 @@ def _remains(session: Session, keys: "pd.Series[str]") -> dict[str, bytes]:
     from carpipe.pictures import decode, encode
 
     found = {}
-    for key, data in Raw(session, keys):
+    for key, data in Raw(session, objects_named(keys)):
         try:
             picture = decode.read(
                 data or b"", max_pixels=session.config.clean.max_pixels, max_damage=1.0, enough=2 * REMAINS_SIDE

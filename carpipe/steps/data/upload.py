@@ -4,12 +4,12 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
+from carpipe.ahead import work_ahead
 from carpipe.errors import AccessError, InputError, StoreError, UnavailableError
 from carpipe.names import KEY_BYTES, is_odd, normalise_key, shown
 from carpipe.steps.data.inventory import forgotten_listings
@@ -48,8 +48,8 @@ def upload(session: Session, folder: Path) -> Uploaded:
     """Copy every file of `folder/<make>_<model>_<year>/` under raw/, with a progress bar.
 
     A file that is there already with the same content is skipped, and so are photos of listings that `carpipe forget`
-    removed; nothing is ever deleted. A file that cannot be read, or whose name no key can have, is named, and the
-    others are uploaded.
+    removed; nothing is ever deleted. A file that cannot be read, is larger than `clean.max_bytes`, or whose name no
+    key can have, is named, and the others are uploaded.
 
     Raises:
         InputError: no such folder, or it holds no folders with files.
@@ -76,11 +76,14 @@ def _before_keys(url: str) -> str:
 def _copy(session: Session, files: Mapping[str, Path], found: _Found) -> tuple[int, int]:
     """How many files were uploaded, and how many could not be."""
     there = {info.key: (info.size, info.etag) for info in session.store.list_objects("raw")}
+    largest = session.config.clean.max_bytes
 
     def copy(item: tuple[str, Path]) -> bool | str:
         """Whether it was uploaded, or why it could not be."""
         key, path = item
         try:
+            if (size := path.stat().st_size) > largest:
+                return f"it has {size:,} bytes, and a photo has {largest:,} at most (clean.max_bytes)"
             data = path.read_bytes()
             if there.get(key) == (len(data), hashlib.md5(data, usedforsecurity=False).hexdigest()):
                 return False
@@ -94,15 +97,25 @@ def _copy(session: Session, files: Mapping[str, Path], found: _Found) -> tuple[i
         return True
 
     uploaded = failed = 0
-    with ThreadPoolExecutor(8) as pool:
-        bar = tqdm(pool.map(copy, files.items()), total=len(files), desc="upload", unit=" photos", mininterval=1)
-        for path, outcome in zip(files.values(), bar, strict=True):
-            if isinstance(outcome, str):
-                found.refuse(path, outcome)
-                failed += 1
-            else:
-                uploaded += outcome
+    budget = session.config.store.prefetch_mb * 1_000_000
+    copies = work_ahead(copy, files.items(), size=lambda item: _size(item[1], largest), threads=8, budget=budget)
+    bar = tqdm(copies, total=len(files), desc="upload", unit=" photos", mininterval=1)
+    for path, outcome in zip(files.values(), bar, strict=True):
+        if isinstance(outcome, str):
+            found.refuse(path, outcome)
+            failed += 1
+        else:
+            uploaded += outcome
     return uploaded, failed
+
+
+def _size(path: Path, largest: int) -> int:
+    """Bytes that copying a file takes; none where it is not read."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return 0
+    return size if size <= largest else 0
 
 
 def _find(folder: Path, *, longest: int) -> _Found:

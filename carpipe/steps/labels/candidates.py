@@ -9,11 +9,16 @@ from typing import Any
 
 from carpipe import forms
 from carpipe.errors import InputError
+from carpipe.names import shown
 from carpipe.spreadsheet import inert
 from carpipe.steps.session import Session
+from carpipe.storage import Fetched, ObjectInfo
 from carpipe.weights.contract import candidates_folder
 
 log = logging.getLogger(__name__)
+
+# Of a record, at most; some kB as a rule.
+RECORD_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,11 @@ def list_candidates(session: Session, *, channel: str | None = None) -> list[Can
         channel: None: the one that the settings serve.
     """
     found: dict[str, list[dict[str, Any]]] = {}
-    names = [
-        info.key for info in session.store.list_objects(candidates_folder(channel or session.config.serving.channel))
-    ]
-    photos = {name for name in names if name.endswith(".jpg")}
-    for name, data in session.store.get_many(name for name in names if name.endswith(".json")):
-        record = _parse(name, data)
+    objects = list(session.store.list_usable(candidates_folder(channel or session.config.serving.channel)))
+    photos = {info.key for info in objects if info.key.endswith(".jpg")}
+    records = (info for info in objects if info.key.endswith(".json"))
+    for one in session.store.fetch(records, limit=RECORD_BYTES):
+        name, record = one.key, _parse(one)
         photo = str(PurePosixPath(name).with_name(f"{record.get('id')}.jpg"))
         if photo in photos:
             found.setdefault(photo, []).append(record)
@@ -76,9 +80,12 @@ def download_candidates(session: Session, folder: Path, *, channel: str | None =
     candidates = list_candidates(session, channel=channel)
     folder.mkdir(parents=True, exist_ok=True)
     missing = [candidate.key for candidate in candidates if not (folder / _file(candidate)).exists()]
-    for key, data in session.store.get_many(missing):
-        if data is not None:
-            (folder / PurePosixPath(key).name).write_bytes(data)
+    photos = (ObjectInfo(key, "", 0) for key in missing)
+    for one in session.store.fetch(photos, limit=session.config.serving.max_photo_mb * 1_000_000):
+        if one.data is not None:
+            (folder / PurePosixPath(one.key).name).write_bytes(one.data)
+        elif one.size is not None:
+            log.warning("%s has %d bytes and is no photo that the API wrote; it is left out", shown(one.key), one.size)
     with (folder / "candidates.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("file", "reason", "prediction", "score", "said", "said_at", "at", "model", "key"))
@@ -112,15 +119,15 @@ def _candidate(photo: str, records: list[dict[str, Any]]) -> Candidate:
     )
 
 
-def _parse(name: str, data: bytes | None) -> dict[str, Any]:
+def _parse(found: Fetched) -> dict[str, Any]:
     try:
-        record = forms.parse(data or b"", key=name, what="a candidate")
+        record = forms.parse(found.data or b"", key=found.key, what="a candidate")
         answer = record["answer"]
         # All that is read later.
         (record["id"], record["at"], answer["prediction"], float(answer["score"]), answer["model"]["id"])
         if record["reason"] != "unsure":
             record["said_at"]
     except (InputError, ValueError, TypeError, KeyError) as error:
-        log.warning("%s is no candidate: %r", name, error)
+        log.warning("%s is no candidate: %r", shown(found.key), error)
         return {}
     return dict(record)

@@ -2,7 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,12 @@ from carpipe.manifest import Manifest, Work
 from carpipe.names import is_odd, match_key
 from carpipe.steps import results
 from carpipe.steps.data.inventory import forgotten_listings
-from carpipe.steps.data.raw import Raw
+from carpipe.steps.data.raw import Raw, mark_too_large
 from carpipe.steps.labels.rows import LABELS
 from carpipe.steps.labels.store import current_labels
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
+from carpipe.storage import ObjectInfo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +46,9 @@ def label_set(session: Session) -> Manifest:
     if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
-    source = Raw(session, sorted(labels))
+    source = Raw(session, _objects(labels, there))
     cleaned = clean.clean(source, config=session.config.clean)
+    cleaned = replace(cleaned, results=mark_too_large(cleaned.results, source))
     if (cleaned.results["reason"] == "missing").all():
         raise InputError(
             f"The {len(labels)} labels match no photo under raw/, {next(iter(labels))!r} for one; "
@@ -64,32 +67,36 @@ def label_set(session: Session) -> Manifest:
     )
 
 
-def _of_photos(session: Session, labels: Mapping[str, str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The labels by the key that a photo has in the bucket, and key and etag of the labelled photos that are there.
+def _of_photos(session: Session, labels: Mapping[str, str]) -> tuple[dict[str, str], list[ObjectInfo]]:
+    """The labels by the key that a photo has in the bucket, and the labelled photos that are there, without `raw/`.
 
     Labels are in composed Unicode (NFC); some other uploader may have named the photos in decomposed Unicode.
     """
-    found = [
-        (name, key, info.etag)
-        for info in session.store.list_objects("raw")
-        if (name := match_key(key := info.key.removeprefix("raw/"))) in labels and not is_odd(info.key)
-    ]
-    gone = labels.keys() - {name for name, _, _ in found}
-    named = {name: labels[name] for name in gone} | {key: labels[name] for name, key, _ in found}
-    return dict(sorted(named.items())), [(key, etag) for _, key, etag in found]
+    listed = (info for info in session.store.list_objects("raw") if not is_odd(info.key))
+    photos = [replace(info, key=info.key.removeprefix("raw/")) for info in listed]
+    there = [info for info in photos if match_key(info.key) in labels]
+    named = {name: labels[name] for name in labels.keys() - {match_key(info.key) for info in there}}
+    named |= {info.key: labels[match_key(info.key)] for info in there}
+    return dict(sorted(named.items())), there
 
 
-def _settings(session: Session, labels: Mapping[str, str], there: list[tuple[str, str]]) -> dict[str, Any]:
+def _objects(labels: Mapping[str, str], there: Iterable[ObjectInfo]) -> list[ObjectInfo]:
+    """Every labelled photo; one that was not listed may have come since."""
+    known = {info.key: info for info in there}
+    return [known.get(key, ObjectInfo(key, "", 0)) for key in sorted(labels)]
+
+
+def _settings(session: Session, labels: Mapping[str, str], there: Iterable[ObjectInfo]) -> dict[str, Any]:
     """What decides the label set beside the labels: settings, code, and which of the photos are there."""
     from carpipe.stages import clean, identify, split
 
     named = "\n".join(labels).lower()
     sections = ("clean", "identify", "split")
     return {
-        **{name: getattr(session.config, name).decisive() for name in sections},
+        **{name: getattr(session.config, name).decisive("accept_unreadable") for name in sections},
         "versions": [clean.VERSION, identify.VERSION, split.VERSION],
         "labels": manifest.digest(dict(labels)),
-        "photos": manifest.digest(there),
+        "photos": manifest.digest([(info.key, info.etag) for info in there]),
         "forgotten": manifest.digest([listing for listing in forgotten_listings(session) if listing in named]),
     }
 
@@ -102,7 +109,6 @@ def _photo_table(session: Session, cleaned: "Cleaned", labels: Mapping[str, str]
     from carpipe.pictures.hashes import SIGNATURE_BYTES
     from carpipe.stages import identify, inventory
     from carpipe.stages import split as splitting
-    from carpipe.storage import ObjectInfo
 
     def signatures(rows: "pd.DataFrame") -> Any:
         joined = b"".join(cleaned.signatures[key] for key in rows["key"])

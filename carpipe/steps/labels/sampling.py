@@ -16,10 +16,10 @@ from urllib.parse import quote
 from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
-from carpipe.names import match_key
+from carpipe.names import match_key, shown
 from carpipe.steps import results
 from carpipe.steps.data.inventory import Inventory, forgotten_listings, latest_inventory
-from carpipe.steps.data.raw import Raw
+from carpipe.steps.data.raw import Raw, objects_named
 from carpipe.steps.labels import label_studio
 from carpipe.steps.labels.files import blank_csv
 from carpipe.steps.labels.store import image_url, read_labels, refuse_existing, write_new
@@ -155,9 +155,13 @@ def _with_places(photos: "pd.DataFrame", source: Manifest) -> "pd.DataFrame":
 def _download(session: Session, keys: Sequence[str], folder: Path) -> dict[str, Path]:
     """Copy photos into the folder; returns where each is."""
     places = {}
-    for key, data in Raw(session, keys):
+    source = Raw(session, objects_named(keys))
+    for key, data in source:
         if data is None:
-            log.warning("%s has been deleted since the inventory; it is left out", key)
+            why = (
+                "is larger than clean.max_bytes" if key in source.too_large else "has been deleted since the inventory"
+            )
+            log.warning("%s %s; it is left out", shown(key), why)
             continue
         places[key] = _place(folder, key)
         try:

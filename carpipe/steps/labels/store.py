@@ -23,6 +23,8 @@ from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
 
 _IMPORTED_AT = re.compile(r"(\d{8}T\d{6}Z)-")
+# Of a file of labels, at most: those of two million photos.
+LABEL_BYTES = 256_000_000
 # Clocks differ, and a time without a zone may be the labeller's own. Later ones would count for ever.
 AHEAD = timedelta(days=1)
 
@@ -61,7 +63,7 @@ def import_labels(session: Session, data: bytes, *, at: str, by: str = "", known
     if not parsed.labels:
         raise InputError("The labels are empty: no row has a label.")
     name = f"{hashlib.sha256(data + (f'{chr(0)}{by}'.encode() if by else b'')).hexdigest()[:12]}.csv"
-    for info in session.store.list_objects(folder_of(session)):
+    for info in session.store.list_usable(folder_of(session)):
         if info.key.endswith(f"-{name}"):
             return Imported(info.key, 0, parsed.undecided)
     stamped = [replace(label, by=label.by or by, at=label.at or moment) for label in parsed.labels]
@@ -70,6 +72,15 @@ def import_labels(session: Session, data: bytes, *, at: str, by: str = "", known
     if new:
         session.store.create(key, to_csv(new))
     return Imported(key if new else "", len(new), parsed.undecided)
+
+
+def read_file(path: Path) -> bytes:
+    """A file of labels on this machine. Raises InputError where it is larger than such files are."""
+    with path.open("rb") as file:
+        data = file.read(LABEL_BYTES + 1)
+    if len(data) > LABEL_BYTES:
+        raise InputError(f"{path} has more than {LABEL_BYTES:,} bytes: import it in several files, if it holds labels.")
+    return data
 
 
 def count_missing(session: Session, data: bytes) -> int:
@@ -93,12 +104,12 @@ def read_labels(session: Session, *, known: Parsings | None = None) -> list[Labe
     """
     folder = folder_of(session)
     # Right below the folder: candidates of a channel of that name lie deeper.
-    files = [info for info in session.store.list_objects(folder) if "/" not in info.key.removeprefix(f"{folder}/")]
+    files = [info for info in session.store.list_usable(folder) if "/" not in info.key.removeprefix(f"{folder}/")]
     known = {} if known is None else known
     versions = {info.key: (info.key, info.etag) for info in sorted(files, key=lambda info: info.key)}
     times = {info.key: _imported_at(info) for info in files}
     new = [key for key, version in versions.items() if version not in known]
-    for key, data in session.store.get_many(new):
+    for key, data in session.store.get_many(new, limit=LABEL_BYTES):
         try:
             found = parse_labels(data or b"", committed=key).labels
         except LaterFormError:

@@ -19,6 +19,7 @@ from typing import Any
 
 from carpipe import forms, manifest
 from carpipe.errors import InputError, MissingError
+from carpipe.names import is_odd, shown
 from carpipe.steps import results
 from carpipe.steps.data.inventory import FORGOTTEN, GONE, LOG, latest_inventory
 from carpipe.steps.data.ledger import LEDGER
@@ -39,6 +40,8 @@ MANIFEST = re.compile(r"(stages/[^/]+/[^/]+|datasets|models/[^/]+)/[^/]+/manifes
 ENTRY = re.compile(r"channels/[^/]+/(production|(history|decisions)/[^/]+)\.json")
 # What a text begins with that may be a key of something that is in use.
 HOMES = ("stages/", "datasets/", "models/", "runs/")
+# Of what others may have written, at most.
+JSON_BYTES = 64_000_000
 # Where logs of a training are: of use to people while they are there, and to nobody else.
 NO_REFERENCE = ("tensorboard",)
 
@@ -103,7 +106,7 @@ def render_garbage(garbage: Garbage, *, every: bool) -> str:
         entry = stages.setdefault("/".join(info.key.split("/")[:2]), [0, 0])
         entry[0] += 1
         entry[1] += info.size
-    lines = [f"{info.size:>12,}  {info.modified:%Y-%m-%d}  {info.key}" for info in garbage.objects if every]
+    lines = [f"{info.size:>12,}  {info.modified:%Y-%m-%d}  {shown(info.key)}" for info in garbage.objects if every]
     lines += [f"{name}: {number:,} objects, {size / 1e6:,.1f} MB" for name, (number, size) in sorted(stages.items())]
     total = f"{len(garbage.objects):,} objects, {garbage.bytes / 1e6:,.1f} MB are garbage"
     lines.append(f"{total}; {garbage.in_use:,} are in use, {garbage.young:,} are too young to tell")
@@ -120,7 +123,7 @@ def _candidates(session: Session) -> Iterator[ObjectInfo]:
 
 
 def _is_known(key: str) -> bool:
-    return key.startswith(("runs/", f"{GONE}/")) or bool(RESULT.fullmatch(key))
+    return not is_odd(key) and (key.startswith(("runs/", f"{GONE}/")) or bool(RESULT.fullmatch(key)))
 
 
 def _is_used(key: str, used: Collection[str]) -> bool:
@@ -160,7 +163,7 @@ def _references(value: object) -> Iterator[str]:
 
 def _roots(session: Session) -> Iterator[str]:
     for prefix in ("datasets", "models"):
-        for info in session.store.list_objects(prefix):
+        for info in session.store.list_usable(prefix):
             if MANIFEST.fullmatch(info.key):
                 yield info.key
     yield from _named_by_channels(session)
@@ -172,9 +175,11 @@ def _roots(session: Session) -> Iterator[str]:
 
 
 def _named_by_channels(session: Session) -> Iterator[str]:
-    for info in session.store.list_objects("channels"):
+    for info in session.store.list_usable("channels"):
         if ENTRY.fullmatch(info.key):
-            body = forms.read_object(session.store.get(info.key), key=info.key, what="an entry of a channel")
+            body = forms.read_object(
+                session.store.get(info.key, limit=JSON_BYTES), key=info.key, what="an entry of a channel"
+            )
             yield from _references(body)
         elif info.key.endswith(".json"):
             yield from _named_in_json(session, info.key)
@@ -184,7 +189,7 @@ def _named_by_unknown_stages(session: Session) -> Iterator[str]:
     """Their results stay, so what they were made of stays too."""
     for folder in session.store.list_folders("stages"):
         if folder.rpartition("/")[2] not in KNOWN:
-            for info in session.store.list_objects(folder):
+            for info in session.store.list_usable(folder):
                 if info.key.endswith("/manifest.json"):
                     yield from _named_in_json(session, info.key)
 
@@ -192,7 +197,9 @@ def _named_by_unknown_stages(session: Session) -> Iterator[str]:
 def _named_in_json(session: Session, key: str) -> Iterator[str]:
     """What an object that this version does not know refers to; nothing, where it is no JSON."""
     with contextlib.suppress(InputError, MissingError):
-        yield from _references(forms.parse(session.store.get(key), key=key, what="JSON", figures=(forms.ALL,)))
+        yield from _references(
+            forms.parse(session.store.get(key, limit=JSON_BYTES), key=key, what="JSON", figures=(forms.ALL,))
+        )
 
 
 def _folder_of(key: str) -> str:

@@ -31,7 +31,7 @@ def describe_photos(session: Session, words: str, dataset: str | None) -> str:
     source = find_dataset(session, dataset)
     photos = results.read_photos(session.store, source)
     # However the words are written: composed or not, and with the escapes that names are shown with.
-    wanted, names = match_key(shown(words)), photos["key"].map(match_key)
+    wanted, names = match_key(shown(words)), photos["key"].map(lambda key: match_key(shown(key)))
     exact = photos[names == wanted]
     found = exact if len(exact) else photos[names.str.contains(wanted, regex=False)]
     if found.empty:

@@ -3,7 +3,7 @@
 import json
 import threading
 
-from carpipe.errors import InputError
+from carpipe.errors import InputError, TooLargeError
 from carpipe.names import is_odd, shown
 from carpipe.steps.session import Session
 
@@ -53,12 +53,14 @@ class Previews:
         """
         if is_odd(f"raw/{key}"):
             raise InputError(f"The photo '{shown(key)}' cannot be shown: no request can be made for such a name.")
-        info = self.store.head(f"raw/{key}")
-        if info and info.size > self._max_bytes:
-            raise InputError(f"{key} is larger than clean.max_bytes, {self._max_bytes:,} bytes, and is not read.")
-        data = self.store.get(f"raw/{key}")
+        try:
+            data = self.store.get(f"raw/{key}", limit=self._max_bytes)
+        except TooLargeError:
+            raise InputError(
+                f"{shown(key)} is larger than clean.max_bytes, {self._max_bytes:,} bytes, and is not read."
+            ) from None
         with self._lock:
             (answer,) = self.child.run([data])
         if not isinstance(answer, tuple) or not answer[1]:
-            raise InputError(f"Nothing of {key} can be shown: it is no photo, or none that can be decoded.")
+            raise InputError(f"Nothing of {shown(key)} can be shown: it is no photo, or none that can be decoded.")
         return answer[1]

@@ -1,5 +1,6 @@
 """Names that nobody should give to photos: each costs a row of its own at most, never the night."""
 
+import boto3
 import pytest
 
 from carpipe.errors import InputError, StoreError
@@ -11,6 +12,7 @@ from carpipe.steps.labels.label_set import _of_photos
 from carpipe.steps.labels.store import count_missing
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
+from carpipe.steps.views.photo import describe_photos
 from carpipe.steps.views.preview import Previews
 from tests.conftest import make_config
 from tests.plugins import bucket
@@ -138,7 +140,7 @@ def test_labels_are_counted_beside_odd_keys(night, odd):
     labels = f"key,label\n{bucket.key(1)},auto\nvw_polo_2012/x.jpg,auto\n".encode()
     assert count_missing(night, labels) == 1
     found, there = _of_photos(night, {bucket.key(1): "auto", "/x.jpg": "auto"})
-    assert [key for key, _ in there] == [bucket.key(1)]
+    assert [info.key for info in there] == [bucket.key(1)]
     assert set(found) == {bucket.key(1), "/x.jpg"}
 
 
@@ -147,3 +149,24 @@ def test_a_preview_of_an_odd_name_is_refused_in_one_line(night):
     for key in ("/x.jpg", "a//x.jpg"):
         with pytest.raises(InputError, match="cannot be shown"):
             previews.jpeg(key)
+
+
+@pytest.mark.parametrize("character", ["\x01", "\x1b", "\ufffe"])
+def test_a_name_that_the_server_cannot_list_is_not_understood(session, s3, character):
+    client = boto3.client("s3", endpoint_url=s3.endpoint, region_name="us-east-1")
+    root = session.store.url.removeprefix(f"s3://{s3.bucket}/")
+    name = bucket.key(1).replace("golf", f"go{character}lf")
+    client.put_object(Bucket=s3.bucket, Key=f"{root}/raw/{name}", Body=bucket.jpeg(1))
+    real = bucket.key(3).replace("golf", "go\ufffdlf")
+    session.store.put(f"raw/{real}", bucket.jpeg(3))
+    assert cleaned(session)[name.replace(character, "\ufffd")] == "name_not_understood"
+    assert not isinstance(cleaned(session)[real], str)
+    assert inventory(session).generation == 1
+
+
+def test_a_photo_is_found_by_its_name_as_it_is_and_as_it_is_shown(session, capsys):
+    name = "a\u0085b\u200ec_2001/x.jpg"
+    session.store.put(f"raw/{name}", bucket.jpeg(1))
+    bucket.fill(session)
+    for words in (name, shown(name), "x.jpg"):
+        assert describe_photos(session, words, None).splitlines()[0] == r"a\x85b\u200ec_2001/x.jpg"

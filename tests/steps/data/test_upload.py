@@ -165,3 +165,18 @@ def test_output_is_escaped_where_the_terminal_lacks_the_letters(tmp_path):
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert r"citro\xebn_c3" in done.stdout
+
+
+def test_a_file_larger_than_any_photo_is_named_and_not_read(make_session, tmp_path):
+    session = make_session(clean__max_bytes=5000)
+    folder = tmp_path / "vw_golf_2014"
+    folder.mkdir()
+    (folder / "small.jpg").write_bytes(bytes(5000))
+    with (folder / "large.jpg").open("wb") as file:
+        file.truncate(300_000_000)
+
+    done = upload(session, tmp_path)
+
+    assert (done.uploaded, done.skipped) == (1, 0)
+    assert len(done.refused) == 1
+    assert "large.jpg: it has 300,000,000 bytes, and a photo has 5,000 at most" in done.refused[0]

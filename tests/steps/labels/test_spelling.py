@@ -29,5 +29,5 @@ def test_a_label_and_its_photo_meet(session, stored, written):
     assert sample(session, 10, how="random", seed=0) == [bucket.key(2)]
     named, there = _of_photos(session, {key: label.label for key, label in current_labels(session).items()})
     assert named == {stored: "auto"}
-    assert [key for key, _ in there] == [stored]
-    assert session.store.get(f"raw/{there[0][0]}") == bucket.jpeg(1)
+    assert [info.key for info in there] == [stored]
+    assert session.store.get(f"raw/{there[0].key}") == bucket.jpeg(1)
