@@ -132,7 +132,7 @@ class Isolated:
             CarpipeError: it could not be started.
         """
         if self._child is None:
-            self._child = self._start()
+            self._start()
 
     @property
     def is_running(self) -> bool:
@@ -141,9 +141,13 @@ class Isolated:
 
     def stop(self) -> None:
         """End the child, whatever it does."""
-        if self._child is not None:
-            self._child.kill()
-            self._reap()
+        self.kill()
+        self._reap()
+
+    def kill(self) -> None:
+        """End the child for a thread that waits for its answer, or for its start; that one cleans up."""
+        if (child := self._child) is not None:
+            child.kill()
 
     def _ask(self, items: Sequence[bytes], settings: str | None = None) -> Iterator[tuple[bytes, ...]]:
         """Answers as far as the child gets. It reads all items before it answers, so neither waits for the other."""
@@ -174,21 +178,21 @@ class Isolated:
             child.communicate()
         return child.returncode
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> None:
         # It finds modules where its parent does. One thread a child: tasks are what runs in parallel.
         path = os.pathsep.join(filter(None, sys.path))
         kept = {name: value for name, value in os.environ.items() if _handed_on(name)}
         environment = {**kept, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        self._child = child
         try:
             with _killed_after(START_S, child):
                 receive(_stream(child.stdout))  # it says hello once it has imported the function
         except EOFError:
-            child.communicate()
+            status = self._reap()
             raise UnavailableError(
-                f"The process that decodes photos ended with {child.returncode} before it saw one; its log says why."
+                f"The process that decodes photos ended with {status} before it saw one; its log says why."
             ) from None
-        return child
 
 
 def _handed_on(name: str) -> bool:

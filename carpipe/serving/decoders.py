@@ -124,15 +124,9 @@ class Isolation:
         self._limits = {"timeout_s": timeout_s, "wall_s": wall_s}
         self._memory_mb, self._niceness = memory_mb, niceness
 
-    def start(self) -> Isolated:
-        """A child that is warm.
-
-        Raises:
-            CarpipeError: it could not be started.
-        """
-        child = Isolated(LOOK, "{}", memory_mb=self._memory_mb, niceness=self._niceness, **self._limits)
-        child.start()
-        return child
+    def new(self) -> Isolated:
+        """A child that is not started yet."""
+        return Isolated(LOOK, "{}", memory_mb=self._memory_mb, niceness=self._niceness, **self._limits)
 
 
 class Lane:
@@ -160,8 +154,11 @@ class Lane:
         self._missing.release()
         with self._lock:
             for child in self._children:
-                child.stop()
-            self._children.clear()
+                child.kill()
+        if self._thread.is_alive():
+            self._thread.join(WAIT_S)
+        while not self._idle.empty():
+            self._idle.get().stop()
 
     def ask(self, data: bytes, settings: str) -> Answer:
         """What a child answers to a photo.
@@ -211,20 +208,23 @@ class Lane:
     def _fill(self) -> None:
         while True:
             self._missing.acquire()
-            if self._closed.is_set():
-                return
-            try:
-                child = self._isolation.start()
-            except (CarpipeError, OSError) as error:
-                log.error("%s lane: no process for decoding can be started: %s", self._name, error)
-                self._missing.release()
-                self._closed.wait(AGAIN_S)
-                continue
-            with self._lock:
+            child = self._isolation.new()
+            with self._lock:  # so that `close` kills it, or it is not started at all
+                if self._closed.is_set():
+                    return
                 self._children.add(child)
-            self._idle.put(child)
-            if self._closed.is_set():
-                child.stop()
+            try:
+                child.start()
+            except (CarpipeError, OSError) as error:
+                self._not_started(child, error)
+            else:
+                self._idle.put(child)
+
+    def _not_started(self, child: Isolated, error: Exception) -> None:
+        if not self._closed.is_set():
+            log.error("%s lane: no process for decoding can be started: %s", self._name, error)
+        self._closed.wait(AGAIN_S)
+        self._forget(child)
 
 
 def _as_error(found: Refused | None) -> CarpipeError:

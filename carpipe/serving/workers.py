@@ -15,12 +15,8 @@ class BusyError(CarpipeError):
     """As many requests as may are waiting already; try again a little later."""
 
 
-class Places:
+class Places(threading.BoundedSemaphore):
     """Places for requests in work and waiting: who finds none is refused at once, and can go elsewhere."""
-
-    def __init__(self, count: int):
-        """`count` of them."""
-        self._free = threading.BoundedSemaphore(count)
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
@@ -29,12 +25,12 @@ class Places:
         Raises:
             BusyError: none is free.
         """
-        if not self._free.acquire(blocking=False):
+        if not self.acquire(blocking=False):
             raise BusyError("The server is busy; try again in a moment.")
         try:
             yield
         finally:
-            self._free.release()
+            self.release()
 
 
 class Workers:
