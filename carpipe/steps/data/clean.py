@@ -50,7 +50,7 @@ def clean(session: Session, inventory_part: str, *, inventory: str) -> Manifest:
     pages: set[str] = set()
     cleaned = stage.clean(_noting_pages(source, pages), config=session.config.clean)
     after = table.add_results(photos, mark_too_large(cleaned.results, source), stage=stage.STAGE)
-    unreadable = find_unreadable(after, pages)
+    unreadable = find_unreadable(after, pages, over_time=cleaned.over_time)
     _check(session, work.partition, unreadable, inventory=inventory)
     files = {
         results.THUMBNAILS: table.blobs_to_parquet(cleaned.thumbnails),

@@ -67,16 +67,17 @@ def is_page(data: bytes) -> bool:
     return len(data) < BEGINNING and any(phrase in beginning.lower() for phrase in _PHRASES) and sniff(data) is None
 
 
-def find_unreadable(photos: "pd.DataFrame", pages: Collection[str]) -> Unreadable:
+def find_unreadable(photos: "pd.DataFrame", pages: Collection[str], *, over_time: Collection[str] = ()) -> Unreadable:
     """What of a partition's photos may be the storage's fault.
 
     Args:
         photos: the table after `clean`.
         pages: keys of the photos that were pages.
+        over_time: keys of those that cost too much: their decoder was sound.
     """
     looked_at = photos[photos["dropped"].isna() | (photos["dropped_by"] == "clean")]
     reason = looked_at["dropped"].where(~((looked_at["dropped"] == NO_IMAGE) & looked_at["key"].isin(pages)), PAGE)
-    hit = reason.isin([*SIGNS, PAGE])
+    hit = reason.isin([*SIGNS, PAGE]) & ~looked_at["key"].isin(over_time)
     listing = looked_at["listing_uuid"].fillna(looked_at["key"])
     return Unreadable(
         photos=len(looked_at),

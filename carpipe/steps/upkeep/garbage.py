@@ -197,9 +197,8 @@ def _named_by_unknown_stages(session: Session) -> Iterator[str]:
 def _named_in_json(session: Session, key: str) -> Iterator[str]:
     """What an object that this version does not know refers to; nothing, where it is no JSON."""
     with contextlib.suppress(InputError, MissingError):
-        yield from _references(
-            forms.parse(session.store.get(key, limit=JSON_BYTES), key=key, what="JSON", figures=(forms.ALL,))
-        )
+        data = session.store.get(key, limit=JSON_BYTES)
+        yield from _references(forms.parse(data, key=key, what="JSON", figures=(forms.ALL,), most=JSON_BYTES))
 
 
 def _folder_of(key: str) -> str:

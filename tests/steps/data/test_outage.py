@@ -84,6 +84,10 @@ def test_what_a_seller_can_do_is_no_sign(reason, signs):
     if reason == "not_an_image":
         assert find_unreadable(photos, set()).hit == 0
         assert found.kinds == {"error_page": 1}
+    if reason == "poison":
+        assert find_unreadable(photos, set(), over_time={"a"}).hit == 0, (
+            "what costs too much says nothing of the storage"
+        )
 
 
 @pytest.mark.parametrize(
