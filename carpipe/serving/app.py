@@ -1,6 +1,7 @@
 """The routes. Whatever goes wrong is answered as `{"success": false, "error": ...}` with a status that fits."""
 
 import logging
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, TooManyRequests, UnsupportedMediaType
@@ -8,7 +9,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from carpipe.config import ServingConfig
 from carpipe.errors import InputError
 from carpipe.pictures.decode import FORMATS, PhotoError
-from carpipe.serving.connections import client_of
+from carpipe.serving.connections import client_of, is_local
 from carpipe.serving.live import NotReadyError
 from carpipe.serving.service import ForgottenError, Service
 from carpipe.serving.workers import BusyError
@@ -56,6 +57,8 @@ def create_app(service: Service, config: ServingConfig) -> Flask:
         MAX_FORM_MEMORY_SIZE=OVERHEAD,
         MAX_FORM_PARTS=config.max_listing_photos + 4,
     )
+    if is_local(config.host) and not config.trusted_proxy:
+        app.before_request(_refuse_foreign_names)
     _add_answers(app, service, config)
     _add_rest(app, service, config)
     _add_health(app, service)
@@ -70,6 +73,19 @@ def create_health_app(service: Service) -> Flask:
     _add_health(app, service)
     app.after_request(_with_headers)
     return app
+
+
+def _refuse_foreign_names() -> None:
+    """A page of another site may give its name this machine's address, and then ask us in its visitor's browser."""
+    try:
+        name = urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        name = ""
+    if not is_local(name):
+        raise BadRequest(
+            f"This server listens on this machine only, and {request.host[:100]} is no name of it; ask "
+            "http://127.0.0.1. If that is the name of a proxy before it, set serving.trusted_proxy."
+        )
 
 
 def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:

@@ -22,6 +22,8 @@ from waitress.wasyncore import close_all  # type: ignore[import-untyped]
 from carpipe.config import ServingConfig
 from carpipe.errors import InputError
 
+# Names of this machine that everybody has. RFC 6761.
+LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
 # Seconds between looks for connections that are late.
 LOOK_S = 2
 # Seconds that a connection may stay open with nothing asked.
@@ -42,6 +44,14 @@ def client_of(address: str) -> str:
     if known.ipv4_mapped:
         return str(known.ipv4_mapped)
     return str(ipaddress.ip_network((known, 64), strict=False))
+
+
+def is_local(host: str) -> bool:
+    """Whether a name or an address is this machine's own, which nobody reaches from elsewhere."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") in LOCAL_NAMES
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # it comes without types

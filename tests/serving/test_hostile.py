@@ -7,6 +7,7 @@ import pytest
 
 from carpipe.config import ServingConfig
 from carpipe.serving.app import create_app
+from tests.serving.conftest import serving
 
 MARK = "<script>alert('carpipe')</script>"
 FILE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
@@ -47,6 +48,13 @@ PATHS = [
     "/%ff", "/feedback/" + "x" * 5000,
     "/console", "/.env", "/healthz?x=" + MARK,
 ]  # fmt: skip
+
+
+FOREIGN = [
+    "evil.example", "127.0.0.1.evil.example", "evil.example:5000", "localhost.evil.example", "192.0.2.7",
+    "[2001:db8::1]", "[", "[::1", "a b", "", "localhost@evil.example", "evil.example/localhost",
+]  # fmt: skip
+OURS = ["localhost", "LOCALHOST:5000", "127.0.0.1:5000", "127.3.2.1", "[::1]:5000", "localhost."]
 
 
 def routes():
@@ -96,3 +104,14 @@ def test_no_address_leads_out(api, path, method):
 @pytest.mark.parametrize("path", ["/", "/predict", "/healthz"])
 def test_other_methods_are_refused(api, method, path):
     assert api.request(method, path).status_code == 405
+
+
+@pytest.mark.parametrize(("host", "status"), [*((host, 400) for host in FOREIGN), *((host, 200) for host in OURS)])
+def test_a_name_that_is_not_ours_is_not_answered(api, host, status):
+    assert api.get("/classes", headers={"Host": host}).status_code == status
+    assert api.get("/", headers={"Host": host}).status_code == status
+
+
+def test_behind_a_proxy_names_are_its_business(session, cache):
+    with serving(session, cache, trusted_proxy="192.0.2.1") as client:
+        assert client.get("/", headers={"Host": "cars.example"}).status_code == 200

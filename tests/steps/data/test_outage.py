@@ -85,9 +85,7 @@ def test_what_a_seller_can_do_is_no_sign(reason, signs):
         assert find_unreadable(photos, set()).hit == 0
         assert found.kinds == {"error_page": 1}
     if reason == "poison":
-        assert find_unreadable(photos, set(), over_time={"a"}).hit == 0, (
-            "what costs too much says nothing of the storage"
-        )
+        assert find_unreadable(photos, set(), over_time={"a"}).hit == 0, "its decoder was sound"
 
 
 @pytest.mark.parametrize(
