@@ -77,7 +77,7 @@ def png(width, height, *parts, depth=8, colour=0, interlaced=0):
 
 
 def zeros(count):
-    packer = zlib.compressobj(9)
+    packer = zlib.compressobj(1)
     pieces = [packer.compress(bytes(min(1 << 20, count - at))) for at in range(0, count, 1 << 20)]
     return b"".join([*pieces, packer.flush()])
 
