@@ -134,10 +134,12 @@ KEPT = {
     "a long profile": lambda: behind_start(
         JPEG, *[hostile.segment(0xE2, b"ICC_PROFILE\0" + bytes((n, 60)) + bytes(60_000)) for n in range(1, 61)]
     ),
-    "progressive pictures in its metadata and behind it": lambda: behind_start(
-        JPEG, *[hostile.segment(0xE2, b"MPF\0" + hostile.jpeg((64, 48), progressive=True)) for _ in range(20)]
-    )
-    + hostile.jpeg((320, 240), progressive=True) * 20,
+    "progressive pictures in its metadata and behind it": lambda: (
+        behind_start(
+            JPEG, *[hostile.segment(0xE2, b"MPF\0" + hostile.jpeg((64, 48), progressive=True)) for _ in range(20)]
+        )
+        + hostile.jpeg((320, 240), progressive=True) * 20
+    ),
     "a restart marker for each block": lambda: hostile.jpeg((900, 900), restart_marker_blocks=1),
     "interlaced PNG": lambda: hostile.png(
         900, 900, hostile.png_chunk(b"IDAT", hostile.zeros(1_000_000)[:-4]), interlaced=1

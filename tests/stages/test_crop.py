@@ -42,8 +42,8 @@ def test_crops_are_those_of_the_same_photos_decoded_here(photos, detector):
     for key, data in photos:
         try:
             picture = decode.read(data, max_pixels=60_000_000, enough=decode.DETAIL)
-        except decode.PhotoError as error:
-            assert reasons[key] == error.reason
+        except decode.PhotoError:
+            assert key not in crops
             continue
         image = Image.fromarray(picture.pixels)
         row, jpeg = crop_photo(image, detector.largest([image])[0], config=CONFIG)
