@@ -3,7 +3,7 @@
 In reading order:
 
 - decode: a file in, an upright sRGB picture and its damage out; for all who look at a photo.
-- budget, heif_budget, cost: what decoding may cost, and what it is expected to.
+- budget, heif_budget, av1, cost: what decoding may cost, and what it is expected to.
 - formats: what a file is; photo_error: why it is no usable photo; metadata, colour: EXIF's turn and ICC profiles.
 - jpeg_segments, jpeg_decoders, jpeg_messages, jpeg_damage, jpeg_holes: JPEGs, part by part, and what they lack.
 - other_formats, chunks, heif_boxes, and webp_damage, png_damage, gif_damage, bmp_damage, heif_damage: the same for

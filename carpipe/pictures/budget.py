@@ -27,8 +27,6 @@ SCANS_OF_LARGEST = 20
 ARITHMETIC_COST = 8
 # Bytes of a JPEG's tables together. A scan brings at most 8, of 289 bytes. They are looked at one by one, at 10 us.
 MAX_TABLES = 1 << 18
-# Segments of a JPEG. Cameras write dozens, and a long profile 255. Pillow takes 5 us for each.
-MAX_SEGMENTS = 20_000
 # Chunks of a PNG: 40 MB in pieces of 800 bytes; programs write 8 kB or more in one. Pillow takes 10 us for each.
 MAX_PNG_CHUNKS = 50_000
 # Chunks of a WebP: one for each frame of an animation, and few else.
@@ -57,7 +55,6 @@ def check_jpeg(data: bytes, stream: Stream, size: tuple[int, int], *, max_pixels
     Raises:
         PhotoError: `bomb`.
     """
-    _at_most(MAX_SEGMENTS, len(stream.segments), "segments")
     tables = sum(len(one.body) for one in stream.segments if one.marker in (DHT, DQT, DAC, DRI))
     _at_most(MAX_TABLES, tables, "bytes of tables")
     scans = max(len(stream.scans), count_scans(data, stream))

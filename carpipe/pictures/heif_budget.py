@@ -3,7 +3,19 @@
 The list of parts is a graph that the file draws. One tile may stand in it a thousand times, and each time is decoded.
 """
 
-from carpipe.pictures.heif_boxes import MOST_BYTES, TooManyError, item_sizes, parts_of, primary_item, read_boxes
+from contextlib import suppress
+
+from carpipe.pictures.av1 import coded_size
+from carpipe.pictures.heif_boxes import (
+    MOST_BYTES,
+    TooManyError,
+    item_kinds,
+    item_places,
+    item_sizes,
+    parts_of,
+    primary_item,
+    read_boxes,
+)
 from carpipe.pictures.photo_error import PhotoError
 
 # Tiles that are decoded for a picture: one of 48 megapixels has 192, of 512 x 512 pixels each.
@@ -14,11 +26,13 @@ TILES_OF_LARGEST = 3
 MAX_DEPTH = 8
 # Bytes of properties: hold the colour profile, of up to 4 MB.
 MAX_PROPERTIES = 8 << 20
+# Times that all data of a file may belong to several items: tiles that are alike are stored once.
+MOST_SHARED = 4
 _TABLES = {b"iinf": MOST_BYTES, b"iloc": MOST_BYTES, b"iref": MOST_BYTES, b"iprp": MAX_PROPERTIES}
 
 
 def check_heif(data: bytes, *, max_pixels: int) -> tuple[int, int]:
-    """(width, height) of the picture, as its container says; zeros where it does not.
+    """(width, height) of the picture, as its container says, or its data, if that is more; zeros where none does.
 
     Args:
         data: the file.
@@ -35,6 +49,8 @@ def check_heif(data: bytes, *, max_pixels: int) -> tuple[int, int]:
             if len(boxes.get(kind, b"")) > most:
                 raise TooManyError(f"a table of {len(boxes[kind]):,} bytes is larger than {most:,}")
         sizes = item_sizes(boxes.get(b"iprp", b""))
+        for item, size in _coded_sizes(data, boxes).items():
+            sizes[item] = max(sizes.get(item, size), size, key=lambda one: one[0] * one[1])
         work = _Work(parts_of(boxes), {item: width * height for item, (width, height) in sizes.items()})
         primary = primary_item(boxes)
         tiles, pixels = (0, 0) if primary is None else work.of(primary, 0)
@@ -43,6 +59,24 @@ def check_heif(data: bytes, *, max_pixels: int) -> tuple[int, int]:
     if tiles > MAX_TILES or pixels > TILES_OF_LARGEST * max_pixels:
         raise PhotoError("bomb", f"{tiles:,} tiles of together {pixels:,} pixels are more than a photo has.")
     return sizes.get(primary, (0, 0)) if primary is not None else (0, 0)
+
+
+def _coded_sizes(data: bytes, boxes: dict[bytes, bytes]) -> dict[int, tuple[int, int]]:
+    """By item: how large AV1 data are that no decoder holds against the size that the container says."""
+    kinds = dict(item_kinds(boxes.get(b"iinf", b"")))
+    pieces: dict[int, list[bytes]] = {}
+    total = 0
+    for item, start, length in item_places(boxes.get(b"iloc", b"")):
+        if kinds.get(item) == b"av01":
+            pieces.setdefault(item, []).append(data[start : start + length] if length else data[start:])
+            total += len(pieces[item][-1])
+            if total > MOST_SHARED * len(data):
+                raise TooManyError(f"its items share their data more than {MOST_SHARED} times")
+    sizes = {}
+    for item, parts in pieces.items():
+        with suppress(IndexError):
+            sizes[item] = coded_size(b"".join(parts))
+    return sizes
 
 
 class _Work:

@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from carpipe.pictures import decode
 from carpipe.pictures.cost import expected_seconds
@@ -17,6 +18,7 @@ from carpipe.pictures.isolation import Answer, Death
 from carpipe.pictures.jpeg_decoders import Pixels
 
 cv2.setNumThreads(1)  # processes are what runs in parallel
+Image.init()  # its formats, or the first photo pays for it
 
 # The function that `Isolated` wants.
 LOOK = "carpipe.pictures.look:look"

@@ -46,14 +46,12 @@ def _scan(name, k, high, low, *, blocks):
         coded = bytes(-(-blocks // 8) - 1) + (b"\0" if blocks % 8 == 0 else bytes([(1 << 8 - blocks % 8) - 1]))
     else:
         bits = ""
-        while blocks:
-            run = min(blocks, 32767)
-            while run < 1 << 14 and run & run - 1:  # one symbol: runs of 2^14 and more; shorter ones by halves
-                run &= run - 1
-            bits += "0" + f"{run - (1 << 14):014b}" if run >= 1 << 14 else ""
-            blocks -= run if run >= 1 << 14 else blocks
+        while blocks > 0:  # the last run may say more than there is
+            run = min(max(blocks, 1 << 14), (1 << 15) - 1)
+            bits += f"0{run - (1 << 14):014b}"
+            blocks -= run
         bits += "1" * (-len(bits) % 8)
-        coded = int(bits or "1", 2).to_bytes(max(1, len(bits) // 8), "big").replace(b"\xff", b"\xff\0")
+        coded = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
     return segment(0xDA, header) + coded
 
 
@@ -79,7 +77,7 @@ def png(width, height, *parts, depth=8, colour=0, interlaced=0):
 
 
 def zeros(count):
-    packer = zlib.compressobj(9)
+    packer = zlib.compressobj(1)
     pieces = [packer.compress(bytes(min(1 << 20, count - at))) for at in range(0, count, 1 << 20)]
     return b"".join([*pieces, packer.flush()])
 

@@ -30,6 +30,14 @@ def judge(data, settings):
         time.sleep(600)
     if data == b"spin":
         ctypes.CDLL(None).usleep(600_000_000)  # inside C, where Python sees no signal
+    if data == b"burn":
+        with open("burnt", "a") as burnt:
+            burnt.write("x")
+        while True:
+            pass
+    if data == b"nap":
+        time.sleep(1.0)  # as on a machine that is busy: it takes long and spends little
+        return b"{}", b"", b"", b""
     if data == b"memory":
         blobs = [bytearray(50_000_000) for _ in range(1000)]
     if data == b"stop":
@@ -76,8 +84,9 @@ def alive(pid):
         return False
 
 
-@pytest.mark.parametrize("poison", ["segfault", "sleep", "spin", "memory", "exit"])
-def test_poison_is_dropped_and_the_rest_goes_through(judge, poison, caplog):
+@pytest.mark.parametrize("poison", ["segfault", "sleep", "spin", "memory", "exit", "burn"])
+def test_poison_is_dropped_and_the_rest_goes_through(judge, poison, caplog, monkeypatch):
+    monkeypatch.setattr(isolation, "PATIENCE", 2)
     before = children()
     files = [(f"{i}.jpg", photo(seed=i)) for i in range(6)]
     files[2:2] = [("bad.jpg", poison.encode())]
@@ -89,11 +98,13 @@ def test_poison_is_dropped_and_the_rest_goes_through(judge, poison, caplog):
     assert cleaned.results["key"].tolist() == [key for key, _ in files]
     assert len(cleaned.thumbnails) == 6
     assert "bad.jpg" in caplog.text
+    assert cleaned.over_time == ({"bad.jpg"} if poison == "burn" else set())
     assert children() <= before
 
 
 def test_a_process_that_stands_still_is_ended_from_outside(judge, monkeypatch):
     monkeypatch.setattr(isolation, "START_S", 4)
+    monkeypatch.setattr(isolation, "GRACE_S", 1)
     before = children()
 
     with Isolated(judge, "{}", timeout_s=0.1, memory_mb=1024) as child:
@@ -101,6 +112,38 @@ def test_a_process_that_stands_still_is_ended_from_outside(judge, monkeypatch):
         assert child.run([b"talk"]) == [(b"{}", b"", b"", b"")]
 
     assert children() <= before
+
+
+def test_what_is_over_its_time_is_not_tried_again(judge):
+    files = [("a", b"pid"), ("b", b"burn"), ("c", b"burn"), ("d", b"pid"), ("e", b"exit"), ("f", b"pid")]
+
+    cleaned = clean(files, config=CleanConfig(timeout_s=0.3), judge=judge)
+
+    assert Path("burnt").read_text() == "xx"
+    assert {row["key"]: row["reason"] for row in rows(cleaned)} == {
+        "a": None, "b": "poison", "c": "poison", "d": None, "e": "poison", "f": None,
+    }  # fmt: skip
+    assert cleaned.over_time == {"b", "c"}
+
+
+def test_a_busy_machine_makes_no_poison(judge):
+    cleaned = clean([("a", b"nap"), ("b", photo())], config=CleanConfig(timeout_s=0.7), judge=judge)
+
+    assert cleaned.results["reason"].isna().all()
+    assert not cleaned.over_time
+
+
+def test_a_child_is_of_low_priority_where_that_is_wanted(judge):
+    with Isolated(judge, "{}", timeout_s=5, memory_mb=1024, niceness=19) as child:
+        pid = int(json.loads(child.run([b"pid"])[0][0])["format"])
+        assert os.getpriority(os.PRIO_PROCESS, pid) == 19
+
+
+def test_settings_may_come_with_an_item():
+    settings = json.dumps({"max_pixels": 100, "max_damage": 0.0, "enough": 0, "most_s": 0})
+    with Isolated("carpipe.pictures.look:look", settings, timeout_s=5, memory_mb=1024) as child:
+        assert json.loads(child.once(photo())[0])["reason"] == "bomb"
+        assert json.loads(child.once(photo(), settings.replace("100", "1000000"))[0])["size"] == [320, 200]
 
 
 def test_every_photo_of_a_chunk_may_be_poison(judge):
@@ -174,7 +217,7 @@ def test_no_process_stays_when_the_parent_is_killed(judge, item):
     script = f"""
 import time
 from carpipe.pictures.isolation import Isolated
-with Isolated("{judge}", "{{}}", timeout_s=1.5, memory_mb=1024) as child:
+with Isolated("{judge}", "{{}}", timeout_s=1.5, wall_s=1.5, memory_mb=1024) as child:
     print(child.run([b"pid"])[0][0].decode(), flush=True)
     child.run([b"{item}"])
     time.sleep(600)
