@@ -9,7 +9,6 @@ from carpipe.config import CleanConfig
 from carpipe.pictures import decode
 from carpipe.pictures.formats import FORMATS, sniff
 from carpipe.stages.clean import clean
-from carpipe.steps.data.outage import UNREADABLE
 from tests.pictures.drawn import draw, encode
 
 
@@ -64,10 +63,6 @@ def test_what_a_proxy_sends_is_no_image(kind):
         decode.read(PAGES[kind], max_pixels=1000)
 
     assert (caught.value.reason, caught.value.format) == ("not_an_image", None)
-
-
-def test_photos_of_another_format_are_no_outage():
-    assert "unsupported_format" not in UNREADABLE
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,15 @@ def test_the_other_partitions_are_not_looked_at_where_all_is_well():
 
 @pytest.mark.parametrize(
     ("reason", "signs"),
-    [("truncated", 1), ("poison", 1), ("not_an_image", 1), ("empty", 0), ("bomb", 0), ("missing", 0)],
+    [
+        ("truncated", 1),
+        ("poison", 1),
+        ("not_an_image", 1),
+        ("empty", 0),
+        ("bomb", 0),
+        ("missing", 0),
+        ("unsupported_format", 0),
+    ],
 )
 def test_what_a_seller_can_do_is_no_sign(reason, signs):
     photos = pd.DataFrame(
