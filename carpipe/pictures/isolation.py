@@ -25,6 +25,7 @@ START_S = 120  # for the imports, on a machine that has other things to do
 # How many times its processor time an item may take by the clock, unless the caller says otherwise. No decoder of an
 # honest photo waits for anything, but on a busy machine it waits for the processor.
 PATIENCE = 10
+IDLE = 19  # the niceness from which on a child runs only where nobody else wants to
 GRACE_S = 10  # for a child to end by itself
 OUT_OF_TIME = signal.SIGPROF  # ends a child whose item has spent its processor time; nothing else sends it
 # All that a child gets of its parent's environment, which holds keys and passwords. CARPIPE_LOCAL marks the processes

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from carpipe.pictures.isolation import OUT_OF_TIME, receive, send
+from carpipe.pictures.isolation import IDLE, OUT_OF_TIME, receive, send
 
 
 def main(function: str, timeout_s: float, wall_s: float, memory_mb: int, niceness: int) -> None:
@@ -55,6 +55,8 @@ def _limit(memory_mb: int, niceness: int) -> None:
     # Allocations, not address space: libraries reserve much that they never use.
     resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
     os.nice(niceness)
+    if niceness >= IDLE:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def look(data: bytes, settings: str) -> tuple[bytes, bytes]:
     limits = json.loads(settings)
     most_s = limits.pop("most_s")
     try:
-        if most_s and expected_seconds(data) > most_s:
+        if most_s and expected_seconds(data, max_pixels=limits["max_pixels"]) > most_s:
             return _facts(expensive=True), b""
         started = time.process_time()
         picture = decode.read(data, **limits)

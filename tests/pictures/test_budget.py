@@ -202,14 +202,23 @@ def test_garbage_is_no_sequence_header():
 
 
 def test_what_is_expected_to_cost_grows_with_what_it_does():
+    def seconds(data):
+        return expected_seconds(data, max_pixels=40_000_000)
+
     small, large = hostile.jpeg((400, 300)), hostile.jpeg((4000, 3000))
     sink = io.BytesIO()
     Image.open(io.BytesIO(large)).save(sink, "JPEG", progressive=True)
 
-    assert expected_seconds(small) < expected_seconds(large) < expected_seconds(sink.getvalue())
-    assert expected_seconds(large) < 0.3 < expected_seconds(hostile.lossless_webp(6000, 6000))
-    assert expected_seconds(b"<html>") == 0
-    assert expected_seconds(b"\x89PNG\r\n\x1a\n") == float("inf")
+    assert 0 < seconds(small) < seconds(large) < seconds(sink.getvalue())
+    assert seconds(large) < 0.3 < seconds(hostile.lossless_webp(6000, 6000))
+    assert seconds(b"\x89PNG\r\n\x1a\n") == float("inf")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", b"II*\0", hostile.progressive(64, 64, 300), hostile.png(30_000, 30_000)]
+)
+def test_what_is_refused_at_once_costs_nothing(data):
+    assert expected_seconds(data, max_pixels=40_000_000) == 0
 
 
 def test_the_limits_are_as_the_manual_says():

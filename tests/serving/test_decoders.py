@@ -49,7 +49,7 @@ def started():
 
 
 def test_a_photo_over_its_time_is_too_expensive_and_the_next_is_answered(session, live, cache, photos):
-    with serving(session, cache, photo_timeout_s=0.4) as client:
+    with serving(session, cache, photo_timeout_s=0.2) as client:
         ready(client)
         response = post(client, expensive())
         assert (response.status_code, response.json()["reason"]) == (422, "too_expensive")
@@ -61,7 +61,7 @@ def test_a_photo_over_its_time_is_too_expensive_and_the_next_is_answered(session
 
 def test_a_listing_has_a_budget_too(session, live, cache, photos, monkeypatch):
     monkeypatch.setattr(decoders, "LISTING_SHARE", 1)
-    with serving(session, cache, photo_timeout_s=0.4) as client:
+    with serving(session, cache, photo_timeout_s=0.2) as client:
         ready(client)
         reply = post(client, *[expensive()] * 3, photos[0], url="/predict/listing").json()
 
@@ -106,7 +106,7 @@ def test_the_api_takes_fewer_pixels_than_cleaning(session, live, cache, photos):
 
 def test_cheap_photos_do_not_wait_for_expensive_ones(session, live, cache, photos, started):
     """The processes of the slow lane are stopped: what waits for them waits, and nobody else."""
-    with serving(session, cache, photo_timeout_s=0.4) as client:
+    with serving(session, cache, photo_timeout_s=0.2) as client:
         ready(client)
         slow = wait_for(lambda: pids if len(pids := started(slow=True)) == 2 else None)
         for pid in slow:
