@@ -132,18 +132,19 @@ def _thumbnails(session: Session, cleaned: Sequence[Manifest], photos: "pd.DataF
 
 
 def _remains(session: Session, keys: "pd.Series[str]") -> dict[str, bytes]:
-    """What can still be seen of broken photos. They were decoded before, in a process of their own, and survived."""
-    from carpipe.pictures import decode, encode
+    """What can still be seen of broken photos, decoded in a process of its own."""
+    from carpipe.pictures import encode
+    from carpipe.pictures.isolation import Isolated
+    from carpipe.pictures.look import LOOK, Seen, settings_for, understood
 
+    limits = session.config.clean
+    settings = settings_for(max_pixels=limits.max_pixels, max_damage=1.0, enough=2 * REMAINS_SIDE)
     found = {}
-    for key, data in Raw(session, objects_named(keys)):
-        try:
-            picture = decode.read(
-                data or b"", max_pixels=session.config.clean.max_pixels, max_damage=1.0, enough=2 * REMAINS_SIDE
-            )
-        except decode.PhotoError:
-            continue
-        found[key] = encode.encode_pixels(encode.shrink(picture.pixels, REMAINS_SIDE), quality=80)
+    with Isolated(LOOK, settings, timeout_s=limits.timeout_s, memory_mb=limits.memory_mb) as child:
+        for key, data in Raw(session, objects_named(keys)):
+            (answer,) = child.run([data or b""])
+            if isinstance(seen := understood(answer), Seen):
+                found[key] = encode.encode_pixels(encode.shrink(seen.pixels, REMAINS_SIDE), quality=80)
     return found
 
 
