@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# Signs that begin a formula, the wide ones too, which some spreadsheets take for them; before them, what is skipped.
-# With apostrophes in front it is text already, which gets one more, so that taking one off gives what was there.
-_FORMULA = re.compile(r"'*(?:[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+# Signs that begin a formula, the wide ones too, which some spreadsheets take for them; before them, what is skipped or
+# not seen. With apostrophes in front it is text already, which gets one more, so that taking one off gives what was
+# there.
+_FORMULA = re.compile(r"'*(?:[\t\r\n]|[\s\0\u00ad\u200b-\u200f\u2060-\u206f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 def inert(text: str) -> str:

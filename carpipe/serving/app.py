@@ -57,8 +57,7 @@ def create_app(service: Service, config: ServingConfig) -> Flask:
         MAX_FORM_MEMORY_SIZE=OVERHEAD,
         MAX_FORM_PARTS=config.max_listing_photos + 4,
     )
-    if is_local(config.host) and not config.trusted_proxy:
-        app.before_request(_refuse_foreign_names)
+    _guard_names(app, config)
     _add_answers(app, service, config)
     _add_rest(app, service, config)
     _add_health(app, service)
@@ -67,12 +66,19 @@ def create_app(service: Service, config: ServingConfig) -> Flask:
     return app
 
 
-def create_health_app(service: Service) -> Flask:
+def create_health_app(service: Service, config: ServingConfig) -> Flask:
     """The WSGI application that says how the other one is, and nothing else."""
     app = Flask(__name__, static_folder=None)
+    _guard_names(app, config)
     _add_health(app, service)
+    _add_errors(app, config)
     app.after_request(_with_headers)
     return app
+
+
+def _guard_names(app: Flask, config: ServingConfig) -> None:
+    if is_local(config.host) and not config.trusted_proxy:
+        app.before_request(_refuse_foreign_names)
 
 
 def _refuse_foreign_names() -> None:

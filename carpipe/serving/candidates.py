@@ -17,7 +17,7 @@ import queue
 import threading
 import time
 import uuid
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,20 +55,25 @@ class Memory:
     """The latest answers, since feedback names one by its id. Bounded in number and bytes."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._seen: dict[str, Seen] = {}
+        self._client: dict[str, str] = {}
         self._said: dict[str, int] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def add(self, seen: Seen) -> None:
-        """Remember an answer; the oldest are forgotten."""
+    def add(self, seen: Seen, *, client: str) -> None:
+        """Remember an answer to a client. Where there are too many, the oldest goes of whoever has most."""
         with self._lock:
-            self._seen[seen.id] = seen
+            self._seen[seen.id], self._client[seen.id] = seen, client
             self._bytes += len(seen.jpeg)
             while len(self._seen) > REMEMBERED or self._bytes > REMEMBERED_BYTES:
-                name, oldest = self._seen.popitem(last=False)
-                self._said.pop(name, None)
-                self._bytes -= len(oldest.jpeg)
+                most, _ = Counter(self._client.values()).most_common(1)[0]
+                self._forget(next(name for name, owner in self._client.items() if owner == most))
+
+    def _forget(self, name: str) -> None:
+        del self._client[name]
+        self._said.pop(name, None)
+        self._bytes -= len(self._seen.pop(name).jpeg)
 
     def judged(self, name: str) -> Seen | None:
         """The answer of that id, None where it is forgotten or was judged often enough."""

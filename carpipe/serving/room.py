@@ -60,10 +60,12 @@ class Room:
         self._looked = time.monotonic()
         try:
             objects = list(self._store.list_objects(self._folder))
-            self._used = sum(info.size for info in objects)
+            candidates = candidates_in(self._folder, objects)
+            # What others have put there is theirs: it neither counts nor goes.
+            self._used = sum(candidate.bytes for candidate in candidates)
             today = datetime.datetime.now(datetime.UTC).date()
             oldest = f"{today - datetime.timedelta(days=self._days):%Y%m%d}"
-            leaving = leaving_of(candidates_in(self._folder, objects), oldest=oldest, too_much=self._used - self._most)
+            leaving = leaving_of(candidates, oldest=oldest, too_much=self._used - self._most)
             self._store.delete(info.key for candidate in leaving for info in candidate.objects)
             self._used -= sum(candidate.bytes for candidate in leaving)
         except CarpipeError as error:

@@ -146,7 +146,7 @@ class Service:
         }
         if self._candidates:
             seen = Seen(reply["id"], utc_now(), looked.small, reply)
-            self._memory.add(seen)
+            self._memory.add(seen, client=client)
             if not answer.sure:
                 self._candidates.keep(seen, UNSURE, client=client)
         log.info("predict %s: %s %.3f in %.0f ms", reply["id"], answer.name, answer.score,

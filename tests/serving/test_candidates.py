@@ -206,9 +206,21 @@ def test_the_oldest_answers_are_forgotten(monkeypatch):
     monkeypatch.setattr(module, "REMEMBERED_BYTES", 100)
     memory = Memory()
     for number in range(12):
-        memory.add(seen(number, size=10))
+        memory.add(seen(number, size=10), client="a")
 
     assert [memory.judged(seen(number).id) is not None for number in (0, 1, 2, 11)] == [False, False, True, True]
+
+
+def test_one_client_does_not_make_the_answers_of_others_forgotten(monkeypatch):
+    monkeypatch.setattr(module, "REMEMBERED", 10)
+    memory = Memory()
+    memory.add(seen(0), client="a")
+    for number in range(1, 50):
+        memory.add(seen(number), client="b")
+
+    assert [memory.judged(seen(number).id) is not None for number in (0, 1, 40, 41, 49)] == [
+        True, False, False, True, True
+    ]  # fmt: skip
 
 
 def test_labellers_get_photos_and_a_table(session, tmp_path):

@@ -1,6 +1,7 @@
 """Candidates do not grow for ever: old ones go, and what nobody said anything of goes first."""
 
 import datetime
+import re
 
 import pytest
 
@@ -24,7 +25,7 @@ def plant(store, number, *, ago, size=1000, said=False):
 
 def there(store):
     names = {info.key.rpartition("/")[2].partition(".")[0] for info in store.list_objects(FOLDER)}
-    return {int(name[:32], 16) for name in names}
+    return {int(name[:32], 16) for name in names if re.match("[0-9a-f]{32}", name)}
 
 
 def room(store, **settings):
@@ -68,14 +69,25 @@ def test_objects_of_other_names_stay(session):
     assert {info.key.removeprefix(f"{FOLDER}/") for info in session.store.list_objects(FOLDER)} == set(names)
 
 
+def test_what_others_put_there_neither_counts_nor_goes(session):
+    plant(session.store, 1, ago=5, said=True)
+    session.store.put(f"{FOLDER}/somebody-elses", b"x" * 1_100_000)
+    known = room(session.store, candidates_mb=1)
+
+    assert known.takes(1000)
+    assert there(session.store) >= {1}
+    assert session.store.head(f"{FOLDER}/somebody-elses")
+
+
 def test_nothing_is_written_where_there_is_no_room(session):
-    session.store.put(f"{FOLDER}/somebody-elses", b"x" * 999_950)
     writer = Candidates(session.store, ServingConfig(candidates_mb=1))
     answer = {"prediction": "a", "score": 1, "model": {"id": "m"}}
-    writer.keep(Seen("1" * 32, f"{datetime.date.today()}T10:00:00+00:00", b"j" * 100, answer), "right", client="a")
+    for number in (1, 2):
+        made = Seen(f"{number:032x}", f"{datetime.date.today()}T10:00:00+00:00", b"j" * 600_000, answer)
+        writer.keep(made, "right", client="a")
     writer.close()
 
-    assert [info.key for info in session.store.list_objects(FOLDER)] == [f"{FOLDER}/somebody-elses"]
+    assert there(session.store) == {1}
 
 
 @pytest.mark.parametrize("size", [1, 10**6])

@@ -47,6 +47,9 @@ HOSTILE = {
     "an array that is cut off": archive(pictures=says((9, 4, 4, 3)) + b"\0", probabilities=ANSWERS),
     "objects": archive(pictures=array(np.array([{"a": 1}], dtype=object)), probabilities=ANSWERS),
     "another version": archive(pictures=b"\x93NUMPY\x07\x00" + PICTURES[8:], probabilities=ANSWERS),
+    "a long header": archive(
+        pictures=b"\x93NUMPY\x02\x00" + (2**28).to_bytes(4, "little") + b" " * 2**28, probabilities=ANSWERS
+    ),
     "a header that is code": archive(
         pictures=PICTURES[:10] + b"__import__('os')" + PICTURES[26:], probabilities=ANSWERS
     ),
