@@ -135,8 +135,10 @@ def test_a_process_that_dies_idle_costs_no_photo(session, live, cache, photos, s
     with serving(session, cache) as client:
         ready(client)
         wait_for(lambda: len(started(slow=False)) == 3)
-        for pid in started():
+        killed = started()
+        for pid in killed:
             os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not set(killed) & set(started()))
         assert post(client, photos[0]).status_code == 200
         wait_for(lambda: len(started(slow=False)) == 3)
     assert not started()
