@@ -79,7 +79,7 @@ def _copy(source: Path, target: Path, *, limit: int) -> None:
 
 
 def _check_checkpoint(file: Path) -> None:
-    """PyTorch's ZIP with one pickle, whose calls are all known to be harmless, and without code."""
+    """PyTorch's ZIP with one pickle, whose calls are all known to be harmless, and without code; written anew."""
     entries = _zip_entries(file)
     names = [entry.filename for entry in entries]
     roots = {name.partition("/")[0] for name in names}
@@ -99,6 +99,21 @@ def _check_checkpoint(file: Path) -> None:
         if archive.getinfo(f"{root}/data.pkl").file_size > _MAX_PICKLE:
             raise InputError(f"its pickle is larger than {_MAX_PICKLE:,} bytes")
         checkpoint_pickle.check(archive.read(f"{root}/data.pkl"))
+    _write_anew(file)
+
+
+def _write_anew(file: Path) -> None:
+    """Put the parts that were looked at into an archive of ours.
+
+    A file may hold two archives, and its readers differ in which of them they take: Python's looks for the list of
+    parts right before the end, PyTorch's where the end says it is.
+    """
+    ours = file.with_name(f"{file.name}.ours")
+    with zipfile.ZipFile(file) as read, zipfile.ZipFile(ours, "x") as written:
+        for entry in read.infolist():
+            with read.open(entry) as part, written.open(zipfile.ZipInfo(entry.filename), "w") as kept:
+                shutil.copyfileobj(part, kept, 2**20)
+    ours.replace(file)
 
 
 def _zip_entries(file: Path) -> list[zipfile.ZipInfo]:

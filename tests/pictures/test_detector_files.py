@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import struct
 import subprocess
 import sys
 import tarfile
@@ -333,3 +334,34 @@ assert tasks.SAFE_LOAD and tasks._SafeLoad.restricted()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_of_two_archives_in_one_file_the_one_that_was_looked_at_is_opened(tmp_path):
+    """The end names the place of a list of parts; where there is a gap, PyTorch and Python find different ones."""
+    evil, good = archive_of("evil"), archive_of("good")
+    *_, size, place = struct.unpack("<4s4H2L", good[-22:-2])
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 3, 3, size, evil.index(b"PK\1\2"), 0)
+    two = tmp_path / "two.pt"
+    two.write_bytes(evil[: evil.index(b"PK\1\2") + size] + good[:place] + good[place : place + size] + end)
+    assert archived(two) == "good"
+    assert torch.load(two, weights_only=True) == "evil"
+    (tmp_path / "into").mkdir()
+
+    taken = detector_files.take(two, tmp_path / "into")
+
+    assert torch.load(taken, weights_only=True) == archived(taken) == "good"
+    assert b"evil" not in taken.read_bytes()
+
+
+def archive_of(text):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(text, protocol=2))
+        archive.writestr("archive/byteorder", "little")
+        archive.writestr("archive/version", "3\n")
+    return data.getvalue()
+
+
+def archived(file):
+    with zipfile.ZipFile(file) as archive:
+        return pickle.loads(archive.read("archive/data.pkl"))
