@@ -104,6 +104,8 @@ def _fields(value: int | memoryview) -> Iterator[Field]:
     data, at = _message(value), 0
     while at < len(data):
         tag, at = _varint(data, at)
+        if tag >= 1 << 32:  # protobuf's readers would drop the bits above
+            raise ValueError(f"tag {tag}")
         number, kind = tag >> 3, tag & 7
         if kind == 0:
             plain, at = _varint(data, at)

@@ -303,6 +303,8 @@ def test_an_onnx_file_keeps_its_weights_and_uses_the_operators_of_onnx(made, tmp
         "operators of 'evil'": message(7, message(1, message(7, b"evil"))),
         "functions or training steps": message(25, b""),
         "nested too deep": message(7, nested(12)),
+        "graph is broken": message(7, message(5 | 1 << 29, outside)),
+        "no ONNX model": message(7 | 1 << 29, b""),
     }
     for number, (why, more) in enumerate(spoiled.items()):
         file = tmp_path / f"{number}.onnx"
