@@ -19,7 +19,7 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from carpipe import __version__, forms
-from carpipe.errors import ConflictError, InputError, MissingError, TooLargeError, UnavailableError
+from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.storage import Store
 
 # Where manifests lie. What is named as an input may also be labels.
@@ -174,10 +174,7 @@ def verified(store: Store, entry: Mapping[str, Any]) -> bytes:
     Raises:
         InputError: the bytes are not those that were committed.
     """
-    try:
-        data = store.get(entry["key"], limit=entry.get("bytes"))
-    except TooLargeError:
-        raise InputError(f"{entry['key']} is not what was committed: it is larger than the manifest says.") from None
+    data = store.get(entry["key"])
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise InputError(f"{entry['key']} is not what was committed: its sha256 differs from the manifest's.")
     return data
