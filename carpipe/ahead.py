@@ -29,16 +29,16 @@ def work_ahead(
         size: bytes that an item takes from its begin on.
         budget: bytes.
     """
-    remaining = iter(items)
+    remaining = ((item, size(item)) for item in items)
     following = next(remaining, None)
     begun: deque[Future[Answer]] = deque()
     sizes: deque[int] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
         while following is not None or begun:
-            while following is not None and _has_room(sizes, size(following), threads=threads, budget=budget):
-                sizes.append(size(following))
-                begun.append(pool.submit(work, following))
+            while following is not None and _has_room(sizes, following[1], threads=threads, budget=budget):
+                sizes.append(following[1])
+                begun.append(pool.submit(work, following[0]))
                 following = next(remaining, None)
             sizes.popleft()
             # No name for it here: it would be held while the one who asks works on it.

@@ -38,6 +38,10 @@ ALL = "*"
 T = TypeVar("T")
 
 
+class NoJsonError(InputError):
+    """It is no JSON at all, so it says nothing to anybody."""
+
+
 class LaterFormError(InputError):
     """A newer carpipe wrote the object and means something else by it."""
 
@@ -102,7 +106,8 @@ def parse(data: bytes | str, *, key: str, what: str, figures: Collection[str] = 
             leaves them; `ALL` means everywhere.
 
     Raises:
-        InputError: it is no JSON, or none that can be trusted to mean one thing: it is longer than `most`, deeper
+        NoJsonError: it is no JSON.
+        InputError: it is none that can be trusted to mean one thing: it is longer than `most`, deeper
             than `MAX_DEPTH`, names a field twice, or holds a number without end or text that is no Unicode.
     """
     if len(data) > most:
@@ -115,6 +120,8 @@ def parse(data: bytes | str, *, key: str, what: str, figures: Collection[str] = 
             _check_parts(part, finite=not {name, ALL} & set(figures))
     except RecursionError:
         raise _wrong(key, what, f"it is nested more than {MAX_DEPTH} deep") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise NoJsonError(_says(key, what, str(error))) from None
     except ValueError as error:
         raise _wrong(key, what, str(error)) from None
     return value
@@ -166,11 +173,11 @@ def texts(value: object) -> Iterator[str]:
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Of a field that stands there twice, readers in other languages may see the other one."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"it has the field {twice[:100]!r} twice")
+    made: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in made:
+            raise ValueError(f"it has the field {name[:100]!r} twice")
+        made[name] = value
     return made
 
 
@@ -210,4 +217,8 @@ def _adapter(form: Any) -> TypeAdapter[Any]:
 
 
 def _wrong(key: str, what: str, reason: str) -> InputError:
-    return InputError(f"{key} is not {what} that carpipe understands: {reason}.")
+    return InputError(_says(key, what, reason))
+
+
+def _says(key: str, what: str, reason: str) -> str:
+    return f"{key} is not {what} that carpipe understands: {reason}."

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from carpipe import __version__, forms
-from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
+from carpipe.errors import ConflictError, InputError, MissingError, TooLargeError, UnavailableError
 from carpipe.storage import Store
 
 # Where manifests lie. What is named as an input may also be labels.
@@ -174,7 +174,10 @@ def verified(store: Store, entry: Mapping[str, Any]) -> bytes:
     Raises:
         InputError: the bytes are not those that were committed.
     """
-    data = store.get(entry["key"])
+    try:
+        data = store.get(entry["key"], limit=entry.get("bytes"))
+    except TooLargeError:
+        raise InputError(f"{entry['key']} is not what was committed: it is larger than the manifest says.") from None
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise InputError(f"{entry['key']} is not what was committed: its sha256 differs from the manifest's.")
     return data
@@ -259,11 +262,19 @@ def _check_keys(done: Manifest) -> None:
             raise _tampered(done, f"the name {name!r} is no place inside its folder")
         if not _lies_below(own, entry["key"]):
             raise _tampered(done, f"its file {name!r} is {entry['key']!r}, expected a key below {own}")
+    _check_elsewhere(done, own)
+
+
+def _check_elsewhere(done: Manifest, own: str) -> None:
+    """What is named beside the files: shards, pages, inputs."""
     shards = done.extra.get("shards", [])
     for shard in shards if isinstance(shards, list) else [shards]:
         key = shard.get("key") if isinstance(shard, dict) else shard
         if not isinstance(key, str) or not _lies_below(_SHARDS, key):
             raise _tampered(done, f"it names the shard {key!r}, expected a key below {_SHARDS}")
+    for key in forms.texts(done.extra.get("docs")):  # of a validation, which a dataset copies
+        if not _lies_below(own, key):
+            raise _tampered(done, f"it names the page {key!r}, expected a key below {own}")
     for source in done.inputs:
         home = "labels/" if source.startswith("labels/") else ""
         if "/" in source and not (_lies_below(home, source) and (home or _PLACE.fullmatch(source))):

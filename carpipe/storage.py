@@ -321,7 +321,7 @@ class Store:
             return Fetched(key, None)
 
     def _too_large(self, key: str, limit: int | None) -> TooLargeError:
-        most = limit or _limit_of(key)
+        most = _limit_of(key) if limit is None else limit
         return TooLargeError(
             f"{shown(key)} in {self._where} has more than the {most:,} bytes that are read of such an object. It "
             "cannot be what belongs there: look at it, then delete it or put it right."

@@ -1,36 +1,26 @@
 """An S3 server that lists keys which the embedded one would tidy up. All else it hands on to that one."""
 
 import contextlib
-import threading
 import urllib.parse
-from collections.abc import Iterator, Sequence
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 
-HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
+from tests.relay import Handler, Relay, running
 
 
-class OddListings(ThreadingHTTPServer):
+class OddListings(Relay):
     """Answers listings of prefixes that end in `raw/` from `keys` (below `raw/`), or with `answer` as it stands.
 
     `asked` are the queries of those listings, `deleted` what it was asked to delete of the keys.
     """
 
-    daemon_threads = True
-
     def __init__(self, target: str):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.target = target.removeprefix("http://")
+        super().__init__(target, _Handler)
         self.keys: list[str] = []
         self.answer: bytes = b""
         self.page = 1000
         self.refuse = ""
         self.asked: list[dict[str, str]] = []
         self.deleted: list[str] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
     def listing(self, query: dict[str, str]) -> bytes:
         root = query["prefix"]
@@ -46,35 +36,25 @@ class OddListings(ThreadingHTTPServer):
         return _result("".join(map(_entry, shown)), more)
 
 
-@contextlib.contextmanager
-def odd_listings(target: str) -> Iterator[OddListings]:
-    server = OddListings(target)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+def odd_listings(target: str) -> contextlib.AbstractContextManager[OddListings]:
+    return running(OddListings(target))
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     server: OddListings
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def _answer(self, status: int, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> None:
+    def _answer(
+        self, status: int, body: bytes, headers: Mapping[str, str] | None = None, length: int | None = None
+    ) -> None:
         self.send_response(status)
-        for name, value in headers:
+        for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _handle(self) -> None:
+    def handle_request(self) -> None:
         path, _, query = self.path.partition("?")
         asked = dict(urllib.parse.parse_qsl(query, keep_blank_values=True, errors="surrogateescape"))
         name = urllib.parse.unquote(path, errors="surrogateescape").partition("/raw/")[2]
@@ -89,29 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.deleted.append(name)
             self._answer(204, b"")
         else:
-            self._hand_on()
-
-    def _hand_on(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        host, _, port = self.server.target.partition(":")
-        connection = HTTPConnection(host, int(port), timeout=30)
-        try:
-            connection.request(self.command, self.path, body, dict(self.headers))
-            got = connection.getresponse()
-            data = got.read()
-            headers = [(name, value) for name, value in got.getheaders() if name.lower() not in HOP]
-            length = got.getheader("Content-Length")
-        finally:
-            connection.close()
-        if self.command == "HEAD":
-            self.send_response(got.status)
-            for name, value in [*headers, ("Content-Length", length or "0")]:
-                self.send_header(name, value)
-            self.end_headers()
-        else:
-            self._answer(got.status, data, headers)
-
-    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _handle  # noqa: N815  # http.server asks for these names
+            got = self.hand_on()
+            self._answer(got.status, got.body, got.headers, got.length if self.command == "HEAD" else None)
 
 
 def _bytes(key: str) -> bytes:

@@ -85,6 +85,14 @@ def test_a_file_that_was_changed_behind_the_manifest_is_refused(session):
         manifest.read_file(session.store, done, "photos.parquet")
 
 
+def test_a_file_that_is_larger_than_its_manifest_says_is_not_read(session):
+    done = manifest.commit(session.store, WORK, {"photos.parquet": b"rows"}, counts={})
+    session.store.put(done.files["photos.parquet"]["key"], b"x" * 2_000_000)
+
+    with pytest.raises(InputError, match="not what was committed: it is larger"):
+        manifest.read_file(session.store, done, "photos.parquet")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"stage": 1}', b"\xff\xfe"])
 def test_what_is_no_manifest_is_refused(session, content):
     session.store.put("stages/x/manifest.json", content)

@@ -5,6 +5,8 @@ libavif decodes what the data say and then brings it to the size that the contai
 
 from collections.abc import Iterator
 
+from carpipe.pictures.varint import read_varint
+
 _SEQUENCE_HEADER = 1
 _MOST_UNITS = 10_000  # a picture has a dozen, and one for each tile
 
@@ -12,7 +14,7 @@ _MOST_UNITS = 10_000  # a picture has a dozen, and one for each tile
 def coded_size(data: bytes) -> tuple[int, int]:
     """(width, height) at most, of the frames in the data of an item; zeros where there is no sequence header.
 
-    IndexError: a header ends early, or there are more units than a picture has.
+    IndexError, ValueError: a header ends early, or there are more units than a picture has.
     """
     sizes = [_size(body) for kind, body in _units(data) if kind == _SEQUENCE_HEADER]
     return max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
@@ -26,21 +28,10 @@ def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         first = data[position]
         position += 2 if first & 4 else 1
-        size, position = _leb128(data, position) if first & 2 else (len(data) - position, position)
+        size, position = read_varint(data, position) if first & 2 else (len(data) - position, position)
         yield first >> 3 & 15, data[position : position + min(size, 256)]
         position += size
     raise IndexError(f"there are more than {_MOST_UNITS} units")
-
-
-def _leb128(data: bytes, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 56, 7):
-        byte = data[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            break
-    return value, position
 
 
 def _size(body: bytes) -> tuple[int, int]:

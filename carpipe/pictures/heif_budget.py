@@ -74,7 +74,7 @@ def _coded_sizes(data: bytes, boxes: dict[bytes, bytes]) -> dict[int, tuple[int,
                 raise TooManyError(f"its items share their data more than {MOST_SHARED} times")
     sizes = {}
     for item, parts in pieces.items():
-        with suppress(IndexError):
+        with suppress(IndexError, ValueError):
             sizes[item] = coded_size(b"".join(parts))
     return sizes
 

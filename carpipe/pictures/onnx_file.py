@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from carpipe.errors import InputError
+from carpipe.pictures.varint import read_varint
 
 _IR_VERSION, _GRAPH, _OPSETS, _METADATA, _TRAINING, _FUNCTIONS = 1, 7, 8, 14, 20, 25
 _KNOWN = {_IR_VERSION, 2, 3, 4, 5, 6, _GRAPH, _OPSETS, _METADATA, _TRAINING, _FUNCTIONS, 26}
@@ -103,17 +104,17 @@ def _fields(value: int | memoryview) -> Iterator[Field]:
     """(number, number or bytes) of each field of a message; fixed-width ones come as bytes."""
     data, at = _message(value), 0
     while at < len(data):
-        tag, at = _varint(data, at)
+        tag, at = read_varint(data, at)
         if tag >= 1 << 32:  # protobuf's readers would drop the bits above
             raise ValueError(f"tag {tag}")
         number, kind = tag >> 3, tag & 7
         if kind == 0:
-            plain, at = _varint(data, at)
+            plain, at = read_varint(data, at)
             yield number, plain
             continue
         if kind not in (1, 2, 5) or number == 0:
             raise ValueError(f"wire type {kind}")
-        length, at = _varint(data, at) if kind == 2 else ((8, at) if kind == 1 else (4, at))
+        length, at = read_varint(data, at) if kind == 2 else ((8, at) if kind == 1 else (4, at))
         if at + length > len(data):
             raise ValueError("a field longer than its message")
         yield number, data[at : at + length]
@@ -124,14 +125,3 @@ def _message(value: int | memoryview) -> memoryview:
     if isinstance(value, int):
         raise ValueError("a number in place of a message")
     return value
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("a number of more than 64 bits")

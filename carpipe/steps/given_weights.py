@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from carpipe.errors import InputError, MissingError
+from carpipe.errors import InputError, MissingError, TooLargeError
 from carpipe.storage import Store
 
 LIMIT = 2**30  # bytes of a detector or a backbone; the largest have 0.3 GB
@@ -37,9 +37,9 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
         return
     key = source.removeprefix("s3:").lstrip("/")
     try:
-        if (found := store.head(key)) and found.size > LIMIT:
-            raise _too_large(f"{key} in {store.url}", found.size)
-        data = store.get(key)
+        data = store.get(key, limit=LIMIT)
+    except TooLargeError:
+        raise _too_large(f"{key} in {store.url}") from None
     except MissingError:
         raise InputError(
             f"There are no weights {key} in {store.url}; upload them, or name another key or a path."
@@ -50,14 +50,14 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
         yield path, _sha256(path)
 
 
-def _too_large(what: str, size: int) -> InputError:
-    return InputError(f"{what} has {size:,} bytes; weights have at most {LIMIT:,}. Is it another file than you meant?")
+def _too_large(what: str) -> InputError:
+    return InputError(f"{what} has more than the {LIMIT:,} bytes that weights have. Is it another file than you meant?")
 
 
 def _check(path: Path) -> None:
     files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
-    if (size := sum(file.stat().st_size for file in files)) > LIMIT:
-        raise _too_large(str(path), size)
+    if sum(file.stat().st_size for file in files) > LIMIT:
+        raise _too_large(str(path))
     # What a folder holds is published with the model; a link could publish any file of this machine.
     if path.is_dir() and (out := [file for file in files if not file.resolve().is_relative_to(path.resolve())]):
         raise InputError(f"{out[0]} is a link that leads out of its folder; put the file itself there.")

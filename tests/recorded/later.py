@@ -38,7 +38,7 @@ def restore_later(session: Session) -> None:
     """Put the bucket of a later version into the session's: the recorded one and a night over it, then aged."""
     restore(session)
     chain.run(session, run_id="now", at="2026-01-20T00:00:00Z", progress=lambda stage, done: None)
-    changed: dict[str, str] = {}  # sha256 before -> after
+    changed: dict[str, bytes] = {}  # by the sha256 of what was there before
     manifests = []
     for key in sorted(info.key for info in session.store.list_objects("")):
         data = session.store.get(key)
@@ -47,7 +47,7 @@ def restore_later(session: Session) -> None:
             continue
         new = aged(key, data)
         if new is not data:
-            changed[_sha256(data)] = _sha256(new)
+            changed[_sha256(data)] = new
         session.store.put(key, new)
     for key, data in manifests:
         put(session, key, aged_manifest(data, changed))
@@ -76,11 +76,12 @@ def aged(key: str, data: bytes) -> bytes:
     return data
 
 
-def aged_manifest(data: bytes, changed: dict[str, str] | None = None) -> bytes:
-    """A manifest of a later version, with the digests of its files."""
+def aged_manifest(data: bytes, changed: dict[str, bytes] | None = None) -> bytes:
+    """A manifest of a later version, with the sizes and digests of its files."""
     body = json.loads(data)
     for entry in [*body["files"].values(), *body["extra"].get("shards", ())]:
-        entry["sha256"] = (changed or {}).get(entry["sha256"], entry["sha256"])
+        if (new := (changed or {}).get(entry["sha256"])) is not None:
+            entry |= {"bytes": len(new), "sha256": _sha256(new)}
         entry["crc32c"] = "later"
     body["extra"]["later"] = {"nested": ["thing"]}
     if "metrics" in body["extra"]:

@@ -11,7 +11,7 @@ from carpipe.errors import InputError
 from carpipe.storage import Store
 from carpipe.weights import channel
 from carpipe.weights.client import load, pull
-from tests.tiny import CLASSES, Tiny, go_live, publish
+from tests.tiny import CLASSES, go_live, publish
 
 PRODUCTION = "channels/classifier/production.json"
 
@@ -26,18 +26,6 @@ class ReleaseOf010:
     reason: str
     run: str
     at: str
-
-
-@pytest.fixture(scope="module")
-def files():
-    return Tiny().files()
-
-
-@pytest.fixture
-def model(session, files):
-    made = publish(session, files)
-    go_live(session, made)
-    return made
 
 
 def sha256(session, key):

@@ -15,7 +15,7 @@ from carpipe.weights import channel, signing
 from carpipe.weights.client import open_channel, pull
 from carpipe.weights.signing_keys import load_key, load_trusted
 from tests.makers import Authority, Maker, private_pem
-from tests.tiny import Tiny, go_live, publish
+from tests.tiny import publish
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +36,6 @@ def bob(folder):
 @pytest.fixture(scope="module")
 def authority(folder):
     return Authority(folder)
-
-
-@pytest.fixture(scope="module")
-def files():
-    return Tiny().files()
-
-
-@pytest.fixture
-def model(session, files):
-    made = publish(session, files)
-    go_live(session, made)
-    return made
 
 
 def key_of(path):

@@ -23,7 +23,7 @@ from carpipe.steps import results
 from carpipe.steps.data.inventory import ATTEMPTS, FORGOTTEN, LOG, Inventory, latest_inventory, record
 from carpipe.steps.session import Session
 from carpipe.steps.upkeep.copies import OURS, SHARDS, Copy, copy_without, folders_of
-from carpipe.steps.upkeep.garbage import JSON_BYTES, KNOWN
+from carpipe.steps.upkeep.garbage import KNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,9 +134,7 @@ def _read_record(session: Session, listing: str) -> dict[str, Any]:
     """The record of the listing, empty before the first attempt."""
     key = _key_of(listing)
     try:
-        return forms.read_object(
-            session.store.get(key, limit=JSON_BYTES), key=key, what="a record of what was forgotten"
-        )
+        return forms.read_object(session.store.get(key), key=key, what="a record of what was forgotten")
     except MissingError:
         return {}
 
@@ -148,7 +146,7 @@ def _write_record(session: Session, body: dict[str, Any]) -> None:
 def _check_nothing_is_unfinished(session: Session, listing: str) -> None:
     """Two that are interrupted could each bring back what the other has removed."""
     keys = [info.key for info in session.store.list_objects(FORGOTTEN) if RECORD.fullmatch(info.key)]
-    for key, data in session.store.get_many((key for key in keys if key != _key_of(listing)), limit=JSON_BYTES):
+    for key, data in session.store.get_many(key for key in keys if key != _key_of(listing)):
         body = forms.read_object(data or b"", key=key, what="a record of what was forgotten")
         if "datasets" not in body:
             other = key.rpartition("/")[2].removesuffix(".json")

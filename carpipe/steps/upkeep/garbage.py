@@ -40,8 +40,6 @@ MANIFEST = re.compile(r"(stages/[^/]+/[^/]+|datasets|models/[^/]+)/[^/]+/manifes
 ENTRY = re.compile(r"channels/[^/]+/(production|(history|decisions)/[^/]+)\.json")
 # What a text begins with that may be a key of something that is in use.
 HOMES = ("stages/", "datasets/", "models/", "runs/")
-# Of what others may have written, at most.
-JSON_BYTES = 64_000_000
 # Where logs of a training are: of use to people while they are there, and to nobody else.
 NO_REFERENCE = ("tensorboard",)
 
@@ -177,9 +175,7 @@ def _roots(session: Session) -> Iterator[str]:
 def _named_by_channels(session: Session) -> Iterator[str]:
     for info in session.store.list_usable("channels"):
         if ENTRY.fullmatch(info.key):
-            body = forms.read_object(
-                session.store.get(info.key, limit=JSON_BYTES), key=info.key, what="an entry of a channel"
-            )
+            body = forms.read_object(session.store.get(info.key), key=info.key, what="an entry of a channel")
             yield from _references(body)
         elif info.key.endswith(".json"):
             yield from _named_in_json(session, info.key)
@@ -195,10 +191,12 @@ def _named_by_unknown_stages(session: Session) -> Iterator[str]:
 
 
 def _named_in_json(session: Session, key: str) -> Iterator[str]:
-    """What an object that this version does not know refers to; nothing, where it is no JSON."""
-    with contextlib.suppress(InputError, MissingError):
-        data = session.store.get(key, limit=JSON_BYTES)
-        yield from _references(forms.parse(data, key=key, what="JSON", figures=(forms.ALL,), most=JSON_BYTES))
+    """What an object that this version does not know refers to; nothing, where it is no JSON.
+
+    JSON that is refused ends it all: what it names could be in use.
+    """
+    with contextlib.suppress(forms.NoJsonError, MissingError):
+        yield from _references(forms.parse(session.store.get(key), key=key, what="JSON", figures=(forms.ALL,)))
 
 
 def _folder_of(key: str) -> str:

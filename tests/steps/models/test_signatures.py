@@ -166,7 +166,7 @@ def test_commands_sign_and_verify(session, files, ann, command, tmp_path):
 
     session.store.put(model.files["README.md" if "README.md" in files else "model.bin"]["key"], b"x")
     code, said = command("weights", "verify", "classifier", "--trusted", ann.public)
-    assert (code, "is not what was published" in said) == (1, True)
+    assert (code, "is not what was committed: " in said) == (1, True)
     assert command("weights", "sign", "classifier", "--key", ann.key)[0] == 1, "what was changed is not signed"
     reverse_labels(session, model)
     code, said = command("weights", "verify", "classifier", "--trusted", ann.public)
