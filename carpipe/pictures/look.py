@@ -38,12 +38,17 @@ class Seen:
 
 @dataclass(frozen=True)
 class Refused:
-    """Why there are no pixels: `reason` as in the photo table; `death` where its process did not survive."""
+    """Why there are no pixels: `reason` as in the photo table.
+
+    `seconds` is what finding out has cost of a processor. Null where its process did not survive it, and `death` says
+    why.
+    """
 
     reason: str
     message: str = ""
     format: str | None = None
     damage: float | None = None
+    seconds: float | None = None
     death: Death | None = None
 
 
@@ -60,19 +65,26 @@ def look(data: bytes, settings: str) -> tuple[bytes, bytes]:
         settings: as of `settings_for`. What is expected to cost more than `most_s` seconds of a processor is not
             decoded: its facts are `expensive`. 0: everything is.
     """
+    started = time.process_time()
     limits = json.loads(settings)
     most_s = limits.pop("most_s")
     try:
         if most_s and expected_seconds(data, max_pixels=limits["max_pixels"]) > most_s:
             return _facts(expensive=True), b""
-        started = time.process_time()
         picture = decode.read(data, **limits)
     except decode.PhotoError as error:
-        return _facts(reason=error.reason, message=str(error), format=error.format, damage=error.damage), b""
+        facts: dict[str, Any] = {
+            "reason": error.reason,
+            "message": str(error),
+            "format": error.format,
+            "damage": error.damage,
+        }
     except MemoryError:
-        return _facts(reason="poison", message="It takes more memory than it may."), b""
-    spent = time.process_time() - started
-    return _facts(shape=picture.pixels.shape, size=picture.size, seconds=spent), picture.pixels.tobytes()
+        facts = {"reason": "poison", "message": "It takes more memory than it may."}
+    else:
+        facts = {"shape": picture.pixels.shape, "size": picture.size}
+    pixels = b"" if "reason" in facts else picture.pixels.tobytes()
+    return _facts(**facts, seconds=time.process_time() - started), pixels
 
 
 def _facts(**facts: Any) -> bytes:

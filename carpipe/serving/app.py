@@ -1,10 +1,18 @@
 """The routes. Whatever goes wrong is answered as `{"success": false, "error": ...}` with a status that fits."""
 
 import logging
+from functools import partial
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, jsonify, render_template, request
-from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, TooManyRequests, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    Forbidden,
+    HTTPException,
+    RequestEntityTooLarge,
+    TooManyRequests,
+    UnsupportedMediaType,
+)
 
 from carpipe.config import ServingConfig
 from carpipe.errors import InputError
@@ -58,6 +66,7 @@ def create_app(service: Service, config: ServingConfig) -> Flask:
         MAX_FORM_PARTS=config.max_listing_photos + 4,
     )
     _guard_names(app, config)
+    app.before_request(partial(_refuse_other_sites, behind_a_proxy=bool(config.trusted_proxy)))
     _add_answers(app, service, config)
     _add_rest(app, service, config)
     _add_health(app, service)
@@ -92,6 +101,20 @@ def _refuse_foreign_names() -> None:
             f"This server listens on this machine only, and {request.host[:100]} is no name of it; ask "
             "http://127.0.0.1. If that is the name of a proxy before it, set serving.trusted_proxy."
         )
+
+
+def _refuse_other_sites(*, behind_a_proxy: bool) -> None:
+    """What another site makes a browser send. Programs send neither header.
+
+    Source: https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
+    """
+    if request.method != "POST":
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    # A proxy may ask for us by another name than browsers do.
+    ours = origin is None or behind_a_proxy or urlsplit(origin).netloc == request.host
+    if site not in (None, "same-origin", "none") or origin == "null" or not ours:
+        raise Forbidden("This was sent from another site; use the page of this server.")
 
 
 def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:

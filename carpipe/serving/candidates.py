@@ -70,6 +70,12 @@ class Memory:
                 most, _ = Counter(self._client.values()).most_common(1)[0]
                 self._forget(next(name for name, owner in self._client.items() if owner == most))
 
+    def take_back(self, name: str) -> None:
+        """A saying that was not kept does not count."""
+        with self._lock:
+            if self._said.get(name):
+                self._said[name] -= 1
+
     def _forget(self, name: str) -> None:
         del self._client[name]
         self._said.pop(name, None)

@@ -6,6 +6,7 @@ its limit. So a hundred that trickle would shut everybody out, health checks too
 
 import contextlib
 import ipaddress
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -54,10 +55,14 @@ def is_local(host: str) -> bool:
         return host.lower().rstrip(".") in LOCAL_NAMES
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]  # it comes without types
+class Connection(HTTPChannel):  # type: ignore[misc]  # it comes without types
     """A connection that knows since when the request has been arriving that it has not got in full."""
 
     begun: float | None = None
+
+    def __init__(self, server: "Server", sock: socket.socket, addr: tuple[Any, ...], *rest: Any, **options: Any):
+        self.client = client_of(addr[0])
+        super().__init__(server, sock, addr, *rest, **options)
 
     def received(self, data: bytes) -> bool:
         """Take bytes from the client."""
@@ -71,8 +76,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # it comes without types
 
     @property
     def waits(self) -> bool:
-        """Whether it waits for its client, and nobody for it."""
-        return not self.requests and not self.total_outbufs_len and not self.will_close
+        """Whether it waits for its client, to ask or to take its answer, and nobody for it."""
+        return not self.requests and not self.will_close
 
     @property
     def patience(self) -> tuple[bool, float]:
@@ -83,7 +88,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # it comes without types
 class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
     """waitress, with a time for each request and a number of connections for each client."""
 
-    channel_class = Channel
+    channel_class = Connection
 
     def __init__(self, app: Flask, settings: ServingConfig, **options: Any):
         self._settings = settings
@@ -92,27 +97,28 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
     def maintenance(self, now: float) -> None:
         """Close what is idle or late."""
         super().maintenance(now)
-        for channel in self.active_channels.values():
-            if channel.begun is not None and now - channel.begun > self._settings.request_s and not channel.requests:
-                channel.will_close = True
+        for one in list(self.active_channels.values()):
+            if one.begun is not None and now - one.begun > self._settings.request_s and not one.requests:
+                one.will_close = True
+            # waitress closes it as soon as it can write to it, which who reads nothing never lets it.
+            if one.will_close and not one.requests:
+                one.handle_close()
 
     def handle_accept(self) -> None:
-        """Take a connection; where there are too many now, another one of the same client goes."""
+        """Take a connection; where there are too many now, one goes of whoever has most."""
         super().handle_accept()
-        channels = [channel for channel in self.active_channels.values() if not channel.will_close]
-        held = Counter(client_of(channel.addr[0]) for channel in channels)
-        held.pop(self._settings.trusted_proxy, None)  # stands for many
-        if not held:
-            return
-        client, most = held.most_common(1)[0]
-        if most > self._settings.connections_per_client or len(channels) > self._settings.connections:
-            _make_room([channel for channel in channels if client_of(channel.addr[0]) == client])
+        settings = self._settings
+        there = [one for one in self.active_channels.values() if not one.will_close]
+        held = Counter(one.client for one in there if one.addr[0] != settings.trusted_proxy)  # which stands for many
+        most = max(held.values(), default=0)
+        if most > settings.connections_per_client or len(there) > settings.connections:
+            _make_room([one for one in there if held[one.client] == most], there)
 
 
-def _make_room(channels: list[Channel]) -> None:
-    """Close the connection that has kept us waiting longest; all at work: the newest."""
-    waiting = [channel for channel in channels if channel.waits]
-    leaving = min(waiting, key=lambda channel: channel.patience) if waiting else channels[-1]
+def _make_room(greedy: list[Connection], there: list[Connection]) -> None:
+    """Close the one that has kept us waiting longest, of the greedy if one does; all at work: the newest."""
+    waiting = [one for one in greedy if one.waits] or [one for one in there if one.waits]
+    leaving = min(waiting, key=lambda one: one.patience) if waiting else there[-1]
     leaving.will_close = True
 
 

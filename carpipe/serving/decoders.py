@@ -38,9 +38,15 @@ AGAIN_S = 5.0  # until a child that could not be started is tried again
 
 
 class Allowance:
-    """What the photos of one request may spend together on being expensive, in seconds of a processor."""
+    """What the photos of one request may spend together on being expensive, in seconds of a processor.
 
-    def __init__(self, seconds: float):
+    Attributes:
+        client: whose request it is.
+        lied_to: one of them has cost more than its headers say: headers count no more.
+    """
+
+    def __init__(self, seconds: float, *, client: str):
+        self.client, self.lied_to = client, False
         self._left = seconds
 
     def check(self) -> None:
@@ -63,8 +69,9 @@ class Decoders:
         self._max_pixels = config.serving.max_pixels
         fast = Isolation(FAST * seconds, FAST_PATIENCE * seconds, min(FAST_MEMORY_MB, memory_mb), niceness=0)
         slow = Isolation(seconds, SLOW_PATIENCE * seconds, memory_mb, niceness=19)
-        self._fast = Lane("fast", fast, count=config.serving.workers, queue=config.serving.queue)
-        self._slow = Lane("slow", slow, count=1, queue=SLOW_QUEUE)
+        self._fast = Lane("fast", fast, count=config.serving.workers)
+        self._slow = Lane("slow", slow, count=1)
+        self._slow_places = Places(SLOW_QUEUE)
 
     def start(self) -> None:
         """Start children ahead, and do not wait for them."""
@@ -76,9 +83,9 @@ class Decoders:
         self._fast.close()
         self._slow.close()
 
-    def allowance(self) -> Allowance:
-        """For the photos of one listing."""
-        return Allowance(LISTING_SHARE * self._seconds)
+    def allowance(self, client: str) -> Allowance:
+        """For the photos of one request."""
+        return Allowance(LISTING_SHARE * self._seconds, client=client)
 
     def see(self, data: bytes, policy: CropPolicy, *, allowance: Allowance) -> Seen:
         """A photo's pixels, in the size that detection wants.
@@ -99,16 +106,18 @@ class Decoders:
             max_damage=policy.max_damage,
             enough=decode.DETAIL,
         )
+        if allowance.lied_to:
+            allowance.check()
         found = understood(self._fast.ask(data, limits(most_s=cheap)))
-        spent = FAST * self._seconds
+        at_most = FAST * self._seconds
         if found is None:
             allowance.check()
-            found = understood(self._slow.ask(data, limits()))
-            spent = self._seconds
-        if isinstance(found, Seen):
-            spent = found.seconds
-        elif found is not None and found.death is None:
-            spent = 0.0
+            with self._slow_places.taken(allowance.client):
+                found = understood(self._slow.ask(data, limits()))
+            at_most = self._seconds
+        elif found.seconds is None:
+            allowance.lied_to = True
+        spent = at_most if found is None or found.seconds is None else found.seconds
         if spent > cheap:
             allowance.spend(spent)
         if isinstance(found, Seen):
@@ -132,10 +141,9 @@ class Isolation:
 class Lane:
     """Some children, each with one photo at a time, and a warm spare."""
 
-    def __init__(self, name: str, isolation: Isolation, *, count: int, queue: int):
-        """`queue` counts photos in work and waiting."""
+    def __init__(self, name: str, isolation: Isolation, *, count: int):
+        """`count` children, beside the spare."""
         self._name, self._isolation = name, isolation
-        self._places = Places(queue)
         self._turns = threading.BoundedSemaphore(count)
         self._missing = threading.Semaphore(count + 1)  # children that shall be started
         self._closed = threading.Event()
@@ -164,9 +172,9 @@ class Lane:
         """What a child answers to a photo.
 
         Raises:
-            BusyError: too many are waiting, or no child is there.
+            BusyError: no child is there.
         """
-        with self._places.taken(), self._turn(), self._lent() as child:
+        with self._turn(), self._lent() as child:
             return child.once(data, settings)
 
     @contextmanager

@@ -18,8 +18,10 @@ from carpipe.weights.contract import candidates_folder
 
 log = logging.getLogger(__name__)
 
-# Seconds between two looks at what lies in the bucket.
-LOOK_S = 3600.0
+# Seconds between two looks at what lies in the bucket, and at least between two where it is full.
+LOOK_S, FULL_LOOK_S = 3600.0, 60.0
+# Of `serving.candidates_mb`, what is left where there is more: room for the next ones.
+LEFT = 0.9
 _NAME = re.compile(r"(?P<day>[0-9]{8})/(?P<id>[0-9a-f]{32})(?:\.jpg|(?P<said>-[0-9a-f]{8})?\.json)")
 
 
@@ -48,7 +50,8 @@ class Room:
 
     def takes(self, size: int) -> bool:
         """Whether that many bytes more may be written; counts them as written."""
-        if self._looked is None or time.monotonic() - self._looked > LOOK_S:
+        patience = LOOK_S if self._used + size <= self._most else FULL_LOOK_S
+        if self._looked is None or time.monotonic() - self._looked > patience:
             self.tidy()
         if self._used + size > self._most:
             return False
@@ -65,7 +68,7 @@ class Room:
             self._used = sum(candidate.bytes for candidate in candidates)
             today = datetime.datetime.now(datetime.UTC).date()
             oldest = f"{today - datetime.timedelta(days=self._days):%Y%m%d}"
-            leaving = leaving_of(candidates, oldest=oldest, too_much=self._used - self._most)
+            leaving = leaving_of(candidates, oldest=oldest, too_much=self._used - LEFT * self._most)
             self._store.delete(info.key for candidate in leaving for info in candidate.objects)
             self._used -= sum(candidate.bytes for candidate in leaving)
         except CarpipeError as error:
@@ -87,7 +90,7 @@ def candidates_in(folder: str, objects: Sequence[ObjectInfo]) -> list[Kept]:
     return sorted(kept, key=lambda one: (one.said, one.day))
 
 
-def leaving_of(candidates: Sequence[Kept], *, oldest: str, too_much: int) -> list[Kept]:
+def leaving_of(candidates: Sequence[Kept], *, oldest: str, too_much: float) -> list[Kept]:
     """Those that go: from before the day `oldest`, and as many more, in their order, as make up for too many bytes."""
     old = [candidate for candidate in candidates if candidate.day < oldest]
     young = [candidate for candidate in candidates if candidate.day >= oldest]

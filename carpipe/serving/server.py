@@ -39,7 +39,7 @@ def running(config: Config, store: Store) -> Iterator[Server]:
     settings = config.serving
     follower = Follower(store, settings, config.signing)
     with contextlib.ExitStack() as stack:
-        workers = Workers(settings.workers, queue=settings.queue)
+        workers = Workers(settings.workers)
         stack.callback(workers.close)
         decoders = Decoders(config)
         stack.callback(decoders.close)
@@ -68,7 +68,9 @@ def running(config: Config, store: Store) -> Iterator[Server]:
 def _health(service: Service, settings: ServingConfig) -> Iterator[None]:
     """`/healthz` on a port of its own, which whoever sends photos has no business with."""
     app, port = create_health_app(service, settings), settings.health_port
-    with listening(app, settings, port=port, setting="serving.health_port", threads=2) as server:
+    with listening(
+        app, settings, port=port, setting="serving.health_port", threads=2, max_request_body_size=1000
+    ) as server:
         threading.Thread(target=_run, args=(server,), name="carpipe-health", daemon=True).start()
         yield
 

@@ -79,8 +79,8 @@ class Service:
             NotReadyError, BusyError: try again later.
         """
         live = self.follower.current()
-        with self._places.taken():
-            return self._answer(live, data, self._decoders.allowance(), client=client)[0]
+        with self._places.taken(client):
+            return self._answer(live, data, self._decoders.allowance(client))[0]
 
     def predict_listing(self, photos: Sequence[bytes], *, client: str) -> dict[str, Any]:
         """What car the photos of one listing show together: the mean of their log-probabilities decides.
@@ -92,8 +92,8 @@ class Service:
             NotReadyError, BusyError: try again later.
         """
         live = self.follower.current()
-        with self._places.taken():
-            return self._answer_listing(live, photos, client=client)
+        with self._places.taken(client):
+            return self._answer_listing(live, photos, self._decoders.allowance(client))
 
     def feedback(self, name: str, *, right: bool, class_name: str | None, client: str) -> bool:
         """Keep what somebody says of an answer; False where there is no room for more just now.
@@ -111,7 +111,10 @@ class Service:
         seen = self._memory.judged(name)
         if seen is None:
             raise ForgottenError("No answer with this id is remembered, or it was judged often enough.")
-        return self._candidates.keep(seen, RIGHT if right else WRONG, client=client, class_name=class_name)
+        kept = self._candidates.keep(seen, RIGHT if right else WRONG, client=client, class_name=class_name)
+        if not kept:
+            self._memory.take_back(name)
+        return kept
 
     def classes(self) -> dict[str, Any]:
         """The classes that the live model knows."""
@@ -128,9 +131,7 @@ class Service:
         }
         return health.live is not None, {"success": health.live is not None, **facts}
 
-    def _answer(
-        self, live: Live, data: bytes, allowance: Allowance, *, client: str
-    ) -> tuple[dict[str, Any], Probabilities]:
+    def _answer(self, live: Live, data: bytes, allowance: Allowance) -> tuple[dict[str, Any], Probabilities]:
         started = time.monotonic()
         seen_photo = self._decoders.see(data, live.crop, allowance=allowance)
         looked = self._workers.run(lambda: self._look(live, seen_photo))
@@ -146,9 +147,9 @@ class Service:
         }
         if self._candidates:
             seen = Seen(reply["id"], utc_now(), looked.small, reply)
-            self._memory.add(seen, client=client)
+            self._memory.add(seen, client=allowance.client)
             if not answer.sure:
-                self._candidates.keep(seen, UNSURE, client=client)
+                self._candidates.keep(seen, UNSURE, client=allowance.client)
         log.info("predict %s: %s %.3f in %.0f ms", reply["id"], answer.name, answer.score,
                  1000 * (time.monotonic() - started))  # fmt: skip
         return reply, looked.probabilities
@@ -172,13 +173,12 @@ class Service:
             return b""
         return encode.encode_jpeg(encode.fit(image, KEPT_SIDE), quality=KEPT_QUALITY)
 
-    def _answer_listing(self, live: Live, photos: Sequence[bytes], *, client: str) -> dict[str, Any]:
+    def _answer_listing(self, live: Live, photos: Sequence[bytes], allowance: Allowance) -> dict[str, Any]:
         replies: list[dict[str, Any]] = []
         usable: list[Probabilities] = []
-        allowance = self._decoders.allowance()
         for data in photos:
             try:
-                reply, probabilities = self._answer(live, data, allowance, client=client)
+                reply, probabilities = self._answer(live, data, allowance)
             except PhotoError as error:
                 known = {"format": error.format} if error.format else {}
                 replies.append({"success": False, "reason": error.reason, **known})

@@ -202,6 +202,17 @@ def test_the_same_photo_is_never_overwritten(session):
     assert b"audi_a4" in session.store.get(f"{folder}.json")
 
 
+def test_a_saying_that_was_not_kept_does_not_count():
+    memory = Memory()
+    memory.add(seen(0), client="a")
+    for _ in range(20):
+        assert memory.judged(seen(0).id)
+        memory.take_back(seen(0).id)
+    memory.take_back("unknown")
+
+    assert [memory.judged(seen(0).id) is not None for _ in range(6)] == [True] * 5 + [False]
+
+
 def test_the_oldest_answers_are_forgotten(monkeypatch):
     monkeypatch.setattr(module, "REMEMBERED_BYTES", 100)
     memory = Memory()

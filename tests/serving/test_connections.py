@@ -10,10 +10,12 @@ import pytest
 from flask import Flask, request
 
 from carpipe.config import ServingConfig
+from carpipe.serving import connections as module
 from carpipe.serving.connections import client_of, listening
 from tests.serving.conftest import run, wait_for
 
 HALF = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf"
+LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
 WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -31,6 +33,10 @@ def up(release):
     def who():
         request.get_data()
         return client_of(request.remote_addr)
+
+    @app.get("/large")
+    def large():
+        return "x" * 50_000
 
     @app.get("/slow")
     def slow():
@@ -103,6 +109,24 @@ def test_the_slowest_goes_first_and_whoever_is_being_answered_stays(up, release)
         release.set()
         answered.settimeout(10)
         assert b"200 OK" in answered.recv(1000)
+
+
+def test_who_asks_and_never_reads_holds_nobody_up(up, monkeypatch):
+    """Its socket can be written to never again, so there is nothing that would tell waitress to close it."""
+    monkeypatch.setattr(module, "IDLE_S", 1)
+    port = up(connections=20, connections_per_client=10)
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            for _ in range(10):
+                one = stack.enter_context(socket.socket())
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                one.bind(("127.0.3.1", 0))
+                one.connect(("127.0.0.1", port))
+                with contextlib.suppress(OSError):
+                    one.sendall(LARGE * 150)
+            time.sleep(1.5)
+
+            assert ask(port).status_code == 200
 
 
 def test_another_client_pays_nothing(up):

@@ -115,3 +115,24 @@ def test_a_name_that_is_not_ours_is_not_answered(api, host, status):
 def test_behind_a_proxy_names_are_its_business(session, cache):
     with serving(session, cache, trusted_proxy="192.0.2.1") as client:
         assert client.get("/", headers={"Host": "cars.example"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 400),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "OURS"}, 400),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:1"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, 403),
+    ],
+)
+@pytest.mark.parametrize("path", ["/predict", "/predict/listing"])
+def test_another_site_sends_nothing_in_its_visitors_name(api, path, headers, status):
+    ours = f"{api.base_url.scheme}://{api.base_url.netloc.decode()}"
+    sent = {name: value.replace("OURS", ours) for name, value in headers.items()}
+
+    assert api.post(path, headers=sent).status_code == status

@@ -9,7 +9,6 @@ import pytest
 
 from carpipe.config import SigningConfig, StoreConfig
 from carpipe.serving.live import Follower, NotReadyError
-from carpipe.serving.workers import BusyError, Workers
 from carpipe.storage import Store
 from carpipe.weights import channel, signing
 from carpipe.weights.signing_keys import load_key
@@ -168,31 +167,6 @@ def test_models_with_one_detector_share_it(session, tiny, other, cache):
 
     assert follower.current().model.id != first.model.id
     assert follower.current().detectors is first.detectors
-
-
-def test_a_full_queue_refuses_at_once():
-    workers, go = Workers(2, queue=3), threading.Event()
-    with ThreadPoolExecutor(3) as pool:
-        waiting = [pool.submit(workers.run, go.wait) for _ in range(3)]
-        wait_for(lambda: workers._places._value == 0)
-        started = time.monotonic()
-        with pytest.raises(BusyError):
-            workers.run(lambda: 1)
-        assert time.monotonic() - started < 1
-        go.set()
-        assert all(future.result() for future in waiting)
-
-    assert workers.run(lambda: 1) == 1
-    workers.close()
-
-
-def test_work_that_fails_gives_its_place_back():
-    workers = Workers(1, queue=1)
-    for _ in range(3):
-        with pytest.raises(ZeroDivisionError):
-            workers.run(lambda: 1 / 0)
-    assert workers.run(lambda: 1) == 1
-    workers.close()
 
 
 def test_overload_is_answered_503_and_health_stays_up(session, live, cache, photos):

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from carpipe.config import ServingConfig, StoreConfig
+from carpipe.serving import room as module
 from carpipe.serving.candidates import Candidates, Seen
 from carpipe.serving.room import Room
 from carpipe.storage import Store
@@ -48,6 +49,29 @@ def test_too_many_bytes_cost_the_oldest_without_feedback_first(session):
     room(session.store, candidates_mb=1).tidy()
 
     assert there(session.store) == {0, 3}
+
+
+def test_where_there_is_no_room_the_oldest_make_some(session):
+    for number, ago in enumerate((9, 8, 7)):
+        plant(session.store, number, ago=ago, size=300_000)
+    known = room(session.store, candidates_mb=1)
+
+    assert [known.takes(90_000), known.takes(90_000)] == [True, True]
+    assert there(session.store) == {1, 2}
+
+
+def test_a_bucket_that_its_own_writer_has_filled_makes_room(session, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    known = room(session.store, candidates_mb=1)
+    for number, ago in enumerate((9, 8, 7, 6)):
+        assert known.takes(240_000)
+        plant(session.store, number, ago=ago, size=240_000)
+    assert not known.takes(240_000), "looked a moment ago"
+    now[0] += module.FULL_LOOK_S + 1
+
+    assert known.takes(240_000)
+    assert there(session.store) == {1, 2, 3}
 
 
 def test_where_all_were_judged_the_oldest_go(session):
