@@ -7,14 +7,23 @@ layer's constructor (a checkpoint never does, and some constructors read files o
 
 import io
 import pickle
+import re
 from typing import Any, NoReturn
 
 from carpipe.errors import InputError
 
-# What checkpoints of ultralytics name, by the first part of the module.
-_MODULES = {"torch", "torchvision", "ultralytics", "collections", "numpy", "pathlib", "datetime", "_codecs"}
-_BUILTINS = {"set", "frozenset", "getattr", "slice", "complex", "bytearray", "dict", "list", "tuple", "int", "float"}
+# What checkpoints of ultralytics name: layers, whose constructors are never called, and what tensors, arrays and plain
+# data are put together with.
 _LAYERS = ("ultralytics.", "torch.nn.", "torchvision.")
+_BUILTINS = "set|frozenset|getattr|slice|complex|bytearray|dict|list|tuple|int|float"
+_KNOWN = re.compile(
+    rf"(?:builtins|__builtin__)\.(?:{_BUILTINS})"
+    r"|torch\.(?:Size|device|\w+Storage|storage\.\w+Storage|_utils\._rebuild_\w+|_tensor\._rebuild_from_type_v2)"
+    r"|torch\.(?:serialization\._get_layout|torch_version\.TorchVersion|b?float\w*|u?int\w*|half|double|long|bool)"
+    r"|numpy\.(?:dtype|ndarray|_?core\.multiarray\.(?:_reconstruct|scalar)|dtypes\.\w+DType)"
+    r"|collections\.(?:OrderedDict|defaultdict|Counter)|_codecs\.encode"
+    r"|pathlib(?:\._local)?\.(?:Pure)?(?:Posix|Windows)?Path|datetime\.(?:datetime|date|time|timedelta|timezone)"
+)
 
 
 def check(data: bytes) -> None:
@@ -31,6 +40,10 @@ def check(data: bytes) -> None:
         raise InputError(f"its pickle is broken ({type(error).__name__}: {error})") from error
 
 
+def _is_layer(module: str) -> bool:
+    return f"{module}.".startswith(_LAYERS)
+
+
 class _Called(type):
     """Calls of a class; `where` is module and name of what it stands in for."""
 
@@ -39,7 +52,7 @@ class _Called(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         module, name = cls.where
         # An object of a layer is made without its constructor, as pickle makes all objects.
-        if module.startswith(_LAYERS):
+        if _is_layer(module):
             raise InputError(f"its pickle calls {module}.{name}, which a checkpoint never does")
         return object.__new__(cls)  # type: ignore[arg-type]  # mypy takes the class for its metaclass
 
@@ -73,16 +86,34 @@ class _Dict(dict[Any, Any]):
 # In Python and not in C: there, one byte of a number makes a table of 32 GB.
 class _DryRun(pickle._Unpickler):
     def find_class(self, module: str, name: str, /) -> Any:
-        root = module.partition(".")[0]
-        known = name in _BUILTINS if root in ("builtins", "__builtin__") else root in _MODULES
-        if not known or "." in name:
+        if "." in name or not (_is_layer(module) or _KNOWN.fullmatch(f"{module}.{name}")):
             raise InputError(f"its pickle names {module}.{name}, which is no part of a detector")
         if (module, name) == ("collections", "OrderedDict"):
             return _Dict
         return _Called(name, (_StandIn,), {"where": (module, name)})
+
+    stack: list[Any]
+
+    def _flatten(self) -> None:
+        """Tuples in tuples cost a dictionary, whose key they are, twice as much with each level."""
+        self.stack[-1] = tuple(None if isinstance(part, tuple) else part for part in self.stack[-1])
 
     def persistent_load(self, pid: Any) -> Any:
         return object()
 
     def get_extension(self, code: int) -> NoReturn:
         raise InputError("its pickle uses extension codes, which a checkpoint never does")
+
+
+def _flat(load: Any) -> Any:
+    """An opcode's function that makes a tuple, with the tuples in it left out."""
+
+    def load_flat(unpickler: _DryRun) -> None:
+        load(unpickler)
+        unpickler._flatten()
+
+    return load_flat
+
+
+_TUPLES = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
+_DryRun.dispatch = _DryRun.dispatch | {code[0]: _flat(_DryRun.dispatch[code[0]]) for code in _TUPLES}

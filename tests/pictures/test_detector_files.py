@@ -137,6 +137,35 @@ def test_a_checkpoint_that_does_more_than_hold_layers_is_refused(number, tmp_pat
     assert not target.exists()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torch.hub load", "torch load", "torch.utils.cpp_extension load", "torch.storage _load_from_bytes",
+        "numpy load", "numpy.testing runstring", "pathlib os", "datetime sys", "collections namedtuple",
+        "torch._utils import_module",
+        "torchx.nn Linear", "ultralyticsx a", "builtins eval", "codecs open", "torch.nn.parameter.x a.b",
+    ],
+)  # fmt: skip
+def test_only_what_tensors_and_data_are_put_together_with_is_named(name):
+    module, _, function = name.partition(" ")
+    with pytest.raises(InputError, match=f"names {module}.{function}, which is no part of a detector"):
+        checkpoint_pickle.check(f"c{module}\n{function}\n.".encode())
+
+
+@pytest.mark.parametrize("name", ["torch.nn Linear", "torch.nn.modules.conv Conv2d", "torchvision x"])
+def test_no_constructor_of_a_layer_is_called(name):
+    module, _, layer = name.partition(" ")
+    with pytest.raises(InputError, match=f"calls {module}.{layer}, which a checkpoint never does"):
+        checkpoint_pickle.check(f"c{module}\n{layer}\n)R.".encode())
+
+
+def test_a_key_of_tuples_in_tuples_costs_nothing():
+    """Each level is the one before, twice: to hash them all would take 2 to the power of 200 steps."""
+    twice = pickle.MEMOIZE + pickle.BINGET
+    levels = b"".join(twice + bytes([number]) + pickle.TUPLE2 for number in range(200))
+    checkpoint_pickle.check(pickle.EMPTY_DICT + pickle.NONE + levels + pickle.NONE + pickle.SETITEM + pickle.STOP)
+
+
 @pytest.mark.parametrize("name", ["best.torchscript", "best.torchscript.pt", "best.pt", "best.PT"])
 def test_torchscript_writes_nothing(name, tmp_path, monkeypatch):
     target = tmp_path / "pwned"
