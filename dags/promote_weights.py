@@ -32,6 +32,12 @@ from carpipe_airflow.task_session import open_task_session, run_facts
             description="Manifest key of the model, `models/<name>/<id>/manifest.json`.",
         ),
         "reason": Param("by hand", type="string", minLength=1, description="Kept in the channel's history."),
+        "manifest_sha256": Param(
+            "",
+            type="string",
+            pattern="^([0-9a-f]{64})?$",
+            description="sha256 of the manifest that is meant; empty: as it is now, or as it was when it was live.",
+        ),
     },
 )
 def promote_weights():
@@ -40,7 +46,8 @@ def promote_weights():
         from carpipe.steps.models.publish import promote
 
         session = open_task_session()
-        release = promote(session, params["channel"], params["model"], reason=params["reason"], **run_facts())
+        meant = {name: params[name] for name in ("reason", "manifest_sha256")}
+        release = promote(session, params["channel"], params["model"], **meant, **run_facts())
         outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
         announce(session, release)
         return release.model

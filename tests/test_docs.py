@@ -13,7 +13,9 @@ import carpipe
 from carpipe.cli import make_parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted(
+    ROOT.glob("docs/*.md")
+)
 WIDTH = 100
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

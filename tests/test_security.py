@@ -23,7 +23,7 @@ PROMISES = {
         "steps/data/test_odd_names.py::test_an_odd_name_costs_its_own_row",
         "test_odd_keys.py::test_names_are_shown_without_what_forges_a_line",
     ],
-    "One seller's broken photos are not taken for an outage": [
+    "Broken photos of few listings are not taken for an outage": [
         "steps/data/test_outage.py::test_a_seller_s_empty_files_and_pages_stop_no_night",
         "steps/data/test_outage.py::test_many_photos_of_few_listings_are_not",
     ],

@@ -329,12 +329,16 @@ def test_what_a_newer_carpipe_has_made_is_counted(clients, made, session):
 
 def test_a_promotion_is_a_run_of_the_dag(clients, places, session):
     path = fill_in("/weights/{channel}/promote", places)
-    answer = clients["user"].post(path, data={"model": places["{model}"], "reason": "night was bad"})
+    shown = channel.read_model(session.store, f"models/classifier/{places['{model}']}/manifest.json").sha256
+    assert f'name="manifest_sha256" value="{shown}"' in clients["user"].get("/carpipe/weights/classifier").text
+    asked = {"model": places["{model}"], "reason": "night was bad", "manifest_sha256": shown}
+    answer = clients["user"].post(path, data=asked)
     assert answer.status_code == 303
     runs = clients["viewer"].get("/api/v2/dags/promote_weights/dagRuns", params={"order_by": "-id"}).json()["dag_runs"]
     assert runs[0]["conf"]["channel"] == "classifier"
     assert runs[0]["conf"]["model"] == f"models/classifier/{places['{model}']}/manifest.json"
     assert runs[0]["conf"]["reason"].startswith("night was bad (user")
+    assert runs[0]["conf"]["manifest_sha256"] == shown
     assert runs[0]["triggering_user_name"] == "user"
     assert channel.read_channel(session.store, "classifier").generation == 2, "only the DAG moves the channel"
     unknown = clients["user"].post(path, data={"model": "0" * 20})

@@ -44,7 +44,8 @@ T = TypeVar("T")
 class ModelColumn:
     """A packaged model. `made` is UTC; `live` says that it is, `was_live` that it has been.
 
-    `maker` says who has signed it; `problem` what is wrong with its manifest or its signature, a sentence, or nothing.
+    `manifest_sha256` is of the manifest that is shown. `maker` says who has signed it; `problem` what is wrong with its
+    manifest or its signature, a sentence, or nothing.
     """
 
     id: str
@@ -56,6 +57,7 @@ class ModelColumn:
     dataset: str
     metrics: dict[str, Any]
     has_page: bool
+    manifest_sha256: str
     maker: str
     problem: str
 
@@ -194,6 +196,7 @@ def _models(
             dataset=done.extra["dataset"],
             metrics=done.extra["metrics"],
             has_page=PAGE in done.files,
+            manifest_sha256=standing.sha256,
             maker=standing.maker,
             problem=standing.problem,
         )

@@ -23,12 +23,14 @@ class Standing:
 
     Attributes:
         model: its manifest; None where it cannot be read, or is gone.
+        sha256: of the manifest; empty where there is none to be read.
         maker: who has signed it, in a few words.
         problem: why it is not to be used, a sentence; empty where it may be.
         newer: only a newer carpipe understands it.
     """
 
     model: Manifest | None
+    sha256: str = ""
     maker: str = ""
     problem: str = ""
     newer: bool = False
@@ -67,9 +69,9 @@ def _look(cache: ResultCache, key: str, release: Release | None) -> Standing:
     try:
         if release:
             check_pin(model.data, key=key, sha256=release.manifest_sha256, by=named(release))
-        return Standing(model.manifest, _maker(cache, model))
+        return Standing(model.manifest, model.sha256, _maker(cache, model))
     except CarpipeError as error:
-        return Standing(model.manifest, problem=str(error))
+        return Standing(model.manifest, model.sha256, problem=str(error))
 
 
 def _maker(cache: ResultCache, model: Committed) -> str:

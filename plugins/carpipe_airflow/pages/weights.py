@@ -59,13 +59,18 @@ def promote(
     channel: str,
     model: Annotated[str, Form(pattern="^[0-9a-f]{20}$")],
     reason: Annotated[str, Form(max_length=500)] = "",
+    manifest_sha256: Annotated[str, Form(pattern="^([0-9a-f]{64})?$")] = "",
 ) -> Response:
-    """Make a model the live one, an older one too, by a run of `promote_weights`."""
+    """Make a model the live one, an older one too, by a run of `promote_weights`.
+
+    With the sum of the manifest that the page has shown, no other goes live, though it be put there since.
+    """
     found = channels.find_model(request.app.state.bucket.cache, channel, model)
     if _moving(_runs(session, dag_bag, channel)) and not _paused(session):
         raise HTTPException(409, f"A promotion of {channel} is under way; ask again once it is done.")
     said = f"{reason.strip() or 'by hand'} ({user.get_name()}, on the page Weights)"
-    body = TriggerDAGRunPostBody(logical_date=None, conf={"channel": channel, "model": found.key, "reason": said})
+    conf = {"channel": channel, "model": found.key, "reason": said, "manifest_sha256": manifest_sha256}
+    body = TriggerDAGRunPostBody(logical_date=None, conf=conf)
     trigger_dag_run(dag_id=PROMOTE_DAG, body=body, dag_bag=dag_bag, user=user, session=session, request=request)
     return RedirectResponse(f"{request.scope['root_path']}/weights/{channel}", 303)
 
