@@ -13,6 +13,7 @@ Credentials, region and endpoint of S3 are those of an Airflow connection in tas
 of the AWS chain (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...), which obstore reads itself.
 """
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -280,9 +281,19 @@ class ServingConfig(Section):
         64, ge=1, description="open connections of one address, at most; the slowest of its own goes"
     )
     trusted_proxy: str = Field(
-        "", description="address of the proxy whose X-Forwarded-For says who a client is; empty: there is none"
+        "", description="address or network of the proxy whose X-Forwarded-For says who a client is; empty: none"
     )
     health_port: int = Field(0, ge=0, le=65535, description="port that answers `/healthz` and nothing else; 0: none")
+
+    @model_validator(mode="after")
+    def _proxy_is_an_address(self) -> Self:
+        try:
+            ipaddress.ip_network(self.trusted_proxy.partition("%")[0] if self.trusted_proxy else "0.0.0.0/0")
+        except ValueError:
+            raise ValueError(
+                f"trusted_proxy must be an address or a network, as 10.0.0.5 or 10.0.0.0/8, not {self.trusted_proxy}"
+            ) from None
+        return self
 
 
 class GateConfig(Section):

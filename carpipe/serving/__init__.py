@@ -1,12 +1,16 @@
 """The classification API: published weights behind HTTP, with the pipeline's own decoding, detector and cropping.
 
-    app.py         routes, errors as JSON, headers
+    app.py         routes, and what is refused before them
+    refusals.py    errors as JSON, headers of all answers
     service.py     a photo in, an answer out; a listing's answer; feedback
     live.py        the channel's live model, followed and swapped while requests run
     workers.py     how many photos are looked at at a time, and how many wait
     candidates.py  unsure photos and feedback, kept in the bucket for labellers
     room.py        how many of them, and for how long
+    clients.py     who a client is
     connections.py who may hold how many connections open, and for how long
+    requests.py    a request as it arrives: refused early, and no dearer to read than it is long
+    bodies.py      how long bodies may be, and how much of them is held at a time
     server.py      all of it on waitress
     pages/         the page to drop a photo on
 

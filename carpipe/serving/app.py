@@ -1,6 +1,6 @@
-"""The routes. Whatever goes wrong is answered as `{"success": false, "error": ...}` with a status that fits."""
+"""The routes, and what is refused before them. What goes wrong is answered in `refusals`."""
 
-import logging
+from collections.abc import Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -8,51 +8,32 @@ from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
-    HTTPException,
     RequestEntityTooLarge,
     TooManyRequests,
     UnsupportedMediaType,
 )
 
 from carpipe.config import ServingConfig
-from carpipe.errors import InputError
-from carpipe.pictures.decode import FORMATS, PhotoError
-from carpipe.serving.connections import client_of, is_local
-from carpipe.serving.live import NotReadyError
-from carpipe.serving.service import ForgottenError, Service
-from carpipe.serving.workers import BusyError
+from carpipe.serving.bodies import Limit
+from carpipe.serving.clients import client_of, is_local
+from carpipe.serving.connections import CLIENT, MB
+from carpipe.serving.refusals import add_refusals, says, too_large_says
+from carpipe.serving.service import Service
 
-log = logging.getLogger(__name__)
-
-MB = 1_000_000
 # Multipart headers and boundaries, beside the photos.
 OVERHEAD = 100_000
-# Seconds after which a client that was refused may come again.
-RETRY_AFTER = 2
+# Bytes of a saying.
+FEEDBACK = 10_000
 
-SAYS = {
-    "empty": "The file is empty.",
-    "not_an_image": f"The file is no picture of a kind that is taken: {', '.join(FORMATS)}.",
-    "unsupported_format": f"Files of this format are not read; send one of {', '.join(FORMATS)}.",
-    "bomb": "The picture has more pixels than are taken, or its file costs more to read than a photo does.",
-    "too_expensive": "Reading the picture takes too long. Send it smaller, or saved as a plain JPEG.",
-    "poison": "The picture could not be read: its file breaks the program that reads it, or takes too much memory.",
-    "truncated": "The file ends early: a part of the picture is missing.",
-    "damaged": "The picture is damaged.",
-    "too_small": "The picture is too small.",
-    "no_vehicle": "No car was found in the photo.",
-    "box_too_small": "The car is too small in the photo; take a closer one.",
-}
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+def body_limits(config: ServingConfig) -> dict[str, Limit]:
+    """What may be posted where. Nothing else takes a body."""
+    too_large = too_large_says(config)
+    return {
+        "/predict": Limit(config.max_photo_mb * MB + OVERHEAD, too_large),
+        "/predict/listing": Limit(config.max_request_mb * MB + OVERHEAD, too_large),
+        "/feedback": Limit(FEEDBACK, f"Too large: feedback may have {FEEDBACK:,} bytes."),
+    }
 
 
 def create_app(service: Service, config: ServingConfig) -> Flask:
@@ -67,11 +48,11 @@ def create_app(service: Service, config: ServingConfig) -> Flask:
     )
     _guard_names(app, config)
     app.before_request(partial(_refuse_other_sites, behind_a_proxy=bool(config.trusted_proxy)))
+    app.before_request(partial(_limit_body, body_limits(config)))
     _add_answers(app, service, config)
     _add_rest(app, service, config)
     _add_health(app, service)
-    _add_errors(app, config)
-    app.after_request(_with_headers)
+    add_refusals(app, config)
     return app
 
 
@@ -80,8 +61,7 @@ def create_health_app(service: Service, config: ServingConfig) -> Flask:
     app = Flask(__name__, static_folder=None)
     _guard_names(app, config)
     _add_health(app, service)
-    _add_errors(app, config)
-    app.after_request(_with_headers)
+    add_refusals(app, config)
     return app
 
 
@@ -117,10 +97,18 @@ def _refuse_other_sites(*, behind_a_proxy: bool) -> None:
         raise Forbidden("This was sent from another site; use the page of this server.")
 
 
+def _limit_body(limits: Mapping[str, Limit]) -> None:
+    """The connection has refused what is longer; this is for who runs the app on another server."""
+    if request.path in limits:
+        request.max_content_length = limits[request.path].bytes
+    coding = request.headers.get("Content-Encoding", "identity")
+    if request.method == "POST" and coding.lower() != "identity":
+        raise UnsupportedMediaType(f"The body is sent in {coding[:40]}; send it as it is, without Content-Encoding.")
+
+
 def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
     @app.post("/predict")
     def predict() -> Response:
-        request.max_content_length = config.max_photo_mb * MB + OVERHEAD
         [photo] = _photos(1, "one photo; send several to /predict/listing")
         return jsonify(service.predict(photo, client=_client()))
 
@@ -133,7 +121,7 @@ def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
         reply = service.predict_listing(photos, client=_client())
         for photo in reply["photos"]:
             if not photo["success"]:
-                photo["error"] = _says(photo["reason"], photo.get("format"))
+                photo["error"] = says(photo["reason"], photo.get("format"))
         if not reply["success"]:
             reply |= {"error": "None of the photos can be used.", "reason": "no_usable_photo"}
         return jsonify(reply), 200 if reply["success"] else 422
@@ -142,7 +130,6 @@ def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
 def _add_rest(app: Flask, service: Service, config: ServingConfig) -> None:
     @app.post("/feedback")
     def feedback() -> tuple[Response, int]:
-        request.max_content_length = 10_000
         name, right, class_name = _feedback()
         if not service.feedback(name, right=right, class_name=class_name, client=_client()):
             raise TooManyRequests("There is a lot of feedback just now; try again later.", retry_after=600)
@@ -176,7 +163,7 @@ def _photos(limit: int, what: str) -> list[bytes]:
 
 def _client() -> str:
     """Whose request it is; behind a proxy, whom `serving.trusted_proxy` says it comes from."""
-    return client_of(request.remote_addr or "")
+    return str(request.environ.get(CLIENT) or client_of(request.remote_addr or ""))
 
 
 def _feedback() -> tuple[str, bool, str | None]:
@@ -192,62 +179,3 @@ def _feedback() -> tuple[str, bool, str | None]:
     if class_name is not None and not isinstance(class_name, str):
         raise BadRequest("class_name must be text.")
     return value["id"], value["right"], class_name
-
-
-def _add_errors(app: Flask, config: ServingConfig) -> None:
-    @app.errorhandler(RequestEntityTooLarge)
-    def too_large(error: RequestEntityTooLarge) -> tuple[Response, int]:
-        says = f"Too large: a photo may have {config.max_photo_mb} MB, all of a request {config.max_request_mb} MB."
-        return jsonify(success=False, error=says, reason="too_large"), 413
-
-    @app.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> Response:
-        response = jsonify(success=False, error=error.description, reason=_reason(error.name))
-        for name in ("Allow", "Retry-After"):
-            if value := error.get_response().headers.get(name):
-                response.headers[name] = value
-        response.status_code = error.code or 500
-        return response
-
-    @app.errorhandler(PhotoError)
-    def unusable(error: PhotoError) -> tuple[Response, int]:
-        status = 415 if error.reason in ("not_an_image", "unsupported_format") else 422
-        known = {"format": error.format} if error.format else {}
-        return jsonify(success=False, error=_says(error.reason, error.format), reason=error.reason, **known), status
-
-    @app.errorhandler(InputError)
-    def wrong(error: InputError) -> tuple[Response, int]:
-        return jsonify(success=False, error=str(error), reason="bad_request"), 400
-
-    @app.errorhandler(ForgottenError)
-    def forgotten(error: ForgottenError) -> tuple[Response, int]:
-        return jsonify(success=False, error=str(error), reason="not_found"), 404
-
-    @app.errorhandler(BusyError)
-    @app.errorhandler(NotReadyError)
-    def later(error: BusyError | NotReadyError) -> tuple[Response, int, dict[str, str]]:
-        reason = "busy" if isinstance(error, BusyError) else "not_ready"
-        return jsonify(success=False, error=str(error), reason=reason), 503, {"Retry-After": str(RETRY_AFTER)}
-
-    @app.errorhandler(Exception)
-    def broken(error: Exception) -> tuple[Response, int]:
-        log.exception("%s %s", request.method, request.path, exc_info=error)
-        says = "Something went wrong here; the server's log says what."
-        return jsonify(success=False, error=says, reason="internal_error"), 500
-
-
-def _says(reason: str, name: str | None) -> str:
-    says = SAYS.get(reason, "The photo cannot be used.")
-    return f"The file is {name}. {says}" if name else says
-
-
-def _reason(name: str) -> str:
-    """The name of an HTTP status for programs: "Method Not Allowed" is method_not_allowed."""
-    return name.lower().replace(" ", "_")
-
-
-def _with_headers(response: Response) -> Response:
-    response.headers.update(HEADERS)
-    if response.is_json:
-        response.headers["Cache-Control"] = "no-store"
-    return response

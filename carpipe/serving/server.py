@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 from carpipe.config import Config, ServingConfig
-from carpipe.serving.app import MB, create_app, create_health_app
+from carpipe.serving.app import body_limits, create_app, create_health_app
 from carpipe.serving.candidates import kept_candidates
 from carpipe.serving.connections import Server, listening
 from carpipe.serving.decoders import Decoders
@@ -55,8 +55,7 @@ def running(config: Config, store: Store) -> Iterator[Server]:
                 port=settings.port,
                 setting="serving.port",
                 threads=settings.queue + SPARE_THREADS,
-                # Flask refuses what is a little too large, in JSON; this is for what is absurd, before it is read.
-                max_request_body_size=2 * settings.max_request_mb * MB,
+                limits=body_limits(settings),
             )
         )
         decoders.start()
@@ -68,9 +67,7 @@ def running(config: Config, store: Store) -> Iterator[Server]:
 def _health(service: Service, settings: ServingConfig) -> Iterator[None]:
     """`/healthz` on a port of its own, which whoever sends photos has no business with."""
     app, port = create_health_app(service, settings), settings.health_port
-    with listening(
-        app, settings, port=port, setting="serving.health_port", threads=2, max_request_body_size=1000
-    ) as server:
+    with listening(app, settings, port=port, setting="serving.health_port", threads=2) as server:
         threading.Thread(target=_run, args=(server,), name="carpipe-health", daemon=True).start()
         yield
 

@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import threading
-import time
 
 import httpx
 import pytest
@@ -11,11 +10,13 @@ from flask import Flask, request
 
 from carpipe.config import ServingConfig
 from carpipe.serving import connections as module
-from carpipe.serving.connections import client_of, listening
+from carpipe.serving.bodies import Limit
+from carpipe.serving.connections import CLIENT, listening
 from tests.serving.conftest import run, wait_for
 
 HALF = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf"
 LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+HUGE = 6_000_000  # more than the kernel keeps for who does not read
 WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -32,11 +33,15 @@ def up(release):
     @app.route("/", methods=["GET", "POST"])
     def who():
         request.get_data()
-        return client_of(request.remote_addr)
+        return request.environ[CLIENT]
 
     @app.get("/large")
     def large():
         return "x" * 50_000
+
+    @app.get("/huge")
+    def huge():
+        return "x" * HUGE
 
     @app.get("/slow")
     def slow():
@@ -46,11 +51,18 @@ def up(release):
     with contextlib.ExitStack() as stack:
 
         def start(**settings):
+            """Returns the port; the server is the last of `start.servers`."""
             known = ServingConfig(**settings)
-            server = stack.enter_context(listening(app, known, port=0, setting="serving.port", threads=8))
+            server = stack.enter_context(
+                listening(
+                    app, known, port=0, setting="serving.port", threads=8, limits={"/": Limit(10_000, "Too large.")}
+                )
+            )
+            start.servers.append(server)
             threading.Thread(target=run, args=(server,), daemon=True).start()
             return int(server.effective_port)
 
+        start.servers = []
         yield start
         release.set()
 
@@ -100,7 +112,7 @@ def test_the_slowest_goes_first_and_whoever_is_being_answered_stays(up, release)
         kept_alive = connect(stack, port, WHOLE)
         assert b"200 OK" in kept_alive.recv(1000)
         half = connect(stack, port, HALF)
-        time.sleep(0.2)
+        wait_for(lambda: any(one.begun for one in up.servers[0].active_channels.values()))
 
         assert ask(port).status_code == 200
 
@@ -117,6 +129,7 @@ def test_who_asks_and_never_reads_holds_nobody_up(up, monkeypatch):
     port = up(connections=20, connections_per_client=10)
     with contextlib.ExitStack() as stack:
         for _ in range(8):
+            held = list(up.servers[0].active_channels.values())
             for _ in range(10):
                 one = stack.enter_context(socket.socket())
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -124,7 +137,8 @@ def test_who_asks_and_never_reads_holds_nobody_up(up, monkeypatch):
                 one.connect(("127.0.0.1", port))
                 with contextlib.suppress(OSError):
                     one.sendall(LARGE * 150)
-            time.sleep(1.5)
+            # whoever was there before is given up, or has been
+            wait_for(lambda held=held: not set(held) & set(up.servers[0].active_channels.values()), 20)
 
             assert ask(port).status_code == 200
 
@@ -160,6 +174,13 @@ def test_a_request_that_does_not_arrive_in_time_is_given_up(up):
         ({"trusted_proxy": "127.0.0.1"}, {"X-Forwarded-For": "203.0.113.9, 198.51.100.7"}, "198.51.100.7"),
         ({"trusted_proxy": "127.0.0.1"}, {"X-Forwarded-For": "2001:db8:1:2:3::4"}, "2001:db8:1:2::/64"),
         ({"trusted_proxy": "192.0.2.1"}, {"X-Forwarded-For": "198.51.100.7"}, "127.0.0.1"),
+        ({"trusted_proxy": "::ffff:127.0.0.1"}, {"X-Forwarded-For": "198.51.100.7"}, "198.51.100.7"),
+        ({"trusted_proxy": "127.0.0.0/8"}, {"X-Forwarded-For": "198.51.100.7"}, "198.51.100.7"),
+        ({"trusted_proxy": "127.0.0.1"}, {"X-Forwarded-For": "198.51.100.7, unknown"}, "127.0.0.1"),
+        ({"trusted_proxy": "127.0.0.1"}, {"X-Forwarded-For": "fe80::1%1"}, "fe80::/64"),
+        ({"trusted_proxy": "127.0.0.1"}, {"X-Forwarded-For": "," * 5000 + "::ffff:198.51.100.7"}, "198.51.100.7"),
+        ({"trusted_proxy": "127.0.0.1"}, {"Forwarded": "for=198.51.100.7"}, "127.0.0.1"),
+        ({"trusted_proxy": "127.0.0.1"}, {}, "127.0.0.1"),
     ],
 )
 def test_a_client_is_who_the_trusted_proxy_says(up, settings, headers, client):
@@ -175,20 +196,46 @@ def test_connections_of_the_trusted_proxy_are_many_clients(up):
         assert all(map(is_open, several))
 
 
-@pytest.mark.parametrize(
-    ("address", "client"),
-    [
-        ("127.0.0.1", "127.0.0.1"),
-        ("::ffff:198.51.100.7", "198.51.100.7"),
-        ("2001:db8::1", "2001:db8::/64"),
-        ("unknown", "unknown"),
-    ],
-)
-def test_a_subscriber_of_ipv6_is_one_client(address, client):
-    assert client_of(address) == client
-
-
 def test_a_name_of_several_addresses_is_listened_on_at_all_of_them(up):
     port = up(host="localhost")
 
     assert ask(port).status_code == 200
+
+
+def test_what_is_pipelined_is_read_when_its_turn_has_come(up, release):
+    port = up()
+    with contextlib.ExitStack() as stack:
+        one = connect(stack, port, WHOLE.replace(b"/", b"/slow", 1) + WHOLE * 100 + HALF[:60])
+        [channel] = wait_for(lambda: [one for one in up.servers[0].active_channels.values() if one.requests])
+        assert len(channel.requests) == 1
+
+        release.set()
+        answers = read(one, lambda got: got.count(b"HTTP/1.1 200 OK") == 101)
+        assert answers.index(b"done") < answers.index(b"127.0.0.1")
+        one.sendall(HALF[60:] + b"x" * 996)
+        read(one, lambda got: b"HTTP/1.1 200 OK" in got)
+
+
+def test_who_pipelines_and_never_reads_gets_no_more_answers_than_fit_on_the_way(up):
+    port = up(connections=20)
+    with contextlib.ExitStack() as stack:
+        one = stack.enter_context(socket.socket())
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        one.connect(("127.0.0.1", port))
+        one.sendall(LARGE.replace(b"/large", b"/huge") * 150)
+
+        [channel] = wait_for(lambda: [one for one in up.servers[0].active_channels.values() if one.total_outbufs_len])
+        assert ask(port).status_code == 200
+        assert len(channel.requests) <= 1
+        assert channel.total_outbufs_len < 2 * HUGE
+
+
+def read(connection, enough):
+    """What comes, until it is enough."""
+    connection.settimeout(10)
+    got = b""
+    while not enough(got):
+        more = connection.recv(100_000)
+        assert more, got[-500:]
+        got += more
+    return got
