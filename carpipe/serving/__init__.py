@@ -8,7 +8,8 @@
     candidates.py  unsure photos and feedback, kept in the bucket for labellers
     room.py        how many of them, and for how long
     clients.py     who a client is
-    connections.py who may hold how many connections open, and for how long
+    listening.py   who may hold how many connections open, and for how long
+    connections.py one of them: one request at a time
     requests.py    a request as it arrives: refused early, and no dearer to read than it is long
     bodies.py      how long bodies may be, and how much of them is held at a time
     server.py      all of it on waitress

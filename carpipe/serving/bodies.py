@@ -14,6 +14,8 @@ from weakref import WeakSet
 
 from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # it comes without types
 
+MB = 1_000_000
+
 
 @dataclass(frozen=True)
 class Limit:

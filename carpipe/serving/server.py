@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from carpipe.config import Config, ServingConfig
 from carpipe.serving.app import body_limits, create_app, create_health_app
 from carpipe.serving.candidates import kept_candidates
-from carpipe.serving.connections import Server, listening
 from carpipe.serving.decoders import Decoders
+from carpipe.serving.listening import Server, listening
 from carpipe.serving.live import Follower
 from carpipe.serving.service import Service
 from carpipe.serving.workers import Workers

@@ -11,6 +11,7 @@ from PIL import Image
 from carpipe.config import ServingConfig, StoreConfig
 from carpipe.serving import candidates as module
 from carpipe.serving.candidates import Candidates, Memory, Seen
+from carpipe.serving.clients import client_behind
 from carpipe.steps.labels.candidates import download_candidates, list_candidates
 from carpipe.storage import Store
 from tests.serving.conftest import encode, post, ready, serving, wait_for
@@ -251,3 +252,12 @@ def test_labellers_get_photos_and_a_table(session, tmp_path):
         ("unsure", "audi_a4", ""), ("wrong", "audi_a4", "'=cmd()"), ("right", "audi_a4", "audi_a4")
     ]  # fmt: skip
     assert all((tmp_path / row["file"]).read_bytes() == seen().jpeg for row in rows)
+
+
+def test_a_network_of_one_attacker_spends_one_share_and_all_together_no_more_than_there_is():
+    budget = module.Budget(100, client_share=0.25)
+    forged = [f"198.51.100.{n % 250}, 2001:db8::{n:x}{zone}" for n in range(300) for zone in ("", "%1", "%eth0")]
+
+    assert sum(budget.take(client_behind(chain)) for chain in forged) == 25
+    assert sum(budget.take(client_behind(f"198.51.{n % 256}.{n // 256}")) for n in range(3000)) == 75
+    assert len(budget._by) <= 100

@@ -9,9 +9,10 @@ import pytest
 from flask import Flask, request
 
 from carpipe.config import ServingConfig
-from carpipe.serving import connections as module
+from carpipe.serving import listening as module
 from carpipe.serving.bodies import Limit
-from carpipe.serving.connections import CLIENT, listening
+from carpipe.serving.connections import CLIENT
+from carpipe.serving.listening import listening
 from tests.serving.conftest import run, wait_for
 
 HALF = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf"

@@ -86,6 +86,46 @@ def test_no_body_is_an_error_of_the_server(api, method, path):
         check(api.request(method, path, content=body, headers={"Content-Type": kind}))
 
 
+PART = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n"
+NESTED = FILE.replace(b"\r\n\r\n", b"\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n")
+FORMS = {
+    "100,000 parts": (PART * 100_000 + b"--x--", FORM, 413),
+    "100,000 files": (PART.replace(b"=a", b"=file; filename=a") * 100_000 + b"--x--", FORM, 413),
+    "a part's header of 1 MB": (b"--x\r\nA: " + b"a" * 1_000_000 + b"\r\n\r\n--x--", FORM, 413),
+    "a part's headers of 1 MB": (b"--x\r\n" + b"A: b\r\n" * 160_000 + b"\r\n--x--", FORM, 413),
+    "a part's name of 1 MB": (FILE.replace(b"file", b"f" * 1_000_000) + b"\r\n--x--", FORM, 413),
+    "no boundary": (FILE + b"a\r\n--x--", "multipart/form-data", 400),
+    "another boundary": (FILE + b"a\r\n--x--", "multipart/form-data; boundary=z", 400),
+    "a boundary of 20 kB": (FILE + b"a\r\n--x--", "multipart/form-data; boundary=" + "z" * 20_000, 400),
+    "a form in a form": (NESTED * 20 + (b"--y\r\n\r\n" + FILE) * 1000 + b"--y--\r\n--x--", FORM, 413),
+    "a million fields": (b"a=b&" * 1_000_000, "application/x-www-form-urlencoded", 400),
+    "another kind of parts": (FILE + b"a\r\n--x--", "multipart/mixed; boundary=x", 400),
+}
+
+
+# Werkzeug leaves the files of a form that it refuses to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*SpooledTemporaryFile:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:Unclosed file:ResourceWarning")
+@pytest.mark.parametrize("path", ["/predict", "/predict/listing"])
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_of_any_shape_is_refused_in_a_sentence(api, path, name):
+    body, kind, status = FORMS[name]
+    response = api.post(path, content=body, headers={"Content-Type": kind})
+
+    check(response)
+    assert response.status_code == status, response.text
+
+
+def test_fields_that_are_no_photos_are_not_even_parsed():
+    app = create_app(None, ServingConfig())
+    with app.test_request_context("/predict", method="POST", data="a=b&" * 1000,
+                                  content_type="application/x-www-form-urlencoded") as context:  # fmt: skip
+        response = app.full_dispatch_request()
+
+        assert response.status_code == 400
+        assert "form" not in vars(context.request)
+
+
 @pytest.mark.parametrize(("method", "path"), routes())
 def test_no_header_is_an_error_of_the_server(api, method, path):
     for headers in HEADERS:

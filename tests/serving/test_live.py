@@ -1,7 +1,7 @@
 """The channel's model is swapped while requests run; a model that is not what it should be never is."""
 
+import itertools
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -65,6 +65,17 @@ def test_no_request_fails_while_the_channel_goes_back_and_forth(session, tiny, o
         assert (reply["prediction"], reply["score"]) == truth[reply["model"]["id"]]
 
 
+def await_polls(client, count):
+    """Wait until the server has looked at the channel that many times."""
+    ages = [0.0]
+
+    def polled():
+        ages.append(client.get("/healthz").json()["polled_s_ago"])
+        return sum(later < earlier for earlier, later in itertools.pairwise(ages)) >= count
+
+    wait_for(polled)
+
+
 def test_a_bad_model_is_refused_and_the_old_one_goes_on(session, tiny, other, cache, photos, caplog):
     good = go_live(session, publish(session, tiny, tag="good"))
     broken = publish(session, {**tiny, "model.bin": other["model.bin"]}, tag="broken")
@@ -76,7 +87,7 @@ def test_a_bad_model_is_refused_and_the_old_one_goes_on(session, tiny, other, ca
         assert "golden pictures are off" in problem
         assert live_id(client) in good.model
         assert post(client, photos[0]).status_code == 200
-        time.sleep(1)  # some five polls later
+        await_polls(client, 5)
         assert sum("golden pictures are off" in record.message for record in caplog.records) == 1
 
         mended = go_live(session, publish(session, other, tag="mended"))

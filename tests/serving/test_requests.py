@@ -12,7 +12,7 @@ from flask import Flask, request
 from carpipe.config import ServingConfig
 from carpipe.serving.app import body_limits, create_app
 from carpipe.serving.bodies import Limit
-from carpipe.serving.connections import listening
+from carpipe.serving.listening import listening
 from tests.serving.conftest import run, wait_for
 
 HOST = b"Host: localhost\r\n"

@@ -1,0 +1,150 @@
+"""Listening: who sends slowly makes room for others, and whose health it is has a door of its own.
+
+waitress keeps a connection for as long as its sender sends a byte now and then, and takes no more of them once it has
+its limit. So a hundred that trickle would shut everybody out, health checks too.
+"""
+
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from flask import Flask
+from waitress.adjustments import Adjustments  # type: ignore[import-untyped]  # it comes without types
+from waitress.server import TcpWSGIServer  # type: ignore[import-untyped]
+from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]
+from waitress.wasyncore import close_all  # type: ignore[import-untyped]
+
+from carpipe.config import ServingConfig
+from carpipe.errors import InputError
+from carpipe.serving.bodies import MB, Bodies, Limit
+from carpipe.serving.clients import networks_of
+from carpipe.serving.connections import Connection
+from carpipe.serving.requests import HEADER_BYTES
+
+# It says how long its queue is at each request that waits: whoever sends much would fill the log.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+# Of bodies that are held at a time, in all and of a client: so many times the largest request. A quarter is for others.
+HELD, HELD_PER_CLIENT = 8, 6
+# Seconds, for each connection, between looks at all of them; connections taken at one.
+PAUSE_S, ACCEPTED = 4e-6, 16
+# Seconds between looks for connections that are late.
+LOOK_S = 2
+# Seconds that a connection may stay open with nothing asked.
+IDLE_S = 60
+# Places beside the limit that waitress has itself, where it would accept nobody: the server's own sockets are among
+# those that it counts, and connections that are being closed.
+SPARE = 50
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
+    """waitress, with a time for each request and a number of connections for each client."""
+
+    channel_class = Connection
+
+    def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, **options: Any):
+        self._settings, self.bodies = settings, bodies
+        self.proxies = networks_of(settings.trusted_proxy)
+        super().__init__(app, **options)
+
+    def maintenance(self, now: float) -> None:
+        """Close what is idle or late."""
+        super().maintenance(now)
+        for one in list(self.active_channels.values()):
+            if one.is_late(now, request_s=self._settings.request_s):
+                one.will_close = True
+            # waitress closes it as soon as it can write to it, which who reads nothing never lets it.
+            if one.will_close and not one.requests:
+                one.handle_close()
+
+    def readable(self) -> bool:
+        """Whether to take connections. It is asked before each look at all sockets, and at each answer there is one.
+
+        A look costs some microseconds a connection. So with many of them it makes a pause, in which answers gather:
+        else a flood of small requests costs requests times connections.
+        """
+        time.sleep(PAUSE_S * len(self.active_channels))
+        return bool(super().readable())
+
+    def handle_accept(self) -> None:
+        """Take the connections that wait."""
+        for _ in range(ACCEPTED):
+            before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == before:
+                return
+            self._keep_few()
+
+    def _keep_few(self) -> None:
+        """Where there are too many connections now, one goes of whoever has most."""
+        settings = self._settings
+        there = [one for one in self.active_channels.values() if not one.will_close]
+        held = Counter(one.client for one in there if not one.is_proxy)
+        most = max(held.values(), default=0)
+        if most > settings.connections_per_client or len(there) > settings.connections:
+            _make_room([one for one in there if held[one.client] == most], there)
+
+
+def _make_room(greedy: list[Connection], there: list[Connection]) -> None:
+    """Close the one that has kept us waiting longest, of the greedy if one does; all at work: the newest."""
+    waiting = [one for one in greedy if one.waits] or [one for one in there if one.waits]
+    leaving = min(waiting, key=lambda one: one.patience) if waiting else there[-1]
+    leaving.will_close = True
+
+
+@contextlib.contextmanager
+def listening(
+    app: Flask,
+    settings: ServingConfig,
+    *,
+    port: int,
+    setting: str,
+    limits: Mapping[str, Limit] | None = None,
+    **options: Any,
+) -> Iterator[Server]:
+    """A server that is bound and only needs `run`, until the block ends.
+
+    Args:
+        setting: what says the port, for messages.
+        limits: by path, of bodies that may be posted there; none are taken elsewhere.
+        options: of waitress.
+
+    Raises:
+        InputError: the address cannot be listened on.
+    """
+    known = Adjustments(
+        host=settings.host,
+        port=port,
+        connection_limit=settings.connections + SPARE,
+        channel_timeout=IDLE_S,
+        cleanup_interval=LOOK_S,
+        asyncore_use_poll=True,  # select() ends at 1,024 open files
+        max_request_header_size=HEADER_BYTES,
+        clear_untrusted_proxy_headers=True,  # what they say is read as the request arrives
+        ident="carpipe",
+        **options,
+    )
+    request = settings.max_request_mb * MB
+    bodies = Bodies(limits or {}, most=HELD * request, per_client=HELD_PER_CLIENT * request)
+    dispatcher = ThreadedTaskDispatcher()
+    dispatcher.set_thread_count(known.threads)
+    sockets: dict[int, Any] = {}
+    try:
+        # A name such as localhost may be several addresses; one loop serves all that are in `sockets`.
+        bound = partial(Server, app, settings, bodies=bodies, map=sockets, dispatcher=dispatcher, adj=known)
+        yield _first(bound, known, what=f"serving.host and {setting}, {settings.host}:{port},")
+    finally:
+        dispatcher.shutdown()  # first, since answers need the sockets
+        close_all(sockets)
+
+
+def _first(bound: Callable[..., Server], known: Adjustments, *, what: str) -> Server:
+    try:
+        servers = [bound(sockinfo=address) for address in known.listen]
+    except OSError as error:
+        raise InputError(f"{what} cannot be listened on: {error.strerror}.") from error
+    return servers[0]
