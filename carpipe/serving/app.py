@@ -101,9 +101,8 @@ def _limit_body(limits: Mapping[str, Limit]) -> None:
     """The connection has refused what is longer; this is for who runs the app on another server."""
     if request.path in limits:
         request.max_content_length = limits[request.path].bytes
-    coding = request.headers.get("Content-Encoding", "identity")
-    if request.method == "POST" and coding.lower() != "identity":
-        raise UnsupportedMediaType(f"The body is sent in {coding[:40]}; send it as it is, without Content-Encoding.")
+    if request.method == "POST" and request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("The body is packed; send it as it is, without Content-Encoding.")
 
 
 def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:

@@ -55,7 +55,7 @@ class Bodies:
         # waitress hands an app the path with one slash before it.
         known = self._limits.get("/" + path.lstrip("/")) if method == "POST" else None
         taking = ", ".join(f"POST {path}" for path in self._limits) or "nothing here"
-        return known or Limit(0, f"{method[:20]} {path[:100]} takes no body; what does: {taking}.")
+        return known or Limit(0, f"No body is taken by this method at this address; what takes one: {taking}.")
 
     def adjusted(self, settings: Adjustments, limit: Limit) -> Any:
         """waitress's settings for a request with that limit: it refuses a body that has as many bytes as it names."""
@@ -67,7 +67,13 @@ class Bodies:
 
     def hold(self, request: Request) -> None:
         """Count the request's body for as long as it is there."""
-        self._held.add(request)
+        with self._lock:
+            self._held.add(request)
+
+    @property
+    def held(self) -> int:
+        """Bytes of all bodies that are held."""
+        return sum(request.held for request in self._there())
 
     def has_room(self, request: Request) -> bool:
         """Whether the request may go on; if not, it is of whoever sends most.
@@ -75,7 +81,7 @@ class Bodies:
         Where all bodies are too much together, the longest that is arriving gives way of whoever has most.
         """
         held = Counter[str]()
-        for one in (there := list(self._held)):
+        for one in (there := self._there()):
             held[one.client] += one.held
         if held[request.client] > self._per_client:
             return False
@@ -87,3 +93,7 @@ class Bodies:
             return False
         max(arriving, key=lambda one: one.held).give_way()
         return True
+
+    def _there(self) -> list[Request]:
+        with self._lock:
+            return list(self._held)

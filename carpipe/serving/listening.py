@@ -30,8 +30,8 @@ logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 # Of bodies that are held at a time, in all and of a client: so many times the largest request. A quarter is for others.
 HELD, HELD_PER_CLIENT = 8, 6
-# Seconds, for each connection, between looks at all of them; connections taken at one.
-PAUSE_S, ACCEPTED = 4e-6, 16
+# Seconds, for each connection, between looks at all of them; at one, connections taken and bytes of each.
+PAUSE_S, ACCEPTED, RECEIVED = 4e-6, 16, 32_768
 # Seconds between looks for connections that are late.
 LOOK_S = 2
 # Seconds that a connection may stay open with nothing asked.
@@ -124,6 +124,7 @@ def listening(
         cleanup_interval=LOOK_S,
         asyncore_use_poll=True,  # select() ends at 1,024 open files
         max_request_header_size=HEADER_BYTES,
+        recv_bytes=RECEIVED,
         clear_untrusted_proxy_headers=True,  # what they say is read as the request arrives
         ident="carpipe",
         **options,

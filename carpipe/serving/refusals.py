@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 
 # Seconds after which a client that was refused may come again.
 RETRY_AFTER = 2
-# Characters of a sentence: waitress's repeat what was sent.
-SENTENCE = 300
 
 SAYS = {
     "empty": "The file is empty.",
@@ -81,7 +79,8 @@ class Refused(ErrorTask):  # type: ignore[misc]  # it comes without types
         """Write the answer; the connection ends with it."""
         error = self.request.error
         reason = "too_large" if error.code == 413 else _reason(error.reason)
-        answer = {"success": False, "error": str(error.body)[:SENTENCE], "reason": reason}
+        sentence = str(error.body).partition(' "')[0]  # behind that, waitress repeats what was sent
+        answer = {"success": False, "error": sentence, "reason": reason}
         body = json.dumps(answer).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.extend([*HEADERS.items(), ("Content-Type", "application/json")])

@@ -53,7 +53,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     @property
     def held(self) -> int:
         """Bytes of its body that are held."""
-        return 0 if self.body_rcv is None else len(self.body_rcv)
+        body = self.body_rcv  # once: it may be closed by another thread
+        return 0 if body is None else len(body)
 
     def received(self, data: bytes) -> int:
         """Take bytes; returns how many. Takes what comes behind a request with it, so that one is made at a time."""

@@ -40,12 +40,13 @@ REFUSED = {
     "chunk with a long extension": (CHUNKED + b"1;" + b"a" * 6000, 400),
     "chunk without end": (CHUNKED + b"1\r\nabcd", 400),
     "chunks of a byte": (CHUNKED.replace(b"feedback", b"predict") + b"1\r\na\r\n" * 5000, 400),
-    "chunks with a long trailer": (CHUNKED + b"1\r\na\r\n0\r\n" + b"a: b\r\n" * 2000, 400),
+    "chunks with a long trailer": (CHUNKED + b"1\r\na\r\n0\r\n" + b"a: b\r\n" * 1000, 400),
     "chunks of too much": (CHUNKED + b"1000\r\n" + b"a" * 4096 + b"\r\n2000\r\n" + b"a" * 100, 413),
     "header of 1 MB": (b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"a" * 1_000_000, 431),
     "headers of 1 MB": (b"GET / HTTP/1.1\r\n" + HOST + b"A: b\r\n" * 170_000, 431),
     "address of 1 MB": (b"GET /" + b"a" * 1_000_000, 431),
     "query of 100,000 fields": (b"GET /?" + b"a=b&" * 100_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 431),
+    "header that is markup": (b"GET / HTTP/1.1\r\n <script>\r\n\r\n", 400),
     "no header": (b"GET / HTTP/1.1\r\nno header\r\n\r\n", 400),
     "folded first header": (b"GET / HTTP/1.1\r\n a: b\r\n\r\n", 400),
     "bare line feeds": (b"GET / HTTP/1.1\nHost: localhost\n\nGET / HTTP/1.1\r\n\r\n", 400),
@@ -87,6 +88,7 @@ def check(answer, status):
     assert int(head.split()[1]) == status, answer[:500]
     assert b"x-content-type-options: nosniff" in head.lower()
     assert b"connection: close" in head.lower()
+    assert b"<" not in body
     if body:
         reply = json.loads(body)
         assert (reply["success"], len(reply["error"]) < 400, bool(reply["reason"])) == (False, True, True)
@@ -189,12 +191,12 @@ def test_all_bodies_together_are_bounded():
             one = stack.enter_context(socket.create_connection(("127.0.0.1", port), source_address=("127.0.4.1", 0)))
             with contextlib.suppress(OSError):
                 one.sendall(head + b"x" * 2_900_000)
-            assert held(server) < 6_300_000, number
-        wait_for(lambda: held(server) > 5_000_000)
+            assert server.bodies.held < 6_300_000, number
+        wait_for(lambda: server.bodies.held > 5_000_000)
 
         assert b"200 OK" in tell(port, head + b"x" * 3_000_000)
-        assert held(server) < 6_000_000
-    wait_for(lambda: not held(server))
+        assert server.bodies.held < 6_000_000
+    wait_for(lambda: not server.bodies.held)
 
 
 def test_who_sends_too_much_of_all_gives_way_and_is_told():
@@ -206,16 +208,12 @@ def test_who_sends_too_much_of_all_gives_way_and_is_told():
             for n in (1, 2)
         )
         greedy.sendall(head + b"x" * 4_900_000)
-        wait_for(lambda: held(server) == 4_900_000)
+        wait_for(lambda: server.bodies.held == 4_900_000)
         other.sendall(head + b"x" * 4_500_000)
-        wait_for(lambda: held(server) == 4_500_000)
+        wait_for(lambda: server.bodies.held == 4_500_000)
 
         greedy.sendall(b"x")
         greedy.shutdown(socket.SHUT_WR)
         assert b"try again later" in check(read(greedy), 503)
         other.sendall(b"x" * 500_000)
         assert other.recv(100).startswith(b"HTTP/1.1 200 OK")
-
-
-def held(server):
-    return sum(body.held for body in list(server.bodies._held))
