@@ -38,6 +38,11 @@ PROMISES = {
         "stages/test_clean.py::test_a_kept_photo_has_facts_thumbnail_and_signature",
     ],
     "A release names the very manifest": ["weights/test_pinned.py::test_a_client_refuses_another_manifest"],
+    "What somebody else put under the key of a model to come": [
+        "steps/models/test_signatures.py::"
+        "test_what_somebody_else_put_under_a_model_s_key_is_neither_judged_nor_signed",
+    ],
+    "A checkpoint of a training writes nothing outside": ["training/test_checkpoint.py"],
     "A file that is not what its manifest says": [
         "weights/test_client.py::test_a_file_that_was_tampered_with_is_refused",
         "test_manifest.py::test_a_file_that_was_changed_behind_the_manifest_is_refused",

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import tarfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -76,8 +77,7 @@ def load(path: Path, folder: Path) -> tuple[Any, Progress]:
         InputError: it is no checkpoint of this version.
     """
     try:
-        with tarfile.open(path) as archive:
-            archive.extractall(folder, filter="data")
+        _unpack(path, folder)
         progress = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
         if progress.pop("version") != VERSION:
             raise ValueError("another version wrote it")
@@ -87,6 +87,18 @@ def load(path: Path, folder: Path) -> tuple[Any, Progress]:
         return network, done
     except (tarfile.TarError, ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(f"{path.name} cannot be gone on from: {error}.") from error
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    """Take out the three files by their names, and nothing else: neither links nor folders, whatever is in there."""
+    with tarfile.open(path) as archive:
+        for name in (_LAST, _BEST, _PROGRESS):
+            member = archive.getmember(name)
+            source = archive.extractfile(member) if member.isreg() and member.size < path.stat().st_size else None
+            if source is None:
+                raise ValueError(f"{name} is no plain file in it")
+            with source, (folder / name).open("wb") as target:
+                shutil.copyfileobj(source, target)
 
 
 def _generators(network: Any) -> list[Any]:

@@ -14,6 +14,7 @@ from carpipe import manifest
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
+from carpipe.names import shown_text
 from carpipe.steps import results
 from carpipe.steps.models.evaluate import PREDICTIONS
 from carpipe.steps.models.train import Model
@@ -21,7 +22,7 @@ from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.weights import channel, contract, signing
 from carpipe.weights.card import model_card
-from carpipe.weights.signing_keys import SigningKey, load_key
+from carpipe.weights.signing_keys import load_key
 
 log = logging.getLogger(__name__)
 
@@ -32,21 +33,24 @@ def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
     """Commit `models/<channel>/<id>/`: everything that an app needs, the manifest with the sha256 of each file last.
 
     Then sign it, where the settings name a key; also one that is there and was not signed before it was killed.
+
+    Raises:
+        InputError: under its key lies something else: who may write `models/` knows the key beforehand.
     """
     config: TrainingConfig = getattr(session.config, model)
     judged = manifest.read(session.store, evaluated)
     work = package_work(config, evaluated, model=model)
     done = manifest.find(session.store, work)
     key = load_key(session.config.signing, session.signing_key)
-    if done and key is None:
-        return reused(done)
     trained = manifest.read(session.store, judged.extra["trained"])
     data = manifest.read(session.store, judged.extra["dataset"])
     files, about = _model_files(session, judged, trained, data, h5=config.h5), _about(judged, trained, data)
     if done is None:
         done = session.commit(work, files, counts={}, extra=about)
+    committed = channel.read_model(session.store, work.key)
+    _check(committed.manifest, work, files, about)
     if key:
-        _sign(session, work, files, about, key=key)
+        log.info("package: signed with key %s, %s", key.id, signing.sign(session.store, committed, key))
     return done if done.fresh else reused(done)
 
 
@@ -60,10 +64,8 @@ def _about(judged: Manifest, trained: Manifest, data: Manifest) -> dict[str, Any
     }
 
 
-def _sign(session: Session, work: Work, files: Mapping[str, bytes], about: dict[str, Any], *, key: SigningKey) -> None:
-    """Sign a model that this step would make just so: whoever writes the bucket gets nothing else signed."""
-    model = channel.read_model(session.store, work.key)
-    found = model.manifest
+def _check(found: Manifest, work: Work, files: Mapping[str, bytes], about: dict[str, Any]) -> None:
+    """Refuse what this step would not make just so: nothing else is judged, signed, or goes live."""
     did = replace(
         work, stage=found.stage, version=found.version, partition=found.partition, config=found.config,
         inputs=tuple(found.inputs), weights=found.weights,
@@ -72,12 +74,11 @@ def _sign(session: Session, work: Work, files: Mapping[str, bytes], about: dict[
     there = {name: entry["sha256"] for name, entry in found.files.items()}
     if (there, found.extra, did.fingerprint) != (made, about, work.fingerprint):
         other = sorted(name for name in {*made, *there} if made.get(name) != there.get(name)) or ["its description"]
-        log.warning(
-            "%s is not signed: it is not what is packaged today (%s). Look at it, then sign it with "
-            "`carpipe weights sign`.", work.key, ", ".join(other),
-        )  # fmt: skip
-        return
-    log.info("package: signed with key %s, %s", key.id, signing.sign(session.store, model, key))
+        raise InputError(
+            f"{work.key} is not what is packaged today ({', '.join(shown_text(name) for name in other)} differ). Another "
+            "version of carpipe has made it, or somebody has put it there. Look at it. Where it is to be made anew, "
+            f"delete everything under {work.key.rpartition('/')[0]}/, and run this again."
+        )
 
 
 def package_work(config: TrainingConfig, evaluated: str, *, model: Model) -> Work:

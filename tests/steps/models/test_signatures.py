@@ -67,7 +67,9 @@ def test_package_signs_what_is_there_already(old, ann, caplog):
     assert old.store.head(place).etag == signed.etag
 
 
-def test_package_signs_nothing_that_it_would_not_make(old, ann, caplog):
+@pytest.mark.parametrize("keyed", [True, False], ids=["key", "no key"])
+def test_what_somebody_else_put_under_a_model_s_key_is_neither_judged_nor_signed(old, ann, keyed):
+    """The key follows from the evaluation: who may write `models/` can be there first."""
     model = packaged(old)
     place = model.key.replace("manifest.json", "model.sig")
     before = old.store.get(model.key)
@@ -80,9 +82,9 @@ def test_package_signs_nothing_that_it_would_not_make(old, ann, caplog):
         body = json.loads(before)
         edit(body)
         old.store.put(model.key, json.dumps(body).encode())
-        package(with_key(old, ann), model.inputs[0], model="classifier")
+        with pytest.raises(InputError, match=r"is not what is packaged today.*delete everything under models/classif"):
+            package(with_key(old, ann) if keyed else old, model.inputs[0], model="classifier")
         assert old.store.head(place) is None
-    assert caplog.text.count("is not what is packaged today") == 3
     old.store.put(model.key, before)
 
 
