@@ -21,6 +21,7 @@ from pydantic import Field
 from carpipe import forms, manifest
 from carpipe.errors import ConflictError, InputError, MissingError
 from carpipe.manifest import Manifest
+from carpipe.names import brief
 from carpipe.storage import Store
 
 log = logging.getLogger(__name__)
@@ -257,7 +258,7 @@ def _read(store: Store, name: str) -> tuple[Release | None, str | None]:
     # A swap between the two requests makes the etag stale, and a later If-Match fail: never a wrong write.
     release = parse_release(store.get(info.key), key=info.key)
     if release.channel != name:
-        raise InputError(f"{info.key} is not a release of channel {name}: it is one of {release.channel!r}.")
+        raise InputError(f"{info.key} is not a release of channel {name}: it is one of '{brief(release.channel)}'.")
     return release, info.etag
 
 
