@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from carpipe.errors import InputError
+from carpipe.names import brief, shown
 
 FORM = "form"
 # For files that people hand in, too: a column called `form` may be theirs.
@@ -31,6 +32,11 @@ UNKNOWN = "unknown"
 # Far above what there is: the manifest of a dataset of ten million photos has some 3 MB, in 6 levels.
 MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 50
+# Commas, colons and opening brackets, quoted ones too: how many values there are at most, before they take memory.
+# Manifests and inventories have 20 bytes and more for each, so they meet MAX_BYTES first; of ten million photos they
+# have 50,000. The costliest JSON that is read takes some 100 MiB.
+MAX_SIGNS = 1_000_000
+_SIGNS = (b",", b":", b"[", b"{")
 # Digits of a whole number; sizes and counts have up to 19.
 MAX_DIGITS = 20
 ALL = "*"
@@ -81,7 +87,8 @@ def read(
         return made
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
-        raise _wrong(key, what, f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None
+        field = ".".join(map(str, wrong["loc"]))
+        raise _wrong(key, what, f"{brief(field)}: {brief(wrong['msg'])}") from None
 
 
 def read_object(data: bytes, *, key: str, what: str, latest: int = 1, figures: Collection[str] = ()) -> dict[str, Any]:
@@ -108,10 +115,14 @@ def parse(data: bytes | str, *, key: str, what: str, figures: Collection[str] = 
     Raises:
         NoJsonError: it is no JSON.
         InputError: it is none that can be trusted to mean one thing: it is longer than `most`, deeper
-            than `MAX_DEPTH`, names a field twice, or holds a number without end or text that is no Unicode.
+            than `MAX_DEPTH`, names a field twice, or holds a number without end, text that is no Unicode, or more
+            values than `MAX_SIGNS` allows.
     """
+    data = data.encode(errors="surrogatepass") if isinstance(data, str) else data
     if len(data) > most:
         raise _wrong(key, what, f"it has {len(data):,} bytes, expected at most {most:,}")
+    if (signs := sum(map(data.count, _SIGNS))) > MAX_SIGNS:
+        raise _wrong(key, what, f"it has {signs:,} commas, colons and brackets, expected at most {MAX_SIGNS:,}")
     try:
         value = json.loads(data, object_pairs_hook=_each_once, parse_int=_whole)
         outer = value if isinstance(value, dict) else {"": value}
@@ -135,11 +146,11 @@ def check(number: object, *, key: str, what: str, latest: int = 1) -> None:
         InputError: it is no number of a form.
     """
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise _wrong(key, what, f"{FORM}: expected a whole number from 1 up, got {number!r}")
+        raise _wrong(key, what, f"{FORM}: expected a whole number from 1 up, got {brief(repr(number))}")
     if number > latest:
         raise LaterFormError(
-            f"{key} is {what} of form {number}, which a newer carpipe wrote; this one knows forms up to {latest}. "
-            "Install a newer carpipe."
+            f"{shown(key)} is {what} of form {number}, which a newer carpipe wrote; this one knows forms up to "
+            f"{latest}. Install a newer carpipe."
         )
 
 
@@ -176,7 +187,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, value in pairs:
         if name in made:
-            raise ValueError(f"it has the field {name[:100]!r} twice")
+            raise ValueError(f"it has the field '{brief(name)}' twice")
         made[name] = value
     return made
 
@@ -188,18 +199,19 @@ def _whole(digits: str) -> int:
 
 
 def _check_parts(value: object, *, finite: bool) -> None:
-    waiting = [(value, 2)]
-    while waiting:
-        part, depth = waiting.pop()
-        if isinstance(part, str):
-            _check_text(part)
-        elif isinstance(part, float) and finite and not math.isfinite(part):
-            raise ValueError(f"it has the number {part}")
-        elif isinstance(part, dict | list):
-            if depth > MAX_DEPTH:
-                raise RecursionError
-            inside: list[object] = [*part, *part.values()] if isinstance(part, dict) else part
-            waiting.extend((one, depth + 1) for one in inside)
+    level, depth = [value], 2
+    while level:
+        inside: list[object] = []
+        for part in level:
+            if isinstance(part, str):
+                _check_text(part)
+            elif isinstance(part, float) and finite and not math.isfinite(part):
+                raise ValueError(f"it has the number {part}")
+            elif isinstance(part, dict | list):
+                if depth > MAX_DEPTH:
+                    raise RecursionError
+                inside += [*part, *part.values()] if isinstance(part, dict) else part
+        level, depth = inside, depth + 1
 
 
 def _check_text(text: str) -> None:
@@ -208,7 +220,7 @@ def _check_text(text: str) -> None:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise ValueError(f"it has a text that is no Unicode, {text[:100]!r}") from None
+            raise ValueError(f"it has a text that is no Unicode, '{brief(text)}'") from None
 
 
 @cache
@@ -221,4 +233,4 @@ def _wrong(key: str, what: str, reason: str) -> InputError:
 
 
 def _says(key: str, what: str, reason: str) -> str:
-    return f"{key} is not {what} that carpipe understands: {reason}."
+    return f"{shown(key)} is not {what} that carpipe understands: {reason}."

@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 
 from carpipe import __version__, forms
 from carpipe.errors import ConflictError, InputError, MissingError, TooLargeError, UnavailableError
+from carpipe.names import brief
 from carpipe.storage import Store
 
 # Where manifests lie. What is named as an input may also be labels.
@@ -156,7 +157,8 @@ def from_json(data: bytes, *, key: str) -> Manifest:
 def read_file(store: Store, manifest: Manifest, name: str) -> bytes:
     """A file that the manifest refers to, checked. Raises InputError where it has no such file."""
     if name not in manifest.files:
-        raise InputError(f"{manifest.key} has no file {name!r}; it has {', '.join(manifest.files) or 'none'}.")
+        names = brief(", ".join(manifest.files)) or "none"
+        raise InputError(f"{manifest.key} has no file '{brief(name)}'; it has {names}.")
     return verified(store, manifest.files[name])
 
 
@@ -254,14 +256,16 @@ def _check_keys(done: Manifest) -> None:
     place = _PLACE.fullmatch(done.key)
     if place and place["stage"] and (place["stage"], place["partition"]) != (done.stage, done.partition):
         raise _tampered(
-            done, f"it says that it is of stage {done.stage!r} and partition {done.partition!r}, and lies elsewhere"
+            done,
+            f"it says that it is of stage '{brief(done.stage)}' and partition '{brief(done.partition)}', and "
+            "lies elsewhere",
         )
     own = done.key.removesuffix("manifest.json")
     for name, entry in done.files.items():
         if not _lies_below("", name) or "\\" in name or "\0" in name:
-            raise _tampered(done, f"the name {name!r} is no place inside its folder")
+            raise _tampered(done, f"the name '{brief(name)}' is no place inside its folder")
         if not _lies_below(own, entry["key"]):
-            raise _tampered(done, f"its file {name!r} is {entry['key']!r}, expected a key below {own}")
+            raise _tampered(done, f"its file '{brief(name)}' is '{brief(entry['key'])}', expected a key below {own}")
     _check_elsewhere(done, own)
 
 
@@ -271,14 +275,14 @@ def _check_elsewhere(done: Manifest, own: str) -> None:
     for shard in shards if isinstance(shards, list) else [shards]:
         key = shard.get("key") if isinstance(shard, dict) else shard
         if not isinstance(key, str) or not _lies_below(_SHARDS, key):
-            raise _tampered(done, f"it names the shard {key!r}, expected a key below {_SHARDS}")
+            raise _tampered(done, f"it names the shard {brief(repr(key))}, expected a key below {_SHARDS}")
     for key in forms.texts(done.extra.get("docs")):  # of a validation, which a dataset copies
         if not _lies_below(own, key):
-            raise _tampered(done, f"it names the page {key!r}, expected a key below {own}")
+            raise _tampered(done, f"it names the page '{brief(key)}', expected a key below {own}")
     for source in done.inputs:
         home = "labels/" if source.startswith("labels/") else ""
         if "/" in source and not (_lies_below(home, source) and (home or _PLACE.fullmatch(source))):
-            raise _tampered(done, f"it names the input {source!r}, expected the key of a manifest")
+            raise _tampered(done, f"it names the input '{brief(source)}', expected the key of a manifest")
 
 
 def _lies_below(prefix: str, key: str) -> bool:

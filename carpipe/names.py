@@ -6,15 +6,20 @@ through `shown`, so that no name can forge a line of a log or of a terminal.
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
 
 # What S3 allows, in UTF-8.
 KEY_BYTES = 1024
 # Beside control characters: what breaks a line or turns the reading direction, and bytes that were no UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-# What else misleads where it is shown: marks of direction and characters that cannot be seen. Names may hold them.
-_MISLEADING = re.compile(f"{_UNPRINTABLE.pattern}|[\xad\u061c\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff\ufff9-\ufffb]")
-# What stays of it where lines are: their ends.
-_IN_LINES = re.compile(f"(?![\t\n])(?:{_MISLEADING.pattern})")
+# Letters, marks and symbols that show nothing: Python does not know Unicode's property Default_Ignorable, but their
+# names say it. Control characters, marks of direction and spaces it does know, as not printable.
+_UNSEEN = re.compile(r"\b(?:FILLER|BLANK|NULL|JOINER|INHERENT|VARIATION SELECTOR)\b")
+# Accents on one letter: Vietnamese has 2, Hebrew 3, Tibetan 4. More of them write over the lines around.
+_ACCENTS = 4
+# Characters of a name in a sentence: names of real photos have 30 to 90.
+_BRIEF = 100
 # The part of it that no request can be made for.
 _UNREQUESTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -49,22 +54,50 @@ def is_printable(name: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """The name for people: what cannot be printed is escaped, as in `a\\nb`."""
-    return _MISLEADING.sub(_escape, name)
+    """The name for people: what cannot be printed, cannot be seen or covers what is around is escaped, as in `a\\nb`.
+
+    Letters of all scripts stay, with up to four accents each.
+    """
+    if name.isascii() and name.isprintable():
+        return name
+    return "".join(_escape(one) if hidden else one for one, hidden in zip(name, _hidden(name), strict=True))
 
 
 def shown_text(text: str) -> str:
-    """A text of some lines for people, which may hold names: as `shown`, but its lines stay."""
-    return _IN_LINES.sub(_escape, text)
+    """A text of some lines for people, which may hold names: as `shown`, but its lines and tabs stay."""
+    return "".join(part if part in "\t\n" else shown(part) for part in re.split("([\t\n])", text))
+
+
+def brief(name: str, *, most: int = _BRIEF) -> str:
+    """As `shown`, in `most` characters at most: for names that somebody else has made as long as they like."""
+    cut = shown(name[: most + 1])
+    return cut if len(cut) <= most else f"{cut[: most - 1]}…"
 
 
 def storable(key: str) -> str:
     """The key as tables hold it: as it is, or escaped where no request for it can be made."""
-    return _UNPRINTABLE.sub(_escape, key) if _UNREQUESTABLE.search(key) else key
+    return _UNPRINTABLE.sub(lambda found: _escape(found[0]), key) if _UNREQUESTABLE.search(key) else key
 
 
-def _escape(match: re.Match[str]) -> str:
-    character = match[0]
+def _hidden(name: str) -> Iterator[bool]:
+    """Of each character, whether it misleads where it is shown."""
+    accents = _ACCENTS  # there is no letter yet that could bear one
+    for one in name:
+        accents = accents + 1 if _is_accent(one) else 0
+        yield accents > _ACCENTS or _is_unseen(one)
+
+
+@lru_cache(maxsize=4096)
+def _is_accent(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
+
+
+@lru_cache(maxsize=4096)
+def _is_unseen(character: str) -> bool:
+    return not character.isprintable() or bool(_UNSEEN.search(unicodedata.name(character, "")))
+
+
+def _escape(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # a byte that was no UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()

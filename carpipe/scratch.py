@@ -5,8 +5,11 @@ stays lies in `private_folder`. docs/operating.md lists all places that carpipe 
 """
 
 import os
+import pwd
+import shutil
 import stat
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from carpipe.errors import InputError
@@ -28,6 +31,38 @@ def private_folder(name: str) -> Path:
     return home / name
 
 
+def folder_for(user: str, folder: Path) -> None:
+    """An empty folder of another user alone, in a place that everybody may write to. Only root can make one.
+
+    Raises:
+        InputError: there is one that can be none of an earlier call; see `remove_folder_of`. Nothing is touched then.
+    """
+    remove_folder_of(user, folder)
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise InputError(f"There can be no folder {folder} for the user {user} ({error.strerror}).") from error
+    account = pwd.getpwnam(user)
+    os.chown(folder, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+def remove_folder_of(user: str, folder: Path) -> None:
+    """Remove what `folder_for` has made, with all that is in it, where it is there.
+
+    Raises:
+        InputError: it is a link or a file, belongs to a third user, or others may look into it: somebody else has put
+            it there.
+    """
+    if not os.path.lexists(folder):
+        return
+    if wrong := _not_private(folder, {os.geteuid(), pwd.getpwnam(user).pw_uid}):
+        raise InputError(
+            f"{folder} should be a folder of the user {user} alone, but {wrong}. Somebody else may have made it. "
+            "Look at it, and remove it."
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def seaweedfs_sockets(port: int) -> list[Path]:
     """What SeaweedFS leaves for a gRPC port; no option changes where."""
     return list(_OF_SEAWEEDFS.glob(f"seaweedfs-*-grpc-{port}.sock"))
@@ -43,16 +78,20 @@ def _claim(folder: Path) -> None:
             f"There can be no folder {folder} for temporary files ({error.strerror}); "
             "set TMPDIR to a folder that is yours."
         ) from error
-    found = folder.lstat()  # of a link, the link's own
-    wrong = ""
-    if not stat.S_ISDIR(found.st_mode):
-        wrong = "is a link or a file"
-    elif found.st_uid != os.geteuid():
-        wrong = f"belongs to the user {found.st_uid}"
-    elif found.st_mode & 0o077:
-        wrong = f"is open to others (mode {stat.S_IMODE(found.st_mode):o})"
-    if wrong:
+    if wrong := _not_private(folder, {os.geteuid()}):
         raise InputError(
             f"{folder} should be a folder of the user {os.geteuid()} alone, but {wrong}. "
             "Somebody else may have made it. Remove it, or set TMPDIR to a folder that is yours."
         )
+
+
+def _not_private(folder: Path, owners: Collection[int]) -> str:
+    """What is wrong with a folder that should be open to one of these users alone; empty: nothing."""
+    found = folder.lstat()  # of a link, the link's own
+    if not stat.S_ISDIR(found.st_mode):
+        return "is a link or a file"
+    if found.st_uid not in owners:
+        return f"belongs to the user {found.st_uid}"
+    if found.st_mode & 0o077:
+        return f"is open to others (mode {stat.S_IMODE(found.st_mode):o})"
+    return ""

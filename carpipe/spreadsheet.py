@@ -3,6 +3,9 @@
 Such text gets an apostrophe before it, which spreadsheets show as text. Files that people hand back are read with it
 taken off again. Numbers are left alone, negative ones too.
 
+Spreadsheets of some countries separate cells by a semicolon, and people choose other signs. There, quotes inside a line
+mean nothing, and a part of a text becomes a cell of its own: `x;=1+1`. So each part that could is treated alike.
+
 Source: https://owasp.org/www-community/attacks/CSV_Injection
 """
 
@@ -12,20 +15,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# Signs that begin a formula, the wide ones too, which some spreadsheets take for them; before them, what is skipped or
-# not seen. With apostrophes in front it is text already, which gets one more, so that taking one off gives what was
-# there.
-_FORMULA = re.compile(r"'*(?:[\t\r\n]|[\s\0\u00ad\u200b-\u200f\u2060-\u206f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+# What begins a cell under any separator but the comma, by which the files are written and well quoted.
+_SEPARATORS = r";|\t\r\n"
+# Signs that begin a formula, the wide ones too, which some spreadsheets take for them.
+_SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
+# Before them, what is skipped or not seen. A quote is, in the middle of what was quoted otherwise.
+_UNSEEN = r"\0\u00ad\u034f\u115f\u1160\u180e\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
+_SKIPPED = rf"(?:[^\S\t\r\n]|[{_UNSEEN}])*"
+# The place before a formula. With apostrophes in front it is text already, and gets one more, so that taking one off
+# gives what was there. Whatever follows a separator is looked at by itself: no part sees another one's apostrophe.
+_FIRST = rf"\A(?='*(?:[\t\r\n]|{_SKIPPED}[{_SIGNS}]))"
+_LATER = rf"(?<=[{_SEPARATORS}])(?='*{_SKIPPED}(?:\"{_SKIPPED})*[{_SIGNS}])"
+_FORMULA = f"(?:{_FIRST}|{_LATER})"
+_BEFORE = re.compile(_FORMULA)
+_MARK = re.compile(f"{_FORMULA}'")
 
 
 def inert(text: str) -> str:
-    """The text of a cell that no spreadsheet runs."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    """The text of a cell that no spreadsheet runs, whatever it separates cells by."""
+    return _BEFORE.sub("'", text)
 
 
 def plain(cell: str) -> str:
     """The text that `inert` made a cell of."""
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+    return _MARK.sub("", cell)
 
 
 def to_csv(table: "pd.DataFrame", *, index: bool = False) -> str:

@@ -222,6 +222,13 @@ class Store:
         except Exception as error:
             raise self._translate(error, key) from error
 
+    def heads(self, keys: Iterable[str]) -> Iterator[ObjectInfo | None]:
+        """As `head`, in the order given, asked ahead by threads; None, too, where no request can be made for a key."""
+        usable = (None if is_odd(key) else key for key in keys)
+        yield from work_ahead(
+            lambda key: self.head(key) if key else None, usable, size=lambda _: 0, threads=self._threads, budget=0
+        )
+
     def is_encrypted(self, key: str) -> bool:
         """Whether the store says that it encrypts the object in a way that makes its etag no MD5."""
         try:

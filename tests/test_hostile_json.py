@@ -18,6 +18,9 @@ HOSTILE = {
     "nested too deeply for Python": (DEEP, "nested more than 50 deep"),
     "a list too deep for us": (b"[" * 60 + b"]" * 60, "nested more than 50 deep"),
     "huge": (b'"' + b"x" * forms.MAX_BYTES + b'"', "bytes, expected at most 16,777,216"),
+    "very many lists": (b"[" + b"[]," * 4_000_000 + b"[]]", "8,000,002 commas, colons and brackets, expected at most"),
+    "very many fields": (b"{" + b'"":0,' * 2_000_000 + b'"":0}', "4,000,002 commas, colons and brackets"),
+    "very many texts in UTF-16": (("[" + '"",' * 1_500_000 + '""]').encode("utf-16"), "1,500,001 commas, colons"),
     "a number without end": (b'{"generation": 1' + b"0" * 5000 + b"}", "a number of 5,001 digits"),
     "a large number": (b"[1" + b"0" * 300 + b"]", "a number of 301 digits"),
     "infinity": (b'{"a": [Infinity]}', "the number inf"),
@@ -25,6 +28,8 @@ HOSTILE = {
     "no number": (b'{"seconds": NaN}', "the number nan"),
     "a field twice": (b'{"model": "a", "model": "b"}', "the field 'model' twice"),
     "a field twice below": (b'[{"key": "a", "key": "a"}]', "the field 'key' twice"),
+    "a long name twice": (b'{"%b": 1, "%b": 1}' % ((b"x" * 10**6,) * 2), "the field 'x{99}…' twice"),
+    "an unseen name twice": ('{"\u3164": 1, "\u3164": 1}'.encode(), r"the field '\\u3164' twice"),
     "half a character": (b'{"a": "\\ud800"}', "a text that is no Unicode"),
     "half a character in a name": (b'{"a": {"\\udfff": 1}}', "a text that is no Unicode"),
     "half a character in the outermost name": (b'{"\\udfff": 1}', "a text that is no Unicode"),
@@ -73,6 +78,48 @@ def test_a_huge_object_is_refused_before_it_is_read(session, monkeypatch):
     assert len(session.store.get("raw/a/huge.json")) > forms.MAX_BYTES, "of photos the limit is another"
     with pytest.raises(InputError, match="more than the 10 bytes"):
         session.store.get("raw/a/huge.json", limit=10)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"x" * 10**6: {}}, {"\u3164" * 200: {}}, {"\n" * 200: 7}, {"form": "\u3164" * 10**6}, {"form": [1] * 10**5}],
+    ids=["long", "unseen", "lines", "a form of text", "a form of numbers"],
+)
+def test_what_others_have_named_is_cut_and_shown(body):
+    good = {"stage": "s", "version": 1, "partition": "p", "config": {}, "weights": {}, "inputs": [], "settings": "s"}
+    data = json.dumps({**good, "counts": {}, "files": body, **body}).encode()
+
+    with pytest.raises(InputError) as raised:
+        manifest.from_json(data, key="stages/s/p/0/manifest.json")
+
+    assert len(str(raised.value)) < 400
+    assert str(raised.value).isprintable()
+    assert "\u3164" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("depth", "taken"), [(50, True), (51, False)])
+def test_how_deep_is_deep(depth, taken):
+    data = b'{"a":' * depth + b"1" + b"}" * depth
+    if taken:
+        assert forms.parse(data, key="k", what="w")
+    else:
+        with pytest.raises(InputError, match="nested more than 50 deep"):
+            forms.parse(data, key="k", what="w")
+
+
+def test_a_dataset_of_two_hundred_million_photos_is_read():
+    """Of 24,000 partitions: far above what there is, and still within `MAX_BYTES`."""
+    name = "p00000-b6d8000b/5c6cdb7575471a277d8f"
+    shard = {"split": "train", "photos": 5461, "key": f"stages/pack/{name}/train-d41b30346165.tfrecord",
+             "bytes": 100_000_000, "sha256": "d" * 64}  # fmt: skip
+    done = manifest.Manifest(
+        "datasets/0/manifest.json", "dataset", 1, "all", {}, {}, [], "s", {}, {"in": 1},
+        extra={"shards": [shard] * 55_000, "packed": [f"stages/pack/{name}/manifest.json"] * 24_000},
+    )  # fmt: skip
+    data = manifest.to_json(done)
+
+    assert 0.9 * forms.MAX_BYTES < len(data) < forms.MAX_BYTES
+    assert manifest.from_json(data, key=done.key).extra == done.extra
 
 
 def test_figures_of_a_ruined_training_can_be_read():

@@ -72,6 +72,61 @@ def test_what_another_account_has_planted_is_refused(monkeypatch, plant):
             scratch.private_folder("ultralytics")
 
 
+@pytest.fixture
+def for_servers():
+    """As `/var/tmp`: everybody may reach it, and write to it."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o1777)
+        yield Path(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders of another account")
+def test_a_servers_folder_is_its_users_alone_and_begins_empty(for_servers):
+    folder = for_servers / "carpipe-x"
+    for _ in range(2):
+        scratch.folder_for("nobody", folder)
+        assert (folder.stat().st_uid, folder.stat().st_mode & 0o777) == (65534, 0o700)
+        assert list(folder.iterdir()) == []
+        (folder / "of the last time").touch()
+    scratch.remove_folder_of("nobody", folder)
+    scratch.remove_folder_of("nobody", folder)
+    assert list(for_servers.iterdir()) == []
+
+
+PLANTED = {
+    "a link": "folder.symlink_to(kept.parent)",
+    "a link to nothing": "folder.symlink_to('/nowhere')",
+    "a file": "folder.touch(0o600)",
+    "a folder": "folder.mkdir(0o700); (folder / 'x').touch()",
+    "an open folder of the server's user": "folder.mkdir(); folder.chmod(0o777)",
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has other accounts at hand")
+@pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
+def test_what_another_account_has_put_in_a_servers_place_is_refused_and_left(for_servers, monkeypatch, plant):
+    from carpipe.local import debian
+
+    monkeypatch.setattr(scratch, "FOR_OTHER_USERS", for_servers)
+    monkeypatch.setattr(debian, "USER", "nobody")
+    kept = for_servers / "theirs" / "kept"
+    kept.parent.mkdir(mode=0o700)
+    kept.touch()
+    (folder,) = [place for place in debian.data_folders(Path("/nowhere/none")) if place.parent == for_servers]
+    owner = 65534 if "open" in plant or "777" in plant else 65533
+    places = (str(folder), str(kept))
+    code = f"import os, pathlib; os.setuid({owner}); folder, kept = map(pathlib.Path, {places!r}); {plant}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    before = folder.lstat()
+
+    for refused in (lambda: debian.remove_data(Path("/nowhere/none")), lambda: scratch.folder_for("nobody", folder)):
+        with pytest.raises(InputError, match=r"should be a folder of the user nobody alone, but (is|belongs)"):
+            refused()
+
+    assert (folder.lstat().st_ino, folder.lstat().st_uid) == (before.st_ino, before.st_uid)
+    assert kept.exists()
+
+
 def test_ultralytics_keeps_its_settings_there(common):
     """In a process of its own: the variable is set once."""
     code = "from carpipe.pictures.detection import import_ultralytics; import_ultralytics()"

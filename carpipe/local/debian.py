@@ -86,8 +86,10 @@ def create_database(service: Service, *, port: int, env: Mapping[str, str]) -> N
 
 def remove_data(folder: Path) -> None:
     """Remove PostgreSQL's files, wherever they lie."""
-    for data in data_folders(folder):
-        shutil.rmtree(data, ignore_errors=True)
+    here, elsewhere = data_folders(folder)
+    shutil.rmtree(here, ignore_errors=True)
+    if os.geteuid() == 0:
+        scratch.remove_folder_of(USER, elsewhere)
 
 
 def data_folders(folder: Path) -> tuple[Path, Path]:
@@ -120,7 +122,10 @@ def _data_folder(folder: Path) -> Path:
         return _empty(here).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     reachable = subprocess.run([*_as_user(), "test", "-x", str(folder)], check=False).returncode == 0
-    data = _empty(here if reachable else elsewhere)
+    if not reachable:
+        scratch.folder_for(USER, elsewhere)
+        return elsewhere
+    data = _empty(here)
     shutil.chown(data, USER, USER)
     return data.resolve()
 

@@ -15,6 +15,8 @@ from carpipe.errors import InputError
 # What checkpoints of ultralytics name: layers, whose constructors are never called, and what tensors, arrays and plain
 # data are put together with.
 _LAYERS = ("ultralytics.", "torch.nn.", "torchvision.")
+# What a training's settings are kept in as long as it runs: pickle makes an empty one, and fills it.
+_SETTINGS = {"ultralytics.utils.IterableSimpleNamespace", "ultralytics.yolo.utils.IterableSimpleNamespace"}
 _BUILTINS = "set|frozenset|getattr|slice|complex|bytearray|dict|list|tuple|int|float"
 _KNOWN = re.compile(
     rf"(?:builtins|__builtin__)\.(?:{_BUILTINS})"
@@ -52,7 +54,7 @@ class _Called(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         module, name = cls.where
         # An object of a layer is made without its constructor, as pickle makes all objects.
-        if _is_layer(module):
+        if _is_layer(module) and (f"{module}.{name}" not in _SETTINGS or args or kwargs):
             raise InputError(f"its pickle calls {module}.{name}, which a checkpoint never does")
         return object.__new__(cls)  # type: ignore[arg-type]  # mypy takes the class for its metaclass
 

@@ -6,7 +6,6 @@ another kind than the one it was looked at as, and never changes in between.
 """
 
 import os
-import re
 import shutil
 import stat
 import zipfile
@@ -14,13 +13,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from carpipe.errors import InputError
-from carpipe.pictures import checkpoint_pickle, onnx_file
+from carpipe.pictures import checkpoint_pickle, onnx_file, openvino_file
 
 TAKEN = "a .pt checkpoint of ultralytics, a .tflite or .onnx file, or an OpenVINO folder (.xml and .bin)"
 MAX_BYTES = 2**30  # of all files; the largest YOLO checkpoints have 0.3 GB
 _MAX_TEXT = 2**18  # bytes of metadata: names of classes and few figures
 _MAX_DEPTH = 16  # of lists in lists in it
-_MAX_PICKLE, _MAX_XML = 2**26, 2**27
+_MAX_PICKLE, _MAX_XML = 2**26, 2**24  # the largest .xml of YOLO models have 1 MB: weights are in the .bin
 _OTHER_FOLDERS = {
     "saved_model.pb": "a TensorFlow SavedModel",
     "Manifest.json": "a Core ML package",
@@ -166,20 +165,12 @@ def _take_folder(folder: Path, copy: Path) -> Path:
             # The names of the copies are ours, but for metadata.yaml, which ultralytics looks for.
             _copy(source, copy / (name if name == "metadata.yaml" else f"detector{Path(name).suffix}"), limit=limit)
     try:
-        _check_openvino(copy)
+        openvino_file.check(copy / "detector.xml", copy / "detector.bin")
+        if (copy / "metadata.yaml").exists():
+            _check_metadata(_text(copy / "metadata.yaml"))
     except InputError as error:
         raise InputError(f"{folder.name} is not taken as a detector: {error}. Taken is {TAKEN}.") from error
     return copy
-
-
-def _check_openvino(folder: Path) -> None:
-    xml = _text(folder / "detector.xml")
-    if "<!" in re.sub(r"<!--.*?-->", "", xml, flags=re.DOTALL):
-        raise InputError("its .xml declares a document type or entities, which OpenVINO's never does")
-    if re.match(r"\s*(<\?xml[^>]*\?>\s*)?(<!--.*?-->\s*)*<net[\s>]", xml, re.DOTALL) is None:
-        raise InputError("its .xml is no OpenVINO model: that begins with <net")
-    if (folder / "metadata.yaml").exists():
-        _check_metadata(_text(folder / "metadata.yaml"))
 
 
 def _check_metadata(text: str) -> None:

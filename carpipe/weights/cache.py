@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
+from carpipe.names import brief
 from carpipe.storage import Store
 from carpipe.weights.channel import Committed, Release, check_pin, named, parse_release, to_json
 
@@ -107,7 +108,7 @@ def model_id(key: str) -> str:
     """
     match = re.fullmatch(r"models/[^/]+/([\w-]+)/manifest\.json", key)
     if not match:
-        raise InputError(f"{key!r} is no key of a model, models/<channel>/<id>/manifest.json.")
+        raise InputError(f"'{brief(key)}' is no key of a model, models/<channel>/<id>/manifest.json.")
     return match[1]
 
 
@@ -127,7 +128,7 @@ def _safe(name: str) -> str:
     """A manifest is data: its names must not lead out of the folder."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
-        raise InputError(f"A model's manifest names a file {name!r}, which is no place inside its folder.")
+        raise InputError(f"A model's manifest names a file '{brief(name)}', which is no place inside its folder.")
     return name
 
 

@@ -21,6 +21,7 @@ from pydantic import Field
 from carpipe import forms, manifest
 from carpipe.errors import ConflictError, InputError, MissingError
 from carpipe.manifest import Manifest
+from carpipe.names import brief
 from carpipe.storage import Store
 
 log = logging.getLogger(__name__)
@@ -149,14 +150,8 @@ def promote(
             this model means, or another generation than the expected is live.
     """
     current, etag = _read(store, name)
-    if current and current.model == model and (current.manifest_sha256 or current.run == run):
-        check_pin(_model_bytes(store, model), key=model, sha256=current.manifest_sha256, by=named(current))
-        _record(store, current)  # where the attempt that made it live was killed before it could
-        return current
     generation = current.generation if current else 0
-    # Where the expected generation is still live, this run cannot have moved it yet.
-    done = _release_by(store, name, run=run, model=model) if generation != expected else None
-    if done:  # a retry of a task whose swap succeeded, or a task that was frozen; somebody has moved on since
+    if done := _done_before(store, name, current, model=model, run=run, expected=expected):
         return done
     if expected is not None and generation != expected:
         raise InputError(
@@ -167,13 +162,32 @@ def promote(
     if current:
         _record(store, current)
     release = Release(name, generation + 1, model, reason, run, at, sha256)
-    data = to_json(release)
-    if etag is None:
-        store.create(_key(name), data)
-    else:
-        store.replace(_key(name), data, etag=etag)
-    _record(store, release)
+    _swap(store, release, etag)
     return release
+
+
+def _done_before(
+    store: Store, name: str, current: Release | None, *, model: str, run: str, expected: int | None
+) -> Release | None:
+    """The release that a promotion would make, where there is one: the model is live, or this run has promoted it."""
+    if current and current.model == model and (current.manifest_sha256 or current.run == run):
+        check_pin(_model_bytes(store, model), key=model, sha256=current.manifest_sha256, by=named(current))
+        _record(store, current)  # where the attempt that made it live was killed before it could
+        return current
+    # Where the expected generation is still live, this run cannot have moved it yet.
+    if expected == (current.generation if current else 0):
+        return None
+    # By a retry of a task whose swap succeeded, or a task that was frozen; somebody has moved on since.
+    return _release_by(store, name, run=run, model=model)
+
+
+def _swap(store: Store, release: Release, etag: str | None) -> None:
+    """Make the release the live one, unless the channel has changed since it had this etag (None: was empty)."""
+    if etag is None:
+        store.create(_key(release.channel), to_json(release))
+    else:
+        store.replace(_key(release.channel), to_json(release), etag=etag)
+    _record(store, release)
 
 
 def parse_release(data: bytes, *, key: str) -> Release:
@@ -257,7 +271,7 @@ def _read(store: Store, name: str) -> tuple[Release | None, str | None]:
     # A swap between the two requests makes the etag stale, and a later If-Match fail: never a wrong write.
     release = parse_release(store.get(info.key), key=info.key)
     if release.channel != name:
-        raise InputError(f"{info.key} is not a release of channel {name}: it is one of {release.channel!r}.")
+        raise InputError(f"{info.key} is not a release of channel {name}: it is one of '{brief(release.channel)}'.")
     return release, info.etag
 
 

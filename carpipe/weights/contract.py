@@ -26,6 +26,7 @@ from carpipe import forms
 from carpipe.config import CropConfig
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
+from carpipe.names import brief
 
 CONTRACT = 1
 NETWORK = ("model.xml", "model.bin")
@@ -125,7 +126,7 @@ def _parsed(manifest: Manifest, name: str, read: Read, parse: Callable[[Any], T]
     try:
         return parse(value)
     except (ValueError, TypeError, KeyError, ValidationError, OverflowError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        reason = f"it has no {error}" if isinstance(error, KeyError) else brief(str(error), most=300)
         raise InputError(f"{name} of {manifest.key} is not what the contract says: {reason}.") from None
 
 
@@ -158,5 +159,5 @@ def _crop(value: Any) -> CropPolicy:
 
 def _below_detector(name: Any) -> str:
     if not isinstance(name, str) or not name.startswith("detector/") or ".." in name.split("/"):
-        raise ValueError(f"expected a file below detector/, got {name!r}")
+        raise ValueError(f"expected a file below detector/, got {brief(repr(name))}")
     return name

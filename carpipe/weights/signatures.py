@@ -9,6 +9,7 @@ from typing import Any
 
 from carpipe import forms
 from carpipe.errors import InputError, MissingError
+from carpipe.names import brief
 from carpipe.storage import Store
 from carpipe.weights.signing_keys import ID, owner_of
 
@@ -119,7 +120,7 @@ def read_signature(data: bytes, *, key: str) -> Signature:
             raise ValueError("it names no sha256")
         return Signature(key, digest[0], *_signer(body["verificationMaterial"]), data=data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+        reason = f"it has no {error}" if isinstance(error, KeyError) else brief(str(error)).rstrip(".")
         raise InputError(f"{key} is not {what} that carpipe understands: {reason}.") from None
 
 

@@ -1,6 +1,7 @@
 """Detectors are data: the four kinds that are taken work, and what could run code is refused before it is parsed."""
 
 import collections
+import copy
 import io
 import json
 import os
@@ -257,6 +258,50 @@ def test_real_checkpoints_pass_the_dry_run_and_a_memo_bomb_costs_nothing():
     checkpoint_pickle.check(b"\x80\x02}r\xff\xff\xff\x7f.")
 
 
+def in_training(yolo):
+    """What ultralytics writes between the epochs: settings as it holds them, the optimizer's tensors, its history."""
+    from ultralytics.cfg import get_cfg
+
+    yolo.model.args = get_cfg(overrides={"imgsz": 64, "project": "x"})
+    optimizer = torch.optim.AdamW(yolo.model.parameters())
+    for weights in yolo.model.parameters():
+        weights.grad = torch.ones_like(weights)
+    optimizer.step()
+    history = {"epoch": [1], "time": [0.5], "metrics/mAP50(B)": [np.float64(0.5)]}
+    held = {"epoch": 1, "best_fitness": np.float64(0.5), "model": None, "ema": copy.deepcopy(yolo.model).half(),
+            "updates": 2, "optimizer": optimizer.state_dict(), "scaler": torch.amp.GradScaler("cpu").state_dict(),
+            "train_args": vars(yolo.model.args), "train_metrics": history, "train_results": history,
+            "git": {"root": "/x", "branch": None}, "version": "8.3.0", "date": "2026-01-01T00:00:00"}  # fmt: skip
+    yolo.save = lambda file: torch.save(held, file)
+
+
+SAVED = {
+    "as it is": lambda yolo: None,
+    "half": lambda yolo: yolo.model.half(),
+    "fused": lambda yolo: yolo.fuse(),
+    "used": lambda yolo: yolo.predict(np.zeros((64, 64, 3), np.uint8), imgsz=64, verbose=False),
+    "in training": in_training,
+}
+
+
+@pytest.mark.parametrize("model", ["yolov8n.yaml", "yolov5n.yaml", "yolo11n.yaml"])
+@pytest.mark.parametrize("prepare", SAVED.values(), ids=SAVED)
+def test_what_ultralytics_saves_is_taken(model, prepare, tmp_path):
+    yolo = import_ultralytics()(model)
+    prepare(yolo)
+    yolo.save(str(tmp_path / "m.pt"))
+    (tmp_path / "taken").mkdir()
+
+    taken = detector_files.take(tmp_path / "m.pt", tmp_path / "taken")
+
+    import_ultralytics()(str(taken)).predict(np.zeros((64, 64, 3), np.uint8), imgsz=64, verbose=False)
+
+
+def test_settings_of_a_training_are_made_empty():
+    with pytest.raises(InputError, match=r"its pickle calls ultralytics\.utils\.IterableSimpleNamespace"):
+        checkpoint_pickle.check(b"cultralytics.utils\nIterableSimpleNamespace\n(S'x'\ntR.")
+
+
 def test_tflite_metadata_must_be_small(tmp_path, monkeypatch):
     file = tmp_path / "a.tflite"
     file.write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
@@ -278,6 +323,20 @@ def spoil_folder(folder, *, xml=None, metadata=None, extra=None, link=None):
         model.symlink_to(link)
 
 
+def entities(xml, used, content="'&h;&h;&h;&h;'"):
+    """Entities in entities, used in a name."""
+    declared = f"<!DOCTYPE net [<!ENTITY g {content}><!ENTITY h 'x'><!ENTITY i '&g;&g;&g;&g;'>]>".encode()
+    return xml.replace(b"<net ", declared + b"<net ", 1).replace(b'name="Model0"', f'name="{used}"'.encode())
+
+
+def weights_at(xml, offset):
+    return xml.replace(b'offset="4000"', b'offset="%b"' % offset)
+
+
+def sigmoid(xml, kind, operators):
+    return xml.replace(b'type="Sigmoid" version="opset1"', b'type="%b" version="%b"' % (kind, operators))
+
+
 BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]\n"
 
 
@@ -285,6 +344,22 @@ BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]\n"
     ("spoiled", "message"),
     [
         ({"xml": lambda xml: b'<!DOCTYPE net [<!ENTITY a "b">]>' + xml}, "document type or entities"),
+        ({"xml": lambda xml: entities(xml, "&i;")}, "document type or entities"),
+        ({"xml": lambda xml: entities(xml, "&g;", "SYSTEM 'file:///etc/passwd'")}, "document type or entities"),
+        ({"xml": lambda xml: xml.replace(b"<net ", b"<!-- <net> --><!DOCTYPE net><net ", 1)}, "document type"),
+        ({"xml": lambda xml: xml.replace(b'name="x.1"', b'name="<!--"')}, "is broken"),
+        ({"xml": lambda xml: xml.replace(b"<net ", b"<?xml-stylesheet href='/etc/passwd'?><net ", 1)}, "instructions"),
+        ({"xml": lambda xml: xml.replace(b"<rt_info>", b"<rt_info>" + b"<a>" * 99 + b"</a>" * 99)}, "nested too deep"),
+        ({"xml": lambda xml: xml.replace(b"<rt_info>", b"<rt_info><a>")}, "is broken"),
+        ({"xml": lambda xml: xml + xml.partition(b"?>")[2]}, "is broken"),
+        ({"xml": lambda xml: weights_at(xml, b"999999999")}, "weights outside of its .bin"),
+        ({"xml": lambda xml: weights_at(xml, b"-4")}, "weights outside of its .bin"),
+        ({"xml": lambda xml: weights_at(xml, b"18446744073709550752")}, "weights outside of its .bin"),
+        ({"xml": lambda xml: weights_at(xml, b"0x10")}, "weights outside of its .bin"),
+        ({"xml": lambda xml: weights_at(xml, b"\xd9\xa1")}, "weights outside of its .bin"),
+        ({"xml": lambda xml: sigmoid(xml, b"Sigmoid", b"extension")}, "operators of 'extension'"),
+        ({"xml": lambda xml: sigmoid(xml, b"Sigmoid", b"")}, "operators of ''"),
+        ({"xml": lambda xml: sigmoid(xml, b"ReadValue", b"opset6")}, "the operator ReadValue"),
         ({"xml": lambda xml: xml.decode().encode("utf-16")}, "no text in UTF-8"),
         ({"xml": lambda xml: b"<model></model>"}, "no OpenVINO model"),
         ({"metadata": BOMB}, "anchors or tags"),

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import tee
 from typing import TYPE_CHECKING
 
 from carpipe.errors import UnavailableError
@@ -41,9 +42,14 @@ def objects_of(photos: "pd.DataFrame") -> Iterator[ObjectInfo]:
     return (ObjectInfo(key, etag, int(size)) for key, etag, size in rows)
 
 
-def objects_named(keys: Iterable[str]) -> Iterator[ObjectInfo]:
-    """Objects of which no more is known than the names, so that they are taken as they come."""
-    return (ObjectInfo(key, "", 0) for key in keys)
+def objects_named(session: Session, keys: Iterable[str]) -> Iterator[ObjectInfo]:
+    """Objects of which no more is known than the names, so that they are taken as they come; keys without `raw/`.
+
+    Their sizes are asked for ahead, so that large ones are fetched ahead too, within `store.prefetch_mb`.
+    """
+    asked, wanted = tee(keys)
+    for key, found in zip(asked, session.store.heads(f"raw/{key}" for key in wanted), strict=True):
+        yield ObjectInfo(key, "", found.size if found else 0)
 
 
 def mark_too_large(found: "pd.DataFrame", source: "Raw") -> "pd.DataFrame":

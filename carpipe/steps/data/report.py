@@ -141,7 +141,7 @@ def _remains(session: Session, keys: "pd.Series[str]") -> dict[str, bytes]:
     settings = settings_for(max_pixels=limits.max_pixels, max_damage=1.0, enough=2 * REMAINS_SIDE)
     found = {}
     with Isolated(LOOK, settings, timeout_s=limits.timeout_s, memory_mb=limits.memory_mb) as child:
-        for key, data in Raw(session, objects_named(keys)):
+        for key, data in Raw(session, objects_named(session, keys)):
             (answer,) = child.run([data or b""])
             if isinstance(seen := understood(answer), Seen):
                 found[key] = encode.encode_pixels(encode.shrink(seen.pixels, REMAINS_SIDE), quality=80)

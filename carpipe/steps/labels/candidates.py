@@ -9,7 +9,7 @@ from typing import Any
 
 from carpipe import forms
 from carpipe.errors import InputError
-from carpipe.names import shown
+from carpipe.names import brief, shown
 from carpipe.spreadsheet import inert
 from carpipe.steps.session import Session
 from carpipe.storage import Fetched, ObjectInfo
@@ -128,6 +128,6 @@ def _parse(found: Fetched) -> dict[str, Any]:
         if record["reason"] != "unsure":
             record["said_at"]
     except (InputError, ValueError, TypeError, KeyError) as error:
-        log.warning("%s is no candidate: %r", shown(found.key), error)
+        log.warning("%s is no candidate: %s", shown(found.key), brief(repr(error), most=300))
         return {}
     return dict(record)

@@ -155,7 +155,7 @@ def _with_places(photos: "pd.DataFrame", source: Manifest) -> "pd.DataFrame":
 def _download(session: Session, keys: Sequence[str], folder: Path) -> dict[str, Path]:
     """Copy photos into the folder; returns where each is."""
     places = {}
-    source = Raw(session, objects_named(keys))
+    source = Raw(session, objects_named(session, keys))
     for key, data in source:
         if data is None:
             why = (

@@ -177,7 +177,24 @@ def test_one_photo_larger_than_the_budget_holds_nothing_up(night, proxy):
     for name in large:
         session.store.put(f"raw/{name}", bytes(3_000_000))
     names = [bucket.key(1), large[0], large[1], bucket.key(2), *large[2:], bucket.key(3)]
-    assert [key for key, _ in Raw(session, objects_named(names))] == names
+    assert [key for key, _ in Raw(session, objects_named(session, names))] == names
+
+
+def test_photos_of_which_only_the_names_are_known_are_fetched_once_and_ahead(night, monkeypatch):
+    session = night(store__prefetch_mb=10)
+    sizes = {f"vw_golf_2014/large-{number}.jpg": 2_000_000 + number for number in range(6)}
+    for name, size in sizes.items():
+        session.store.put(f"raw/{name}", bytes(size))
+    fetched, fetch = [], session.store._fetch
+    monkeypatch.setattr(session.store, "_fetch", lambda key, limit: fetched.append(key) or fetch(key, limit))
+    names = ["vw_golf_2014/gone.jpg", "vw_golf_2014/a\nb.jpg", *sizes]
+
+    found = iter(Raw(session, objects_named(session, names[:1] + names[2:])))
+
+    assert next(found) == (names[0], None)
+    assert {key: len(data) for key, data in found} == sizes
+    assert sorted(fetched) == sorted(f"raw/{name}" for name in names[:1] + names[2:])
+    assert [info.size for info in objects_named(session, names)] == [0, 0, *sizes.values()]
 
 
 def test_a_photo_table_says_what_its_objects_are():

@@ -1,5 +1,7 @@
 """What people hand in: CSVs of spreadsheets, exports of Label Studio, and files that are none of it."""
 
+import csv
+import io
 import json
 import unicodedata
 from datetime import UTC, datetime
@@ -67,6 +69,18 @@ def test_who_and_when_are_read_where_the_csv_says_it():
 
 def test_a_time_without_a_zone_is_utc():
     assert parse_labels(csv_of("key,label,at", f"{PHOTO},auto,2026-03-01 12:00")).labels[0].at == NOON
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_what_a_spreadsheet_saves_otherwise_comes_back_as_it_was(separator):
+    labels = [Label(name, "auto", by, NOON) for name, by in (("a;=1/1.jpg", "=1;+2"), ("a|-1/'1.jpg", "x|@y"))]
+    rows = csv.reader(io.StringIO(to_csv(labels).decode(), newline=""))
+
+    saved = io.StringIO(newline="")
+    csv.writer(saved, delimiter=separator).writerows(rows)
+
+    assert "a;'=1/1.jpg" in saved.getvalue()
+    assert parse_labels(saved.getvalue().encode()).labels == labels
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
