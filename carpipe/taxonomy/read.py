@@ -17,6 +17,9 @@ FORMAT = (
     "version: a whole number; description: text; unknown: keep, erase or error; "
     "classes: class name -> list of models; unchanged: list of models; erased: list of models"
 )
+# Characters that are read at most: the published rules have some 30,000.
+MOST = 1_000_000
+DEEPEST = 5
 KEYS = ("version", "description", "unknown", "classes", "unchanged", "erased")
 
 
@@ -56,10 +59,12 @@ def parse(text: str, *, name: str, committed: bool = False) -> Taxonomy:
         ConfigError: it cannot be read or has lints; says each.
         LaterFormError: a committed one means something else.
     """
+    if len(text) > MOST:
+        raise ConfigError(f"taxonomy {name!r} has {len(text):,} characters; {MOST:,} are read at most")
     try:
-        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader that also refuses doubled keys
+        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader that refuses more
     except yaml.YAMLError as error:
-        raise ConfigError(f"taxonomy {name!r} is not readable YAML: {error}") from error
+        raise ConfigError(f"taxonomy {name!r} is not readable YAML: {_fault(error)}") from None
     if committed and isinstance(content, dict):
         forms.check(content.get(forms.FORM, 1), key=name, what="a taxonomy")
         content = {key: content[key] for key in KEYS if key in content}
@@ -76,8 +81,39 @@ def parse(text: str, *, name: str, committed: bool = False) -> Taxonomy:
     return taxonomy
 
 
+def _fault(error: yaml.YAMLError) -> str:
+    """What is wrong and where, without the text itself: the file may be any of the worker's, and be no taxonomy."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    return f"{error.problem}, in line {mark.line + 1}, column {mark.column + 1}"  # type: ignore[attr-defined]
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """yaml.SafeLoader that refuses a key written twice, where the original silently keeps the last."""
+    """yaml.SafeLoader that takes no more than a taxonomy needs.
+
+    It refuses a key written twice, where the original silently keeps the last; aliases and `<<`, with which a few
+    lines stand for millions of values; and nesting, with which some kilobytes fill the stack.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="an alias (*) is not possible here", problem_mark=self._here())
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise yaml.MarkedYAMLError(problem="it is nested too deep", problem_mark=self._here())
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Where the original merges what `<<` names."""
+
+    def _here(self) -> Any:
+        return self.peek_event().start_mark  # type: ignore[no-untyped-call]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         lines: dict[str, int] = {}

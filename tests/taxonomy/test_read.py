@@ -1,4 +1,5 @@
 import csv
+import itertools
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,42 @@ def test_load_refuses_other_encodings(tmp_path: Path) -> None:
     path.write_bytes("version: 1\nerased: [citroen_c-elysée]\n".encode("latin-1"))
     with pytest.raises(ConfigError, match="must be UTF-8"):
         load(str(path))
+
+
+BILLION = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in itertools.pairwise("abcdefghi")
+)
+MERGES = "a: &a {k: 1}\n" + "".join(
+    f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 10)}]}}\n" for a, b in itertools.pairwise("abcdefgh")
+)
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["committed", "given"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BILLION, r"an alias \(\*\) is not possible here, in line 2, column"),
+        (MERGES, r"an alias \(\*\) is not possible here, in line 2, column"),
+        ("classes: " + "[" * 20_000, "it is nested too deep, in line 1, column"),
+        ("classes: " + "{a: " * 20_000, "it is nested too deep, in line 1, column"),
+        ("x" * 1_000_001, "has 1,000,001 characters; 1,000,000 are read at most"),
+    ],
+    ids=["aliases", "merges", "lists", "mappings", "length"],
+)
+def test_a_small_file_cannot_cost_much(text: str, reason: str, committed: bool) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        parse(text, name="t", committed=committed)
+
+
+def test_a_merge_is_no_rule() -> None:
+    with pytest.raises(ConfigError, match=r"merge.*in line 2"):
+        parse("version: 1\n<<: {unknown: erase}\n", name="t")
+
+
+def test_what_is_not_yaml_is_not_repeated() -> None:
+    """A parameter of a run names the file: it may be any of the worker's, and the log is read by many."""
+    secret = "wJalrXUtnFEMI/K7MDENG"
+    with pytest.raises(ConfigError, match=r"not readable YAML: .*in line 2") as refused:
+        parse(f"[default]\naws_secret_access_key = {secret}\n", name="credentials")
+    assert secret not in str(refused.value)
+    assert refused.value.__cause__ is None

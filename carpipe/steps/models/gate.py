@@ -5,9 +5,10 @@ What was decided, and why, is in `channels/<name>/decisions/`, one object whenev
 
 import json
 import logging
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MODEL = re.compile(r"models/[^/]+/[^/]+/manifest\.json")
 # What is read of a decision.
 _FIELDS = {
     "model": str, "champion": str, "run": str, "at": str, "outcome": str, "reasons": list, "checks": list,
@@ -126,10 +128,23 @@ def parse_decision(data: bytes, *, key: str) -> dict[str, Any]:
     """A decision from its JSON. Raises InputError where it is none, or one of a later form."""
     what = "a decision of the gate"
     body = forms.read_object(data, key=key, what=what, figures=("numbers",))
-    wrong = [name for name, kind in _FIELDS.items() if not isinstance(body.get(name), kind)]
-    if wrong or not body["reasons"] or not all(isinstance(reason, str) for reason in body["reasons"]):
-        raise InputError(f"{key} is not {what} that carpipe understands: {', '.join(wrong) or 'reasons'} is missing.")
+    wrong = [name for name, kind in _FIELDS.items() if not isinstance(body.get(name), kind)] or [*_odd(body)]
+    if wrong:
+        raise InputError(f"{key} is not {what} that carpipe understands: {', '.join(wrong)} is missing, or odd.")
     return body
+
+
+def _odd(body: Mapping[str, Any]) -> Iterator[str]:
+    """Fields of the right type that hold what nobody can read."""
+    if not body["reasons"] or not all(isinstance(reason, str) for reason in body["reasons"]):
+        yield "reasons"
+    if not all(isinstance(check, dict) and {"name", "ok", "message"} <= {*check} for check in body["checks"]):
+        yield "checks"
+    tables = [rows for rows in body["numbers"].values() if isinstance(rows, list)]
+    if any(isinstance(rows[0], dict) and any(not isinstance(row, dict) for row in rows) for rows in tables if rows):
+        yield "numbers"
+    if any(name and not _MODEL.fullmatch(name) for name in (body["model"], body["champion"])):
+        yield "model"
 
 
 def check_servable(session: Session, model: str) -> str:

@@ -75,9 +75,9 @@ def _check(found: Manifest, work: Work, files: Mapping[str, bytes], about: dict[
     if (there, found.extra, did.fingerprint) != (made, about, work.fingerprint):
         other = sorted(name for name in {*made, *there} if made.get(name) != there.get(name)) or ["its description"]
         raise InputError(
-            f"{work.key} is not what is packaged today ({', '.join(shown_text(name) for name in other)} differ). Another "
-            "version of carpipe has made it, or somebody has put it there. Look at it. Where it is to be made anew, "
-            f"delete everything under {work.key.rpartition('/')[0]}/, and run this again."
+            f"{work.key} is not what is packaged today: {', '.join(shown_text(name) for name in other)} would differ. "
+            "Another version of carpipe has made it, or somebody has put it there. Look at it. Where it is to be made "
+            f"anew, delete everything under {work.key.rpartition('/')[0]}/, and run this again."
         )
 
 

@@ -166,6 +166,10 @@ def _read_one(cache: ResultCache, key: str, parse: Callable[..., T]) -> T | None
         return parse(cache.session.store.get(key), key=key)
     except LaterFormError:
         return None
+    except InputError:  # a rollback goes by the history; an odd decision costs itself only
+        if parse is parse_decision:
+            return None
+        raise
 
 
 def _problem(live: Release | None, standings: Mapping[str, Standing]) -> str:

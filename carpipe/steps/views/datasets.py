@@ -4,8 +4,9 @@ A dataset never changes, so all of it is computed once; its photo table, 1.6 mil
 """
 
 import contextlib
+import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,13 @@ from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.datasets import dated_datasets
 from carpipe.steps.session import Session
+from carpipe.steps.views.extra import check_shown
+from carpipe.storage import ObjectInfo
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 SHOWN = 30  # datasets in the list
 EXAMPLES = 6  # photos of a reason
@@ -88,7 +93,7 @@ def list_datasets(cache: ResultCache) -> DatasetList:
     rows, newer = [], 0
     for info in cache.manifests("datasets")[:SHOWN]:
         try:
-            done = cache.manifest(info.key)
+            done = check_shown(cache.manifest(info.key))
         except MissingError:  # deleted since
             continue
         except InputError:
@@ -112,17 +117,25 @@ def describe_datasets(session: Session) -> str:
     rows = [
         f"{info.minute:<16} {sum(done.extra['splits'].values()):>9,} "
         f"{done.extra['vehicles']:>9,} {len(done.extra['classes']):>8,}   {done.key}"
-        for info, done in dated_datasets(session)
+        for info, done in _sound(dated_datasets(session))
     ]
     if not rows:
         raise InputError(f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`.")
     return "\n".join([f"{'made (UTC)':<16} {'photos':>9} {'vehicles':>9} {'classes':>8}   manifest", *rows])
 
 
+def _sound(dated: Iterable[tuple[ObjectInfo, Manifest]]) -> Iterator[tuple[ObjectInfo, Manifest]]:
+    for info, done in dated:
+        try:
+            yield info, check_shown(done)
+        except InputError as error:
+            log.warning("%s", error)
+
+
 def find_dataset(cache: ResultCache, dataset: str) -> Manifest:
     """A dataset by its id. Raises InputError where there is none."""
     try:
-        return cache.manifest(f"datasets/{dataset}/manifest.json")
+        return check_shown(cache.manifest(f"datasets/{dataset}/manifest.json"))
     except MissingError:
         raise InputError(f"There is no dataset {dataset} in {cache.session.store.url}.") from None
 

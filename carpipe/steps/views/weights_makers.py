@@ -9,6 +9,7 @@ from carpipe.errors import CarpipeError, InputError, MissingError
 from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
 from carpipe.steps.cache import AT_ONCE, ResultCache
+from carpipe.steps.views.extra import check_shown
 from carpipe.weights import signing
 from carpipe.weights.channel import Committed, Release, check_pin, named, read_model, release_of
 from carpipe.weights.signatures import InBucket, all_of, read_signature
@@ -26,7 +27,7 @@ class Standing:
         sha256: of the manifest; empty where there is none to be read.
         maker: who has signed it, in a few words.
         problem: why it is not to be used, a sentence; empty where it may be.
-        newer: only a newer carpipe understands it.
+        newer: it may be a newer carpipe's, and is not understood.
     """
 
     model: Manifest | None
@@ -66,6 +67,10 @@ def _look(cache: ResultCache, key: str, release: Release | None) -> Standing:
         return Standing(None)
     except InputError as error:
         return Standing(None, problem=str(error))
+    try:
+        check_shown(model.manifest)
+    except InputError as error:
+        return Standing(None, problem=str(error), newer=True)
     try:
         if release:
             check_pin(model.data, key=key, sha256=release.manifest_sha256, by=named(release))

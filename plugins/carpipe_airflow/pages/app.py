@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 
 from carpipe_airflow.pages import data, labels, weights
 from carpipe_airflow.pages.access import READ
+from carpipe_airflow.pages.bodies import LimitBody
 from carpipe_airflow.pages.bucket import Bucket
 from carpipe_airflow.pages.errors import explain_errors
 from carpipe_airflow.pages.threads import PageRoute
@@ -44,6 +45,7 @@ def make_app() -> FastAPI:
     for part in (router, data.router, labels.router, weights.router):
         app.include_router(part)
     explain_errors(app)
+    app.add_middleware(LimitBody)
     app.middleware("http")(_with_headers)
     return app
 

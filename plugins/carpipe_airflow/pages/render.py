@@ -33,7 +33,7 @@ PHOTO_HEADERS = {"Cache-Control": "private, max-age=3600"}
 @cache
 def _environment() -> Environment:
     made = environment(Path(__file__).parent / "templates")
-    made.filters |= {"stamp": lambda text: text[:16].replace("T", " "), "markdown": markdown}
+    made.filters |= {"stamp": lambda text: text[:16].replace("T", " "), "markdown": markdown, "model_id": model_id}
     return made
 
 
@@ -41,6 +41,11 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     """A page. `base` is where the pages are mounted."""
     page = _environment().get_template(f"{template}.html.j2")
     return HTMLResponse(page.render(base=request.scope["root_path"], **values), status)
+
+
+def model_id(key: str) -> str:
+    """Of a model's manifest key; the text itself where it is none."""
+    return key.split("/")[2] if key.count("/") > 1 else key
 
 
 def airflow_root(request: Request) -> str:
