@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import io
 import logging
-import re
 import ssl
 import time
 import uuid
@@ -40,6 +39,7 @@ from carpipe.errors import (
 from carpipe.forms import MAX_BYTES
 from carpipe.names import is_odd, shown
 from carpipe.odd_keys import OddKeys, Place, is_for_a_key
+from carpipe.storage_errors import broke_off, impossible, translate
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -287,7 +287,7 @@ class Store:
         """Remove objects; those already gone are no error. Raises StoreError where a key cannot be asked for."""
         for key in keys:
             if {".", ".."} & set(key.split("/")):
-                raise _impossible(key, self._where, "")
+                raise impossible(key, self._where, "")
             remove = partial(self._odd.delete, key) if is_odd(key) else partial(obstore.delete, self._store, key)
             with contextlib.suppress(MissingError):
                 self._persist(remove, key)
@@ -369,7 +369,7 @@ class Store:
             except CarpipeError:
                 raise
             except Exception as error:
-                if attempt >= self._max_retries or not _broke_off(error):
+                if attempt >= self._max_retries or not broke_off(error):
                     raise self._translate(error, key) from error
             time.sleep(min(0.1 * 2**attempt, MAX_PAUSE_S))
             attempt += 1
@@ -385,51 +385,12 @@ class Store:
                 raise self._translate(first, prefix) from first
             raise
 
+    def _translate(self, error: Exception, key: str) -> Exception:
+        return translate(error, key, url=self.url, where=self._where, given=self.access is not None)
+
     @property
     def _where(self) -> str:
         return f"{self.url} at {self._endpoint}" if self._endpoint else self.url
-
-    def _not_our_bucket(self, text: str, where: str) -> AccessError | None:
-        if untrusted := re.search(r"InvalidCertificate\(\s*(\w+)", text):
-            return AccessError(f"The certificate of {where} is not trusted: {_why_untrusted(untrusted[1], text)}.")
-        if "NoSuchBucket" in text:
-            return AccessError(f"There is no bucket {self.url} here; create it or correct store.url ({where}).")
-        return None
-
-    def _translate(self, error: Exception, key: str) -> Exception:
-        where = self._where
-        text = str(error)
-        status = re.search(r"status code: (\d+)", text)
-        code = re.search(r"<Code>(\w+)</Code>", text)
-        if wrong := self._not_our_bucket(text, where):
-            return wrong
-        if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
-            return ConflictError(f"{shown(key)} in {where} was written by somebody else first.")
-        if isinstance(error, FileNotFoundError):
-            return MissingError(f"There is no object {shown(key)} in {where}.")
-        if code and code[1] == "RequestTimeTooSkewed":
-            return UnavailableError(
-                f"{where} finds the clock of this machine wrong ({code[1]}); set it right, then try again."
-            )
-        if status and status[1] in ("401", "403"):
-            reason = code[1] if code else f"HTTP {status[1]}"
-            keys = "the connection's keys" if self.access else "AWS_ACCESS_KEY_ID and its secret"
-            return AccessError(f"{where} refuses these credentials ({reason}); check {keys}.")
-        if isinstance(error, ValueError | exceptions.InvalidPathError):
-            return _impossible(key, where, text)
-        if code and code[1] in ("ExpiredToken", "InvalidToken", "TokenRefreshRequired"):
-            return AccessError(f"{where} refuses these credentials ({code[1]}); renew them.")
-        passing = (status and status[1] in ("408", "409", "429")) or (code and code[1] == "RequestTimeout")
-        if status and status[1].startswith("4") and not passing:
-            reason = code[1] if code else f"HTTP {status[1]}"
-            return StoreError(f"{where} refused {shown(key)}: {reason}.")
-        if isinstance(error, exceptions.BaseError):
-            trouble = re.search(r"HTTP error: (.+)", text)
-            reason = f"HTTP {status[1]}" if status else trouble[1] if trouble else text.splitlines()[0]
-            return UnavailableError(
-                f"{where} cannot be reached or is in trouble ({reason}); is the server up, and has its disk room?"
-            )
-        return error
 
 
 def _body(answer: "GetResult", limit: int) -> bytes | None:
@@ -457,14 +418,6 @@ def _limit_of(key: str) -> int | None:
     return MAX_BYTES if key.endswith(_JSON) and not key.startswith("raw/") else None
 
 
-def _why_untrusted(reason: str, text: str) -> str:
-    if reason == "UnknownIssuer":
-        return "nobody known has signed it; name the PEM file of its authority in AWS_CA_BUNDLE or store.ca_bundle"
-    if "CaUsedAsEndEntity" in text:
-        return "it is an authority's own (CA:TRUE); give the server one that is signed by it"
-    return f"{reason}; give the server one that is right"
-
-
 def _authorities(path: str) -> bytes:
     try:
         ssl.create_default_context(cafile=path)
@@ -474,22 +427,6 @@ def _authorities(path: str) -> bytes:
             f"The authorities to trust, {path}, cannot be read as PEM: {error}. Correct AWS_CA_BUNDLE, "
             "store.ca_bundle, or the connection's `verify`."
         ) from None
-
-
-def _impossible(key: str, where: str, text: str) -> StoreError:
-    """A key of ours, or the name of an object that a listing has met."""
-    found = re.search(r'Path "(.+?)"(?:: Encountered| contained)', text, re.DOTALL)
-    name = shown(found[1] if found else key)
-    return StoreError(
-        f"The key '{name}' in {where} is not possible: it has control characters, empty or `..` parts. An object "
-        "of that name must be renamed or deleted."
-    )
-
-
-def _broke_off(error: Exception) -> bool:
-    """Whether the connection broke during a request, and obstore did not try again itself."""
-    head = str(error).split("\n", 1)[0]
-    return isinstance(error, exceptions.GenericError) and "HTTP error" in head and " retries, " not in head
 
 
 def _info(meta: dict[str, Any]) -> ObjectInfo:

@@ -223,7 +223,7 @@ def _makers(trusted: tuple[str, ...], *, require: bool | None, accept: tuple[str
 
 
 def _signature(model: Committed, where: signing.Where, makers: SigningConfig) -> Signature | None:
-    return signing.check(model, where, makers, warn=lambda said: log.warning("%s It is used all the same.", said))
+    return signing.check_for_use(model, where, makers, use="is used")
 
 
 def _live(store: Store, channel: str) -> tuple[Release, Committed]:

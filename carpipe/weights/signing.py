@@ -10,6 +10,7 @@ A key's id is the start of the sha256 of its public half in PEM. `model-signing`
 a quarter of a second, and apps that want no signatures do not need it.
 """
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from carpipe.weights.cache import model_id
 from carpipe.weights.channel import Committed
 from carpipe.weights.signatures import SIGNATURE, InBucket, InFolder, Signature, other_name, read_signature
 from carpipe.weights.signing_keys import SigningKey, Trusted, load_trusted
+
+log = logging.getLogger(__name__)
 
 Where = InBucket | InFolder
 
@@ -85,6 +88,15 @@ def check(model: Committed, where: Where, config: SigningConfig, *, warn: Callab
             raise
         warn(str(error))
         return None
+
+
+def check_for_use(model: Committed, where: Where, config: SigningConfig, *, use: str) -> Signature | None:
+    """As `check`; why there is no signature, where none is required, is logged with what becomes of the model.
+
+    Args:
+        use: after "It", for the log: `goes live`.
+    """
+    return check(model, where, config, warn=lambda said: log.warning("%s It %s all the same.", said, use))
 
 
 def find(model: Committed, where: Where, config: SigningConfig) -> Signature | None:

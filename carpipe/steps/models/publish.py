@@ -122,11 +122,11 @@ def _usable(session: Session, model_key: str, name: str) -> Committed:
             f"There is no model {model_key}; `carpipe weights list {name}` shows those there are."
         ) from None
     _check_channel(model_key, name)
-    signing.check(
+    signing.check_for_use(
         found,
         InBucket(session.store, model_key),
         session.config.signing,
-        warn=lambda said: log.warning("%s It goes live all the same.", said),
+        use="goes live",
     )
     return found
 

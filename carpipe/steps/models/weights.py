@@ -1,6 +1,5 @@
 """Published models: found by channel and id, and copied to disk."""
 
-import logging
 import tempfile
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from carpipe.weights import channel, signing
 from carpipe.weights.channel import Committed
 from carpipe.weights.signatures import InBucket
 
-log = logging.getLogger(__name__)
-
 
 def pull_weights(session: Session, name: str, model: str | None, *, folder: Path) -> Path:
     """Copy all files of a model into a folder of its id, every one checked; returns it.
@@ -25,11 +22,11 @@ def pull_weights(session: Session, name: str, model: str | None, *, folder: Path
     """
     folder.mkdir(parents=True, exist_ok=True)
     committed = find_committed(session, name, model)
-    signing.check(
+    signing.check_for_use(
         committed,
         InBucket(session.store, committed.manifest.key),
         session.config.signing,
-        warn=lambda said: log.warning("%s It is downloaded all the same.", said),
+        use="is downloaded",
     )
     found = committed.manifest
     target = folder / found.key.split("/")[2]
