@@ -38,7 +38,12 @@ import pyarrow.parquet as pq
 from carpipe.errors import CarpipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
+
+# Of a file of blobs: its schema, and what a row group holds, unless one blob is larger.
+_BLOBS = pa.schema({"key": pa.string(), "blob": pa.binary()})
+_GROUP_ROWS, _GROUP_BYTES = 256, 16_000_000
+_READ_ROWS = 256
 
 SPLITS = ("train", "val", "test")
 # Of the published split tables, in their order.
@@ -132,15 +137,37 @@ def without(data: bytes, keys: "Collection[str]") -> bytes:
     return sink.getvalue()
 
 
-def blobs_to_parquet(blobs: "Mapping[str, bytes]") -> bytes:
-    """Bytes (JPEGs, signatures) by photo key as one Parquet file, columns `key` and `blob`, in small row groups."""
-    table = pa.table({"key": pa.array(blobs.keys(), pa.string()), "blob": pa.array(blobs.values(), pa.binary())})
+def blobs_to_parquet(blobs: "dict[str, bytes]", *, let_go: bool = False) -> bytes:
+    """Bytes (JPEGs, signatures) by photo key as one Parquet file, columns `key` and `blob`, in small row groups.
+
+    Args:
+        blobs: by photo key.
+        let_go: take each out of the dictionary as soon as it is in the file, so that memory holds them once.
+    """
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="none", row_group_size=256, use_dictionary=False)
+    with pq.ParquetWriter(sink, _BLOBS, compression="none", use_dictionary=False) as writer:
+        for keys in _row_groups(blobs):
+            writer.write_table(pa.table([keys, [blobs[key] for key in keys]], schema=_BLOBS))
+            for key in keys if let_go else ():
+                del blobs[key]
     return sink.getvalue()
+
+
+def _row_groups(blobs: "dict[str, bytes]") -> "Iterator[list[str]]":
+    """Their keys, in lists of so many and so large ones as a row group holds."""
+    keys: list[str] = []
+    size = 0
+    for key in list(blobs):
+        if keys and (len(keys) == _GROUP_ROWS or size + len(blobs[key]) > _GROUP_BYTES):
+            yield keys
+            keys, size = [], 0
+        keys.append(key)
+        size += len(blobs[key])
+    if keys:
+        yield keys
 
 
 def blobs_from_parquet(data: bytes) -> "Iterator[tuple[str, bytes]]":
     """(photo key, bytes) in the order written."""
-    for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(batch_size=256):
+    for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(batch_size=_READ_ROWS):
         yield from zip(batch["key"].to_pylist(), batch["blob"].to_pylist(), strict=True)

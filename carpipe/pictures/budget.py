@@ -22,6 +22,7 @@ MAX_SCANS = 100
 # fifth of it 100. A scan visits every block even where it says nothing of it: 0.2 to 0.5 ns a pixel. With 110 million
 # pixels that is a second at most, and of a broken file, which is decoded four times, four.
 SCANS_OF_LARGEST = 20
+# One whose sampling has no name is decoded so many times more often, and has as many times fewer.
 # An arithmetic coded scan has a decision for each coefficient, whether there are data or not: eight times as much.
 # No camera makes it. A photo of 24 megapixels may have its usual 10 scans.
 ARITHMETIC_COST = 8
@@ -43,7 +44,7 @@ _VP8X, _VP8L, _VP8 = b"VP8X", b"VP8L", b"VP8 "
 _RUN_LENGTH_CODED = (1, 2)  # compressions of a BMP
 
 
-def check_jpeg(data: bytes, stream: Stream, size: tuple[int, int], *, max_pixels: int) -> int:
+def check_jpeg(data: bytes, stream: Stream, size: tuple[int, int], *, max_pixels: int, decodes: int = 1) -> int:
     """How many scans a JPEG has, so many as its decoder may find.
 
     Args:
@@ -51,6 +52,7 @@ def check_jpeg(data: bytes, stream: Stream, size: tuple[int, int], *, max_pixels
         stream: its parts.
         size: (width, height).
         max_pixels: that it may have; the more, the more scans.
+        decodes: how often a sound one is decoded; the more, the fewer scans.
 
     Raises:
         PhotoError: `bomb`.
@@ -60,7 +62,7 @@ def check_jpeg(data: bytes, stream: Stream, size: tuple[int, int], *, max_pixels
     scans = max(len(stream.scans), count_scans(data, stream))
     _at_most(MAX_SCANS, scans, "scans")
     arithmetic = stream.frame is not None and stream.frame.marker in ARITHMETIC
-    work = scans * size[0] * size[1] * (ARITHMETIC_COST if arithmetic else 1)
+    work = scans * decodes * size[0] * size[1] * (ARITHMETIC_COST if arithmetic else 1)
     _at_most(SCANS_OF_LARGEST * max_pixels, work, "pixels in all scans together")
     return scans
 

@@ -19,7 +19,8 @@ _COSTS = {
     "HEIF": (0.060, 0.020),
     "AVIF": (0.030, 0.020),
 }
-# Of a JPEG in several scans: seconds for a megapixel, and for a megapixel of each scan.
+# Of a JPEG in several scans: seconds for a megapixel, and for a megapixel of each scan. Of one whose sampling has no
+# name, as of one in several scans, each of its decodes.
 _PROGRESSIVE_COST, _SCAN_COST = 0.015, 0.0005
 
 
@@ -53,10 +54,11 @@ def _of_jpeg(data: bytes, max_pixels: int) -> float:
     if stream.frame is None:
         return 0.0
     width, height = jpeg_damage.size_of(data, stream.frame)
-    scans = budget.check_jpeg(data, stream, (width, height), max_pixels=max_pixels)
+    decodes = jpeg_damage.decodes(stream)
+    scans = budget.check_jpeg(data, stream, (width, height), max_pixels=max_pixels, decodes=decodes)
     if width * height > max_pixels:
         return 0.0
     per_pixel, per_byte = _COSTS["JPEG"]
-    if stream.frame.marker in PROGRESSIVE or scans > 1:
+    if stream.frame.marker in PROGRESSIVE or scans > 1 or decodes > 1:
         per_pixel = _PROGRESSIVE_COST + _SCAN_COST * scans
-    return (width * height * per_pixel + len(data) * per_byte) / 1e6
+    return decodes * (width * height * per_pixel + len(data) * per_byte) / 1e6

@@ -15,7 +15,7 @@ from carpipe.pictures import budget, jpeg_damage
 from carpipe.pictures.colour import to_srgb
 from carpipe.pictures.formats import FORMATS, sniff
 from carpipe.pictures.jpeg_decoders import Pixels
-from carpipe.pictures.jpeg_segments import END, Stream
+from carpipe.pictures.jpeg_segments import END, Stream, mended
 from carpipe.pictures.metadata import read_orientation, read_profile
 from carpipe.pictures.other_formats import CheckSize, Decoded, decode_other, no_picture
 from carpipe.pictures.photo_error import PhotoError
@@ -35,7 +35,8 @@ class Picture:
     """A decoded photo: uint8 (height, width, 3), sRGB, upright.
 
     `size` is (width, height) of the whole picture, also where the pixels are fewer (`read`). `damage` is the share
-    that is not known to be whole. `repaired` is the file made whole, where it was not, and `repair` says how.
+    that is not known to be whole. `repaired` is a file that shows the same, where this one was made whole, and `repair`
+    says how. Of its metadata there is left what the picture looks like by.
     """
 
     pixels: Pixels
@@ -87,9 +88,10 @@ def read(data: bytes, *, max_pixels: int, max_damage: float = 0.0, enough: int =
         decoded = decode_other(data, name, check_size=check_size, enough=enough)
     _check_damage(decoded, max_damage)
     turn = decoded.orientation or read_orientation(data, name, stream)
-    pixels = decoded.pixels
-    if decoded.is_rgb:
-        pixels = to_srgb(pixels, decoded.profile or read_profile(data, name, stream))
+    profile = (decoded.profile or read_profile(data, name, stream)) if decoded.is_rgb else b""
+    pixels = to_srgb(decoded.pixels, profile) if decoded.is_rgb else decoded.pixels
+    if repaired is not None:
+        repaired = mended(repaired, orientation=turn if turn in _TURNS else 1, profile=profile)
     size = decoded.size[::-1] if turn in _ON_THE_SIDE else decoded.size
     return Picture(
         _turned(pixels, turn), name, size, decoded.damage, repaired, "end_marker" if repaired is not None else None
@@ -104,7 +106,8 @@ def _read_jpeg(
         raise no_picture(data, "JPEG")
     width, height = jpeg_damage.size_of(data, frame)
     check_size(width, height, jpeg_damage.pixel_cost(stream))
-    budget.check_jpeg(data, stream, (width, height), max_pixels=max_pixels)
+    decodes = jpeg_damage.decodes(stream)
+    budget.check_jpeg(data, stream, (width, height), max_pixels=max_pixels, decodes=decodes)
     if stream.end is not None:
         data = data[: stream.end + len(END)]  # as far as was looked at
     try:

@@ -12,13 +12,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from carpipe.pictures import jpeg_messages as messages
-from carpipe.pictures.jpeg_decoders import Pixels, decode_leniently, decode_strictly, read_size
+from carpipe.pictures.jpeg_decoders import (
+    UNNAMED_DECODES,
+    Pixels,
+    decode_leniently,
+    decode_strictly,
+    has_name,
+    read_size,
+)
 from carpipe.pictures.jpeg_holes import find_hole, has_sound_tables
-from carpipe.pictures.jpeg_segments import ARITHMETIC, END, PROGRESSIVE, Segment, Stream, canonical, parse
+from carpipe.pictures.jpeg_segments import ARITHMETIC, END, PROGRESSIVE, Segment, Stream, canonical, header, parse
 from carpipe.pictures.text_mode import is_mangled, may_be_mangled
 
 _SURPLUS = bytes(range(1, 65))
 _PADDING = 16  # bytes at the end of a file that are all the same
+# Decodes until no zeros are left over: on 10,600 photos with zeros behind them it took up to 3.
+_TURNS = 4
 _COEFFICIENTS = 64  # of a block of 8 x 8 pixels
 _ALL_COEFFICIENTS = (1 << _COEFFICIENTS) - 1
 
@@ -29,7 +38,7 @@ class Jpeg:
 
     `damage` is the share of the picture, 0 to 1, that is not known to be whole. It is 1 where the decoder lost its
     place, as nobody can say how much of what it went on to decode is the photo's. `ends_early` tells a cut file from
-    one that was overwritten. `repaired` is the file with its end marker put back, where that was all it lacked.
+    one that was overwritten. `repaired` are the picture's own parts with an end marker, where the file lacked no more.
     """
 
     pixels: Pixels
@@ -52,6 +61,11 @@ def size_of(data: bytes, frame: Segment) -> tuple[int, int]:
     except ValueError:
         return width, height
     return max(width, columns), max(height, rows)
+
+
+def decodes(stream: Stream) -> int:
+    """How often a sound picture is decoded."""
+    return 1 if has_name(header(stream)) else UNNAMED_DECODES
 
 
 def pixel_cost(stream: Stream) -> int:
@@ -165,20 +179,25 @@ def _decode_parts(data: bytes, stream: Stream, enough: int) -> Jpeg:
     if found.damage:
         return replace(found, ends_early=not padding)
     # No warning: every block was decoded, and not a byte was left over.
-    return replace(found, repaired=data[: stream.scans[-1].stop - padding] + END)
+    return replace(found, repaired=parts)
 
 
 def _without_zeros(data: bytes, stream: Stream, padding: int, enough: int) -> tuple[bytes, Pixels]:
-    """The picture's own parts, decoded. Zeros between picture and end marker are a habit of some cameras."""
-    while True:
+    """The picture's own parts, decoded. Zeros between picture and end marker are a habit of some cameras.
+
+    The decoder says how many they are, but for those that it has read ahead: these it says the next time, if at all.
+    """
+    for _ in range(_TURNS):
         parts = canonical(data, stream, padding=padding)
         try:
             return parts, decode_strictly(parts, enough)
         except ValueError as error:
+            said = error
             left, stop = messages.surplus(str(error)), stream.scans[-1].stop - padding
             if not left or any(data[stop - left : stop]):
-                raise
+                break
             padding += left
+    raise said
 
 
 def _padding(data: bytes, stream: Stream) -> int:

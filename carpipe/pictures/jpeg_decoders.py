@@ -1,14 +1,13 @@
 """Decoders of JPEGs that tell when libjpeg had something to complain of, behind two functions.
 
 simplejpeg (TurboJPEG) stops at the first complaint and says it. It knows the common samplings only; for others
-libvips says whether there is something, and Pillow makes the pixels.
+libvips says whether there is something, and Pillow makes the pixels. That is `UNNAMED_DECODES` decodes in place of one.
 """
 
 import io
 import re
 import threading
 import warnings
-from bisect import bisect_left
 from typing import cast
 
 import numpy as np
@@ -21,6 +20,12 @@ _COMPLAINTS = threading.Lock()  # libvips collects what its threads complain of 
 # Any number of FF may stand before a marker (T.81, B.1.1.2), and Pillow reads them one by one.
 _FILL = re.compile(rb"\xff{64,}")
 _UNNAMED = "determine subsampling"
+# Decodes of a picture whose sampling has no name: two that may complain, one for the pixels.
+UNNAMED_DECODES = 3
+# Pixels. Detectors want a longer side of 640, so more than this helps nobody where the shorter one is not long. What
+# is twice as long comes smaller, if it has more pixels than the square of this.
+LONG = 4096
+_SEQUENTIAL, _APP14, _SOS, _END = (0xC0, 0xC1, 0xC9), 0xEE, 0xDA, b"\xff\xd9"
 
 
 def read_size(data: bytes, **scale: int) -> tuple[int, int]:
@@ -65,19 +70,76 @@ def decode_leniently(data: bytes, enough: int) -> Pixels:
     return _by_pillow(data, enough)
 
 
+def has_name(header: bytes) -> bool:
+    """Whether simplejpeg knows the sampling of a JPEG, of which no more is needed than all up to its first scan."""
+    try:
+        read_size(header)
+    except ValueError as error:
+        return _UNNAMED not in str(error)
+    return True
+
+
+def sufficient(size: tuple[int, int], enough: int) -> tuple[int, int] | None:
+    """The (width, height) that a picture of that size has to have at least, where half of it or less is enough.
+
+    Args:
+        size: (width, height).
+        enough: pixels of both sides that suffice; of a banner `LONG` pixels of its length do. 0: all.
+    """
+    width, height = size
+    if enough and min(size) >= 2 * enough:
+        return enough, enough
+    most = max(LONG, 2 * enough)
+    if enough and max(size) >= 2 * most and width * height > most * most:
+        return (most, 1) if width > height else (1, most)
+    return None
+
+
 def _scale(data: bytes, enough: int) -> dict[str, int]:
     if not enough:
         return {}
     height, width = read_size(data)
-    return {"min_height": enough, "min_width": enough} if min(height, width) >= 2 * enough else {}
+    least = sufficient((width, height), enough)
+    return {"min_width": least[0], "min_height": least[1]} if least else {}
 
 
 def _complain(data: bytes) -> None:
-    """Raise ValueError where libjpeg has a complaint, or where data are left over, which libvips does not tell."""
-    if said := _complaint(data):
+    """Raise ValueError where libjpeg has a complaint, or where data are left over."""
+    if said := _complaint(_to_the_end(data)):
         raise ValueError(said)
-    if left := _left_over(data):
-        raise ValueError(f"Corrupt JPEG data: {left} extraneous bytes before marker 0xd9")
+    # libjpeg reads some bytes ahead, and does not miss them. Some cameras put zeros there.
+    coded = data[: -len(_END)]
+    if coded[-1:] != b"\0" and not _complaint(coded[:-1].rstrip(b"\xff") + _END):
+        raise ValueError("Corrupt JPEG data: 1 extraneous bytes before marker 0xd9")
+
+
+def _to_the_end(data: bytes) -> bytes:
+    """The file as libvips has to read it for libjpeg to come to the end marker, and to say what is left over before it.
+
+    Of a picture in one scan libvips takes the rows, and then no more. So one that is sequential gets a colour more in
+    its frame, which no scan has: libjpeg then reads all scans before it makes rows (T.81, B.2.2). Adobe's marker, which
+    says what the colours mean, would be wrong about it.
+    """
+    parts, position = [data[:2]], 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        if data[position + 1] == 0xFF:
+            position += 1
+            continue
+        marker, stop = data[position + 1], position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == _SOS:
+            return b"".join([*parts, data[position:]])
+        if marker != _APP14:
+            parts.append(_with_a_colour_more(data[position:stop]) if marker in _SEQUENTIAL else data[position:stop])
+        position = stop
+    return data
+
+
+def _with_a_colour_more(frame: bytes) -> bytes:
+    """A frame's marker and segment, with a colour in it that is sampled once."""
+    length, count = int.from_bytes(frame[2:4], "big"), frame[9]
+    unused = next(name for name in range(256) if name not in frame[10::3])
+    colour = bytes((unused, 0x11, frame[12]))
+    return frame[:2] + (length + 3).to_bytes(2, "big") + frame[4:9] + bytes([count + 1]) + frame[10:] + colour
 
 
 def _complaint(data: bytes) -> str:
@@ -93,24 +155,13 @@ def _complaint(data: bytes) -> str:
         return str(pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace"))
 
 
-def _left_over(data: bytes) -> int:
-    """How many bytes before the end marker nothing misses: all that are zeros, else the last."""
-    coded, end = data[:-2], data[-2:]
-
-    def missed(count: int) -> bool:
-        return bool(_complaint(coded[: len(coded) - count].rstrip(b"\xff") + end))
-
-    most = max(1, len(coded) - len(coded.rstrip(b"\0")))
-    return bisect_left(range(1, most + 1), True, key=missed)
-
-
 def _by_pillow(data: bytes, enough: int) -> Pixels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             opened = Image.open(io.BytesIO(_FILL.sub(b"\xff", data)), formats=("JPEG",))
-            if enough and min(opened.size) >= 2 * enough:
-                opened.draft(None, (enough, enough))
+            if least := sufficient(opened.size, enough):
+                opened.draft(None, least)
             return np.array(opened.convert("RGB"))
         except (OSError, SyntaxError, LookupError, TypeError) as error:
             raise ValueError(str(error)) from None

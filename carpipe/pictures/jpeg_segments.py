@@ -21,6 +21,9 @@ _AFTER_DATA = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _METADATA = frozenset((*range(0xE0, 0xF0), COM))
 _JFIF = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 _ADOBE = b"\xff\xee\x00\x0eAdobe\0\x64\0\0\0\0"
+# EXIF up to the value of its only tag, the orientation: a number of 16 bits.
+_EXIF_OF_ONE_TAG = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"
+_ICC_PIECE = 65_519  # bytes of a profile that a segment has room for. ICC.1:2022, B.4
 _PREVIEWS = 16  # that are looked for; each costs a walk through the file
 # Sound files have some dozens, and a megabyte of garbage some thousands. What comes after so many is not looked at,
 # those in previews included.
@@ -133,11 +136,40 @@ def canonical(data: bytes, stream: Stream, *, stop: int | None = None, padding: 
         if one.marker in _METADATA or (one.marker == SOS and stop is not None and one.start > stop):
             continue
         body = _sequential(one, stream)
-        parts.append(bytes((0xFF, one.marker)) + (len(body) + 2).to_bytes(2, "big") + body)
+        parts.append(_marked(one.marker, body))
         if one.marker == SOS:
             until = one.stop if stop is None else min(stop, one.stop)
             parts.append(data[one.start : until - padding if number == last else until])
     return b"".join([*parts, END])
+
+
+def header(stream: Stream) -> bytes:
+    """A JPEG with frame and first scan, as far as a decoder reads before it decodes. Both must be there."""
+    if stream.frame is None or not stream.scans:
+        return b""
+    parts = (_marked(one.marker, one.body) for one in (stream.frame, stream.scans[0]))
+    return b"".join([START, *_colours(stream), *parts])
+
+
+def mended(parts: bytes, *, orientation: int, profile: bytes) -> bytes:
+    """The picture's own parts with what shows them as the file did.
+
+    Args:
+        parts: of `canonical`.
+        orientation: as of EXIF; of no other metadata anything is left.
+        profile: ICC, or empty.
+    """
+    pieces = [profile[at : at + _ICC_PIECE] for at in range(0, len(profile), _ICC_PIECE)]
+    metadata = [_marked(APP1, _EXIF_OF_ONE_TAG + orientation.to_bytes(2, "little") + bytes(6))] * (orientation != 1)
+    for number, piece in enumerate(pieces, 1):
+        metadata.append(_marked(APP2, b"ICC_PROFILE\0" + bytes((number, len(pieces))) + piece))
+    # JFIF's marker stands first where there is one (T.871, 10.1).
+    place = len(START) + len(_JFIF) * parts.startswith(_JFIF, len(START))
+    return b"".join([parts[:place], *metadata, parts[place:]])
+
+
+def _marked(marker: int, body: bytes) -> bytes:
+    return bytes((0xFF, marker)) + (len(body) + 2).to_bytes(2, "big") + body
 
 
 def quantisers(body: bytes) -> Iterator[tuple[int, bytes]]:

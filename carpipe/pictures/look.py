@@ -25,7 +25,7 @@ LOOK = "carpipe.pictures.look:look"
 
 
 @dataclass(frozen=True)
-class Seen:
+class Visible:
     """A photo's pixels, uint8 (height, width, 3), sRGB, upright.
 
     `size` is (width, height) of the whole picture, `seconds` what decoding it has cost of a processor.
@@ -91,7 +91,7 @@ def _facts(**facts: Any) -> bytes:
     return json.dumps(facts).encode()
 
 
-def understood(answer: Answer) -> Seen | Refused | None:
+def understood(answer: Answer) -> Visible | Refused | None:
     """What `look` has answered; None where it is for another lane, being expensive."""
     if isinstance(answer, Death):
         return Refused("poison", f"{answer.value[0].upper()}{answer.value[1:]}.", death=answer)
@@ -101,4 +101,4 @@ def understood(answer: Answer) -> Seen | Refused | None:
     if "reason" in facts:
         return Refused(**facts)
     width, height = facts["size"]
-    return Seen(np.frombuffer(answer[1], np.uint8).reshape(facts["shape"]), (width, height), facts["seconds"])
+    return Visible(np.frombuffer(answer[1], np.uint8).reshape(facts["shape"]), (width, height), facts["seconds"])

@@ -19,7 +19,7 @@ from carpipe.pictures.bmp_damage import measure_bmp
 from carpipe.pictures.chunks import png_picture, webp_picture
 from carpipe.pictures.gif_damage import measure_gif
 from carpipe.pictures.heif_damage import measure_heif
-from carpipe.pictures.jpeg_decoders import Pixels
+from carpipe.pictures.jpeg_decoders import Pixels, sufficient
 from carpipe.pictures.metadata import EXIF_SIZE, orientation_of
 from carpipe.pictures.photo_error import PhotoError
 from carpipe.pictures.png_damage import measure_png, png_size
@@ -189,7 +189,8 @@ def _decode_by_pillow(
 
 
 def _scaled(image: Image.Image, enough: int) -> Pixels:
-    factor = min(image.size) // enough if enough else 1
+    least = sufficient(image.size, enough)
+    factor = min(image.width // least[0], image.height // least[1]) if least else 1
     return np.array(image.reduce(factor) if factor >= 2 else image)
 
 

@@ -17,7 +17,7 @@ from carpipe.errors import CarpipeError
 from carpipe.pictures import decode
 from carpipe.pictures.decode import PhotoError
 from carpipe.pictures.isolation import Answer, Death, Isolated
-from carpipe.pictures.look import LOOK, Refused, Seen, settings_for, understood
+from carpipe.pictures.look import LOOK, Refused, Visible, settings_for, understood
 from carpipe.serving.workers import BusyError, Places
 from carpipe.weights.contract import CropPolicy
 
@@ -87,7 +87,7 @@ class Decoders:
         """For the photos of one request."""
         return Allowance(LISTING_SHARE * self._seconds, client=client)
 
-    def see(self, data: bytes, policy: CropPolicy, *, allowance: Allowance) -> Seen:
+    def see(self, data: bytes, policy: CropPolicy, *, allowance: Allowance) -> Visible:
         """A photo's pixels, in the size that detection wants.
 
         Args:
@@ -120,7 +120,7 @@ class Decoders:
         spent = at_most if found is None or found.seconds is None else found.seconds
         if spent > cheap:
             allowance.spend(spent)
-        if isinstance(found, Seen):
+        if isinstance(found, Visible):
             return found
         raise _as_error(found)
 

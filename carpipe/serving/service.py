@@ -18,7 +18,7 @@ from carpipe.errors import CarpipeError, InputError
 from carpipe.pictures import encode
 from carpipe.pictures.decode import PhotoError
 from carpipe.pictures.detection import Found, crop_photo, in_full_size
-from carpipe.pictures.look import Seen as SeenPhoto
+from carpipe.pictures.look import Visible
 from carpipe.pictures.model_input import to_batch
 from carpipe.probabilities import Probabilities, pool
 from carpipe.serving.candidates import RIGHT, UNSURE, WRONG, Candidates, Memory, Seen, utc_now
@@ -154,7 +154,7 @@ class Service:
                  1000 * (time.monotonic() - started))  # fmt: skip
         return reply, looked.probabilities
 
-    def _look(self, live: Live, photo: SeenPhoto) -> Looked:
+    def _look(self, live: Live, photo: Visible) -> Looked:
         """As the stages clean and crop do, with the settings of the crops that the model learnt from."""
         image, size = Image.fromarray(photo.pixels), photo.size
         if min(size) < self._config.clean.min_side:

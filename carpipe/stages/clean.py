@@ -33,6 +33,8 @@ _COLUMNS = {
     "damage": "Float64",
     "repaired": "str",
 }
+# Bytes of mended files that are kept of a partition. One whose mended file is not is mended again by who reads it.
+MOST_REPAIRED = 128_000_000
 _SETTINGS = {"min_side", "max_pixels", "max_damage", "thumbnail_side", "thumbnail_quality"}
 
 
@@ -43,7 +45,8 @@ class Cleaned:
     `results` has a row per photo: key; reason (null: kept); format, width and height (upright); sha256 of the
     original file; dhash, dhash_inner; damage, the share of the picture that is not known to be whole (null: there is
     no picture); repaired, how (null: no need). Kept photos have a thumbnail (JPEG) and a signature (`hashes.Look`).
-    `repaired` holds the mended files of those whose original is not fit for use. Of those dropped as `poison`,
+    `repaired` holds the mended files of those whose original is not fit for use, up to `MOST_REPAIRED` bytes of them.
+    Of those dropped as `poison`,
     `over_time` has the keys of photos that cost more than `clean.timeout_s`: they were too expensive, and their
     decoder was sound.
     """
@@ -75,12 +78,12 @@ def clean(
         CarpipeError: no child process could be started.
     """
     rows: list[dict[str, Any]] = []
-    cleaned = Cleaned(pd.DataFrame())
+    cleaned, room = Cleaned(pd.DataFrame()), MOST_REPAIRED
     settings = json.dumps(config.model_dump(include=_SETTINGS))
     with Isolated(judge, settings, timeout_s=config.timeout_s, memory_mb=config.memory_mb) as child:
         for chunk in in_chunks(_worth_a_look(files, rows, max_bytes=config.max_bytes)):
             for (row, _), answer in zip(chunk, child.run([data for _, data in chunk]), strict=True):
-                _take(row, answer, cleaned)
+                room -= _take(row, answer, cleaned, room=room)
     results = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
     return replace(cleaned, results=results)
 
@@ -102,18 +105,21 @@ def _worth_a_look(
             yield row, data
 
 
-def _take(row: dict[str, Any], answer: Answer, cleaned: Cleaned) -> None:
+def _take(row: dict[str, Any], answer: Answer, cleaned: Cleaned, *, room: int) -> int:
+    """Complete a photo's row, and keep what it has; returns how many bytes of the room its mended file takes."""
     if isinstance(answer, Death):
         log.warning("%s is dropped as poison: %s", row["key"], answer.value)
         row["reason"] = "poison"
         if answer is Death.OVER_TIME:
             cleaned.over_time.add(row["key"])
-        return
+        return 0
     facts, thumbnail, signature, repaired = answer
     row.update(json.loads(facts))
     if row.get("reason") is not None:
-        return
+        return 0
     key = row["key"]
     cleaned.thumbnails[key], cleaned.signatures[key] = thumbnail, signature
-    if repaired:
-        cleaned.repaired[key] = repaired
+    if not repaired or len(repaired) > room:
+        return 0
+    cleaned.repaired[key] = repaired
+    return len(repaired)

@@ -5,15 +5,14 @@ in a child process (`isolation`), as in cleaning, and while that decodes, the de
 """
 
 import logging
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import pandas as pd
 from PIL import Image
 
+from carpipe.ahead import take_ahead
 from carpipe.config import CropConfig
 from carpipe.pictures import decode
 from carpipe.pictures.detection import Detector, crop_photo, in_full_size
@@ -25,15 +24,31 @@ log = logging.getLogger(__name__)
 VERSION = 1
 STAGE = "crop"
 
-# A photo's key, what the detector sees of it, and the size of the whole.
-Seen = tuple[str, Image.Image, tuple[int, int]]
-# What cannot be seen: a photo's key, and the reason.
-Unseen = tuple[str, str]
-T = TypeVar("T")
-# Photos that are decoded while the detector works: one of a kind that is read in full has 50 MB.
-_AHEAD = 4
-# Pixels of photos that wait for others of their size, at 3 bytes each. No photo of a partition may share its size.
+# Bytes of pictures that are decoded while the detector works, one more at most. One in full size may have 130 MB.
+_AHEAD = 60_000_000
+# Bytes of pictures that wait for others of their size, one more at most. No photo of a partition may share its size.
 _MOST_WAITING = 200_000_000
+
+
+class View(NamedTuple):
+    """What the detector sees of a photo, and the size of the whole."""
+
+    key: str
+    image: Image.Image
+    size: tuple[int, int]
+
+    @property
+    def bytes(self) -> int:
+        """That the pixels take: Pillow has four for each."""
+        return 4 * self.image.width * self.image.height
+
+
+class Unseen(NamedTuple):
+    """A photo that cannot be looked at, and why."""
+
+    key: str
+    reason: str
+
 
 _COLUMNS = {
     "key": "str",
@@ -73,14 +88,15 @@ def crop(
     crops: dict[str, bytes] = {}
     settings = settings_for(max_pixels=max_pixels, max_damage=max_damage, enough=decode.DETAIL)
     isolated = Isolated(LOOK, settings, timeout_s=timeout_s, memory_mb=memory_mb)
-    with isolated as child, closing(_ahead(_decode(photos, child))) as decoded:
+    with isolated as child, closing(take_ahead(_decode(photos, child), size=_bytes, budget=_AHEAD)) as decoded:
         for batch in _batches(_seen(decoded, rows), config.batch):
             _cut(batch, rows, crops, detector=detector, config=config)
+            del batch  # or it would be held while the next one comes together
     return as_results(rows), crops
 
 
 def _cut(
-    batch: list[Seen],
+    batch: list[View],
     rows: list[dict[str, Any]],
     crops: dict[str, bytes],
     *,
@@ -109,7 +125,7 @@ def results_from(photos: pd.DataFrame, keys: "pd.Series[str]") -> pd.DataFrame:
     return looked_at.assign(reason=reason)[["box", *_COLUMNS]].astype(_COLUMNS).reset_index(drop=True)
 
 
-def _decode(photos: Iterable[tuple[str, bytes | None]], child: Isolated) -> Iterator[Seen | Unseen]:
+def _decode(photos: Iterable[tuple[str, bytes | None]], child: Isolated) -> Iterator[View | Unseen]:
     for chunk in in_chunks(((key, data is None), data or b"") for key, data in photos):
         answers = child.answers([data for (_, is_gone), data in chunk if not is_gone])
         for (key, is_gone), _ in chunk:
@@ -117,46 +133,37 @@ def _decode(photos: Iterable[tuple[str, bytes | None]], child: Isolated) -> Iter
             if isinstance(found, Refused):
                 if found.reason == "poison":
                     log.warning("%s is dropped as poison: %s", key, found.message)
-                yield key, found.reason
+                yield Unseen(key, found.reason)
             elif found is not None:
-                yield key, Image.fromarray(found.pixels), found.size
+                yield View(key, Image.fromarray(found.pixels), found.size)
 
 
-def _ahead(items: Iterator[T]) -> Generator[T]:
-    """The same items, taken by a thread before they are asked for, a few at most."""
-    with ThreadPoolExecutor(1, thread_name_prefix="carpipe-decode") as pool:
-        waiting: deque[Future[T | None]] = deque(pool.submit(next, items, None) for _ in range(_AHEAD))
-        try:
-            while (found := waiting.popleft().result()) is not None:
-                waiting.append(pool.submit(next, items, None))
-                yield found
-        finally:
-            for one in waiting:
-                one.cancel()
+def _bytes(found: View | Unseen) -> int:
+    return found.bytes if isinstance(found, View) else 0
 
 
-def _seen(decoded: Iterator[Seen | Unseen], rows: list[dict[str, Any]]) -> Iterator[Seen]:
+def _seen(decoded: Iterator[View | Unseen], rows: list[dict[str, Any]]) -> Iterator[View]:
     """Those that can be seen; the others get their rows."""
     for found in decoded:
-        if len(found) == 3:
+        if isinstance(found, View):
             yield found
         else:
-            rows.append({"key": found[0], "reason": found[1]})
+            rows.append({"key": found.key, "reason": found.reason})
 
 
-def _batches(pictures: Iterable[Seen], size: int) -> Iterator[list[Seen]]:
+def _batches(pictures: Iterable[View], size: int) -> Iterator[list[View]]:
     """Batches of equally large pictures: they are padded the same alone and together, so a box never
     depends on a photo's neighbours."""
-    waiting: dict[tuple[int, int], list[Seen]] = {}
-    pixels = 0
-    for seen in pictures:
-        image = seen[1]
-        batch = waiting.setdefault(image.size, [])
-        batch.append(seen)
-        pixels += image.width * image.height
-        if len(batch) == size or pixels > _MOST_WAITING:
-            full = image.size if len(batch) == size else max(waiting, key=lambda one: one[0] * one[1])
+    waiting: dict[tuple[int, int], list[View]] = {}
+    held = 0
+    for view in pictures:
+        batch = waiting.setdefault(view.image.size, [])
+        batch.append(view)
+        held += view.bytes
+        if len(batch) == size or held > _MOST_WAITING:
+            full = view.image.size if len(batch) == size else max(waiting, key=lambda one: one[0] * one[1])
             batch = waiting.pop(full)
-            pixels -= full[0] * full[1] * len(batch)
+            held -= sum(one.bytes for one in batch)
             yield batch
+        del batch, view
     yield from waiting.values()

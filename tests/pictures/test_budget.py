@@ -214,6 +214,14 @@ def test_what_is_expected_to_cost_grows_with_what_it_does():
     assert seconds(b"\x89PNG\r\n\x1a\n") == float("inf")
 
 
+def test_a_sampling_without_a_name_is_expected_to_cost_its_decodes():
+    plain, rare = bytearray(hostile.jpeg((4000, 3000), subsampling=0)), bytearray(hostile.jpeg((4000, 3000)))
+    rare[rare.index(b"\xff\xc0") + 11] = 0x14
+
+    assert expected_seconds(rare, max_pixels=40_000_000) > 5 * expected_seconds(plain, max_pixels=40_000_000)
+    assert reason(hostile.progressive(900, 900, 12).replace(b"\1\x11\0", b"\1\x14\0", 1)) == "bomb"
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"<html>", b"II*\0", hostile.progressive(64, 64, 300), hostile.png(30_000, 30_000)]
 )

@@ -235,3 +235,23 @@ def test_a_png_that_ends_early_is_refused_although_decoders_show_it():
         decode.decode(cut, max_pixels=LIMIT)
 
     assert (caught.value.reason, caught.value.damage) == ("damaged", pytest.approx(1 / 3))
+
+
+@pytest.mark.parametrize("size", [(2000, 9000), (9000, 2000)])
+@pytest.mark.parametrize("name", ["PNG", "JPEG"])
+def test_a_banner_comes_smaller_where_that_is_enough(name, size):
+    data = encoded(Image.new("RGB", size, (200, 30, 60)), name)
+
+    found = decode.read(data, max_pixels=20_000_000, enough=decode.DETAIL)
+
+    assert found.size == size
+    assert 4096 <= max(found.pixels.shape) <= 4500
+    assert max(found.pixels.shape) / min(found.pixels.shape[:2]) == pytest.approx(4.5, rel=0.01)
+    assert abs(found.pixels.astype(int) - (200, 30, 60)).max() < 4
+
+
+@pytest.mark.parametrize("size", [(1800, 8000), (8160, 2040), (300, 9000)])
+def test_a_panorama_of_a_phone_does_not(size):
+    found = decode.read(encoded(Image.new("L", size)), max_pixels=20_000_000, enough=decode.DETAIL)
+
+    assert found.pixels.shape[:2] == size[::-1]

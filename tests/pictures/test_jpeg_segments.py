@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from carpipe.pictures import decode
+from carpipe.pictures import decode, jpeg_decoders
 from carpipe.pictures.jpeg_segments import END, parse
 from tests.pictures.drawn import draw, encode, jpeg
+from tests.pictures.test_colour import P3, profile
 
 LIMIT = 10_000_000
 
@@ -119,7 +120,7 @@ def test_an_odd_file_is_scaled_and_turned_like_any(kind):
 def test_the_end_marker_of_an_odd_file_is_put_back():
     data = insert(jpeg(), 0xDB, b"\0\0")
 
-    assert read(data[:-2]).repaired == data
+    assert read(data[:-2]).repaired == jpeg()
 
 
 def test_a_progressive_file_with_an_odd_header_is_measured_scan_by_scan():
@@ -129,6 +130,30 @@ def test_a_progressive_file_with_an_odd_header_is_measured_scan_by_scan():
     assert read(data).damage == 0.0
     assert 0 < read(data[: scans[-1].stop - 200] + END).damage < 1
     assert 0 < read(data[: scans[-2].stop] + END).damage < 1
+
+
+@pytest.mark.parametrize("bulk", [0xFE, 0xE1, 0xE2, 0xED, 0xEF])
+@pytest.mark.parametrize("options", [{}, {"mode": "CMYK", "subsampling": 2}, {"mode": "L"}, {"progressive": True}])
+def test_a_mended_file_shows_the_same_and_holds_no_bulk(bulk, options):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a secret place"
+    icc = profile(P3, None) + bytes(70_000)
+    data = jpeg(exif=exif, icc_profile=icc if options.get("mode", "RGB") == "RGB" else None, **options)
+    segment = bytes((0xFF, bulk)) + b"\xff\xff" + b"A" * 65_533
+    picture = read((data[:2] + segment * 40 + data[2:])[:-2])
+
+    mended = read(picture.repaired)
+
+    assert (picture.repair, mended.repair, mended.damage) == ("end_marker", None, 0.0)
+    assert (mended.size, mended.format) == (picture.size, "JPEG")
+    assert np.array_equal(mended.pixels, picture.pixels)
+    assert np.array_equal(picture.pixels, read(data).pixels)
+    assert np.array_equal(
+        np.asarray(Image.open(io.BytesIO(picture.repaired))), np.asarray(Image.open(io.BytesIO(data)))
+    )
+    assert Image.open(io.BytesIO(picture.repaired)).getexif() == {0x0112: 6}
+    assert len(picture.repaired) <= len(data) + 50
+    assert b"a secret place" not in picture.repaired
 
 
 SAMPLINGS = {
@@ -205,3 +230,26 @@ def test_a_colour_transform_of_adobes_that_is_not_for_so_many_components_is_the_
 
     assert picture.damage == 0
     assert transform == 0 or np.abs(picture.pixels.astype(int) - usual).max() <= 2
+
+
+def test_a_rare_sampling_costs_few_decodes(monkeypatch):
+    """However many bytes are left over."""
+    number = 0
+
+    def counted(decoder):
+        def run(*arguments):
+            nonlocal number
+            number += 1
+            return decoder(*arguments)
+
+        return run
+
+    monkeypatch.setattr(jpeg_decoders, "_complaint", counted(jpeg_decoders._complaint))
+    monkeypatch.setattr(jpeg_decoders, "_by_pillow", counted(jpeg_decoders._by_pillow))
+    data = jpeg(**SAMPLINGS["CMYK 4:2:0"])
+    most = {b"": 3, b"\0": 3, bytes(20): 8, bytes(100_000): 8, b"0123456789" * 1000: 8, b"a": 8}
+    for extra, decodes in most.items():
+        number = 0
+        found = read(data[:-2] + extra + END)
+        assert number <= decodes, extra[:20]
+        assert (found.damage > 0) == any(extra)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from carpipe.config import CleanConfig
 from carpipe.pictures import hashes
+from carpipe.stages import clean as stage
 from carpipe.stages.clean import clean
 
 REASONS = {"empty", "not_an_image", "truncated", "bomb", "too_small", "damaged", "missing"}
@@ -227,3 +228,14 @@ def test_no_sound_photo_is_lost(data):
     lost = [key for key, row in judged(data, sound).items() if row["reason"] or row["repaired"]]
 
     assert lost == []
+
+
+def test_mended_files_are_kept_up_to_a_limit(monkeypatch):
+    cut = photo()[:-2]
+    monkeypatch.setattr(stage, "MOST_REPAIRED", 2 * len(cut) + 100)
+
+    cleaned = clean([(str(number), cut) for number in range(4)], config=CleanConfig())
+
+    assert cleaned.results["repaired"].tolist() == ["end_marker"] * 4
+    assert cleaned.repaired.keys() == {"0", "1"}
+    assert len(cleaned.thumbnails) == 4

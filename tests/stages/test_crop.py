@@ -78,7 +78,7 @@ def test_nothing_stays_when_the_photos_cannot_be_fetched(photos, detector):
     with pytest.raises(KeyError):
         run(files(), detector)
 
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("carpipe-decode")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("carpipe-ahead")]
 
 
 def test_a_process_that_cannot_start_is_no_photo_s_fault(photos, detector, monkeypatch):
@@ -89,24 +89,45 @@ def test_a_process_that_cannot_start_is_no_photo_s_fault(photos, detector, monke
 
 
 def test_photos_of_many_sizes_do_not_all_wait_in_memory(monkeypatch):
+    monkeypatch.setattr(stage, "_MOST_WAITING", 400_000)
+    views = [stage.View(str(n), Image.new("RGB", (100 + n, 100)), (100 + n, 100)) for n in range(40)]
+
+    assert most_waiting(views, 8) <= 400_000 + views[-1].bytes
+
+
+def test_equally_large_photos_do_not_wait_for_a_whole_batch(monkeypatch):
     monkeypatch.setattr(stage, "_MOST_WAITING", 100_000)
-    seen = [(str(n), Image.new("RGB", (100 + n, 100)), (100 + n, 100)) for n in range(40)]
+    views = [stage.View(str(n), Image.new("RGB", (100, 100)), (100, 100)) for n in range(40)]
+
+    assert most_waiting(views, 30) <= 100_000 + views[0].bytes
+
+
+def most_waiting(views, size):
+    """Bytes that waited at once."""
     waiting, most = 0, 0
 
     def counted():
         nonlocal waiting, most
-        for one in seen:
-            waiting += 1
+        for one in views:
+            waiting += one.bytes
             most = max(most, waiting)
             yield one
 
     found = []
-    for batch in stage._batches(counted(), 8):
-        waiting -= len(batch)
+    for batch in stage._batches(counted(), size):
+        waiting -= sum(one.bytes for one in batch)
         found += batch
 
-    assert sorted(key for key, _, _ in found) == sorted(key for key, _, _ in seen)
-    assert most <= 10
+    assert sorted(one.key for one in found) == sorted(one.key for one in views)
+    return most
+
+
+def test_a_photo_is_cropped_the_same_with_its_mended_file_and_without(photos, detector):
+    whole = next((key, data) for key, data in photos if key in run(photos, detector)[1])
+    cut = whole[1][:-2]
+    mended = decode.read(cut, max_pixels=60_000_000).repaired
+
+    assert run([("a.jpg", cut)], detector) == run([("a.jpg", mended)], detector)
 
 
 def test_large_photos_come_smaller_and_their_boxes_do_not(photos, detector):

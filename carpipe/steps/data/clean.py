@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.errors import UnavailableError
@@ -14,6 +15,9 @@ from carpipe.steps.data.raw import Raw, mark_too_large, objects_of
 from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
+
+if TYPE_CHECKING:
+    from carpipe.stages.clean import Cleaned
 
 log = logging.getLogger(__name__)
 
@@ -52,21 +56,19 @@ def clean(session: Session, inventory_part: str, *, inventory: str) -> Manifest:
     after = table.add_results(photos, mark_too_large(cleaned.results, source), stage=stage.STAGE)
     unreadable = find_unreadable(after, pages, over_time=cleaned.over_time)
     _check(session, work.partition, unreadable, inventory=inventory)
-    files = {
-        results.THUMBNAILS: table.blobs_to_parquet(cleaned.thumbnails),
-        results.SIGNATURES: table.blobs_to_parquet(cleaned.signatures),
-        results.REPAIRED: table.blobs_to_parquet(cleaned.repaired),
+    facts: dict[str, Any] = {"bytes_read": source.bytes, "extra": {FACTS: unreadable.to_json()}}
+    return commit_photos(session, work, photos, after, files=_files(cleaned), started=started, **facts)
+
+
+def _files(cleaned: "Cleaned") -> dict[str, bytes]:
+    """Thumbnails, signatures and mended files; each is let go as soon as it is in its file."""
+    from carpipe.photos import blobs_to_parquet
+
+    return {
+        results.THUMBNAILS: blobs_to_parquet(cleaned.thumbnails, let_go=True),
+        results.SIGNATURES: blobs_to_parquet(cleaned.signatures, let_go=True),
+        results.REPAIRED: blobs_to_parquet(cleaned.repaired, let_go=True),
     }
-    return commit_photos(
-        session,
-        work,
-        photos,
-        after,
-        files=files,
-        started=started,
-        bytes_read=source.bytes,
-        extra={FACTS: unreadable.to_json()},
-    )
 
 
 def _noting_pages(files: Iterable[tuple[str, bytes | None]], pages: set[str]) -> Iterator[tuple[str, bytes | None]]:

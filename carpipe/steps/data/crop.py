@@ -1,6 +1,7 @@
 """Crop: find the vehicles on the photos of a partition, and cut out the largest."""
 
 import time
+from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
@@ -9,6 +10,11 @@ from carpipe.steps.data.raw import Raw, mark_too_large, objects_of
 from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import cropped_before, reused
 from carpipe.steps.session import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
 
 
 def crop_work(session: Session, filtered: str, partition: str, detector_sha256: str) -> Work:
@@ -31,36 +37,42 @@ def crop(session: Session, filtered: str) -> Manifest:
         UnavailableError: photos came otherwise than they lie in the storage.
     """
     from carpipe import photos as table
-    from carpipe.pictures.detection import Detector
-    from carpipe.stages import crop as stage
+    from carpipe.stages.crop import STAGE
 
     before = manifest.read(session.store, filtered)
-    config = session.config.crop
-    with given_weights.local_weights(session.store, config.weights) as (weights, sha256):
+    with given_weights.local_weights(session.store, session.config.crop.weights) as (weights, sha256):
         work = crop_work(session, filtered, before.partition, sha256)
         if done := manifest.find(session.store, work):
             return reused(done)
         started = time.monotonic()
         photos = results.read_photos(session.store, before)
         kept = table.kept(photos)
-        wanted = kept["key"]
         cleaned = manifest.read(session.store, before.inputs[0])
-        known = cropped_before(session, work, wanted, cleaned=cleaned)
-        todo = wanted[~wanted.isin(known.results["key"])]
-        repaired = results.read_blobs(session.store, cleaned, results.REPAIRED)
-        source = Raw(session, objects_of(kept[wanted.isin(todo)]), instead=repaired)
-        detector = Detector(weights, config=config) if len(todo) else None
-        limits = session.config.clean.model_dump(include={"max_pixels", "max_damage", "timeout_s", "memory_mb"})
-        found, crops = stage.crop(source, detector=detector, config=config, **limits)
-    after = table.add_results(photos, known.joined(mark_too_large(found, source)), stage=stage.STAGE)
-    return commit_photos(
-        session,
-        work,
-        photos,
-        after,
-        files={results.CROPS: table.blobs_to_parquet(dict(sorted({**known.crops, **crops}.items())))},
-        started=started,
-        bytes_read=source.bytes,
-        reused=len(known.results),
-        reused_from=known.source,
-    )
+        known = cropped_before(session, work, kept["key"], cleaned=cleaned)
+        todo = kept[~kept["key"].isin(known.results["key"])]
+        repaired = results.read_blobs(session.store, cleaned, results.REPAIRED, keys=todo["key"])
+        source = Raw(session, objects_of(todo), instead=repaired)
+        found, crops = _crop(session, source, weights if len(todo) else None)
+    after = table.add_results(photos, known.joined(mark_too_large(found, source)), stage=STAGE)
+    crops.update(known.crops)
+    files = {results.CROPS: _sorted_blobs(crops)}
+    facts: dict[str, Any] = {"bytes_read": source.bytes, "reused": len(known.results), "reused_from": known.source}
+    return commit_photos(session, work, photos, after, files=files, started=started, **facts)
+
+
+def _crop(session: Session, source: Raw, weights: "Path | None") -> "tuple[pd.DataFrame, dict[str, bytes]]":
+    """What the stage finds. Weights: none where there are no photos."""
+    from carpipe.pictures.detection import Detector
+    from carpipe.stages import crop as stage
+
+    config = session.config.crop
+    detector = Detector(weights, config=config) if weights else None
+    limits = session.config.clean.model_dump(include={"max_pixels", "max_damage", "timeout_s", "memory_mb"})
+    return stage.crop(source, detector=detector, config=config, **limits)
+
+
+def _sorted_blobs(crops: dict[str, bytes]) -> bytes:
+    """A file of them, by key; each is let go as soon as it is there."""
+    from carpipe.photos import blobs_to_parquet
+
+    return blobs_to_parquet({key: crops.pop(key) for key in sorted(crops)}, let_go=True)

@@ -135,7 +135,7 @@ def _remains(session: Session, keys: "pd.Series[str]") -> dict[str, bytes]:
     """What can still be seen of broken photos, decoded in a process of its own."""
     from carpipe.pictures import encode
     from carpipe.pictures.isolation import Isolated
-    from carpipe.pictures.look import LOOK, Seen, settings_for, understood
+    from carpipe.pictures.look import LOOK, Visible, settings_for, understood
 
     limits = session.config.clean
     settings = settings_for(max_pixels=limits.max_pixels, max_damage=1.0, enough=2 * REMAINS_SIDE)
@@ -143,7 +143,7 @@ def _remains(session: Session, keys: "pd.Series[str]") -> dict[str, bytes]:
     with Isolated(LOOK, settings, timeout_s=limits.timeout_s, memory_mb=limits.memory_mb) as child:
         for key, data in Raw(session, objects_named(session, keys)):
             (answer,) = child.run([data or b""])
-            if isinstance(seen := understood(answer), Seen):
+            if isinstance(seen := understood(answer), Visible):
                 found[key] = encode.encode_pixels(encode.shrink(seen.pixels, REMAINS_SIDE), quality=80)
     return found
 
