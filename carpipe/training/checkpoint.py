@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from carpipe import forms
 from carpipe.errors import InputError
 
 FILE = "checkpoint.tar"
@@ -78,14 +79,16 @@ def load(path: Path, folder: Path) -> tuple[Any, Progress]:
     """
     try:
         _unpack(path, folder)
-        progress = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
+        progress = forms.read_object(
+            (folder / _PROGRESS).read_bytes(), key=path.name, what="a checkpoint", figures=(forms.ALL,)
+        )
         if progress.pop("version") != VERSION:
             raise ValueError("another version wrote it")
         network, done = keras.models.load_model(folder / _LAST, safe_mode=True), Progress(**progress)
         for state, value in zip(_generators(network), done.seeds, strict=True):
             state.assign(value)
         return network, done
-    except (tarfile.TarError, ValueError, KeyError, TypeError, OSError) as error:
+    except Exception as error:  # it comes from the bucket, and tarfile, h5py and Keras raise all sorts
         raise InputError(f"{path.name} cannot be gone on from: {error}.") from error
 
 

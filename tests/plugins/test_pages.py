@@ -296,6 +296,15 @@ def test_labels_are_saved_for_the_user_whatever_the_page_says(clients, session):
     assert not set(chosen) & {photo["key"] for photo in left}
 
 
+@pytest.mark.parametrize("given", ['"key": "\\ud800"', '"key": ["\\ud800"]'], ids=["key", "no text"])
+def test_a_label_with_half_a_character_is_refused_with_an_answer(clients, given):
+    body = f'{{"labels": [{{{given}, "label": "auto", "at": "2026-01-01T00:00:00Z"}}]}}'
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    answer = clients["user"].post("/carpipe/labels", content=body, headers=headers)
+    assert answer.status_code in (200, 422)
+    assert "ud800" in answer.text
+
+
 def test_a_manifest_that_was_changed_is_told_of(clients, made, session):
     _, models = made
     before = session.store.get(models[1].key)
@@ -370,17 +379,20 @@ def test_what_is_no_model_dataset_or_decision_costs_its_own_place_only(clients, 
 @pytest.mark.parametrize("who", ["nobody", "user"])
 def test_what_is_sent_is_read_up_to_a_limit_whoever_sends_it(server, clients, places, who, chunked):
     """FastAPI parses it before it asks who that is: 180 MB of small lists took 4.5 GB."""
+    body = b'{"labels":[' + b"[]," * 700_000 + b"[]]}"
     for method, path in server[1]:
-        body = b'{"labels":[' + b"[]," * 700_000 + b"[]]}"
         content = iter([body[:500_000], body[500_000:]]) if chunked else body
-        answer = clients[who].request(
-            method, fill_in(path, places), content=content, headers={"Content-Type": "application/json"}
-        )
-        if method == "POST" or not chunked:
-            # A form is not read where what is sent says that it is none.
-            allowed = (413,) if not chunked else (413, 422) if who == "user" else (401, 403, 413, 422)
-            assert answer.status_code in allowed, path
-            assert "1,000,000 bytes are read at most" in answer.text or answer.status_code != 413
+        try:
+            answer = clients[who].request(
+                method, fill_in(path, places), content=content, headers={"Content-Type": "application/json"}
+            )
+        except httpx.TransportError:  # the server has answered and closed before all was sent
+            continue
+        if answer.status_code == 413:
+            assert "1,000,000 bytes are read at most" in answer.text
+        else:  # a route that does not read it; or, of an unknown length, a stranger's
+            assert chunked, path
+            assert path != "/labels" or method == "GET" or who == "nobody", path
 
 
 def test_a_promotion_is_a_run_of_the_dag(clients, places, session):

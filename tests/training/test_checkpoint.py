@@ -61,6 +61,19 @@ def test_nothing_lands_outside_the_folder_of_a_training(tmp_path, attack):
     assert (tmp_path / "home" / "ours").read_text() == "ours"
 
 
+@pytest.mark.parametrize(
+    "progress",
+    [b"[" * 100_000, b"{}", b"[]", b'{"version": 1, "phase": 1}' + b" " * 10, b'{"version": 1, "odd": 1}'],
+    ids=["deep", "empty", "a list", "no network", "another field"],
+)
+def test_what_cannot_be_read_is_an_error_of_its_own(tmp_path, progress):
+    """The step then starts the training anew; any other error would come back at every retry."""
+    path = archive(tmp_path / "checkpoint.tar", [plain(name, progress) for name in NAMES])
+
+    with pytest.raises(InputError, match="cannot be gone on from"):
+        checkpoint.load(path, tmp_path)
+
+
 def test_a_file_with_holes_is_not_blown_up(tmp_path):
     """A sparse member of a small archive may say that it is of any size."""
     path = archive(tmp_path / "checkpoint.tar", [plain(name, b"x" * 512) for name in NAMES])

@@ -4,12 +4,14 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.encoders import jsonable_encoder
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from carpipe.errors import AccessError, CarpipeError, InputError, MissingError, StoreError
+from carpipe_airflow.pages.json_answer import AsciiJson
 from carpipe_airflow.pages.render import airflow_root, render
 
 # What the frameworks say in a word.
@@ -53,7 +55,7 @@ async def _http(request: Request, error: HTTPException) -> Response:
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
     if not _wants_page(request):
-        return await request_validation_exception_handler(request, error)
+        return AsciiJson({"detail": jsonable_encoder(error.errors())}, 422)
     if request.method == "GET":
         return render(request, "error", status=404, message="There is no such page.")
     wrong = ", ".join(str(one["loc"][-1]) for one in error.errors())

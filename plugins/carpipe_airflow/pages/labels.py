@@ -9,10 +9,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from carpipe_airflow.pages.access import LABEL, LABEL_DAG, READ, may
+from carpipe_airflow.pages.json_answer import AsciiJson
 from carpipe_airflow.pages.render import photo, render
 from carpipe_airflow.pages.threads import PageRoute
 
-router = APIRouter(route_class=PageRoute, prefix="/labels")
+router = APIRouter(route_class=PageRoute, prefix="/labels", default_response_class=AsciiJson)
 
 # Rows in a request at most; the page sends a hundred.
 MOST = 500
