@@ -101,6 +101,7 @@ def candidates_of(pixels: int, most_bytes: int) -> dict[str, list[tuple[str, Mak
                 f"noise, {half}x{half}, a rare sampling",
                 lambda: rare_sampling(fitting(half, "JPEG", most_bytes, subsampling=0)()),
             ),
+            (f"noise, {half}x{half}, CMYK 4:2:0, zeros at its end", partial(cmyk, half, most_bytes)),
         ],
         "PNG": [
             (f"16 bit, alpha, {half}x{half}", partial(plain_png, half, 8, depth=16)),
@@ -181,6 +182,16 @@ def rare_sampling(jpeg: bytes) -> bytes:
     changed = bytearray(jpeg)
     changed[changed.index(b"\xff\xc0") + 11] = 0x14
     return bytes(changed)
+
+
+def cmyk(length: int, most_bytes: int) -> bytes:
+    """A sampling that takes the detour, and is sound but for zeros before its end marker, which are to be counted."""
+    data = b""
+    for quality in _qualities():
+        data = hostile.encoded(noise(length).convert("CMYK"), "JPEG", quality=quality, subsampling=2)
+        if len(data) + 1000 <= most_bytes:
+            break
+    return data[:-2] + bytes(1000) + hostile.EOI
 
 
 def animation(length: int) -> bytes:
