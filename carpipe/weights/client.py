@@ -250,9 +250,9 @@ def _load(
         folder = cache.fetch(model, contract.needed(model, detector=detector))
     except MissingError as error:
         raise InputError(f"{model.key} has lost a file: {error}") from None
-    described = contract.describe(model, lambda name: (folder / name).read_bytes())
+    described = contract.describe(model, lambda name: cache.read(model, name))
     network = Network(folder / contract.NETWORK[0])
-    golden = (folder / contract.GOLDEN).read_bytes()
+    golden = cache.read(model, contract.GOLDEN)
     deviation = replay(network, golden, classes=len(described.classes))
     log.info("channel %s generation %d: %s, golden pictures off by %.1g",
              release.channel, release.generation, model.key, deviation)  # fmt: skip
