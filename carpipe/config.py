@@ -24,6 +24,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from carpipe.errors import ConfigError
 
+# Pixels of a network's input side: memory grows with its square, and golden pictures must fit `runtime.MAX_GOLDEN`.
+MAX_SIDE = 2048
+
 
 class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys and silent conversions."""
@@ -119,7 +122,7 @@ class CropConfig(Section):
         ("car", "truck"), strict=False, description="names of the detector's classes that count"
     )
     confidence: float = Field(0.25, ge=0, le=1, description="boxes below this are ignored")
-    image_size: int = Field(640, ge=32, multiple_of=32, description="pixels of the detector's input side")
+    image_size: int = Field(640, ge=32, le=MAX_SIDE, multiple_of=32, description="pixels of the detector's input side")
     batch: int = Field(8, ge=1, description="photos per detection")
     min_box_share: float = Field(0.04, ge=0, le=1, description="share of the frame; a smaller box is `box_too_small`")
     margin: float = Field(0.02, ge=0, le=1, description="of the box's sides, added around it before cropping")
@@ -183,7 +186,7 @@ class TrainingConfig(Section):
     backbone: Backbone = Field(description="name in `keras.applications`")
     alpha: float = Field(1.0, gt=0, description="width of MobileNet backbones; ignored by others")
     weights: str = Field("imagenet", description="backbone weights: `imagenet`, `none`, a path, or a key (`s3:...`)")
-    image_size: int = Field(ge=32, description="pixels of the square input's side")
+    image_size: int = Field(ge=32, le=MAX_SIDE, description="pixels of the square input's side")
     head_epochs: int = Field(ge=0, description="epochs with the backbone frozen")
     finetune_epochs: int = Field(ge=0, description="epochs, at most, with the backbone trained, batch norm frozen")
     batch: int = Field(32, ge=1, description="photos per step")
@@ -227,7 +230,7 @@ class TrainingConfig(Section):
 class CarFilterConfig(TrainingConfig):
     channel: str = Field("car-filter", description="channel that the weights are published to")
     backbone: Backbone = Field("MobileNetV2", description="name in `keras.applications`")
-    image_size: int = Field(224, ge=32, description="pixels of the square input's side")
+    image_size: int = Field(224, ge=32, le=MAX_SIDE, description="pixels of the square input's side")
     head_epochs: int = Field(8, ge=0, description="epochs with the backbone frozen")
     finetune_epochs: int = Field(0, ge=0, description="epochs, at most, with the backbone trained")
     labels: str = Field("car-filter", description="name of the label set under `labels/`")
@@ -236,7 +239,7 @@ class CarFilterConfig(TrainingConfig):
 class ClassifierConfig(TrainingConfig):
     channel: str = Field("classifier", description="channel that the weights are published to")
     backbone: Backbone = Field("EfficientNetB1", description="name in `keras.applications`")
-    image_size: int = Field(240, ge=32, description="pixels of the square input's side")
+    image_size: int = Field(240, ge=32, le=MAX_SIDE, description="pixels of the square input's side")
     head_epochs: int = Field(5, ge=0, description="epochs with the backbone frozen")
     finetune_epochs: int = Field(95, ge=0, description="epochs, at most, with the backbone trained")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the cross entropy's targets")

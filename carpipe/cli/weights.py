@@ -6,6 +6,7 @@ from typing import Any
 
 from carpipe.cli.common import Commands, add, now, session
 from carpipe.config import Config
+from carpipe.names import shown
 
 
 def add_command(commands: Commands) -> None:
@@ -58,7 +59,7 @@ def _promote(options: argparse.Namespace, config: Config) -> None:
     model = key_of(options.channel, options.model)
     release = promote(opened, options.channel, model, run=f"cli-{at}", at=at, reason=options.reason)
     unchanged = "" if release.run == f"cli-{at}" else " was live already; nothing was changed"
-    print(f"{release.channel} generation {release.generation}: {release.model}{unchanged}")
+    print(shown(f"{release.channel} generation {release.generation}: {release.model}{unchanged}"))
 
 
 def _rollback(options: argparse.Namespace, config: Config) -> None:
@@ -66,7 +67,7 @@ def _rollback(options: argparse.Namespace, config: Config) -> None:
 
     at = now()
     release = rollback(session(config), options.channel, run=f"cli-{at}", at=at, reason=options.reason)
-    print(f"{release.channel} generation {release.generation}: {release.model}")
+    print(shown(f"{release.channel} generation {release.generation}: {release.model}"))
 
 
 def _pull(options: argparse.Namespace, config: Config) -> None:

@@ -6,7 +6,8 @@
 `manifest.json` there is what carpipe 0.1.0 reads, `committed.json` the manifest to the byte: as pinned and signed.
 
 A file is written beside its place and moved there whole, and files of a model never change: any number of
-processes may share a cache, and one that is killed leaves nothing that counts.
+processes may share a cache, and one that is killed leaves nothing that counts. What is no plain file where one
+belongs, or a longer one than it may be, is not read (`plain_files`): it is downloaded again.
 """
 
 import hashlib
@@ -15,15 +16,16 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from carpipe import manifest
 from carpipe.errors import InputError
+from carpipe.forms import MAX_BYTES
 from carpipe.manifest import Manifest
 from carpipe.names import brief
 from carpipe.storage import Store
+from carpipe.weights import plain_files
 from carpipe.weights.channel import Committed, Release, check_pin, named, parse_release, to_json
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ class Cache:
     """The models of one bucket's channel on local disk."""
 
     def __init__(self, folder: Path, *, store: Store, channel: str):
-        self._store = store
+        self._store, self._root = store, folder
         name = re.sub(r"\W+", "-", store.url.removeprefix("s3://"))
         self._home = folder / f"{name}-{hashlib.sha256(store.url.encode()).hexdigest()[:8]}"
         self._channel = channel
@@ -50,11 +52,16 @@ class Cache:
         """
         folder = self.folder_of(model.key)
         for name in names:
-            path = folder / _safe(name)
-            if not _is(path, model.files[name]["sha256"]):
-                _write(path, manifest.verified(self._store, model.files[name]))
+            path, entry = folder / _safe(name), model.files[name]
+            plain_files.check_folders(path.parent, below=self._root)
+            if not plain_files.holds(path, sha256=entry["sha256"], most=entry["bytes"]):
+                self._write(path, manifest.verified(self._store, entry))
         os.utime(folder)
         return folder
+
+    def read(self, model: Manifest, name: str) -> bytes:
+        """A file of a model that `fetch` has brought."""
+        return plain_files.read(self.folder_of(model.key) / _safe(name), most=model.files[name]["bytes"])
 
     def remember(self, release: Release, model: Committed, *, signature: tuple[str, bytes] | None = None) -> None:
         """Keep what is needed to go on without the store; drop models that were not used for long.
@@ -64,16 +71,17 @@ class Cache:
         """
         folder = self.folder_of(release.model)
         if signature:
-            _write(folder / signature[0], signature[1])
-        _write(folder / COMMITTED, model.data)
-        _write(folder / "manifest.json", _with_key(model.manifest))
-        _write(self._home / f"{self._channel}.json", to_json(release))
+            self._write(folder / signature[0], signature[1])
+        self._write(folder / COMMITTED, model.data)
+        self._write(folder / "manifest.json", _with_key(model.manifest))
+        self._write(self._home / f"{self._channel}.json", to_json(release))
         self._prune()
 
     def recall(self) -> tuple[Release, Committed] | None:
         """What `remember` was told last, or None. Nothing of it is trusted: a cache is no better than the bucket."""
         try:
-            release = parse_release((self._home / f"{self._channel}.json").read_bytes(), key=f"{self._channel}.json")
+            path = self._home / f"{self._channel}.json"
+            release = parse_release(plain_files.read(path, most=MAX_BYTES), key=path.name)
             data = self._manifest_of(release)
             check_pin(data, key=release.model, sha256=release.manifest_sha256, by=named(release))
             return release, Committed(manifest.from_json(data, key=release.model), data)
@@ -90,12 +98,15 @@ class Cache:
     def _manifest_of(self, release: Release) -> bytes:
         folder = self.folder_of(release.model)
         try:
-            return (folder / COMMITTED).read_bytes()
+            return plain_files.read(folder / COMMITTED, most=MAX_BYTES)
         except FileNotFoundError:
-            return (folder / "manifest.json").read_bytes()  # as carpipe 0.1.0 has left it
+            return plain_files.read(folder / "manifest.json", most=MAX_BYTES)  # as carpipe 0.1.0 has left it
+
+    def _write(self, path: Path, data: bytes) -> None:
+        plain_files.write(path, data, below=self._root)
 
     def _prune(self) -> None:
-        folders = [path for path in (self._home / self._channel).iterdir() if path.is_dir()]
+        folders = [path for path in (self._home / self._channel).iterdir() if path.is_dir() and not path.is_symlink()]
         for folder in sorted(folders, key=_age)[KEPT:]:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -130,23 +141,3 @@ def _safe(name: str) -> str:
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
         raise InputError(f"A model's manifest names a file '{brief(name)}', which is no place inside its folder.")
     return name
-
-
-def _is(path: Path, sha256: str) -> bool:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except FileNotFoundError:
-        return False
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

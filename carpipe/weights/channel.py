@@ -21,7 +21,7 @@ from pydantic import Field
 from carpipe import forms, manifest
 from carpipe.errors import ConflictError, InputError, MissingError
 from carpipe.manifest import Manifest
-from carpipe.names import brief
+from carpipe.names import brief, is_printable, shown
 from carpipe.storage import Store
 
 log = logging.getLogger(__name__)
@@ -84,10 +84,11 @@ def read_model(store: Store, key: str, *, sha256: str = "", by: str = "") -> Com
 
 def read_released(store: Store, release: Release) -> Committed:
     """The model of a release. Raises as `read_model` does; that an old release pins none is logged."""
-    if not release.model.startswith(f"models/{release.channel}/"):  # signed perhaps, and for something else
+    match = re.fullmatch(r"models/([^/]+)/[\w-]+/manifest\.json", release.model)
+    if not match or match[1] != release.channel:  # signed perhaps, and for something else
         raise InputError(
-            f"{release.model}, which {named(release)} names, is no model of this channel; its models lie under "
-            f"models/{release.channel}/."
+            f"'{brief(release.model)}', which {named(release)} names, is no model of this channel; its models lie at "
+            f"models/{brief(release.channel)}/<id>/manifest.json."
         )
     if not release.manifest_sha256:
         _say_unpinned(release.channel, release.generation)
@@ -112,14 +113,22 @@ def check_pin(data: bytes, *, key: str, sha256: str, by: str) -> None:
     found = hashlib.sha256(data).hexdigest()
     if sha256 and found != sha256:
         raise InputError(
-            f"{key} is not the manifest that {by} means: expected sha256 {sha256[:16]}…, found {found[:16]}…. Somebody "
-            "has changed it since. Put back what was there, or promote another model."
+            f"{shown(key)} is not the manifest that {by} means: expected sha256 {sha256[:16]}…, found {found[:16]}…. "
+            "Somebody has changed it since. Put back what was there, or promote another model."
         )
 
 
 def named(release: Release | None) -> str:
     """A release, for messages."""
-    return f"generation {release.generation} of channel {release.channel}" if release else "nobody"
+    return f"generation {release.generation} of channel {brief(release.channel)}" if release else "nobody"
+
+
+def check_reason(reason: str) -> None:
+    """Refuse a reason that cannot be shown as it is in one line. Raises InputError."""
+    if not is_printable(reason):
+        raise InputError(
+            f"A reason is one line without control characters, got '{brief(reason)}'. Write it without them."
+        )
 
 
 def release_of(releases: Sequence[Release], model: str) -> Release | None:
@@ -238,7 +247,7 @@ def _model_bytes(store: Store, model: str) -> bytes:
     except MissingError:
         channel = model.split("/")[1] if "/" in model else model
         raise InputError(
-            f"There is no model {model}; `carpipe weights list {channel}` shows those there are."
+            f"There is no model {shown(model)}; `carpipe weights list {shown(channel)}` shows those there are."
         ) from None
 
 

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from carpipe.config import SigningConfig, StoreConfig
 from carpipe.errors import ConfigError, InputError, MissingError, UnavailableError, explain_os_error
+from carpipe.names import shown
 from carpipe.pictures.model_input import Pixels, to_batch
 from carpipe.probabilities import Probabilities, calibrate
 from carpipe.storage import Store
@@ -205,7 +206,7 @@ def load(store: Store, key: str, *, cache: Path, makers: SigningConfig | None = 
     try:
         model = read_known(store, key)
     except MissingError:
-        raise InputError(f"There is no model {key} in {store.url}.") from None
+        raise InputError(f"There is no model {shown(key)} in {store.url}.") from None
     contract.check_contract(model.manifest)
     signature = _signature(model, InBucket(store, key), makers or SigningConfig())
     channel = key.split("/")[1]
@@ -230,7 +231,7 @@ def _live(store: Store, channel: str) -> tuple[Release, Committed]:
     release = read_channel(store, channel)
     if release is None:
         known = sorted(folder.split("/")[1] for folder in store.list_folders("channels"))
-        there = f"; it has {', '.join(known)}" if known else ""
+        there = f"; it has {', '.join(map(shown, known))}" if known else ""
         raise InputError(f"Nothing was ever published to channel {channel} in {store.url}{there}.")
     try:
         model = read_released(store, release)
@@ -250,10 +251,10 @@ def _load(
         folder = cache.fetch(model, contract.needed(model, detector=detector))
     except MissingError as error:
         raise InputError(f"{model.key} has lost a file: {error}") from None
-    described = contract.describe(model, lambda name: (folder / name).read_bytes())
+    described = contract.describe(model, lambda name: cache.read(model, name))
     network = Network(folder / contract.NETWORK[0])
-    golden = (folder / contract.GOLDEN).read_bytes()
-    deviation = replay(network, golden, classes=len(described.classes))
+    golden = cache.read(model, contract.GOLDEN)
+    deviation = replay(network, golden, classes=len(described.classes), side=described.side)
     log.info("channel %s generation %d: %s, golden pictures off by %.1g",
              release.channel, release.generation, model.key, deviation)  # fmt: skip
     return Model(

@@ -5,8 +5,8 @@
 | file | holds |
 | --- | --- |
 | `model.xml`, `model.bin` | OpenVINO, float32: `picture` uint8 (n, side, side, 3) RGB in, softmax (n, classes) out |
-| `labels.json` | class names in the order of the output |
-| `preprocessing.json` | `side`: pixels of the square that a picture is stretched to |
+| `labels.json` | class names in the order of the output, each once |
+| `preprocessing.json` | `side`: pixels of the square that a picture is stretched to, as the golden ones are |
 | `calibration.json` | `temperature`, by which log-probabilities are divided; `threshold`: scores from it on are sure |
 | `crop.json` | how the photos it learnt from were cut: settings, limits, the detector's file and sha256 |
 | `golden.npz` | `pictures` and the `probabilities` (uncalibrated) that they must give |
@@ -16,6 +16,7 @@ change, it raises `contract` in the manifest's `extra`, and consumers that do no
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from carpipe import forms
-from carpipe.config import CropConfig
+from carpipe.config import MAX_SIDE, CropConfig
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
 from carpipe.names import brief
@@ -40,6 +41,9 @@ REQUIRED = (*NETWORK, LABELS, PREPROCESSING, CALIBRATION, GOLDEN)
 
 # The classes of a car filter.
 CAR, NOT_CAR = "auto", "no_auto"
+
+# Scores are of 32 bits: rounding takes a probability this far above 1, and a score may be the threshold.
+_SURE = 1 + 1e-6
 
 Read = Callable[[str], bytes]
 T = TypeVar("T")
@@ -114,9 +118,9 @@ def describe(manifest: Manifest, read: Read) -> Description:
         InputError: a file does not hold what the contract says.
     """
     classes = _parsed(manifest, LABELS, read, _classes)
-    side = _parsed(manifest, PREPROCESSING, read, lambda value: _at_least(1, int(value["side"])))
-    temperature = _parsed(manifest, CALIBRATION, read, lambda value: _at_least(1e-3, float(value["temperature"])))
-    threshold = _parsed(manifest, CALIBRATION, read, lambda value: _at_least(0, float(value["threshold"])))
+    side = _parsed(manifest, PREPROCESSING, read, lambda value: _whole(value, "side", least=1, most=MAX_SIDE))
+    temperature = _parsed(manifest, CALIBRATION, read, lambda value: _number(value, "temperature", least=1e-3))
+    threshold = _parsed(manifest, CALIBRATION, read, lambda value: _number(value, "threshold", least=0, most=_SURE))
     crop = _parsed(manifest, CROP, read, _crop) if CROP in manifest.files else None
     return Description(classes, side, temperature, threshold, crop)
 
@@ -133,15 +137,30 @@ def _parsed(manifest: Manifest, name: str, read: Read, parse: Callable[[Any], T]
 def _classes(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
         raise ValueError("expected a list of class names")
+    name, times = Counter(value).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"expected class names that differ, it has '{brief(name)}' {times} times")
     return tuple(value)
 
 
-def _at_least(limit: float, value: T) -> T:
-    if not value >= limit:  # type: ignore[operator]  # int and float; nan too is refused
-        raise ValueError(f"expected at least {limit:g}, got {value}")
-    if value == math.inf:
-        raise ValueError(f"expected a number with an end, got {value}")
-    return value
+def _whole(value: Any, name: str, *, least: int, most: int | None = None) -> int:
+    found = value[name]
+    if not isinstance(found, int):
+        raise ValueError(f"{name}: expected a whole number, got {brief(repr(found))}")
+    return int(_number(value, name, least=least, most=math.inf if most is None else most))
+
+
+def _number(value: Any, name: str, *, least: float, most: float = math.inf) -> float:
+    found = value[name]
+    if not isinstance(found, int | float) or isinstance(found, bool):  # which counts as 0 or 1 elsewhere
+        raise ValueError(f"{name}: expected a number, got {brief(repr(found))}")
+    number = float(found)
+    if not least <= number <= most:  # nan too is refused
+        bounds = f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
+        raise ValueError(f"{name}: expected {bounds}, got {found}")
+    if number == math.inf:
+        raise ValueError(f"{name}: expected a number with an end, got {number}")
+    return number
 
 
 def _crop(value: Any) -> CropPolicy:
@@ -150,8 +169,8 @@ def _crop(value: Any) -> CropPolicy:
     }
     return CropPolicy(
         config=CropConfig.model_validate(known),
-        max_pixels=_at_least(1, int(value["max_pixels"])),
-        max_damage=_at_least(0, float(value["max_damage"])),
+        max_pixels=_whole(value, "max_pixels", least=1),
+        max_damage=_number(value, "max_damage", least=0, most=1),
         detector=_below_detector(value["detector"]),
         detector_sha256=str(value["detector_sha256"]),
     )

@@ -72,17 +72,24 @@ class Network:
         return np.array(self._own.request.infer([chunk])[0], dtype=np.float32)
 
 
-def replay(network: Network, golden: bytes, *, classes: int) -> float:
+def replay(network: Network, golden: bytes, *, classes: int, side: int) -> float:
     """Feed the published pictures; return how far the worst probability is off, at most `TOLERANCE`.
 
     Args:
         golden: the file `golden.npz`.
         classes: how many the labels name.
+        side: pixels, that pictures are stretched to.
 
     Raises:
-        InputError: the answers are others than those published, or not of that many classes.
+        InputError: the answers are others than those published, or not of that many classes; or the pictures are not of
+            that side.
     """
     pictures, published = _read_golden(golden)
+    if pictures.shape[1:] != (side, side, 3):
+        raise InputError(
+            f"golden.npz holds pictures of {pictures.shape[1:]}, expected ({side}, {side}, 3), as preprocessing.json "
+            "says; the model was put together wrong."
+        )
     answers = network.predict(pictures)
     if not len(answers) or answers.shape != published.shape or answers.shape[1] != classes:
         raise InputError(

@@ -11,12 +11,15 @@ from carpipe import forms
 from carpipe.errors import InputError, MissingError
 from carpipe.names import brief
 from carpipe.storage import Store
+from carpipe.weights import plain_files
 from carpipe.weights.signing_keys import ID, owner_of
 
 SIGNATURE = "model.sig"
 OTHER = re.compile(r"model-[0-9a-f]{16}\.sig")
 # Signatures of one model that are looked at.
 MANY = 20
+# Bytes of one: twenty certificates of the longest keys have some 60,000.
+MAX_BYTES = 2**20
 _PREDICATE = "https://model_signing/signature/v1.0"
 
 
@@ -61,9 +64,9 @@ class InBucket:
         return f"{self._home}/{name}"
 
     def read(self, name: str) -> bytes | None:
-        """A signature by its name, None where there is none."""
+        """A signature by its name, None where there is none. Raises TooLargeError where it can be none."""
         try:
-            return self._store.get(self.key_of(name))
+            return self._store.get(self.key_of(name), limit=MAX_BYTES)
         except MissingError:
             return None
 
@@ -83,9 +86,9 @@ class InFolder:
         return str(self._folder / name)
 
     def read(self, name: str) -> bytes | None:
-        """A signature by its name, None where there is none."""
+        """A signature by its name, None where there is none. Raises InputError where it can be none."""
         try:
-            return (self._folder / name).read_bytes()
+            return plain_files.read(self._folder / name, most=MAX_BYTES)
         except FileNotFoundError:
             return None
 
@@ -138,8 +141,11 @@ def _signer(material: Any) -> tuple[str, str, tuple[bytes, ...]]:
     return (*owner_of(chain[0]), chain)
 
 
-def all_of(where: InBucket | InFolder) -> Iterator[tuple[str, bytes]]:
-    """Every signature that there is, by name."""
+def claims_of(where: InBucket | InFolder) -> Iterator[Signature | None]:
+    """What every signature that there is says of itself, the first one first; None of one that cannot be read."""
     for name in [SIGNATURE, *where.others()]:
-        if (data := where.read(name)) is not None:
-            yield name, data
+        try:
+            if (data := where.read(name)) is not None:
+                yield read_signature(data, key=where.key_of(name))
+        except InputError:
+            yield None

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from carpipe.config import SigningConfig
-from carpipe.errors import CarpipeError, ConfigError, InputError
+from carpipe.errors import CarpipeError, ConfigError, InputError, TooLargeError
 from carpipe.storage import Store
 from carpipe.weights.cache import model_id
 from carpipe.weights.channel import Committed
@@ -38,9 +38,9 @@ def sign(store: Store, model: Committed, key: SigningKey) -> str:
     Guarantees that the signature of another key stays where it is.
     """
     place = InBucket(store, model.manifest.key)
-    taken = place.read(SIGNATURE)
+    taken = _there(place, SIGNATURE)
     name = SIGNATURE if taken is None or _is_by(taken, key, place.key_of(SIGNATURE)) else other_name(key.id)
-    there = taken if name == SIGNATURE else place.read(name)
+    there = taken if name == SIGNATURE else _there(place, name)
     if there is None or not _holds(there, model, key):
         store.put(place.key_of(name), make(model, key))
     return place.key_of(name)
@@ -103,10 +103,11 @@ def find(model: Committed, where: Where, config: SigningConfig) -> Signature | N
     """As `check`, where a signature is required."""
     trusted = load_trusted(config.trusted)
     refused: CarpipeError | None = None
-    for name, data in _candidates(where, trusted):
+    for name in _candidates(where, trusted):
         try:
-            return verify(data, model, trusted, key=where.key_of(name))
-        except InputError as error:
+            if (data := where.read(name)) is not None:
+                return verify(data, model, trusted, key=where.key_of(name))
+        except InputError as error:  # what nobody can read, too: it must not hide a good one
             refused = refused or error
     if refused:
         raise refused
@@ -167,16 +168,12 @@ def _is_accepted(model: Committed, config: SigningConfig) -> bool:
     return bool({model_id(model.manifest.key), accepted(model)} & set(config.accept_unsigned))
 
 
-def _candidates(where: Where, trusted: Trusted) -> Iterator[tuple[str, bytes]]:
-    """The first signature, then others that a trusted key or authority may have made."""
+def _candidates(where: Where, trusted: Trusted) -> Iterator[str]:
+    """Names of the first signature, then of others that a trusted key or authority may have made."""
     names = [SIGNATURE, *map(other_name, trusted.keys)]
-    for name in names:
-        if (data := where.read(name)) is not None:
-            yield name, data
+    yield from names
     if trusted.authorities:  # whose keys have ids that nobody knows beforehand
-        for name in where.others():
-            if name not in names and (data := where.read(name)) is not None:
-                yield name, data
+        yield from (name for name in where.others() if name not in names)
 
 
 def _verified(verification: Callable[[], None], key: str, claim: Signature) -> None:
@@ -191,6 +188,14 @@ def _verified(verification: Callable[[], None], key: str, claim: Signature) -> N
     except Exception as error:  # whatever a hostile bundle makes the library stumble over
         reason = str(error).strip().rstrip(".") or type(error).__name__
         raise InputError(f"{key} does not prove who made the model: {reason}.") from None
+
+
+def _there(place: InBucket, name: str) -> bytes | None:
+    """A signature by its name, None where there is none; nothing where it is too large to be one."""
+    try:
+        return place.read(name)
+    except TooLargeError:
+        return b""
 
 
 def _is_by(data: bytes, key: SigningKey, where: str) -> bool:

@@ -413,6 +413,19 @@ def test_a_promotion_is_a_run_of_the_dag(clients, places, session):
     assert unknown.status_code == 404
 
 
+@pytest.mark.parametrize("reason", ["a\nb", "a\x1b[31mb", "a\0b", "a\u202eb"])
+def test_a_reason_with_control_characters_is_refused_with_a_sentence(clients, places, reason):
+    dag = "/api/v2/dags/promote_weights/dagRuns"
+    before = clients["viewer"].get(dag).json()["total_entries"]
+    asked = {"model": places["{model}"], "reason": reason}
+    answer = clients["user"].post(
+        fill_in("/weights/{channel}/promote", places), data=asked, headers={"Accept": "text/html"}
+    )
+    assert answer.status_code == 422
+    assert "A reason is one line without control characters" in answer.text
+    assert clients["viewer"].get(dag).json()["total_entries"] == before
+
+
 @pytest.fixture
 def unpaused(clients):
     """The DAG, which is paused here, is not; what is asked for stays queued all the same, there is no scheduler."""

@@ -41,6 +41,10 @@ def cached(cache, name):
     return path
 
 
+def crop_json(**changes):
+    return json.dumps(json.loads(crop_files()["crop.json"]) | changes).encode()
+
+
 def unreachable(session):
     return Store(StoreConfig(url=session.store.url, endpoint="http://127.0.0.1:9", max_retries=0, timeout_s=2))
 
@@ -209,8 +213,25 @@ def test_a_model_of_before_the_contract_is_refused(session, files, cache):
     [
         ("labels.json", b"{}", "expected a list of class names"),
         ("preprocessing.json", b"{}", "it has no 'side'"),
-        ("calibration.json", b'{"temperature": 0, "threshold": 0.5}', "at least 0.001, got 0.0"),
+        ("calibration.json", b'{"temperature": 0, "threshold": 0.5}', "at least 0.001, got 0"),
         ("calibration.json", b'{"temperature": NaN, "threshold": 0.5}', "at least 0.001, got nan"),
+        ("calibration.json", b'{"temperature": 1e400, "threshold": 0.5}', "a number with an end, got inf"),
+        ("calibration.json", b'{"temperature": true, "threshold": 0.5}', "temperature: expected a number, got True"),
+        ("calibration.json", b'{"temperature": "2", "threshold": 0.5}', "temperature: expected a number, got '2'"),
+        ("calibration.json", b'{"temperature": 1, "threshold": 2}', "threshold: expected 0 to 1, got 2"),
+        ("calibration.json", b'{"temperature": 1, "threshold": -0.1}', "threshold: expected 0 to 1, got -0.1"),
+        ("calibration.json", b'{"temperature": 1, "threshold": NaN}', "threshold: expected 0 to 1, got nan"),
+        ("calibration.json", b'{"temperature": 1, "threshold": true}', "threshold: expected a number, got True"),
+        ("calibration.json", b"[1, 2]", "calibration.json"),
+        ("preprocessing.json", b'{"side": 100000}', "side: expected 1 to 2048, got 100000"),
+        ("preprocessing.json", b'{"side": 64}', r"pictures of \(32, 32, 3\), expected \(64, 64, 3\)"),
+        ("preprocessing.json", b'{"side": 0}', "side: expected 1 to 2048, got 0"),
+        ("preprocessing.json", b'{"side": 32.5}', "side: expected a whole number, got 32.5"),
+        ("preprocessing.json", b'{"side": true}', "side: expected a number, got True"),
+        ("labels.json", json.dumps(["a"] * 7).encode(), "class names that differ, it has 'a' 7 times"),
+        ("crop.json", crop_json(image_size=100_000), "image_size|less than or equal to 2048"),
+        ("crop.json", crop_json(max_damage=2), "max_damage: expected 0 to 1, got 2"),
+        ("crop.json", crop_json(max_pixels=1.5), "max_pixels: expected a whole number, got 1.5"),
         ("model.xml", b"<net/>", "OpenVINO cannot load"),
         ("golden.npz", b"no archive", "holds no pictures"),
         ("crop.json", b'{"image_size": "big"}', "crop.json"),
@@ -222,6 +243,14 @@ def test_a_file_that_does_not_hold_what_it_should_is_named(session, files, cache
 
     with pytest.raises(InputError, match=message):
         pull(session.store, cache=cache)
+
+
+@pytest.mark.parametrize("threshold", [0, 1, float(np.nextafter(np.float32(1), np.float32(2)))])
+def test_a_threshold_may_be_any_score(session, files, cache, threshold):
+    calibration = {"temperature": 1, "threshold": threshold}
+    go_live(session, publish(session, {**files, "calibration.json": json.dumps(calibration).encode()}))
+
+    assert pull(session.store, cache=cache).threshold == threshold
 
 
 def test_names_in_a_manifest_cannot_lead_out_of_the_cache(session, files, cache):

@@ -54,6 +54,9 @@ HOSTILE = {
         pictures=PICTURES[:10] + b"__import__('os')" + PICTURES[26:], probabilities=ANSWERS
     ),
     "flat pictures": archive(pictures=array(np.zeros((1, 4), np.uint8)), probabilities=ANSWERS),
+    "pictures of another side": archive(pictures=array(np.zeros((1, 5, 5, 3), np.uint8)), probabilities=ANSWERS),
+    "pictures that are not square": archive(pictures=array(np.zeros((1, 4, 5, 3), np.uint8)), probabilities=ANSWERS),
+    "pictures of one colour": archive(pictures=array(np.zeros((1, 4, 4, 1), np.uint8)), probabilities=ANSWERS),
     "numbers for pictures": archive(pictures=array(np.zeros((1, 4, 4, 3))), probabilities=ANSWERS),
     "texts for answers": archive(pictures=PICTURES, probabilities=array(np.array([["a"]]))),
     "no answers": archive(pictures=PICTURES),
@@ -65,7 +68,7 @@ HOSTILE = {
 @pytest.mark.parametrize("golden", HOSTILE.values(), ids=HOSTILE)
 def test_what_holds_no_golden_pictures_is_refused(golden):
     with pytest.raises(InputError, match=r"golden\.npz holds"):
-        runtime.replay(Asked(), golden, classes=2)
+        runtime.replay(Asked(), golden, classes=2, side=4)
 
 
 @pytest.mark.parametrize("cut", range(0, 400, 7))

@@ -218,8 +218,23 @@ def test_a_second_signing_changes_nothing(session, model, ann):
     assert session.store.head(place).etag == first
 
 
-def test_garbage_under_the_signature_is_signed_over(session, model, ann, tmp_path):
-    session.store.put(model.key.replace("manifest.json", "model.sig"), b"x")
+@pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE)
+def test_what_is_no_signature_hides_no_good_second_one(session, model, ann, bob, authority, tmp_path, data):
+    sign(session, model, bob.key)
+    second = sign(session, model, ann.key)
+    session.store.put(model.key.replace("manifest.json", "model.sig"), data)
+
+    assert pulled(session, tmp_path, ann.public).signed_by == key_of(ann.key).id
+    for folder in (tmp_path / "cache").rglob("model-*.sig"):  # nor in the cache
+        folder.with_name("model.sig").write_bytes(data)
+    away = Store(StoreConfig(url=session.store.url, endpoint="http://127.0.0.1:9", max_retries=0, timeout_s=2))
+    found = pull(away, cache=tmp_path / "cache", offline_ok=True, makers=wants(ann.public, authority.root))
+    assert found.signed_by in second
+
+
+@pytest.mark.parametrize("data", [b"x", b" " * (2**20 + 1)], ids=["short", "long"])
+def test_garbage_under_the_signature_is_signed_over(session, model, ann, tmp_path, data):
+    session.store.put(model.key.replace("manifest.json", "model.sig"), data)
 
     sign(session, model, ann.key)
 

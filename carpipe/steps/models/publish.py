@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.metrics import Metric
+from carpipe.names import shown
 from carpipe.steps.models.train import Model
 from carpipe.steps.session import Session
 from carpipe.weights import channel, contract, signing
@@ -60,9 +61,10 @@ def promote(
         manifest_sha256: of the model's manifest that is meant; empty: as it is now, or as it was when it was live.
 
     Raises:
-        InputError: that is no model of this channel that apps can use, it is not signed as the settings want it, or its
-            manifest is not what is meant.
+        InputError: the reason cannot be shown in one line, that is no model of this channel that apps can use, it is
+            not signed as the settings want it, or its manifest is not what is meant.
     """
+    channel.check_reason(reason)
     found = _usable(session, model_key, name)
     contract.check_contract(found.manifest)
     release = channel.promote(
@@ -83,7 +85,7 @@ def describe_release(session: Session, release: Release) -> str:
         ("reason", release.reason),
         ("run", release.run),
     ]
-    return "\n".join(f"{name + ':':<11} {value}" for name, value in rows)
+    return "\n".join(f"{name + ':':<11} {shown(value)}" for name, value in rows)
 
 
 def _generation(release: Release) -> list[Metric]:
@@ -119,7 +121,7 @@ def _usable(session: Session, model_key: str, name: str) -> Committed:
         found = channel.read_model(session.store, model_key)
     except MissingError:
         raise InputError(
-            f"There is no model {model_key}; `carpipe weights list {name}` shows those there are."
+            f"There is no model {shown(model_key)}; `carpipe weights list {name}` shows those there are."
         ) from None
     _check_channel(model_key, name)
     signing.check_for_use(
@@ -133,4 +135,4 @@ def _usable(session: Session, model_key: str, name: str) -> Committed:
 
 def _check_channel(model_key: str, name: str) -> None:
     if not model_key.startswith(f"models/{name}/"):
-        raise InputError(f"{model_key} is no model of channel {name}; its models lie under models/{name}/.")
+        raise InputError(f"{shown(model_key)} is no model of channel {name}; its models lie under models/{name}/.")

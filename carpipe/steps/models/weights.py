@@ -6,6 +6,7 @@ from pathlib import Path
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
+from carpipe.names import shown
 from carpipe.steps import results
 from carpipe.steps.session import Session
 from carpipe.weights import channel, signing
@@ -58,7 +59,9 @@ def find_committed(session: Session, name: str, model: str | None) -> Committed:
     try:
         return channel.read_known(session.store, key)
     except MissingError:
-        raise InputError(f"There is no model {key}; `carpipe weights list {name}` shows those there are.") from None
+        raise InputError(
+            f"There is no model {shown(key)}; `carpipe weights list {name}` shows those there are."
+        ) from None
 
 
 def key_of(name: str, model: str) -> str:

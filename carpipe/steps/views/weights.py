@@ -1,6 +1,10 @@
 """Published models, for people: what there is, what is live, what the gate said."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from carpipe.errors import InputError
+from carpipe.names import shown
 from carpipe.steps.models.gate import decisions
 from carpipe.steps.models.weights import find_committed
 from carpipe.steps.session import Session
@@ -18,10 +22,12 @@ def list_weights(session: Session, name: str) -> str:
             return f"Channel {name} has no models yet."
         raise InputError(f"There are no models for channel {name}; the channels are {' and '.join(known)}.")
     lines = [f"{'':>4}  {'when':<20}  model, run, reason"]
-    lines += [f"{one.generation:>4}  {one.at:<20}  {one.model}  {one.run}  {one.reason}" for one in releases]
+    for one in releases:
+        texts = f"{one.at:<20}  {one.model}  {one.run}  {one.reason}"
+        lines += [f"{one.generation:>4}  {shown(texts)}"]
     live = {release.model for release in releases}
     never = [f"{folder}/manifest.json" for folder in packaged if f"{folder}/manifest.json" not in live]
-    lines += [f"{'':>4}  {'never live':<20}  {key}" for key in never]
+    lines += [f"{'':>4}  {'never live':<20}  {shown(key)}" for key in never]
     return "\n".join(lines)
 
 
@@ -34,13 +40,18 @@ def show_weights(session: Session, name: str, model: str | None) -> str:
     committed = find_committed(session, name, model)
     found = committed.manifest
     current = channel.read_channel(session.store, name)
+    extra = found.extra
     state = f"live, generation {current.generation}" if current and current.model == found.key else "not live"
-    lines = [found.key, f"  {state}", f"  {len(found.extra['classes'])} classes, trained on {found.extra['dataset']}"]
+    lines = [found.key, f"  {state}", shown(f"  {len(extra['classes'])} classes, trained on {extra['dataset']}")]
     lines += [f"  manifest sha256 {committed.sha256}"]
-    lines += [f"  {key:<30} {show_figure(value)}" for key, value in found.extra["metrics"].items()]
+    lines += [shown(f"  {key:<30} {show_figure(value)}") for key, value in extra["metrics"].items()]
     for entry in decisions(session, name):
         if entry["model"] == found.key:
-            lines += [f"gate, {entry['at']}, run {entry['run']}: {entry['outcome']}"]
-            lines += [f"  {reason}" for reason in entry["reasons"]]
-            lines += [f"  check {check['name']}: {check['message']}" for check in entry["checks"]]
+            lines += map(shown, _said(entry))
     return "\n".join(lines)
+
+
+def _said(entry: Mapping[str, Any]) -> Iterator[str]:
+    yield f"gate, {entry['at']}, run {entry['run']}: {entry['outcome']}"
+    yield from (f"  {reason}" for reason in entry["reasons"])
+    yield from (f"  check {check['name']}: {check['message']}" for check in entry["checks"])

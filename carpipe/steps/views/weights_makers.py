@@ -12,7 +12,7 @@ from carpipe.steps.cache import AT_ONCE, ResultCache
 from carpipe.steps.views.extra import check_shown
 from carpipe.weights import signing
 from carpipe.weights.channel import Committed, Release, check_pin, named, read_model, release_of
-from carpipe.weights.signatures import InBucket, all_of, read_signature
+from carpipe.weights.signatures import InBucket, claims_of
 
 # Seconds until a signature is looked at again that nobody has touched: its certificate may have ended.
 AGAIN = 600
@@ -89,12 +89,5 @@ def _maker(cache: ResultCache, model: Committed) -> str:
         return said[0]
     if config.trusted or config.require:
         return "not signed, and accepted"
-    names = [_claim(place.key_of(name), data) for name, data in all_of(place)]
+    names = [claim.by if claim else "nobody knows whom" for claim in claims_of(place)]
     return f"says to be signed by {', '.join(names)}; no keys are trusted here to check it" if names else "not signed"
-
-
-def _claim(key: str, data: bytes) -> str:
-    try:
-        return read_signature(data, key=key).by
-    except CarpipeError:
-        return "nobody knows whom"

@@ -12,7 +12,10 @@ from fastapi import APIRouter, Form, HTTPException, Path, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 
+from carpipe.errors import InputError
+from carpipe.names import shown
 from carpipe.steps.views import channels
+from carpipe.weights.channel import check_reason
 from carpipe_airflow.pages.access import PROMOTE, PROMOTE_DAG, READ, may
 from carpipe_airflow.pages.render import airflow_root, document, render
 from carpipe_airflow.pages.threads import PageRoute
@@ -65,10 +68,14 @@ def promote(
 
     With the sum of the manifest that the page has shown, no other goes live, though it be put there since.
     """
+    try:
+        check_reason(reason.strip())
+    except InputError as error:
+        raise HTTPException(422, str(error)) from None
     found = channels.find_model(request.app.state.bucket.cache, channel, model)
     if _moving(_runs(session, dag_bag, channel)) and not _paused(session):
         raise HTTPException(409, f"A promotion of {channel} is under way; ask again once it is done.")
-    said = f"{reason.strip() or 'by hand'} ({user.get_name()}, on the page Weights)"
+    said = f"{reason.strip() or 'by hand'} ({shown(user.get_name())}, on the page Weights)"
     conf = {"channel": channel, "model": found.key, "reason": said, "manifest_sha256": manifest_sha256}
     body = TriggerDAGRunPostBody(logical_date=None, conf=conf)
     trigger_dag_run(dag_id=PROMOTE_DAG, body=body, dag_bag=dag_bag, user=user, session=session, request=request)

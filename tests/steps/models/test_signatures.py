@@ -193,6 +193,10 @@ def test_the_page_says_who_made_a_model_and_which_do_not_match(session, files, a
     assert page.problem == ""
     assert makers[models[0].key] == ("not signed", "")
     assert makers[models[1].key][0].startswith(f"says to be signed by {key.id}; no keys are trusted here")
+    too_large = models[2].key.replace("manifest.json", "model.sig")
+    session.store.put(too_large, b" " * (2**20 + 1))
+    assert shown()[1][models[2].key][0].startswith("says to be signed by nobody knows whom;")
+    session.store.delete([too_large])
     page, makers = shown(signing__trusted=(str(ann.public),), signing__require=True)
     assert (page.problem, makers[models[1].key]) == ("", (f"signed by {key.id}", ""))
     assert "is not signed" in makers[models[2].key][1]

@@ -1,0 +1,102 @@
+"""What `carpipe weights` prints of a bucket that somebody else may write: no text of it commands the terminal."""
+
+import json
+
+import pytest
+
+from carpipe.cli import main
+from carpipe.errors import CarpipeError, InputError
+from carpipe.steps.models.publish import describe_release, promote, rollback
+from carpipe.steps.views.weights import list_weights, show_weights
+from carpipe.weights import channel
+from tests.tiny import Tiny, go_live, publish
+
+EVIL = "fine\nFORGED\x1b[2J\u202e\u2028"
+TAMED = "fine\\nFORGED\\x1b[2J\\u202e\\u2028"
+
+
+@pytest.fixture(scope="module")
+def files():
+    return Tiny().files()
+
+
+@pytest.fixture
+def model(session, files):
+    made = publish(session, files, metrics={EVIL: 1.0, "test_accuracy": EVIL}, dataset=EVIL)
+    go_live(session, made)
+    return made
+
+
+@pytest.fixture
+def release(session, model):
+    """The live one, by somebody who writes texts of his own into it."""
+    body = {"channel": "classifier", "generation": 2, "model": model.key, "reason": EVIL, "run": EVIL, "at": EVIL}
+    session.store.put("channels/classifier/production.json", json.dumps(body).encode())
+    return channel.read_channel(session.store, "classifier")
+
+
+def lines_of(text):
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "\u2028" not in text
+    assert not [line for line in text.splitlines() if line.startswith("FORGED")]
+    return text.splitlines()
+
+
+def test_the_list_shows_texts_of_the_bucket_in_their_lines(session, release):
+    session.store.put("models/classifier/\u200b\u200b\u200b/x", b"")
+
+    lines = lines_of(list_weights(session, "classifier"))
+
+    assert (len(lines), lines[2].count(TAMED)) == (4, 3)
+    assert "\\u200b\\u200b\\u200b" in lines[3]
+
+
+def test_a_model_shows_figures_and_decisions_in_their_lines(session, model):
+    decision = {
+        "model": model.key, "champion": "", "run": EVIL, "at": EVIL, "outcome": EVIL, "reasons": [EVIL],
+        "checks": [{"name": EVIL, "ok": True, "message": EVIL}], "numbers": {},
+    }  # fmt: skip
+    session.store.put("channels/classifier/decisions/x.json", json.dumps(decision).encode())
+
+    lines = lines_of(show_weights(session, "classifier", None))
+
+    assert (len(lines), "\n".join(lines).count(TAMED)) == (9, 9)
+
+
+def test_news_of_a_release_are_five_lines(session, release):
+    assert len(lines_of(describe_release(session, release))) == 5
+
+
+@pytest.mark.parametrize("model", [f"models/classifier/{EVIL}/manifest.json", f"models/{EVIL}", EVIL])
+def test_a_release_of_what_is_no_model_is_said_in_one_line(session, model):
+    release = channel.Release("classifier", 1, model, reason="r", run="r", at="t")
+
+    with pytest.raises(InputError, match="is no model of this channel") as raised:
+        channel.read_released(session.store, release)
+    assert len(lines_of(str(raised.value))) == 1
+
+
+def test_a_model_that_is_not_there_is_said_in_one_line(session, model):
+    for wrong in (f"models/classifier/{EVIL}", "models/classifier/\u202e"):
+        with pytest.raises(CarpipeError) as raised:
+            channel.promote(session.store, "classifier", model=wrong, reason="r", run="r", at="t")
+        assert len(lines_of(str(raised.value))) == 1
+
+
+@pytest.mark.parametrize("reason", ["a\nb", "\x1b[31m", "a\0", "a\u202eb", "a\u2028b", "\ud800"])
+def test_a_reason_is_one_line_without_control_characters(session, files, model, reason, monkeypatch, capsys):
+    other = publish(session, files, tag="other")
+    told = {"run": "r", "at": "t", "reason": reason}
+    with pytest.raises(InputError, match="A reason is one line without control characters"):
+        promote(session, "classifier", other.key, **told)
+    go_live(session, other)
+    with pytest.raises(InputError, match="A reason is one line without control characters"):
+        rollback(session, "classifier", **told)
+    monkeypatch.setenv("CARPIPE_STORE", session.store.url)
+    for command in (["promote", "classifier", model.key], ["rollback", "classifier"]):
+        assert main(["--quiet", "weights", *command, "--reason", reason]) == 1
+        assert "A reason is one line" in capsys.readouterr().err
+
+    assert channel.read_channel(session.store, "classifier").generation == 2
+    assert promote(session, "classifier", model.key, run="r", at="t", reason="Schön, 日本 👍").generation == 3
