@@ -4,8 +4,10 @@ Most scratch is a `tempfile.TemporaryDirectory`: a new name, and closed to other
 stays lies in `private_folder`. docs/operating.md lists all places that carpipe writes to.
 """
 
+import contextlib
 import os
 import pwd
+import re
 import shutil
 import stat
 import tempfile
@@ -66,6 +68,25 @@ def remove_folder_of(user: str, folder: Path) -> None:
 def seaweedfs_sockets(port: int) -> list[Path]:
     """What SeaweedFS leaves for a gRPC port; no option changes where."""
     return list(_OF_SEAWEEDFS.glob(f"seaweedfs-*-grpc-{port}.sock"))
+
+
+def blocked_seaweedfs_ports() -> set[int]:
+    """The gRPC ports whose place is taken by what SeaweedFS could not replace: files of others, and folders."""
+    found: set[int] = set()
+    for path in _OF_SEAWEEDFS.glob("seaweedfs-*-grpc-*.sock"):
+        number = re.search(r"-([0-9]{1,5})\.sock$", path.name)
+        with contextlib.suppress(FileNotFoundError):  # its server has just ended
+            status = path.lstat()
+            if number and (status.st_uid != os.geteuid() or stat.S_ISDIR(status.st_mode)):
+                found.add(int(number[1]))
+    return found
+
+
+def remove_seaweedfs_sockets(port: int) -> None:
+    """Remove what SeaweedFS has left for a gRPC port; what is not ours stays."""
+    for path in seaweedfs_sockets(port):
+        with contextlib.suppress(OSError):  # another account's, or a folder
+            path.unlink()
 
 
 def _claim(folder: Path) -> None:

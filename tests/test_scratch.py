@@ -162,7 +162,29 @@ def test_every_scratch_folder_is_in_the_docs():
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in GOOD:
-                prefixes |= {word.value.value for word in node.keywords if word.arg == "prefix"}
+                given = {word.arg: word.value for word in node.keywords}
+                if "dir" not in given:  # else beside what it is for
+                    prefixes |= {given["prefix"].value} if "prefix" in given else set()
     assert len(prefixes) > 5
     assert {prefix for prefix in prefixes if f"`{prefix}" not in table and "carpipe-" not in prefix} == set()
     assert "`carpipe-<name>-<random>`" in table
+
+
+def test_ports_whose_sockets_seaweedfs_could_not_replace_are_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "_OF_SEAWEEDFS", tmp_path)
+    (tmp_path / "seaweedfs-s3-grpc-12001.sock").touch()
+    (tmp_path / "seaweedfs-s3-grpc-12002.sock").mkdir()
+    for odd in ("seaweedfs-s3-grpc-x.sock", "seaweedfs-s3-grpc-.sock", "seaweedfs-s3-grpc-99999999.sock"):
+        (tmp_path / odd).mkdir()
+    assert scratch.blocked_seaweedfs_ports() == {12002}
+    ours = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: ours + 1)
+    assert scratch.blocked_seaweedfs_ports() == {12001, 12002}
+
+
+def test_only_sockets_that_can_be_removed_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "_OF_SEAWEEDFS", tmp_path)
+    (tmp_path / "seaweedfs-a-grpc-12001.sock").mkdir()
+    (tmp_path / "seaweedfs-b-grpc-12001.sock").touch()
+    scratch.remove_seaweedfs_sockets(12001)
+    assert [path.name for path in tmp_path.iterdir()] == ["seaweedfs-a-grpc-12001.sock"]

@@ -94,6 +94,7 @@ def prepare(options: argparse.Namespace, console: Console, *, home: Path) -> Rea
         console: for a line on what happens.
         home: of the S3 server.
     """
+    state.private_home(HOME)
     job = _job(options, console)
     variables = {"CARPIPE_STORE": job.store, **({"CARPIPE_CONFIG": str(job.config.resolve())} if job.config else {})}
     if options.store:
@@ -172,7 +173,6 @@ def _upload(session: Session, job: Job, console: Console) -> None:
 def _write_env(variables: dict[str, str]) -> None:
     """`local/env`, so that `source local/env` lets the `carpipe` command speak to the same bucket."""
     lines = (f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
-    HOME.mkdir(exist_ok=True)
     state.secret_file(
         HOME / "env", "".join(lines) + f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n'
     )

@@ -6,6 +6,7 @@ Only the S3 port and the port of the Airflow page are the user's choice; all oth
 import os
 import socket
 import time
+from collections.abc import Callable
 
 from carpipe.errors import InputError
 
@@ -49,16 +50,30 @@ def require_free(port: int, *, purpose: str, setting: str) -> None:
         raise InputError(f"Port {port} for {purpose} is in use: choose another, e.g. `{setting}`.")
 
 
-def free_ports(count: int) -> list[int]:
-    """That many different ports that are free, and whose companions at +10000 are free too."""
+def free_ports(count: int, *, usable: Callable[[int], bool] = lambda port: True) -> list[int]:
+    """That many different ports that are free, and whose companions at +10000 are free too.
+
+    Args:
+        usable: what else a port must fulfil.
+
+    Raises:
+        InputError: there are not so many.
+    """
     # Processes started one after another, such as test workers, begin at different ports: else they would
     # find the same ones free at the same moment.
     begin, span = 16 * os.getpid(), _HIGHEST - _LOWEST
     found: list[int] = []
     for step in range(span):
         port = _LOWEST + (begin + step) % span
-        if is_free(port) and is_free(port + GRPC_OFFSET):
+        both = {port, port + GRPC_OFFSET}
+        # Where few are free, one may be the companion of another.
+        apart = not both & {number for other in found for number in (other, other + GRPC_OFFSET)}
+        if apart and usable(port) and all(map(is_free, both)):
             found.append(port)
         if len(found) == count:
             return found
-    raise InputError(f"Expected {count} free ports between {_LOWEST} and {_HIGHEST}, found {len(found)}.")
+    raise InputError(
+        f"{count} free ports are needed between {_LOWEST} and {_HIGHEST} whose companions at +{GRPC_OFFSET} are free "
+        f"too, but there are {len(found)}. Other processes listen on them, or files of other accounts, "
+        "/tmp/seaweedfs-*-grpc-*.sock, are in the way: end those processes, or have the files removed."
+    )

@@ -28,6 +28,7 @@ from carpipe.local.ports import GRPC_OFFSET, LOOPBACK, free_ports, is_free, requ
 
 REGION = "us-east-1"
 START_TIMEOUT_S = 60.0
+INTERNAL_PORTS = 5
 KEYS = "keys"  # their folder, beside the data
 PROBE = "runs/probe/start"  # runs/ is scratch, which no reader looks at
 
@@ -175,7 +176,7 @@ def _kept(folder: Path, s3_port: int) -> _Kept:
     if path.exists():
         kept = _Kept(**json.loads(path.read_text(encoding="utf-8")))
         # While our own server runs its ports are busy, and that is as it should be.
-        if processes.pids(folder) or all(_usable(port, s3_port) for port in kept.ports):
+        if len(set(kept.ports)) == INTERNAL_PORTS and (processes.pids(folder) or _usable(kept.ports, s3_port)):
             return kept
         kept = _Kept(kept.access_key, kept.secret_key, _internal_ports(s3_port))
     else:
@@ -185,23 +186,29 @@ def _kept(folder: Path, s3_port: int) -> _Kept:
 
 
 def _internal_ports(s3_port: int) -> list[int]:
-    # One too many, as the S3 port is free as well and can be at most one of them.
-    return [port for port in free_ports(6) if _usable(port, s3_port)][:5]
+    taken = _taken(s3_port)
+    return free_ports(INTERNAL_PORTS, usable=lambda port: taken.isdisjoint(_both(port)))
+
+
+def _usable(ports: list[int], s3_port: int) -> bool:
+    numbers = {number for port in ports for number in _both(port)}
+    return len(numbers) == 2 * len(ports) and numbers.isdisjoint(_taken(s3_port)) and all(map(is_free, numbers))
+
+
+def _taken(s3_port: int) -> set[int]:
+    # A socket that another account has put there would be called in place of ours, to no avail: it has no certificate.
+    return {s3_port} | scratch.blocked_seaweedfs_ports()
+
+
+def _both(port: int) -> tuple[int, int]:
+    return port, port + GRPC_OFFSET
 
 
 def _remove_sockets(folder: Path) -> None:
     """Remove what the server leaves in /tmp."""
     for port in json.loads((folder / "settings.json").read_text(encoding="utf-8"))["ports"]:
-        for number in (port, port + GRPC_OFFSET):
-            for socket in scratch.seaweedfs_sockets(number):
-                socket.unlink(missing_ok=True)
-
-
-def _usable(port: int, s3_port: int) -> bool:
-    both = (port, port + GRPC_OFFSET)
-    # A socket that another account has put there would be called in place of ours, to no avail: it has no certificate.
-    ours = all(path.lstat().st_uid == os.geteuid() for number in both for path in scratch.seaweedfs_sockets(number))
-    return s3_port not in both and all(map(is_free, both)) and ours
+        for number in _both(port):
+            scratch.remove_seaweedfs_sockets(number)
 
 
 def _command(folder: Path, port: int, ports: list[int]) -> list[str]:

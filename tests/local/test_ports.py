@@ -58,3 +58,20 @@ def test_free_ports_differ_and_leave_room_for_the_companion_at_10000_more() -> N
     found = ports.free_ports(20)
     assert len(set(found)) == 20
     assert all(port + 10_000 < 50_000 for port in found)
+
+
+def test_free_ports_are_looked_for_until_enough_are_usable() -> None:
+    unusable = set(ports.free_ports(50))
+    found = ports.free_ports(5, usable=lambda port: port not in unusable)
+    assert len(set(found)) == 5
+    assert unusable.isdisjoint(found)
+
+
+def test_no_port_is_the_companion_of_another() -> None:
+    found = ports.free_ports(3, usable=lambda port: port % 10_000 in (2_500, 2_501, 2_502))
+    assert {port % 10_000 for port in found} == {2_500, 2_501, 2_502}
+
+
+def test_too_few_free_ports_are_a_sentence() -> None:
+    with pytest.raises(InputError, match=r"^5 free ports are needed .* there are 0\. .*seaweedfs-\*-grpc-\*\.sock"):
+        ports.free_ports(5, usable=lambda port: False)

@@ -12,6 +12,7 @@ import pytest
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store
 
+from carpipe import scratch
 from carpipe.errors import InputError, StoreError
 from carpipe.local import processes, s3server, state
 
@@ -158,3 +159,42 @@ def test_start_that_fails_shows_the_log(home: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("settings")
 def test_files_with_credentials_are_private(shared: Path) -> None:
     assert (shared / "s3" / "settings.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where other accounts may leave what SeaweedFS would call."""
+    folder = tmp_path / "sockets"
+    folder.mkdir()
+    monkeypatch.setattr(scratch, "_OF_SEAWEEDFS", folder)
+    return folder
+
+
+def block(sockets: Path, *numbers: int) -> None:
+    for number in numbers:
+        (sockets / f"seaweedfs-x-grpc-{number}.sock").mkdir()
+
+
+def test_five_internal_ports_are_found_whatever_is_in_the_way(tmp_path: Path, sockets: Path) -> None:
+    near = s3server._kept(tmp_path, 8333).ports
+    block(sockets, *near[:2], *(port + 10_000 for port in near[2:]), *range(near[0] + 100, near[0] + 160))
+    again = s3server._kept(tmp_path, 8333).ports
+    assert len(set(again)) == 5
+    assert not set(again) & set(near)
+
+
+@pytest.mark.parametrize("ports", [[], [12_001], [12_001] * 5])
+def test_a_kept_list_that_has_not_five_ports_is_replaced(tmp_path: Path, ports: list[int]) -> None:
+    kept = {"access_key": "A", "secret_key": "S", "ports": ports}
+    (tmp_path / "settings.json").write_text(json.dumps(kept))
+    found = s3server._kept(tmp_path, 8333)
+    assert len(set(found.ports)) == 5
+    assert (found.access_key, found.secret_key) == ("A", "S")
+    assert json.loads((tmp_path / "settings.json").read_text())["ports"] == found.ports
+
+
+def test_where_all_ports_are_in_the_way_a_sentence_says_so(tmp_path: Path, sockets: Path) -> None:
+    block(sockets, *range(12_000, 22_767))
+    with pytest.raises(InputError, match=r"5 free ports are needed .*seaweedfs-\*-grpc"):
+        s3server._kept(tmp_path, 8333)
+    assert not (tmp_path / "settings.json").exists()
