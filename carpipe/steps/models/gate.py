@@ -17,6 +17,7 @@ from carpipe.config import TrainingConfig
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.manifest import Manifest
 from carpipe.metrics import Metric
+from carpipe.names import shown
 from carpipe.steps import results
 from carpipe.steps.models.evaluate import answer_test, evaluate_work, read_answers
 from carpipe.steps.models.package import package_work
@@ -188,7 +189,8 @@ def _compare(session: Session, candidate: Manifest, current: Release | None) -> 
     try:
         champion = _champion_answers(session, candidate, current)
     except (InputError, MissingError) as error:
-        reason = f"The live model {current.model} cannot be judged on these photos ({error}); look at both and decide."
+        live = shown(current.model)
+        reason = f"The live model {live} cannot be judged on these photos ({error}); look at both and decide."
         return Decision("ask", (reason,))
     return compare(table, champion, rules=session.config.gate)
 
