@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import uuid
 
 import pytest
@@ -281,3 +283,15 @@ def test_a_channel_with_nothing_to_go_back_to(store, capsys):
 
 def test_a_channel_where_nothing_is_live(store, capsys):
     assert "Nothing is live in channel classifier" in fails(capsys, "weights", "show", "classifier")
+
+
+@pytest.mark.parametrize("gone", ["flask", "waitress"])
+def test_a_package_that_is_not_installed_is_named_with_what_brings_it(gone):
+    code = f"import sys; sys.modules[{gone!r}] = None; from carpipe.cli import main; sys.exit(main(['serve']))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"carpipe: This needs the package {gone}, which is not installed here.")
+    assert "[serving]" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -36,7 +36,7 @@ from carpipe.cli import (
 )
 from carpipe.config import load_config
 from carpipe.errors import CarpipeError, explain_os_error, out_of_memory
-from carpipe.names import shown_text
+from carpipe.names import shown, shown_text
 
 # One command, one file of its name, in the order in which `carpipe --help` shows them.
 COMMANDS = (
@@ -61,6 +61,13 @@ COMMANDS = (
 )
 
 
+MISSING = (
+    "This needs the package {}, which is not installed here. Install the extra that brings it: "
+    '`pip install "<clone>[serving]"` for `carpipe serve`, `[client]` for `carpipe weights pull`, `[signing]` for '
+    "signatures, `[pipeline]` for all else."
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     _print_anything()
@@ -81,6 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `carpipe ... | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes
         return 0
+    except ModuleNotFoundError as error:
+        if (error.name or "carpipe").startswith("carpipe"):  # that is ours, and a bug
+            raise
+        print(f"carpipe: {MISSING.format(shown(error.name or ''))}", file=sys.stderr)
+        return 1
     except (MemoryError, ImportError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
