@@ -285,13 +285,12 @@ def test_a_channel_where_nothing_is_live(store, capsys):
     assert "Nothing is live in channel classifier" in fails(capsys, "weights", "show", "classifier")
 
 
-@pytest.mark.parametrize("gone", ["flask", "waitress"])
-def test_a_package_that_is_not_installed_is_named_with_what_brings_it(gone):
-    code = f"import sys; sys.modules[{gone!r}] = None; from carpipe.cli import main; sys.exit(main(['serve']))"
+def test_a_package_that_is_not_installed_is_named_with_what_brings_it():
+    code = "import sys; sys.modules['flask'] = None; from carpipe.cli import main; sys.exit(main(['serve']))"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"carpipe: This needs the package {gone}, which is not installed here.")
+    assert done.stderr.startswith("carpipe: This needs the package flask, which is not installed here.")
     assert "[serving]" in done.stderr
     assert "Traceback" not in done.stderr

@@ -113,6 +113,12 @@ def find(model: Committed, where: Where, config: SigningConfig) -> Signature | N
         raise refused
     if _is_accepted(model, config):
         return None
+    ident, _, now = accepted(model).partition("=")
+    if pinned := [text.partition("=")[2] for text in config.accept_unsigned if text.startswith(f"{ident}=")]:
+        raise InputError(
+            f"{model.manifest.key} is not signed, and is not what signing.accept_unsigned names: that has sha256 "
+            f"{pinned[0][:16]}…, the manifest has {now[:16]}…. Find out who has changed it before you trust it."
+        )
     raise InputError(
         f"{model.manifest.key} is not signed, and a signature is required. Sign it with `carpipe weights sign`, or "
         f"name it in signing.accept_unsigned: {accepted(model)!r}."

@@ -1,6 +1,7 @@
 """Keys that sign models, and those that are trusted: PEM files, or PEM that Airflow keeps in a connection."""
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,8 @@ from typing import Any
 from carpipe.config import SigningConfig
 from carpipe.errors import ConfigError, InputError
 from carpipe.names import shown
+
+log = logging.getLogger(__name__)
 
 CONNECTION = "connection:"
 # Hex digits of a key's id, of the 64 of its sha256.
@@ -104,7 +107,10 @@ def load_key(config: SigningConfig, given: bytes = b"") -> SigningKey | None:
                 f"signing.key is {config.key}, which only tasks of Airflow can read; name a PEM file here."
             )
         return parse_key(given, name=f"the connection {config.key.removeprefix(CONNECTION)!r}")
-    return parse_key(_read(config.key, "signing.key"), name=config.key)
+    pem = _read(config.key, "signing.key")
+    if Path(config.key).expanduser().stat().st_mode & 0o077:
+        log.warning("%s can be read by other accounts; `chmod 600` keeps the key yours.", config.key)
+    return parse_key(pem, name=config.key)
 
 
 def parse_key(pem: bytes, *, name: str) -> SigningKey:

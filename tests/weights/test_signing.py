@@ -257,7 +257,15 @@ def test_unsigned_models_are_taken_where_they_are_named(session, model, ann, tmp
     assert pulled(session, tmp_path, ann.public, accept_unsigned=(ident,)).signed_by == ""
     assert pulled(session, tmp_path, ann.public, accept_unsigned=(f"{ident}={sha256}",)).id == ident
     with pytest.raises(InputError, match=f"accept_unsigned: '{ident}={sha256}'"):
+        pulled(session, tmp_path, ann.public, accept_unsigned=("other",))
+
+
+def test_an_unsigned_model_that_was_changed_since_it_was_named_is_not_offered_again(session, model, ann, tmp_path):
+    ident, sha256 = model.key.split("/")[2], channel.read_model(session.store, model.key).sha256
+
+    with pytest.raises(InputError, match=r"names: that has sha256 0{16}….*Find out who has changed it") as refused:
         pulled(session, tmp_path, ann.public, accept_unsigned=(f"{ident}={'0' * 64}", "other"))
+    assert sha256 not in str(refused.value)
 
 
 def test_an_accepted_model_with_a_wrong_signature_is_refused(session, model, ann, bob, tmp_path):
@@ -355,3 +363,15 @@ def test_a_key_on_no_disk(ann):
         assert Path(path).read_bytes() == private_pem(ann.private)
     with pytest.raises(FileNotFoundError):
         Path(path).read_bytes()
+
+
+def test_a_key_that_others_can_read_is_told_of(ann, tmp_path, caplog):
+    key = tmp_path / "ann.pem"
+    key.write_bytes(ann.key.read_bytes())
+    key.chmod(0o600)
+    load_key(SigningConfig(key=str(key)))
+    assert caplog.text == ""
+
+    key.chmod(0o640)
+    load_key(SigningConfig(key=str(key)))
+    assert "can be read by other accounts; `chmod 600`" in caplog.text
