@@ -35,6 +35,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from carpipe import parquet
 from carpipe.errors import CarpipeError
 
 if TYPE_CHECKING:
@@ -65,7 +66,13 @@ def to_parquet(photos: pd.DataFrame) -> bytes:
 
 
 def from_parquet(data: bytes, *, columns: list[str] | None = None, partition: str | None = None) -> pd.DataFrame:
-    """The table of one Parquet file; only those columns, and the rows of that partition, where named."""
+    """The table of one Parquet file; only those columns, and the rows of that partition, where named.
+
+    Raises:
+        TooLargeError: it comes to far more in memory than such a table does; see `carpipe.parquet`.
+    """
+    needed = None if columns is None else [*columns, *(["partition"] if partition else [])]
+    parquet.open_table(data, columns=needed)
     filters = [("partition", "==", partition)] if partition else None
     return pd.read_parquet(io.BytesIO(data), columns=columns, filters=filters)
 
@@ -129,8 +136,12 @@ def has_keys(data: bytes) -> bool:
 
 
 def without(data: bytes, keys: "Collection[str]") -> bytes:
-    """A Parquet file with a column `key`, rid of the rows of those photos."""
-    table = pq.read_table(io.BytesIO(data))
+    """A Parquet file with a column `key`, rid of the rows of those photos.
+
+    Raises:
+        TooLargeError: as for `from_parquet`.
+    """
+    table = parquet.open_table(data).read()
     gone = pc.is_in(table["key"], value_set=pa.array(keys, table.schema.field("key").type))
     sink = io.BytesIO()
     pq.write_table(table.filter(pc.invert(gone)), sink, compression="zstd", row_group_size=8192)
@@ -168,6 +179,9 @@ def _row_groups(blobs: "dict[str, bytes]") -> "Iterator[list[str]]":
 
 
 def blobs_from_parquet(data: bytes) -> "Iterator[tuple[str, bytes]]":
-    """(photo key, bytes) in the order written."""
-    for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(batch_size=_READ_ROWS):
-        yield from zip(batch["key"].to_pylist(), batch["blob"].to_pylist(), strict=True)
+    """(photo key, bytes) in the order written.
+
+    Raises:
+        TooLargeError: they come to far more than the file's size.
+    """
+    yield from parquet.blobs(data, rows=_READ_ROWS)

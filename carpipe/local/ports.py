@@ -74,6 +74,6 @@ def free_ports(count: int, *, usable: Callable[[int], bool] = lambda port: True)
             return found
     raise InputError(
         f"{count} free ports are needed between {_LOWEST} and {_HIGHEST} whose companions at +{GRPC_OFFSET} are free "
-        f"too, but there are {len(found)}. Other processes listen on them, or temporary files of other "
-        "accounts, seaweedfs-*-grpc-*.sock, are in the way: end those processes, or have the files removed."
+        f"too, but there are {len(found)}. Other processes listen on them, or seaweedfs-*-grpc-*.sock of other "
+        "accounts lie in /tmp: end those processes, or have the files removed."
     )

@@ -61,9 +61,9 @@ def append_ledger(session: Session, generation: int, entries: "pd.Series[str]") 
 
 def _sides(key: str, data: bytes) -> "pd.Series[str]":
     """The side by listing uuid of one generation. Raises InputError where it is of a later form."""
-    import pyarrow.parquet as pq
+    from carpipe import parquet
 
-    file = pq.ParquetFile(io.BytesIO(data))
+    file = parquet.open_table(data, columns=["listing_uuid", "split"])
     number = (file.schema_arrow.metadata or {}).get(forms.TABLE_FORM.encode(), b"1")
     forms.check_text(number.decode(), key=key, what="a ledger of the split")
     table = file.read(columns=["listing_uuid", "split"]).to_pandas()

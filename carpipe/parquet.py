@@ -1,0 +1,166 @@
+"""Parquet files of the bucket, held against limits before they are read.
+
+Others may write the bucket too. Dictionaries and compression let a file of some kilobytes stand for gigabytes, and a
+footer can say what is not so. So two things are looked at: what the footer says, and then what the columns that are
+asked for really come to, one column and few rows at a time, with texts that repeat held once.
+"""
+
+import contextlib
+import io
+from collections.abc import Collection, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from carpipe.errors import InputError, TooLargeError
+from carpipe.names import shown
+
+# Far above what there is: tables of ten million photos, one row each, have 1.5 GB.
+MAX_ROWS = 20_000_000
+MAX_BYTES = 4_000_000_000  # uncompressed, as the footer says
+# Of a file's size, that its rows may come to in memory. Tables of photos come to 1 to 4 times; one of nothing but
+# splits, classes and partitions to 50. Pictures come to once, and to twice where `carpipe forget` has packed them.
+TABLE_RATIO, BLOBS_RATIO = 100, 8
+# What any file may come to, however small it is.
+FREE_BYTES = 100_000_000
+_LOOK_ROWS, _LOOK_LISTS = 4096, 256
+
+
+def open_table(data: bytes, *, columns: list[str] | None = None, ratio: int = TABLE_RATIO) -> pq.ParquetFile:
+    """A Parquet file that can be read without harm.
+
+    Args:
+        data: the file.
+        columns: those that will be read; None: all.
+        ratio: how many times the file's size they may come to, beyond `FREE_BYTES`.
+
+    Raises:
+        TooLargeError: it has more rows or bytes than any file of carpipe's; it was not read as a whole.
+        InputError: it is no Parquet file, or is stored in a way that texts cannot be counted in.
+    """
+    file = _opened(data)
+    with _readable(data):
+        _look(file, data, columns=columns, ratio=ratio)
+    return file
+
+
+def _look(file: pq.ParquetFile, data: bytes, *, columns: list[str] | None, ratio: int) -> None:
+    wanted = set(file.schema_arrow.names if columns is None else columns)
+    fields = [field for field in file.schema_arrow if field.name in wanted]
+    repeated = [field.name for field in fields if _may_repeat(field.type)]
+    others = [field.name for field in fields if not _is_plain(field.type)]
+    looked_at = pq.ParquetFile(io.BytesIO(data), read_dictionary=repeated) if repeated else file
+    room = _room(data, ratio) - 8 * file.metadata.num_rows * (len(fields) - len(others))
+    room -= 8 * _values_in_lists(file, {field.name for field in fields})
+    for name in others if room >= 0 else ():
+        rows = _LOOK_ROWS if name in repeated else _LOOK_LISTS
+        for batch in looked_at.iter_batches(batch_size=rows, columns=[name], use_threads=False):
+            room -= sum(map(_decoded_bytes, batch.columns))
+            if room < 0:
+                break
+    if room < 0:
+        raise _too_much(data, f"comes to more than {_room(data, ratio):,} bytes in memory")
+
+
+def blobs(data: bytes, *, rows: int) -> Iterator[tuple[str, bytes]]:
+    """(`key`, `blob`) of each row in their order; so many rows are in memory at a time, beside the file.
+
+    Raises:
+        TooLargeError: they come to more than pictures do, from the row on where that shows.
+    """
+    file = _opened(data)
+    room = _room(data, BLOBS_RATIO)
+    with _readable(data):
+        # Our own are stored as they are: nothing repeats, and looking for it would take longer than reading.
+        file = pq.ParquetFile(io.BytesIO(data), read_dictionary=[] if _as_they_are(file) else ["key", "blob"])
+        batches = file.iter_batches(batch_size=rows, columns=["key", "blob"], use_threads=False)
+    while (batch := _next(batches, data)) is not None:
+        room -= sum(map(_decoded_bytes, batch.columns))
+        if room < 0:
+            raise _too_much(data, f"comes to more than {_room(data, BLOBS_RATIO):,} bytes in memory")
+        yield from zip(batch["key"].to_pylist(), batch["blob"].to_pylist(), strict=True)
+
+
+def _next(batches: Iterator[pa.RecordBatch], data: bytes) -> pa.RecordBatch | None:
+    with _readable(data):  # not around what is yielded: an error of the caller is none of the file's
+        return next(batches, None)
+
+
+def _opened(data: bytes) -> pq.ParquetFile:
+    """The file, once its footer has been held against the limits."""
+    with _readable(data):
+        file = pq.ParquetFile(io.BytesIO(data))
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    size = sum(max(group.total_byte_size, _uncompressed(group)) for group in groups)
+    rows = max(file.metadata.num_rows, sum(group.num_rows for group in groups))
+    if rows > MAX_ROWS:
+        raise _too_much(data, f"has {rows:,} rows; {MAX_ROWS:,} are read")
+    if size > min(MAX_BYTES, _room(data, TABLE_RATIO)):
+        raise _too_much(data, f"has {size:,} bytes uncompressed")
+    return file
+
+
+@contextlib.contextmanager
+def _readable(data: bytes) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise InputError(
+            f"A file of {len(data):,} bytes cannot be read as Parquet: {shown(str(error)[:200])}. It is none of "
+            "carpipe's: look at the commit that holds it, and delete it or restore it from a backup."
+        ) from None
+
+
+def _uncompressed(group: pq.RowGroupMetaData) -> int:
+    return sum(int(group.column(number).total_uncompressed_size) for number in range(group.num_columns))
+
+
+def _values_in_lists(file: pq.ParquetFile, names: Collection[str]) -> int:
+    """A row can hold any number of them."""
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+    paths = ((one.num_values, one.path_in_schema.partition(".")) for one in chunks)
+    return sum(values for values, (name, nested, _) in paths if nested and name in names)
+
+
+def _as_they_are(file: pq.ParquetFile) -> bool:
+    chunks = [
+        file.metadata.row_group(group).column(column)
+        for group in range(file.metadata.num_row_groups)
+        for column in range(file.metadata.num_columns)
+    ]
+    return all(one.compression == "UNCOMPRESSED" and set(one.encodings) <= {"PLAIN", "RLE"} for one in chunks)
+
+
+def _room(data: bytes, ratio: int) -> int:
+    return max(FREE_BYTES, ratio * len(data))
+
+
+def _may_repeat(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    )  # fmt: skip
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether each row takes 8 bytes at most, whatever the file says."""
+    return bool(pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _decoded_bytes(column: pa.Array) -> int:
+    """What the column takes with each repeated text written out."""
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    # By those in use: what is looked at few rows at a time may name a dictionary of millions.
+    times = column.indices.value_counts()
+    lengths = pc.binary_length(column.dictionary.take(times.field("values")))
+    return 4 * len(column) + int(pc.sum(pc.multiply(pc.cast(lengths, pa.int64()), times.field("counts"))).as_py() or 0)
+
+
+def _too_much(data: bytes, reason: str) -> TooLargeError:
+    return TooLargeError(
+        f"A Parquet file of {len(data):,} bytes {reason}. No file of carpipe's does: somebody has tampered with the "
+        "bucket. Find out who may write it, then delete the commit that holds the file."
+    )
