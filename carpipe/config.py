@@ -31,7 +31,7 @@ MAX_SIDE = 2048
 class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys and silent conversions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
     # Settings that came after carpipe 0.1.0, each with the value that means what was before it came.
     ADDED: ClassVar[Mapping[str, Any]] = {}
 
@@ -48,7 +48,9 @@ class Section(BaseModel):
 
 
 class StoreConfig(Section):
-    url: str = Field("s3://carpipe", pattern=r"^s3://[^/]{3,63}(/.*)?$", description="bucket, and a prefix if you like")
+    url: str = Field(
+        "s3://carpipe", pattern=r"^s3://[A-Za-z0-9._-]{3,63}(/.*)?$", description="bucket, and a prefix if you like"
+    )
     endpoint: str = Field("", description="URL of the S3 server; empty: AWS, or AWS_ENDPOINT_URL")
     ca_bundle: str = Field("", description="PEM file of authorities to trust beside the system's; empty: none")
     max_retries: int = Field(8, ge=0, description="retries of one request after network trouble or a 5xx answer")
@@ -425,6 +427,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"The configuration file {path} cannot be read as TOML: {error}.") from None
 
 
+# What obstore puts into the headers of its requests, and takes from the environment.
+_SIGNED_WITH = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION",
+)  # fmt: skip
 # Settings that may name a file.
 _FILES = (
     ("store", "ca_bundle"), ("crop", "weights"), ("classes", "taxonomy"), ("car_filter", "weights"),
@@ -453,8 +459,25 @@ def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
     for parent in parents:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"{parent} must be a table of settings, got {values!r}.")
+            got = "a value" if _may_be_secret(parent, values) else repr(values)
+            raise ConfigError(f"{parent} must be a table of settings, got {got}.")
     values[last] = value
+
+
+def odd_credentials() -> list[str]:
+    """Variables of the AWS chain that no request can be signed with: they hold a blank, a line break or no ASCII."""
+    return [name for name in _SIGNED_WITH if not is_signable(os.environ.get(name, ""))]
+
+
+def is_signable(value: str) -> bool:
+    """Whether a key, a token or a region can be part of a request's headers."""
+    return value.isascii() and value.isprintable() and " " not in value
+
+
+def _may_be_secret(key: str, value: Any) -> bool:
+    """Whether it may hold a password, as in `s3://user:password@bucket`; such a value is not repeated."""
+    text = repr(value)
+    return "@" in text or (key.startswith("store") and ":" in text.replace("s3://", ""))
 
 
 def _explain(error: ValidationError, *, where: str) -> str:
@@ -465,7 +488,8 @@ def _explain_one(detail: dict[str, Any], *, where: str) -> str:
     location = [str(part) for part in detail["loc"]]
     key = ".".join(location)
     if detail["type"] != "extra_forbidden":
-        return f"In {where}, {key or 'a setting'} = {detail['input']!r} is not possible: {detail['msg']}."
+        value = "" if _may_be_secret(key, detail["input"]) else f" = {detail['input']!r}"
+        return f"In {where}, {key or 'a setting'}{value} is not possible: {detail['msg']}."
     owner: type[BaseModel] = Config
     for part in location[:-1]:
         owner = owner.model_fields[part].annotation  # type: ignore[assignment]  # sections are models

@@ -25,7 +25,7 @@ from obstore import exceptions
 from obstore.store import S3Store
 
 from carpipe.ahead import work_ahead
-from carpipe.config import StoreConfig
+from carpipe.config import StoreConfig, is_signable, odd_credentials
 from carpipe.errors import (
     AccessError,
     CarpipeError,
@@ -117,7 +117,7 @@ class Store:
     `etags_are_md5` says, once `check` has seen one, whether the etag of an object written in one part is its MD5.
 
     Raises:
-        ConfigError: `ca_bundle` cannot be read.
+        ConfigError: `ca_bundle` cannot be read, or no request can be signed with the keys.
     """
 
     def __init__(self, config: StoreConfig, *, access: Access | None = None):
@@ -131,8 +131,12 @@ class Store:
         bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
         options: dict[str, Any] = {"endpoint": self._endpoint} if self._endpoint else {}
         if access:
-            options["credential_provider"] = access.credentials
+            options["credential_provider"] = partial(_signable, access.credentials)
             options |= {"region": access.region} if access.region else {}
+            if not is_signable(access.region):
+                raise _unsignable("The connection's region")
+        elif odd := odd_credentials():
+            raise _unsignable(" and ".join(odd))
         # Plain HTTP only where the endpoint says http://: embedded and in-house servers.
         options["client_options"] = {
             "allow_http": True,
@@ -403,6 +407,21 @@ def _body(answer: "GetResult", limit: int) -> bytes | None:
             return None
         data.write(part)
     return data.getvalue()
+
+
+def _signable(credentials: "Callable[[], S3Credential]") -> "S3Credential":
+    now = credentials()
+    odd = [name for name, value in now.items() if isinstance(value, str) and not is_signable(value)]
+    if odd:
+        raise _unsignable(f"The connection's {' and '.join(odd)}")
+    return now
+
+
+def _unsignable(what: str) -> ConfigError:
+    return ConfigError(
+        f"{what}: a blank, a line break or a letter beyond ASCII is in it, so no request can be signed. Set it anew; "
+        "an end of line may have been copied along."
+    )
 
 
 def _room(info: ObjectInfo) -> int:

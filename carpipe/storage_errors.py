@@ -23,7 +23,7 @@ def translate(error: Exception, key: str, *, url: str, where: str, given: bool) 
     text = str(error)
     status = re.search(r"status code: (\d+)", text)
     code = re.search(r"<Code>(\w+)</Code>", text)
-    if wrong := _not_our_bucket(text, url, where):
+    if wrong := _no_way_in(text, url, where):
         return wrong
     if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
         return ConflictError(f"{shown(key)} in {where} was written by somebody else first.")
@@ -70,7 +70,9 @@ def broke_off(error: Exception) -> bool:
     return isinstance(error, exceptions.GenericError) and "HTTP error" in head and " retries, " not in head
 
 
-def _not_our_bucket(text: str, url: str, where: str) -> AccessError | None:
+def _no_way_in(text: str, url: str, where: str) -> AccessError | None:
+    if ours := re.search(r"credential provider: ConfigError: (.+)", text):  # carpipe's own has raised it
+        return AccessError(ours[1])
     if untrusted := re.search(r"InvalidCertificate\(\s*(\w+)", text):
         return AccessError(f"The certificate of {where} is not trusted: {_why_untrusted(untrusted[1], text)}.")
     if "NoSuchBucket" in text:

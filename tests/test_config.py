@@ -93,3 +93,28 @@ def test_a_setting_that_came_later_changes_no_fingerprint_where_it_means_as_befo
     assert Later().decisive() == SplitConfig().decisive()
     assert Later(holdout=0.1).decisive() == {**SplitConfig().decisive(), "holdout": 0.1}
     assert Later(holdout=0.1).decisive("holdout", "train").keys() == {"val", "test"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"store.url": "s3://user:hunter2@bucket/x"},
+        {"store.url": "s3://user:hun/ter2@bucket"},
+        {"store.url": "s3://hunter2@bucket"},
+        {"store.url": "s3://user:hunter2"},
+        {"store.url": "https://user:hunter2@host/bucket"},
+        {"store.url": ["s3://user:hunter2@bucket"]},
+        {"store": "s3://user:hunter2@bucket"},
+        {"store": "s3://user:hunter2@bucket", "store.url": "s3://bucket"},
+        {"metrics.statsd": "user:hunter2@host:8125"},
+    ],
+)
+def test_a_password_in_a_setting_is_refused_and_not_repeated(settings):
+    with pytest.raises(ConfigError, match=r"is not possible|must be a table") as caught:
+        load_config(overrides=settings)
+    assert "hunter2" not in str(caught.value)
+    assert "ter2" not in str(caught.value)
+
+
+def test_an_at_in_the_prefix_is_no_password():
+    assert load_config(overrides={"store.url": "s3://bucket/a@b:c"}).store.url == "s3://bucket/a@b:c"

@@ -2,9 +2,18 @@
 
 import pytest
 
-from carpipe.errors import AccessError, ConflictError, MissingError, StoreError, TooLargeError, UnavailableError
+from carpipe.config import StoreConfig
+from carpipe.errors import (
+    AccessError,
+    ConfigError,
+    ConflictError,
+    MissingError,
+    StoreError,
+    TooLargeError,
+    UnavailableError,
+)
 from carpipe.steps.session import open_session
-from carpipe.storage import Store
+from carpipe.storage import Access, Store
 from tests.conftest import make_config
 
 NAMES = [
@@ -123,3 +132,26 @@ def test_a_server_that_sends_more_than_it_has_said_is_cut_off(s3, proxy, request
     proxy.change = lie
     with pytest.raises(TooLargeError):
         store.get("a", limit=1000)
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"])
+@pytest.mark.parametrize("end", ["\n", " ", "ä"])
+def test_a_key_that_nothing_can_be_signed_with_is_a_sentence(monkeypatch, name, end):
+    monkeypatch.setenv(name, f"hunter2{end}")
+    with pytest.raises(ConfigError, match=rf"^{name}: a blank, a line break .* Set it anew") as caught:
+        Store(StoreConfig(url="s3://bucket"))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["access_key_id", "secret_access_key", "token"])
+def test_a_connection_that_nothing_can_be_signed_with_is_a_sentence(field):
+    given = {"access_key_id": "a", "secret_access_key": "b", "token": "c", "expires_at": None, field: "hunter2\n"}
+    store = Store(StoreConfig(url="s3://bucket", max_retries=0), access=Access(lambda: given, "us-east-1"))
+    with pytest.raises(AccessError, match=rf"^The connection's {field}: a blank.*copied along\.$") as caught:
+        store.get("raw/a")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_connection_s_region_that_nothing_can_be_signed_with_is_a_sentence():
+    with pytest.raises(ConfigError, match=r"^The connection's region: a blank"):
+        Store(StoreConfig(url="s3://bucket"), access=Access(dict, "us-east-1\n"))
