@@ -24,7 +24,7 @@ MAX_BYTES = 4_000_000_000  # uncompressed, as the footer says
 TABLE_RATIO, BLOBS_RATIO = 100, 8
 # What any file may come to, however small it is.
 FREE_BYTES = 100_000_000
-_LOOK_ROWS, _LOOK_LISTS = 4096, 256
+_LOOK_ROWS, _LOOK_LISTS = 32_768, 256
 
 
 def open_table(data: bytes, *, columns: list[str] | None = None, ratio: int = TABLE_RATIO) -> pq.ParquetFile:
