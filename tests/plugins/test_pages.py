@@ -347,7 +347,7 @@ def test_what_is_no_model_dataset_or_decision_costs_its_own_place_only(clients, 
     }  # fmt: skip
     odd = {
         f"models/classifier/{'0' * 20}": {**model, "extra": {}},
-        f"models/classifier/{'1' * 20}": {**model, "extra": {**model["extra"], "metrics": {"test_accuracy": [1]}}},
+        f"models/classifier/{'1' * 20}": {**model, "extra": {**model["extra"], "metrics": [0.5]}},
         f"datasets/{'0' * 20}": {**data, "extra": {}},
         f"datasets/{'1' * 20}": {**data, "counts": {}},
     }

@@ -5,14 +5,15 @@ made and its content is known, and so before it can go live.
 """
 
 import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from carpipe import manifest
+from carpipe import forms, manifest
 from carpipe.config import TrainingConfig
-from carpipe.errors import InputError
+from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.names import shown_text
 from carpipe.steps import results
@@ -48,9 +49,14 @@ def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
     if done is None:
         done = session.commit(work, files, counts={}, extra=about)
     committed = channel.read_model(session.store, work.key)
-    _check(committed.manifest, work, files, about)
-    if key:
+    more = _check(session, committed.manifest, work, files, about)
+    if key and not more:
         log.info("package: signed with key %s, %s", key.id, signing.sign(session.store, committed, key))
+    elif key:
+        log.warning(
+            "%s is not signed: another version of carpipe has made it, with more in %s. Look at it, then sign it with "
+            "`carpipe weights sign`.", work.key, ", ".join(map(shown_text, more)),
+        )  # fmt: skip
     return done if done.fresh else reused(done)
 
 
@@ -64,21 +70,48 @@ def _about(judged: Manifest, trained: Manifest, data: Manifest) -> dict[str, Any
     }
 
 
-def _check(found: Manifest, work: Work, files: Mapping[str, bytes], about: dict[str, Any]) -> None:
-    """Refuse what this step would not make just so: nothing else is judged, signed, or goes live."""
+def _check(
+    session: Session, found: Manifest, work: Work, files: Mapping[str, bytes], about: dict[str, Any]
+) -> list[str]:
+    """Refuse what does not hold all that this step would make: nothing else is judged, signed, or goes live.
+
+    Returns:
+        Files with more in them than this version writes; a later one may have made them.
+    """
     did = replace(
         work, stage=found.stage, version=found.version, partition=found.partition, config=found.config,
         inputs=tuple(found.inputs), weights=found.weights,
     )  # fmt: skip
     made = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     there = {name: entry["sha256"] for name, entry in found.files.items()}
-    if (there, found.extra, did.fingerprint) != (made, about, work.fingerprint):
-        other = sorted(name for name in {*made, *there} if made.get(name) != there.get(name)) or ["its description"]
+    other = sorted(name for name in made if made[name] != there.get(name))
+    wrong = [name for name in other if not _has_grown(session, found, name, files[name])]
+    if did.fingerprint != work.fingerprint or not _holds(found.extra, about):
+        wrong.append("its description")
+    if wrong:
         raise InputError(
-            f"{work.key} is not what is packaged today: {', '.join(shown_text(name) for name in other)} would differ. "
-            "Another version of carpipe has made it, or somebody has put it there. Look at it. Where it is to be made "
-            f"anew, delete everything under {work.key.rpartition('/')[0]}/, and run this again."
+            f"{work.key} is not what is packaged today: {', '.join(map(shown_text, wrong))} would differ. Another "
+            "version of carpipe has made it, or somebody has put it there. Look at it. Where it is to be made anew, "
+            f"delete everything under {work.key.rpartition('/')[0]}/, and run this again."
         )
+    return other + sorted({*there} - {*made}) + ([] if found.extra == about else ["its description"])
+
+
+def _has_grown(session: Session, found: Manifest, name: str, data: bytes) -> bool:
+    """Whether a file holds what this version would write, and more: fields of JSON, or other words on the card."""
+    if name not in found.files or not name.endswith((".json", ".md")):
+        return False
+    try:
+        there = manifest.read_file(session.store, found, name)
+        return name == "README.md" or _holds(forms.parse(there, key=name, what="JSON"), json.loads(data))
+    except (InputError, MissingError):
+        return False
+
+
+def _holds(found: Any, ours: Any) -> bool:
+    if isinstance(ours, dict) and isinstance(found, dict):
+        return all(name in found and _holds(found[name], value) for name, value in ours.items())
+    return bool(found == ours)
 
 
 def package_work(config: TrainingConfig, evaluated: str, *, model: Model) -> Work:

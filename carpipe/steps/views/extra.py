@@ -3,7 +3,7 @@
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
 
-# By where a manifest lies; of a `dict` the values are numbers.
+# By where a manifest lies.
 _EXTRA: dict[str, dict[str, type]] = {
     "models": {"classes": list, "metrics": dict, "dataset": str},
     "datasets": {"classes": list, "splits": dict, "vehicles": int},
@@ -18,8 +18,8 @@ def check_shown(done: Manifest) -> Manifest:
         value = done.extra.get(name)
         if not isinstance(value, kind):
             raise _lacks(done, f"extra.{name} is {'missing' if value is None else 'odd'}, expected {kind.__name__}")
-        if isinstance(value, dict) and not all(isinstance(figure, int | float) for figure in value.values()):
-            raise _lacks(done, f"extra.{name} holds what is no number")
+    if not all(isinstance(photos, int) for photos in done.extra.get("splits", {}).values()):
+        raise _lacks(done, "extra.splits holds what is no number")
     for name in _COUNTS.get(home, ()):
         if not isinstance(done.counts.get(name), int):
             raise _lacks(done, f"counts.{name} is no whole number")

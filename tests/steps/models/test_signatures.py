@@ -78,6 +78,10 @@ def test_what_somebody_else_put_under_a_model_s_key_is_neither_judged_nor_signed
         lambda body: body["files"]["labels.json"].update(sha256="0" * 64),
         lambda body: body["extra"].update(classes=body["extra"]["classes"][::-1]),
         lambda body: body.update(inputs=["stages/evaluate/classifier/0/manifest.json"]),
+        lambda body: body["extra"]["metrics"].update(test_accuracy=1.0),
+        lambda body: body["files"]["preprocessing.json"].update(body["files"]["crop.json"]),
+        lambda body: body["files"]["model.xml"].update(body["files"]["README.md"]),
+        lambda body: body["files"].pop("golden.npz"),
     ):
         body = json.loads(before)
         edit(body)
