@@ -105,7 +105,8 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
     live = read_channel(cache.session.store, name)
     past = [*_read_all(cache, f"channels/{name}/history", parse_release)]
     history = _history(past, live)
-    decided = [*_read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES)]
+    # An odd decision costs itself only. A rollback goes by the history, so of that only what is newer is passed over.
+    decided = [*_read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES, passed_over=InputError)]
     infos = cache.manifests(f"models/{name}")
     infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
     standings = look_at(cache, [info.key for info in infos[:COLUMNS]], history)
@@ -155,21 +156,24 @@ def _history(past: Sequence[Release | None], live: Release | None) -> list[Relea
     return [*found, live] if live and live not in found else found
 
 
-def _read_all(cache: ResultCache, folder: str, parse: Callable[..., T], *, newest: int = 0) -> Iterator[T | None]:
-    """What lies in a folder, in the order of names, None for what is of a later form; the last `newest`, 0: all."""
+def _read_all(
+    cache: ResultCache,
+    folder: str,
+    parse: Callable[..., T],
+    *,
+    newest: int = 0,
+    passed_over: type[InputError] = LaterFormError,
+) -> Iterator[T | None]:
+    """What lies in a folder, in the order of names, None for what is passed over; the last `newest`, 0: all."""
     for key in entries_in(cache.session.store, folder)[-newest:]:
-        yield cache.get(("parsed", key), partial(_read_one, cache, key, parse))
+        yield cache.get(("parsed", key), partial(_read_one, cache, key, parse, passed_over=passed_over))
 
 
-def _read_one(cache: ResultCache, key: str, parse: Callable[..., T]) -> T | None:
+def _read_one(cache: ResultCache, key: str, parse: Callable[..., T], *, passed_over: type[InputError]) -> T | None:
     try:
         return parse(cache.session.store.get(key), key=key)
-    except LaterFormError:
+    except passed_over:
         return None
-    except InputError:  # a rollback goes by the history; an odd decision costs itself only
-        if parse is parse_decision:
-            return None
-        raise
 
 
 def _problem(live: Release | None, standings: Mapping[str, Standing]) -> str:
