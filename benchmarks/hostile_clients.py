@@ -3,8 +3,9 @@
     python benchmarks/hostile_clients.py [--seconds 20] [--clients 1] [--hostile 4]
 
 Honest clients post drawn photos one after the other, first alone and then beside hostile ones, whose files are a mix of
-the dearest that are taken, of what is refused by its headers, and of listings of twenty. The hostile clients run with a
-low priority: in earnest they have machines of their own. Model and detector are those of `benchmarks/serving.py`.
+the dearest that are taken, of what is refused by its headers, and of listings of twenty. Every second of the hostile
+ones comes on a new connection each time. They have another address than the honest ones, and run with a low priority:
+in earnest they have machines of their own. Model and detector are those of `benchmarks/serving.py`.
 """
 
 import argparse
@@ -91,7 +92,10 @@ def attack(clients: int) -> None:
     done = threading.Event()
 
     def ask(number: int) -> None:
-        with httpx.Client(trust_env=False, timeout=120, base_url=f"http://127.0.0.1:{PORT}") as client:
+        # Without keep-alive each request has a connection of its own.
+        kept = httpx.Limits(max_keepalive_connections=number // 3 % 2)
+        transport = httpx.HTTPTransport(local_address="127.0.0.2", limits=kept)
+        with httpx.Client(timeout=120, base_url=f"http://127.0.0.1:{PORT}", transport=transport) as client:
             while not done.is_set():
                 number += 1
                 data = files[number % len(files)]

@@ -1,5 +1,6 @@
 """A connection: one request at a time, refused as soon as it can be, and the time that it has taken to arrive."""
 
+import select
 import socket
 import time
 from typing import Any
@@ -8,7 +9,7 @@ from waitress.channel import HTTPChannel  # type: ignore[import-untyped]  # it c
 from waitress.task import WSGITask  # type: ignore[import-untyped]
 
 from carpipe.serving.clients import client_of, is_among
-from carpipe.serving.refusals import Refused
+from carpipe.serving.refusals import REST, Refused
 from carpipe.serving.requests import Request
 
 # Where the app finds whose request it is.
@@ -24,6 +25,7 @@ class Task(WSGITask):  # type: ignore[misc]  # it comes without types
         """The WSGI environment."""
         environ: dict[str, Any] = super().get_environment()
         environ[CLIENT] = self.request.client
+        environ[REST] = self.channel.rest
         return environ
 
 
@@ -34,10 +36,12 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         begun: since when the request has been arriving that it has not got in full, or it has been lingering.
         client: who is at its other end.
         is_proxy: it stands for many.
+        rests_until: when it may be read again, after it was refused; as `time.monotonic` says it.
     """
 
     task_class, error_task_class = Task, Refused
     begun: float | None = None
+    rests_until: float
     close_when_flushed: bool
     _parsed: Request | None = None
     # What came behind the request that is being answered. waitress would have it all answered, into its memory.
@@ -47,7 +51,13 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     def __init__(self, server: Any, sock: socket.socket, addr: tuple[Any, ...], *rest: Any, **options: Any):
         self.client, self.is_proxy = client_of(addr[0]), is_among(addr[0], server.proxies)
+        self.rests_until = server.rest_owed(self.client)
         super().__init__(server, sock, addr, *rest, **options)
+
+    def rest(self, seconds: float) -> None:
+        """Read nothing for so long; what a proxy sends is read, since it is of many."""
+        if not self.is_proxy:
+            self.rests_until = time.monotonic() + seconds
 
     def parser_class(self, settings: Any) -> Request:
         """A request that begins to arrive; waitress has a class here."""
@@ -56,6 +66,8 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     def readable(self) -> bool:
         """Whether more may be read. What is there already comes first, when all before it is answered."""
+        if self._lingered is None and self.rests:
+            return False
         if self._ahead and self._is_quiet():
             ahead, self._ahead = self._ahead, b""
             self.received(ahead)
@@ -94,10 +106,23 @@ class Connection(HTTPChannel):  # type: ignore[misc]
             self.handle_close()
 
     def del_channel(self, *rest: Any) -> None:
-        """What is closed lets go of what has arrived."""
+        """What is closed lets go of what has arrived, and leaves its rest to the next one."""
         super().del_channel(*rest)
+        self.server.rests.leave(self.client, self.rests_until)
         if arriving := self.request:
             arriving.close()
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is not read, as it was refused."""
+        return time.monotonic() < self.rests_until
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the other end sends no more. Who rests is not read, and so would not be noticed."""
+        poll = select.poll()
+        poll.register(self.socket, getattr(select, "POLLRDHUP", 0))  # Linux has it
+        return bool(poll.poll(0))
 
     @property
     def waits(self) -> bool:

@@ -24,6 +24,7 @@ from carpipe.serving.bodies import MB, Bodies, Limit
 from carpipe.serving.clients import networks_of
 from carpipe.serving.connections import Connection
 from carpipe.serving.requests import HEADER_BYTES
+from carpipe.serving.rests import Rests
 
 # It says how long its queue is at each request that waits: whoever sends much would fill the log.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -47,9 +48,16 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
     channel_class = Connection
 
     def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, **options: Any):
-        self._settings, self.bodies = settings, bodies
+        self._settings, self.bodies, self.rests = settings, bodies, Rests()
         self.proxies = networks_of(settings.trusted_proxy)
         super().__init__(app, **options)
+
+    def rest_owed(self, client: str) -> float:
+        """Until when a new connection of the client rests, for one that was refused and is gone; 0 for none."""
+        for one in list(self.active_channels.values()):
+            if one.client == client and one.rests and one.has_left:
+                one.handle_close()
+        return self.rests.take(client)
 
     def maintenance(self, now: float) -> None:
         """Close what is idle or late."""

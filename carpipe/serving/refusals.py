@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 # Seconds after which a client that was refused may come again.
 RETRY_AFTER = 2
+# Where a connection leaves what makes it rest.
+REST = "carpipe.rest"
 
 SAYS = {
     "empty": "The file is empty.",
@@ -55,7 +57,7 @@ def add_refusals(app: Flask, config: ServingConfig) -> None:
     app.register_error_handler(PhotoError, _unusable)
     app.register_error_handler(InputError, lambda error: (_refusal(str(error), "bad_request"), 400))
     app.register_error_handler(ForgottenError, lambda error: (_refusal(str(error), "not_found"), 404))
-    app.register_error_handler(BusyError, lambda error: _later(str(error), "busy"))
+    app.register_error_handler(BusyError, _busy)
     app.register_error_handler(NotReadyError, lambda error: _later(str(error), "not_ready"))
     app.register_error_handler(Exception, _broken)
     app.after_request(_with_headers)
@@ -97,6 +99,12 @@ def _refusal(sentence: str, reason: str) -> Response:
 
 def _later(sentence: str, reason: str) -> tuple[Response, int, dict[str, str]]:
     return _refusal(sentence, reason), 503, {"Retry-After": str(RETRY_AFTER)}
+
+
+def _busy(error: BusyError) -> tuple[Response, int, dict[str, str]]:
+    if rest := request.environ.get(REST):  # another server has none
+        rest(RETRY_AFTER)
+    return _later(str(error), "busy")
 
 
 def _refused(error: HTTPException) -> Response:

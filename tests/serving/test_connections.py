@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 
 import httpx
 import pytest
@@ -10,14 +11,18 @@ from flask import Flask, request
 
 from carpipe.config import ServingConfig
 from carpipe.serving import listening as module
+from carpipe.serving import refusals
 from carpipe.serving.bodies import Limit
 from carpipe.serving.connections import CLIENT
 from carpipe.serving.listening import listening
+from carpipe.serving.rests import Rests
+from carpipe.serving.workers import BusyError
 from tests.serving.conftest import run, wait_for
 
 HALF = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf"
 LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
 HUGE = 6_000_000  # more than the kernel keeps for who does not read
+BUSY = b"GET /busy HTTP/1.1\r\nHost: x\r\n\r\n"
 WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -49,6 +54,11 @@ def up(release):
         release.wait(30)
         return "done"
 
+    @app.get("/busy")
+    def busy():
+        raise BusyError("Busy.")
+
+    refusals.add_refusals(app, ServingConfig())
     with contextlib.ExitStack() as stack:
 
         def start(**settings):
@@ -229,6 +239,70 @@ def test_who_pipelines_and_never_reads_gets_no_more_answers_than_fit_on_the_way(
         assert ask(port).status_code == 200
         assert len(channel.requests) <= 1
         assert channel.total_outbufs_len < 2 * HUGE
+
+
+def refused(stack, port, **options):
+    """A connection that was answered that the server is busy."""
+    one = connect(stack, port, BUSY, **options)
+    read(one, lambda got: b"503" in got and b"Busy." in got)
+    return one
+
+
+def test_who_was_refused_is_not_read_before_it_may_come_again(up, monkeypatch):
+    monkeypatch.setattr(refusals, "RETRY_AFTER", 100)
+    port = up()
+    with contextlib.ExitStack() as stack:
+        one = refused(stack, port)
+        one.sendall(WHOLE)
+
+        assert ask(port).status_code == 200  # another connection, of the same address
+        [channel] = [one for one in up.servers[0].active_channels.values() if one.rests]
+        assert not channel.readable()
+        channel.rests_until = 0
+        read(one, lambda got: b"200 OK" in got)
+
+
+@pytest.mark.parametrize("last", [b"", WHOLE])
+def test_who_was_refused_does_not_gain_by_coming_anew(up, monkeypatch, last):
+    monkeypatch.setattr(refusals, "RETRY_AFTER", 100)
+    port = up()
+    with contextlib.ExitStack() as stack:
+        gone = [refused(stack, port) for _ in range(2)]
+        for one in gone:
+            one.sendall(last)
+            one.close()
+        again = [connect(stack, port, WHOLE) for _ in range(2)]
+
+        assert ask(port).status_code == 200  # two have left, and two rest for them
+        assert all(map(is_open, again))
+        assert sum(one.rests for one in up.servers[0].active_channels.values()) == 2
+
+
+def test_another_address_does_not_rest(up, monkeypatch):
+    monkeypatch.setattr(refusals, "RETRY_AFTER", 100)
+    port = up()
+    with contextlib.ExitStack() as stack:
+        refused(stack, port, source="127.0.2.1").close()
+
+        assert ask(port).status_code == 200
+
+
+def test_a_proxy_does_not_rest_since_it_is_many(up, monkeypatch):
+    monkeypatch.setattr(refusals, "RETRY_AFTER", 100)
+    port = up(trusted_proxy="127.0.0.1")
+    with contextlib.ExitStack() as stack:
+        one = refused(stack, port)
+        one.sendall(WHOLE)
+
+        read(one, lambda got: b"200 OK" in got)
+
+
+def test_what_is_owed_ends_with_its_time():
+    rests = Rests()
+    rests.leave("a", time.monotonic() - 1)
+    rests.leave("b", until := time.monotonic() + 100)
+
+    assert (rests.take("a"), rests.take("b"), rests.take("b")) == (0, until, 0)
 
 
 def read(connection, enough):
