@@ -190,10 +190,21 @@ class TrainingConfig(Section):
     weights: str = Field("imagenet", description="backbone weights: `imagenet`, `none`, a path, or a key (`s3:...`)")
     image_size: int = Field(ge=32, le=MAX_SIDE, description="pixels of the square input's side")
     head_epochs: int = Field(ge=0, description="epochs with the backbone frozen")
-    finetune_epochs: int = Field(ge=0, description="epochs, at most, with the backbone trained, batch norm frozen")
+    finetune_epochs: int = Field(ge=0, description="epochs, at most, with the backbone trained")
     batch: int = Field(32, ge=1, description="photos per step")
     head_learning_rate: float = Field(1e-3, gt=0, description="Adam, head phase")
-    finetune_learning_rate: float = Field(1e-4, gt=0, description="Adam, fine-tuning phase")
+    finetune_learning_rate: float = Field(1e-4, gt=0, description="Adam, fine-tuning phase; at its highest")
+    schedule: Literal["cosine", "plateau"] = Field(
+        "plateau",
+        description="of fine-tuning's learning rate: `cosine` falls to 0 over `finetune_epochs`, all of which are run; "
+        "`plateau` falls when the validation loss does not, and ends early",
+    )
+    warmup: float = Field(
+        0.05, ge=0, lt=1, description="share of fine-tuning in which a `cosine` learning rate first rises from 0"
+    )
+    batch_norm: Literal["frozen", "trained"] = Field(
+        "frozen", description="of the backbone in fine-tuning; with `weights` `none` it is always trained"
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="before the last layer")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the cross entropy's targets")
     max_class_weight: float = Field(
@@ -222,6 +233,8 @@ class TrainingConfig(Section):
         description="hours; a training that takes longer is stopped, a later run goes on from its last epoch",
     )
 
+    ADDED = {"schedule": "plateau", "warmup": 0.05, "batch_norm": "frozen"}
+
     @model_validator(mode="after")
     def _trains_at_all(self) -> Self:
         if self.head_epochs + self.finetune_epochs == 0:
@@ -242,8 +255,11 @@ class ClassifierConfig(TrainingConfig):
     channel: str = Field("classifier", description="channel that the weights are published to")
     backbone: Backbone = Field("EfficientNetB1", description="name in `keras.applications`")
     image_size: int = Field(240, ge=32, le=MAX_SIDE, description="pixels of the square input's side")
-    head_epochs: int = Field(5, ge=0, description="epochs with the backbone frozen")
-    finetune_epochs: int = Field(95, ge=0, description="epochs, at most, with the backbone trained")
+    head_epochs: int = Field(2, ge=0, description="epochs with the backbone frozen")
+    finetune_epochs: int = Field(28, ge=0, description="epochs, at most, with the backbone trained")
+    finetune_learning_rate: float = Field(2e-3, gt=0, description="Adam, fine-tuning phase; at its highest")
+    schedule: Literal["cosine", "plateau"] = Field("cosine", description="of fine-tuning's learning rate; see above")
+    batch_norm: Literal["frozen", "trained"] = Field("trained", description="of the backbone in fine-tuning; see above")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the cross entropy's targets")
     max_class_weight: float = Field(
         3.0, ge=1, description="a class with few photos counts up to this many times more in the loss; 1: all alike"

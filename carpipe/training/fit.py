@@ -46,11 +46,15 @@ class Job:
 
 
 class Phase(NamedTuple):
-    """A part of the training, with a learning rate and an optimizer of its own."""
+    """A part of the training, with a learning rate and an optimizer of its own.
+
+    `cosine`: the rate rises and falls with the steps, and all epochs are run; else it falls on a plateau.
+    """
 
     name: str
     epochs: int
     learning_rate: float
+    cosine: bool = False
 
 
 # Called with figures: after every epoch, when the checkpoint is written; and within one, about every minute.
@@ -98,7 +102,7 @@ def phases(config: TrainingConfig) -> list[Phase]:
     """The phases that have epochs."""
     both = (
         Phase("head", config.head_epochs, config.head_learning_rate),
-        Phase("finetune", config.finetune_epochs, config.finetune_learning_rate),
+        Phase("finetune", config.finetune_epochs, config.finetune_learning_rate, config.schedule == "cosine"),
     )
     return [phase for phase in both if phase.epochs]
 
@@ -120,9 +124,9 @@ class _Training:
     def run(self, phase: Phase) -> None:
         progress, network = self._progress, self._network
         if progress.epoch == 0:
-            _begin(network, phase, self._job.config)
-        plateau, patience = _schedule(self._job.config)
-        callbacks = self._callbacks([plateau, patience])
+            _begin(network, phase, self._job)
+        plateau, patience = _callbacks(self._job.config)
+        callbacks = self._callbacks([] if phase.cosine else [plateau, patience])
         progress.restore(plateau=plateau, patience=patience)
         number = progress.phase
         while progress.phase == number:
@@ -190,18 +194,34 @@ def class_weights(counts: Sequence[int], limit: float) -> dict[int, float]:
     return {number: min(limit, max(1.0, mean / max(photos, 1))) for number, photos in enumerate(counts)}
 
 
-def _begin(network: Any, phase: Phase, config: TrainingConfig) -> None:
+def _begin(network: Any, phase: Phase, job: Job) -> None:
+    config = job.config
     head = phase.name == "head"
-    model.freeze_backbone(network, frozen=head, frozen_batch_norm=head or config.weights != "none")
+    frozen_batch_norm = config.weights != "none" and config.batch_norm == "frozen"
+    model.freeze_backbone(network, frozen=head, frozen_batch_norm=head or frozen_batch_norm)
     network.compile(
-        optimizer=keras.optimizers.Adam(phase.learning_rate),
+        optimizer=keras.optimizers.Adam(_rates(phase, job)),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=config.xla == "auto" and has_gpu() and not config.deterministic,
     )
 
 
-def _schedule(config: TrainingConfig) -> tuple[Any, Any]:
+def _rates(phase: Phase, job: Job) -> Any:
+    """The learning rate, or how it changes from step to step (SGDR without restarts: Loshchilov and Hutter, 2017)."""
+    if not phase.cosine:
+        return phase.learning_rate
+    steps = phase.epochs * math.ceil(job.shards["train"].photos / job.config.batch)
+    warmup = round(steps * job.config.warmup)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else phase.learning_rate,
+        decay_steps=steps - warmup,
+        warmup_target=phase.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _callbacks(config: TrainingConfig) -> tuple[Any, Any]:
     plateau = keras.callbacks.ReduceLROnPlateau(
         "val_loss", mode="min", factor=config.plateau_factor, patience=config.plateau_patience
     )

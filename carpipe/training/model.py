@@ -13,6 +13,9 @@ import keras
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, UnavailableError
 
+# Momentum of batch norm's running statistics, at most.
+FROM_SCRATCH, PRETRAINED = 0.9, 0.99
+
 
 def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
     """A compiled-for-nothing model: uint8 (n, side, side, 3) in, float32 probabilities (n, classes) out.
@@ -29,7 +32,9 @@ def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
     pictures = keras.ops.cast(inputs, "float32")
     backbone = _backbone(config, weights)
     if config.weights == "none":
-        _hasten_batch_norm(backbone)
+        _hasten_batch_norm(backbone, FROM_SCRATCH)
+    elif config.batch_norm == "trained":
+        _hasten_batch_norm(backbone, PRETRAINED)
     features = backbone(_preprocess(config)(pictures))
     features = keras.layers.Dropout(config.dropout, seed=config.seed, name="dropout")(features)
     # float32 also under mixed precision: softmax over 512 classes needs the range.
@@ -40,8 +45,9 @@ def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
 def freeze_backbone(model: Any, *, frozen: bool, frozen_batch_norm: bool) -> None:
     """Choose what the next phase trains: the head alone, or all; batch norm apart.
 
-    Batch statistics of small batches harm a pretrained backbone, so fine-tuning keeps it frozen
-    (Keras guide "Transfer learning & fine-tuning").
+    With a small learning rate frozen batch norm keeps what a pretrained backbone knows (Keras guide "Transfer learning
+    & fine-tuning"). With one that is large enough to learn fine differences, trained batch norm is what keeps it
+    stable; `benchmarks/recipe.py` measures both.
     """
     backbone = model.get_layer("backbone")
     backbone.trainable = not frozen
@@ -50,14 +56,14 @@ def freeze_backbone(model: Any, *, frozen: bool, frozen_batch_norm: bool) -> Non
             layer.trainable = False
 
 
-def _hasten_batch_norm(backbone: Any) -> None:
-    """Let running statistics follow within tens of steps.
+def _hasten_batch_norm(backbone: Any, momentum: float) -> None:
+    """Let running statistics follow within tens, or hundreds, of steps.
 
     The backbones' momentum of 0.99 to 0.999 is made for runs of 100,000 steps: after a short training from
     scratch the statistics, and so every prediction, would still be those of the untrained network.
     """
     for layer in _batch_norms(backbone):
-        layer.momentum = 0.9
+        layer.momentum = min(layer.momentum, momentum)
 
 
 def _batch_norms(backbone: Any) -> list[Any]:
