@@ -17,9 +17,10 @@ TINY = {
     "classifier.alpha": 0.25,
     "classifier.weights": "none",
     "classifier.image_size": 32,
-    # Tracing the whole network's gradient takes longer than all the epochs.
     "classifier.head_epochs": 4,
-    "classifier.finetune_epochs": 0,
+    "classifier.finetune_epochs": 3,
+    "classifier.schedule": "cosine",
+    "classifier.warmup": 0.2,
     "classifier.batch": 16,
     "classifier.deterministic": True,
     "classifier.plateau_patience": 1,

@@ -38,11 +38,15 @@ def without_time(history):
 
 
 class KillingRun(TrainingRun):
-    """Kills the training process once its second epoch is safe: by then it is at work on the third."""
+    """Kills the training process once an epoch is safe: by then it is at work on the next."""
+
+    def __init__(self, *args, after):
+        super().__init__(*args)
+        self._after = after
 
     def keep(self, checkpoint):
         super().keep(checkpoint)
-        if checkpoint.name.endswith("00002.tar"):
+        if checkpoint.name.endswith(f"{self._after:05d}.tar"):
             training_children()[0].kill()
 
 
@@ -74,19 +78,22 @@ def weights_in(folder):
     return keras.models.load_model(folder / "model.keras", compile=False).get_weights()
 
 
-def test_a_killed_training_ends_as_a_calm_one(s3, spec, tiny_config, calm, tmp_path):
+@pytest.mark.parametrize("after", [2, 5], ids=["head", "fine-tuning"])
+def test_a_killed_training_ends_as_a_calm_one(s3, spec, tiny_config, calm, tmp_path, after):
     options = {"section": "classifier", "config": tiny_config, "spec": spec}
+    prefix = f"runs/train/killed-after-{after}"
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
     with pytest.raises(UnavailableError, match="ended with SIGKILL; trying again goes on from its last epoch"):
-        train_in_process(KillingRun(open_store(s3), "runs/train/killed"), folder=tmp_path / "first", **options)
+        train_in_process(KillingRun(open_store(s3), prefix, after=after), folder=tmp_path / "first", **options)
     assert training_children() == []
 
-    run = RecordingRun(open_store(s3), "runs/train/killed")
+    run = RecordingRun(open_store(s3), prefix)
     history = train_in_process(run, folder=tmp_path / "second", **options)
 
     assert without_time(history) == without_time(calm[0])
-    assert run.kept == ["checkpoint-00003.tar", "checkpoint-00004.tar"], "the first epochs are the killed process's"
+    rest = [f"checkpoint-{number:05d}.tar" for number in range(after + 1, 8)]
+    assert run.kept == rest, "the first epochs are the killed process's"
     for ours, theirs in zip(weights_in(tmp_path / "second"), calm[1], strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -94,7 +101,12 @@ def test_a_killed_training_ends_as_a_calm_one(s3, spec, tiny_config, calm, tmp_p
 def test_the_learning_rate_went_down_before_the_kill_and_after(calm):
     rates = [epoch["learning_rate"] for epoch in calm[0]]
     assert rates[0] == pytest.approx(0.3)
-    assert rates[-1] < rates[1] or rates[1] < rates[0], "else the test above says nothing of the plateau"
+    assert rates[3] < rates[1] or rates[1] < rates[0], "else the test above says nothing of the plateau"
+
+
+def test_fine_tuning_warms_up_and_then_goes_down_with_every_step(calm):
+    rates = [epoch["learning_rate"] for epoch in calm[0] if epoch["finetune"]]
+    assert rates[0] == 0 < rates[2] < rates[1]
 
 
 def test_logs_for_tensorboard_are_in_the_bucket(s3, calm):
