@@ -199,6 +199,8 @@ def _begin(network: Any, phase: Phase, job: Job) -> None:
     head = phase.name == "head"
     frozen_batch_norm = config.weights != "none" and config.batch_norm == "frozen"
     model.freeze_backbone(network, frozen=head, frozen_batch_norm=head or frozen_batch_norm)
+    if not head and not frozen_batch_norm:
+        model.hasten_batch_norm(network, steps=_steps(phase, job))
     network.compile(
         optimizer=keras.optimizers.Adam(_rates(phase, job)),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
@@ -211,7 +213,7 @@ def _rates(phase: Phase, job: Job) -> Any:
     """The learning rate, or how it changes from step to step (SGDR without restarts: Loshchilov and Hutter, 2017)."""
     if not phase.cosine:
         return phase.learning_rate
-    steps = phase.epochs * math.ceil(job.shards["train"].photos / job.config.batch)
+    steps = _steps(phase, job)
     warmup = round(steps * job.config.warmup)
     return keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else phase.learning_rate,
@@ -219,6 +221,10 @@ def _rates(phase: Phase, job: Job) -> Any:
         warmup_target=phase.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
+
+
+def _steps(phase: Phase, job: Job) -> int:
+    return phase.epochs * math.ceil(job.shards["train"].photos / job.config.batch)
 
 
 def _callbacks(config: TrainingConfig) -> tuple[Any, Any]:

@@ -13,8 +13,10 @@ import keras
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, UnavailableError
 
-# Momentum of batch norm's running statistics, at most.
-FROM_SCRATCH, PRETRAINED = 0.9, 0.99
+# Momentum of batch norm's running statistics: they follow within some tens of steps, or some hundreds.
+FASTEST, SLOWEST = 0.9, 0.99
+# Share of fine-tuning's steps within which they follow.
+FOLLOWS = 0.05
 
 
 def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
@@ -32,9 +34,7 @@ def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
     pictures = keras.ops.cast(inputs, "float32")
     backbone = _backbone(config, weights)
     if config.weights == "none":
-        _hasten_batch_norm(backbone, FROM_SCRATCH)
-    elif config.batch_norm == "trained":
-        _hasten_batch_norm(backbone, PRETRAINED)
+        _set_momentum(backbone, FASTEST)
     features = backbone(_preprocess(config)(pictures))
     features = keras.layers.Dropout(config.dropout, seed=config.seed, name="dropout")(features)
     # float32 also under mixed precision: softmax over 512 classes needs the range.
@@ -56,12 +56,16 @@ def freeze_backbone(model: Any, *, frozen: bool, frozen_batch_norm: bool) -> Non
             layer.trainable = False
 
 
-def _hasten_batch_norm(backbone: Any, momentum: float) -> None:
-    """Let running statistics follow within tens, or hundreds, of steps.
+def hasten_batch_norm(model: Any, *, steps: int) -> None:
+    """Let running statistics of a pretrained backbone follow in a fine-tuning of so many steps.
 
-    The backbones' momentum of 0.99 to 0.999 is made for runs of 100,000 steps: after a short training from
-    scratch the statistics, and so every prediction, would still be those of the untrained network.
+    The backbones' momentum of 0.99 to 0.999 is made for runs of 100,000 steps: after a short training the statistics,
+    and so every prediction, would still be those of the network before.
     """
+    _set_momentum(model.get_layer("backbone"), min(SLOWEST, max(FASTEST, 1 - 1 / (FOLLOWS * steps))))
+
+
+def _set_momentum(backbone: Any, momentum: float) -> None:
     for layer in _batch_norms(backbone):
         layer.momentum = min(layer.momentum, momentum)
 
