@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from carpipe.errors import InputError, TooLargeError
-from carpipe.names import shown
+from carpipe.names import brief
 
 # Far above what there is: tables of ten million photos, one row each, have 1.5 GB.
 MAX_ROWS = 20_000_000
@@ -25,6 +25,7 @@ TABLE_RATIO, BLOBS_RATIO = 100, 8
 # What any file may come to, however small it is.
 FREE_BYTES = 100_000_000
 _LOOK_ROWS, _LOOK_LISTS = 32_768, 256
+_BLOB_COLUMNS = {"key": (pa.string(), pa.large_string()), "blob": (pa.binary(), pa.large_binary())}
 
 
 def open_table(data: bytes, *, columns: list[str] | None = None, ratio: int = TABLE_RATIO) -> pq.ParquetFile:
@@ -37,10 +38,12 @@ def open_table(data: bytes, *, columns: list[str] | None = None, ratio: int = TA
 
     Raises:
         TooLargeError: it has more rows or bytes than any file of carpipe's; it was not read as a whole.
-        InputError: it is no Parquet file, or is stored in a way that texts cannot be counted in.
+        InputError: it is no Parquet file, lacks a column, has texts that are no UTF-8, or is stored in a way that
+            texts cannot be counted in.
     """
     file = _opened(data)
-    with _readable(data):
+    with readable(data):
+        _check_columns(file, columns or ())
         _look(file, data, columns=columns, ratio=ratio)
     return file
 
@@ -71,45 +74,67 @@ def blobs(data: bytes, *, rows: int) -> Iterator[tuple[str, bytes]]:
     """
     file = _opened(data)
     room = _room(data, BLOBS_RATIO)
-    with _readable(data):
+    with readable(data):
+        _check_columns(file, _BLOB_COLUMNS)
         # Our own are stored as they are: nothing repeats, and looking for it would take longer than reading.
-        file = pq.ParquetFile(io.BytesIO(data), read_dictionary=[] if _as_they_are(file) else ["key", "blob"])
-        batches = file.iter_batches(batch_size=rows, columns=["key", "blob"], use_threads=False)
+        file = pq.ParquetFile(io.BytesIO(data), read_dictionary=[] if _as_they_are(file) else list(_BLOB_COLUMNS))
+        batches = file.iter_batches(batch_size=rows, columns=list(_BLOB_COLUMNS), use_threads=False)
     while (batch := _next(batches, data)) is not None:
-        room -= sum(map(_decoded_bytes, batch.columns))
+        with readable(data):
+            room -= sum(map(_decoded_bytes, batch.columns))
         if room < 0:
             raise _too_much(data, f"comes to more than {_room(data, BLOBS_RATIO):,} bytes in memory")
         yield from zip(batch["key"].to_pylist(), batch["blob"].to_pylist(), strict=True)
 
 
+@contextlib.contextmanager
+def readable(data: bytes) -> Iterator[None]:
+    """For all that reads a file of the bucket: what its reader stumbles over is an InputError, a sentence.
+
+    pyarrow and pandas raise all sorts: somebody else may have made the names of columns, the texts, and the
+    description that pandas has left in the footer.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except (
+        pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
+        NotImplementedError,
+    ) as error:  # fmt: skip
+        raise _unreadable(data, str(error)) from None
+
+
 def _next(batches: Iterator[pa.RecordBatch], data: bytes) -> pa.RecordBatch | None:
-    with _readable(data):  # not around what is yielded: an error of the caller is none of the file's
-        return next(batches, None)
+    with readable(data):  # not around what is yielded: an error of the caller is none of the file's
+        batch = next(batches, None)
+    if batch is not None and any(column.null_count for column in batch.columns):
+        raise _unreadable(data, "it has a row without a key or a blob")
+    return batch
+
+
+def _check_columns(file: pq.ParquetFile, names: Collection[str]) -> None:
+    """Each once, and of a kind that `blobs` promises where it is asked for."""
+    there = file.schema_arrow.names
+    if missing := [name for name in names if there.count(name) != 1]:
+        raise ValueError(f"it has the column '{missing[0]}' {there.count(missing[0])} times, expected once")
+    for name, kinds in _BLOB_COLUMNS.items() if names is _BLOB_COLUMNS else ():
+        if (kind := file.schema_arrow.field(name).type) not in kinds:
+            raise ValueError(f"its column '{name}' is of type {kind}, expected {kinds[0]}")
 
 
 def _opened(data: bytes) -> pq.ParquetFile:
     """The file, once its footer has been held against the limits."""
-    with _readable(data):
+    with readable(data):
         file = pq.ParquetFile(io.BytesIO(data))
-    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-    size = sum(max(group.total_byte_size, _uncompressed(group)) for group in groups)
-    rows = max(file.metadata.num_rows, sum(group.num_rows for group in groups))
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        size = sum(max(group.total_byte_size, _uncompressed(group)) for group in groups)
+        rows = max(file.metadata.num_rows, sum(group.num_rows for group in groups))
     if rows > MAX_ROWS:
         raise _too_much(data, f"has {rows:,} rows; {MAX_ROWS:,} are read")
     if size > min(MAX_BYTES, _room(data, TABLE_RATIO)):
         raise _too_much(data, f"has {size:,} bytes uncompressed")
     return file
-
-
-@contextlib.contextmanager
-def _readable(data: bytes) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise InputError(
-            f"A file of {len(data):,} bytes cannot be read as Parquet: {shown(str(error)[:200])}. It is none of "
-            "carpipe's: look at the commit that holds it, and delete it or restore it from a backup."
-        ) from None
 
 
 def _uncompressed(group: pq.RowGroupMetaData) -> int:
@@ -150,13 +175,23 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def _decoded_bytes(column: pa.Array) -> int:
-    """What the column takes with each repeated text written out."""
+    """What the column takes with each repeated text written out. Raises ArrowInvalid where a text is no UTF-8."""
     if not pa.types.is_dictionary(column.type):
+        column.validate(full=True)
         return int(column.nbytes)
     # By those in use: what is looked at few rows at a time may name a dictionary of millions.
     times = column.indices.value_counts()
-    lengths = pc.binary_length(column.dictionary.take(times.field("values")))
+    used = column.dictionary.take(times.field("values"))
+    used.validate(full=True)
+    lengths = pc.binary_length(used)
     return 4 * len(column) + int(pc.sum(pc.multiply(pc.cast(lengths, pa.int64()), times.field("counts"))).as_py() or 0)
+
+
+def _unreadable(data: bytes, reason: str) -> InputError:
+    return InputError(
+        f"A file of {len(data):,} bytes cannot be read as Parquet: {brief(reason.partition(chr(10))[0], most=200)}. It "
+        "is none of carpipe's: look at the commit that holds it, and delete it or restore it from a backup."
+    )
 
 
 def _too_much(data: bytes, reason: str) -> TooLargeError:

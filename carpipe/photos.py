@@ -36,7 +36,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from carpipe import parquet
-from carpipe.errors import CarpipeError
+from carpipe.errors import CarpipeError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -70,11 +70,13 @@ def from_parquet(data: bytes, *, columns: list[str] | None = None, partition: st
 
     Raises:
         TooLargeError: it comes to far more in memory than such a table does; see `carpipe.parquet`.
+        InputError: it cannot be read, or lacks a column.
     """
     needed = None if columns is None else [*columns, *(["partition"] if partition else [])]
     parquet.open_table(data, columns=needed)
     filters = [("partition", "==", partition)] if partition else None
-    return pd.read_parquet(io.BytesIO(data), columns=columns, filters=filters)
+    with parquet.readable(data):
+        return pd.read_parquet(io.BytesIO(data), columns=columns, filters=filters)
 
 
 def kept(photos: pd.DataFrame) -> pd.DataFrame:
@@ -128,10 +130,11 @@ def count(photos: pd.DataFrame, *, stage: str) -> dict[str, Any]:
 def has_keys(data: bytes) -> bool:
     """Whether it is a Parquet file with a column `key` of text, which `without` can take photos out of."""
     try:
-        schema = pq.read_schema(io.BytesIO(data))
-    except (pa.ArrowException, OSError):
+        with parquet.readable(data):
+            schema = pq.read_schema(io.BytesIO(data))
+            kind = schema.field("key").type if schema.names.count("key") == 1 else pa.null()
+    except InputError:
         return False
-    kind = schema.field("key").type if "key" in schema.names else pa.null()
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
@@ -141,7 +144,9 @@ def without(data: bytes, keys: "Collection[str]") -> bytes:
     Raises:
         TooLargeError: as for `from_parquet`.
     """
-    table = parquet.open_table(data).read()
+    file = parquet.open_table(data)
+    with parquet.readable(data):
+        table = file.read()
     gone = pc.is_in(table["key"], value_set=pa.array(keys, table.schema.field("key").type))
     sink = io.BytesIO()
     pq.write_table(table.filter(pc.invert(gone)), sink, compression="zstd", row_group_size=8192)

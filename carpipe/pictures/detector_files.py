@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from carpipe.errors import InputError
+from carpipe.names import brief
 from carpipe.pictures import checkpoint_pickle, onnx_file, openvino_file
 
 TAKEN = "a .pt checkpoint of ultralytics, a .tflite or .onnx file, or an OpenVINO folder (.xml and .bin)"
@@ -185,8 +186,11 @@ def _check_metadata(text: str) -> None:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _MAX_DEPTH:
                 raise InputError("its metadata.yaml is nested too deep")
+        yaml.safe_load(text)  # as ultralytics does
     except yaml.YAMLError as error:
-        raise InputError(f"its metadata.yaml is broken ({error})") from error
+        raise InputError(f"its metadata.yaml is broken ({brief(str(error), most=300)})") from error
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:  # PyYAML lets them through
+        raise InputError("its metadata.yaml is broken: a value is not what its form says") from error
 
 
 def _text(file: Path) -> str:

@@ -41,10 +41,11 @@ class _Reader:
     def __init__(self, weights: int):
         self._weights = weights
         self._depth = 0
+        self._layers: list[str] = []  # types of those that are open: a loop has others in its body
         self.parser = expat.ParserCreate("UTF-8")
         self.parser.StartDoctypeDeclHandler = _refuse_declarations
         self.parser.EntityDeclHandler = _refuse_declarations
-        self.parser.StartCdataSectionHandler = _refuse_declarations
+        self.parser.StartCdataSectionHandler = _refuse_cdata
         self.parser.ProcessingInstructionHandler = _refuse_instructions
         self.parser.StartElementHandler = self._begin
         self.parser.EndElementHandler = self._end
@@ -57,11 +58,15 @@ class _Reader:
             raise InputError("its .xml is nested too deep")
         if name == "layer":
             _check_layer(said)
-        elif name == "data" and said.keys() & {"offset", "size"}:
+            self._layers.append(said.get("type", ""))
+        elif name == "data" and said.keys() & {"offset", "size"} and self._layers[-1:] in ([], ["Const"]):
+            # Of a Const these are a place in the .bin; PriorBox and LRN have settings of such a name.
             self._check_place(said.get("offset", ""), said.get("size", ""))
 
     def _end(self, name: str) -> None:
         self._depth -= 1
+        if name == "layer":
+            self._layers.pop()
 
     def _check_place(self, offset: str, size: str) -> None:
         numbers = _NUMBER.fullmatch(offset) and _NUMBER.fullmatch(size)
@@ -79,6 +84,10 @@ def _check_layer(said: dict[str, str]) -> None:
 
 def _refuse_declarations(*_: object) -> NoReturn:
     raise InputError("its .xml declares a document type or entities, which OpenVINO's never does")
+
+
+def _refuse_cdata(*_: object) -> NoReturn:
+    raise InputError("its .xml has a CDATA section, which OpenVINO's never has")
 
 
 def _refuse_instructions(*_: object) -> NoReturn:

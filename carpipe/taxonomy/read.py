@@ -1,6 +1,7 @@
 """Reads taxonomies, from YAML files that people write: strictly, so that a slip is an error and never a guess."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
@@ -17,9 +18,11 @@ FORMAT = (
     "version: a whole number; description: text; unknown: keep, erase or error; "
     "classes: class name -> list of models; unchanged: list of models; erased: list of models"
 )
-# Characters that are read at most: the published rules have some 30,000.
-MOST = 1_000_000
-DEEPEST = 5
+# The published rules have some 30,000.
+MAX_TEXT_CHARACTERS = 1_000_000
+MAX_DEPTH = 5
+# Of a number; one without end takes minutes, and cannot be shown.
+MAX_NUMBER_CHARACTERS = 40
 KEYS = ("version", "description", "unknown", "classes", "unchanged", "erased")
 
 
@@ -59,12 +62,16 @@ def parse(text: str, *, name: str, committed: bool = False) -> Taxonomy:
         ConfigError: it cannot be read or has lints; says each.
         LaterFormError: a committed one means something else.
     """
-    if len(text) > MOST:
-        raise ConfigError(f"taxonomy {name!r} has {len(text):,} characters; {MOST:,} are read at most")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ConfigError(f"taxonomy {name!r} has {len(text):,} characters; {MAX_TEXT_CHARACTERS:,} are read at most")
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader that refuses more
     except yaml.YAMLError as error:
         raise ConfigError(f"taxonomy {name!r} is not readable YAML: {_fault(error)}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError):  # PyYAML lets them through
+        raise ConfigError(
+            f"taxonomy {name!r} is not readable YAML: a value is not what its form or its tag says. Put texts in quotes"
+        ) from None
     if committed and isinstance(content, dict):
         forms.check(content.get(forms.FORM, 1), key=name, what="a taxonomy")
         content = {key: content[key] for key in KEYS if key in content}
@@ -102,7 +109,7 @@ class _StrictLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.MarkedYAMLError(problem="an alias (*) is not possible here", problem_mark=self._here())
         self._depth += 1
-        if self._depth > DEEPEST:
+        if self._depth > MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem="it is nested too deep", problem_mark=self._here())
         try:
             return super().compose_node(parent, index)
@@ -123,6 +130,16 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"key {name!r} is written twice, in lines {lines[name]} and {line}")
             lines[name] = line
         return super().construct_mapping(node, deep)
+
+
+def _short_number(loader: _StrictLoader, node: yaml.ScalarNode, *, read: Callable[..., Any]) -> Any:
+    if len(str(node.value)) > MAX_NUMBER_CHARACTERS:
+        raise yaml.MarkedYAMLError(problem="a number is too long", problem_mark=node.start_mark)
+    return read(loader, node)
+
+
+for _tag, _read in (("int", yaml.SafeLoader.construct_yaml_int), ("float", yaml.SafeLoader.construct_yaml_float)):
+    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", partial(_short_number, read=_read))
 
 
 def _as_spelled(taxonomy: Taxonomy) -> tuple[Taxonomy, Sequence[Finding]]:

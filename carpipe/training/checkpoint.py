@@ -1,5 +1,6 @@
 """All there is to a training, as one file: what it takes to go on as if nothing had happened."""
 
+import errno
 import json
 import math
 import shutil
@@ -12,11 +13,13 @@ import keras
 
 from carpipe import forms
 from carpipe.errors import InputError
+from carpipe.names import brief
 
 FILE = "checkpoint.tar"
 # Raise it when a checkpoint of before cannot be gone on from.
 VERSION = 1
 _LAST, _BEST, _PROGRESS = "last.keras", "model.keras", "progress.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # What Keras' callbacks remember from epoch to epoch.
 _PLATEAU, _PATIENCE = ("best", "wait", "cooldown_counter"), ("best", "wait")
 
@@ -76,6 +79,7 @@ def load(path: Path, folder: Path) -> tuple[Any, Progress]:
 
     Raises:
         InputError: it is no checkpoint of this version.
+        OSError: the disk is full, which says nothing of the checkpoint.
     """
     try:
         _unpack(path, folder)
@@ -89,12 +93,14 @@ def load(path: Path, folder: Path) -> tuple[Any, Progress]:
             state.assign(value)
         return network, done
     except Exception as error:  # it comes from the bucket, and tarfile, h5py and Keras raise all sorts
-        raise InputError(f"{path.name} cannot be gone on from: {error}.") from error
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
+        raise InputError(f"{path.name} cannot be gone on from: {brief(str(error), most=300)}.") from error
 
 
 def _unpack(path: Path, folder: Path) -> None:
     """Take out the three files by their names, and nothing else: neither links nor folders, whatever is in there."""
-    with tarfile.open(path) as archive:
+    with tarfile.open(path, "r:") as archive:  # as `save` writes it: compressed, some MB can be GBs of names
         for name in (_LAST, _BEST, _PROGRESS):
             member = archive.getmember(name)
             source = archive.extractfile(member) if member.isreg() and member.size < path.stat().st_size else None

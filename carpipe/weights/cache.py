@@ -6,10 +6,12 @@
 `manifest.json` there is what carpipe 0.1.0 reads, `committed.json` the manifest to the byte: as pinned and signed.
 
 A file is written beside its place and moved there whole, and files of a model never change: any number of
-processes may share a cache, and one that is killed leaves nothing that counts. What is no plain file where one
-belongs, or a longer one than it may be, is not read (`plain_files`): it is downloaded again.
+processes may share a cache, and one that is killed leaves nothing that counts. A link, a pipe or a device where a file
+belongs, or a longer file than it may be, is not read (`plain_files`): it is downloaded again. A folder in a file's
+place, and a file or a link in a folder's, are refused: who has put it there must look.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -54,14 +56,15 @@ class Cache:
         for name in names:
             path, entry = folder / _safe(name), model.files[name]
             plain_files.check_folders(path.parent, below=self._root)
-            if not plain_files.holds(path, sha256=entry["sha256"], most=entry["bytes"]):
+            if not plain_files.holds(path, sha256=entry["sha256"], max_bytes=entry["bytes"]):
                 self._write(path, manifest.verified(self._store, entry))
-        os.utime(folder)
+        with contextlib.suppress(PermissionError):  # another account's: it knows when it was used
+            os.utime(folder)
         return folder
 
     def read(self, model: Manifest, name: str) -> bytes:
         """A file of a model that `fetch` has brought."""
-        return plain_files.read(self.folder_of(model.key) / _safe(name), most=model.files[name]["bytes"])
+        return plain_files.read(self.folder_of(model.key) / _safe(name), max_bytes=model.files[name]["bytes"])
 
     def remember(self, release: Release, model: Committed, *, signature: tuple[str, bytes] | None = None) -> None:
         """Keep what is needed to go on without the store; drop models that were not used for long.
@@ -81,13 +84,13 @@ class Cache:
         """What `remember` was told last, or None. Nothing of it is trusted: a cache is no better than the bucket."""
         try:
             path = self._home / f"{self._channel}.json"
-            release = parse_release(plain_files.read(path, most=MAX_BYTES), key=path.name)
+            release = parse_release(plain_files.read(path, max_bytes=MAX_BYTES), key=path.name)
             data = self._manifest_of(release)
             check_pin(data, key=release.model, sha256=release.manifest_sha256, by=named(release))
             return release, Committed(manifest.from_json(data, key=release.model), data)
         except FileNotFoundError:
             return None
-        except InputError as error:
+        except (InputError, OSError) as error:
             log.warning("the cache %s is of no use: %s", self._home, error)
             return None
 
@@ -98,9 +101,9 @@ class Cache:
     def _manifest_of(self, release: Release) -> bytes:
         folder = self.folder_of(release.model)
         try:
-            return plain_files.read(folder / COMMITTED, most=MAX_BYTES)
+            return plain_files.read(folder / COMMITTED, max_bytes=MAX_BYTES)
         except FileNotFoundError:
-            return plain_files.read(folder / "manifest.json", most=MAX_BYTES)  # as carpipe 0.1.0 has left it
+            return plain_files.read(folder / "manifest.json", max_bytes=MAX_BYTES)  # as carpipe 0.1.0 has left it
 
     def _write(self, path: Path, data: bytes) -> None:
         plain_files.write(path, data, below=self._root)

@@ -1,8 +1,9 @@
 """Files of a folder that others may write too, such as a cache: what is there is looked at before it is read.
 
-A link, a device, a pipe or a folder in a file's place is none: reading it could end never, or somewhere else.
+A link, a device, a pipe or a folder in a file's place is not read: that might never end, or read what lies elsewhere.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -16,35 +17,37 @@ from carpipe.errors import InputError
 
 # A pipe without a writer would be waited for, and a link leads elsewhere. Windows knows neither.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+# What an open says of a link.
+_LINKED = (errno.ELOOP, errno.EMLINK)
 
 
-def read(path: Path, *, most: int) -> bytes:
+def read(path: Path, *, max_bytes: int) -> bytes:
     """The bytes of a file.
 
     Args:
-        most: bytes that it may have.
+        max_bytes: that it may have.
 
     Raises:
         FileNotFoundError: there is none.
-        InputError: it is no plain file, or a longer one.
+        InputError: it is no plain file, a longer one, or one that this account cannot read.
     """
-    with _opened(path, most) as file:
-        data = file.read(most + 1)
-    if len(data) > most:  # it grows
-        raise _too_long(path, len(data), most)
+    with _opened(path, max_bytes) as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:  # it grows
+        raise _too_long(path, len(data), max_bytes)
     return data
 
 
-def holds(path: Path, *, sha256: str, most: int) -> bool:
+def holds(path: Path, *, sha256: str, max_bytes: int) -> bool:
     """Whether there is a plain file with that content.
 
     Args:
-        most: bytes that it may have.
+        max_bytes: that it may have.
     """
     try:
-        with _opened(path, most) as file:
+        with _opened(path, max_bytes) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except (FileNotFoundError, InputError):
+    except (OSError, InputError):
         return False
 
 
@@ -55,11 +58,14 @@ def write(path: Path, data: bytes, *, below: Path) -> None:
         below: folder in which it lies. No link leads out of it.
 
     Raises:
-        InputError: a folder lies in its place, or a link in a folder's.
+        InputError: a folder lies in its place, or something else in a folder's; or this account may not write there.
     """
     check_folders(path.parent, below=below)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise _not_writable(path, error) from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -67,38 +73,52 @@ def write(path: Path, data: bytes, *, below: Path) -> None:
     except IsADirectoryError:
         Path(temporary).unlink(missing_ok=True)
         raise InputError(f"{path} is to be a file, and is a folder; remove it.") from None
+    except PermissionError as error:  # of another account, in a folder where each may replace its own only
+        Path(temporary).unlink(missing_ok=True)
+        raise _not_writable(path, error) from None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
 def check_folders(folder: Path, *, below: Path) -> None:
-    """Refuse a folder that a link below another folder leads to. Raises InputError."""
+    """Refuse a folder that a link below another folder leads to, or in whose place a file lies. Raises InputError."""
     for part in [folder, *folder.parents]:
+        mode = _mode(part)
+        if mode is not None and part != below and stat.S_ISLNK(mode):
+            raise InputError(f"{part} is to be a folder, and is a link; remove it.")
+        if mode is not None and not (stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+            raise InputError(f"{part} is to be a folder, and is a file, a pipe or a device; remove it.")
         if part == below:
             return
-        if part.is_symlink():
-            raise InputError(f"{part} is to be a folder, and is a link; remove it.")
+
+
+def _mode(path: Path) -> int | None:
+    """What lies there; None where nothing does, or what is above it is at fault."""
+    try:
+        return path.lstat().st_mode
+    except OSError:
+        return None
 
 
 @contextmanager
-def _opened(path: Path, most: int) -> Iterator[BufferedReader]:
-    if not stat.S_ISREG(path.lstat().st_mode):  # before it is opened: of some devices that alone does something
-        raise _no_file(path)
+def _opened(path: Path, max_bytes: int) -> Iterator[BufferedReader]:
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # before it is opened: of some devices that alone does something
+            raise _no_file(path)
         number = os.open(path, _FLAGS)
     except FileNotFoundError:
         raise
-    except OSError:
-        if not path.is_symlink():
-            raise
-        raise _no_file(path) from None
+    except OSError as error:
+        if error.errno in _LINKED:
+            raise _no_file(path) from None
+        raise InputError(f"{path} cannot be read: {error.strerror}. Remove it, or let this account read it.") from None
     with os.fdopen(number, "rb") as file:
         found = os.fstat(file.fileno())  # it may have changed since
         if not stat.S_ISREG(found.st_mode):
             raise _no_file(path)
-        if found.st_size > most:
-            raise _too_long(path, found.st_size, most)
+        if found.st_size > max_bytes:
+            raise _too_long(path, found.st_size, max_bytes)
         yield file
 
 
@@ -106,5 +126,11 @@ def _no_file(path: Path) -> InputError:
     return InputError(f"{path} is to be a file, and is a folder, a link, a pipe or a device; remove it.")
 
 
-def _too_long(path: Path, size: int, most: int) -> InputError:
-    return InputError(f"{path} has {size:,} bytes, expected at most {most:,}; remove it.")
+def _not_writable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path} cannot be written: {error.strerror}. Remove what is in its place, or give this account the folder."
+    )
+
+
+def _too_long(path: Path, size: int, max_bytes: int) -> InputError:
+    return InputError(f"{path} has {size:,} bytes, expected at most {max_bytes:,}; remove it.")

@@ -88,7 +88,7 @@ class InFolder:
     def read(self, name: str) -> bytes | None:
         """A signature by its name, None where there is none. Raises InputError where it can be none."""
         try:
-            return plain_files.read(self._folder / name, most=MAX_BYTES)
+            return plain_files.read(self._folder / name, max_bytes=MAX_BYTES)
         except FileNotFoundError:
             return None
 

@@ -99,9 +99,15 @@ def check_for_use(model: Committed, where: Where, config: SigningConfig, *, use:
     return check(model, where, config, warn=lambda said: log.warning("%s It %s all the same.", said, use))
 
 
-def find(model: Committed, where: Where, config: SigningConfig) -> Signature | None:
-    """As `check`, where a signature is required."""
+def find(model: Committed, where: Where, config: SigningConfig, *, own: SigningKey | None = None) -> Signature | None:
+    """As `check`, where a signature is required.
+
+    Args:
+        own: a key that is trusted besides.
+    """
     trusted = load_trusted(config.trusted)
+    if own:
+        trusted = Trusted({**trusted.keys, own.id: own.public}, trusted.authorities)
     refused: CarpipeError | None = None
     for name in _candidates(where, trusted):
         try:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from carpipe.config import CropConfig
 from carpipe.errors import InputError
-from carpipe.pictures import checkpoint_pickle, detection, detector_files, onnx_file
+from carpipe.pictures import checkpoint_pickle, detection, detector_files, onnx_file, openvino_file
 from carpipe.pictures.detection import Detector, import_ultralytics
 from carpipe.sample import DETECTOR, draw_world
 
@@ -365,7 +365,13 @@ BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]\n"
         ({"metadata": BOMB}, "anchors or tags"),
         ({"metadata": b"names: !!python/object/apply:os.system [touch x]\n"}, "anchors or tags"),
         ({"metadata": b"names: " + b"[" * 100 + b"]" * 100}, "nested too deep"),
+        ({"xml": lambda xml: xml.replace(b"<rt_info>", b"<rt_info><![CDATA[x]]>")}, "has a CDATA section"),
         ({"metadata": b"names: [\n"}, "metadata.yaml is broken"),
+        ({"metadata": b"date: 2020-13-45\n"}, "metadata.yaml is broken: a value is not"),
+        ({"metadata": b"stride: " + b"9" * 5000}, "metadata.yaml is broken: a value is not"),
+        ({"metadata": b"%YAML 1." + b"9" * 5000 + b"\n--- {}\n"}, "metadata.yaml is broken: a value is not"),
+        ({"metadata": b'names: "\\UFFFFFFFF"\n'}, "metadata.yaml is broken"),
+        ({"metadata": b"? [a]\n: b\n"}, "metadata.yaml is broken"),
         ({"extra": "other.xml"}, "without exactly one OpenVINO model"),
         ({"extra": "saved_model.pb"}, "a TensorFlow SavedModel"),
         ({"extra": "Manifest.json"}, "a Core ML package"),
@@ -375,6 +381,22 @@ def test_folders_with_more_than_a_model_are_refused(made, spoiled, message, tmp_
     folder = Path(shutil.copytree(made["folder"], tmp_path / "m_openvino_model"))
     spoil_folder(folder, **spoiled)
     refused(folder, monkeypatch, message)
+
+
+@pytest.mark.parametrize("said", ['offset="0.5"', 'size="5"', 'offset="0.5" size="999999999999"'])
+@pytest.mark.parametrize("kind", ["PriorBox", "LRN"])
+def test_a_setting_that_is_called_as_a_place_is_none(made, tmp_path, kind, said):
+    folder = Path(shutil.copytree(made["folder"], tmp_path / "m"))
+    [xml], [weights] = folder.glob("*.xml"), folder.glob("*.bin")
+    layer = f'<layer id="9" name="p" type="{kind}" version="opset1"><data {said}/>'
+    const = '<layer id="8" name="c" type="Const" version="opset1"><data offset="0" size="999999999"/></layer>'
+    before = xml.read_text()
+    xml.write_text(before.replace("<layers>", f"<layers>{layer}</layer>", 1))
+    openvino_file.check(xml, weights)
+    for inside in (f"{layer}<body>{const}</body></layer>", f"{const}{layer}</layer>", f"{layer}</layer>{const}"):
+        xml.write_text(before.replace("<layers>", f"<layers>{inside}", 1))
+        with pytest.raises(InputError, match="weights outside"):
+            openvino_file.check(xml, weights)
 
 
 def test_links_may_lead_about_in_the_folder_and_not_out_of_it(made, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from carpipe import forms
 from carpipe.errors import ConfigError, InputError
 from carpipe.taxonomy.read import load, parse
 from carpipe.taxonomy.rules import Taxonomy
@@ -192,6 +193,29 @@ MERGES = "a: &a {k: 1}\n" + "".join(
 def test_a_small_file_cannot_cost_much(text: str, reason: str, committed: bool) -> None:
     with pytest.raises(ConfigError, match=reason):
         parse(text, name="t", committed=committed)
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["committed", "given"])
+@pytest.mark.parametrize(
+    "place", ["version: {}", "version: 1\nunchanged: [{}]", "{}: 1", "form: {}", "classes: {{{}: [a]}}"]
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2020-13-45", "2020-01-01T99:00:00Z", "9" * 5000, "0x" + "f" * 5000, "1" + ":59" * 20_000,
+        "1" + ":59" * 400 + ".5", "!!int ''", "!!int hunter2", "!!float hunter2", "!!bool hunter2",
+        "!!timestamp hunter2", "!!binary hunter2", "!!set hunter2", "!!omap hunter2", '"\\UFFFFFFFF"', "!hunter2 x",
+    ],
+    ids=lambda value: value[:12],
+)  # fmt: skip
+def test_a_value_that_is_not_what_its_form_says_is_a_sentence(value: str, place: str, committed: bool) -> None:
+    try:
+        with pytest.raises(ConfigError) as refused:
+            parse(place.format(value), name="t", committed=committed)
+    except forms.LaterFormError:
+        return
+    assert "hunter2" not in str(refused.value).replace("!hunter2", "")
+    assert len(str(refused.value)) < 500
 
 
 def test_a_merge_is_no_rule() -> None:

@@ -91,3 +91,35 @@ def test_a_file_with_holes_is_not_blown_up(tmp_path):
     with pytest.raises(InputError, match="no plain file"):
         checkpoint.load(path, tmp_path)
     assert not (tmp_path / "last.keras").exists()
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "xz"])
+def test_what_is_compressed_is_not_unpacked(tmp_path, packing, monkeypatch):
+    """Some MB stand for GBs of names, which are read before a size is looked at."""
+    path = tmp_path / "checkpoint.tar"
+    with tarfile.open(path, f"w:{packing}") as file:
+        for name in NAMES:
+            file.addfile(tarfile.TarInfo(name))
+
+    monkeypatch.setattr(tarfile.TarFile, "getmember", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(InputError, match="cannot be gone on from"):
+        checkpoint.load(path, tmp_path)
+
+
+def test_texts_of_a_checkpoint_do_not_command_the_log(tmp_path):
+    progress = b'{"version": 1, "fine\\nFORGED\\u001b[2J%s": 1}' % (b"x" * 10_000)
+    path = archive(tmp_path / "checkpoint.tar", [plain(name, progress) for name in NAMES])
+
+    with pytest.raises(InputError) as said:
+        checkpoint.load(path, tmp_path)
+    assert str(said.value).isprintable()
+    assert len(str(said.value)) < 500
+
+
+def test_a_full_disk_is_no_bad_checkpoint(tmp_path, monkeypatch):
+    """The training would start anew, on a full disk. /dev/full is one, wherever it is written to."""
+    path = archive(tmp_path / "checkpoint.tar", [plain(name, b"x" * 100_000) for name in NAMES])
+    (tmp_path / "last.keras").symlink_to("/dev/full")
+
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.load(path, tmp_path)

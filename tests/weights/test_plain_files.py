@@ -1,11 +1,12 @@
 """A cache that others may write: what is no plain file is not read, and never waited for."""
 
+import errno
 import os
 
 import pytest
 
 from carpipe.config import StoreConfig
-from carpipe.errors import InputError
+from carpipe.errors import CarpipeError, InputError
 from carpipe.storage import Store
 from carpipe.weights import plain_files
 from carpipe.weights.client import pull
@@ -60,16 +61,16 @@ def test_what_is_no_plain_file_is_not_read(tmp_path, elsewhere, make):
     make(path, elsewhere)
 
     with pytest.raises(InputError, match=r"file (is to be a file, and is|has 1,099,511,627,776 bytes).*; remove it\."):
-        plain_files.read(path, most=100)
-    assert not plain_files.holds(path, sha256="", most=100)
+        plain_files.read(path, max_bytes=100)
+    assert not plain_files.holds(path, sha256="", max_bytes=100)
 
 
 def test_a_file_is_read_up_to_its_limit(elsewhere, tmp_path):
-    assert plain_files.read(elsewhere, most=10) == b"somebody's"
+    assert plain_files.read(elsewhere, max_bytes=10) == b"somebody's"
     with pytest.raises(InputError, match="has 10 bytes, expected at most 9"):
-        plain_files.read(elsewhere, most=9)
+        plain_files.read(elsewhere, max_bytes=9)
     with pytest.raises(FileNotFoundError):
-        plain_files.read(tmp_path / "none", most=9)
+        plain_files.read(tmp_path / "none", max_bytes=9)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -107,6 +108,44 @@ def test_a_link_in_the_place_of_a_folder_is_said(session, cache, tmp_path, depth
 
     with pytest.raises(InputError, match="is to be a folder, and is a link; remove it"):
         pull(session.store, cache=cache)
+
+
+@pytest.mark.parametrize("depth", range(4))
+def test_a_file_in_the_place_of_a_folder_is_said(session, cache, tmp_path, depth):
+    [found] = cache.rglob("model.bin")
+    folder = found.parents[depth]
+    folder.rename(tmp_path / "moved")
+    folder.write_bytes(b"x")
+
+    for use in (lambda: plain_files.read(found, max_bytes=9), lambda: plain_files.write(found, b"x", below=cache)):
+        with pytest.raises(InputError, match=r"cannot be read: Not a dir|is to be a folder, and is a file.*remove it"):
+            use()
+    assert not plain_files.holds(found, sha256="", max_bytes=9)
+    with pytest.raises(InputError, match="is to be a folder, and is a file"):
+        pull(session.store, cache=cache)
+    with pytest.raises(CarpipeError):
+        offline(session, cache)
+
+
+def test_a_file_of_another_account_is_said(tmp_path, monkeypatch):
+    """Root may read all, so the system's answer is made up."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+
+    def denied(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", denied)
+        with pytest.raises(InputError, match="file cannot be read: Permission denied"):
+            plain_files.read(path, max_bytes=9)
+        assert not plain_files.holds(path, sha256="", max_bytes=9)
+        with pytest.raises(InputError, match="file cannot be written: Permission denied"):
+            plain_files.write(path, b"x", below=tmp_path)
+    monkeypatch.setattr("pathlib.Path.replace", denied)
+    with pytest.raises(InputError, match="file cannot be written: Permission denied"):
+        plain_files.write(path, b"x", below=tmp_path)
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_the_cache_itself_may_be_a_link(session, cache, tmp_path):

@@ -115,13 +115,13 @@ def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, 
 
 
 def decisions(session: Session, name: str) -> list[dict[str, Any]]:
-    """Every decision of a channel, oldest first; those of a later form are logged and passed over."""
+    """Every decision of a channel, oldest first; odd ones and those of a later form are logged and passed over."""
     found = []
     for key in channel.entries_in(session.store, f"channels/{name}/decisions"):
         try:
             found.append(parse_decision(session.store.get(key), key=key))
-        except forms.LaterFormError as error:
-            log.warning("%s", error)
+        except InputError as error:  # it costs itself only, as on the page
+            log.warning("%s It is passed over.", error)
     return found
 
 

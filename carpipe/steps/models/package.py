@@ -4,36 +4,43 @@ A packaged model is complete, and nobody's yet: apps see it once a channel names
 made and its content is known, and so before it can go live.
 """
 
-import hashlib
-import json
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from carpipe import forms, manifest
+from carpipe import manifest
 from carpipe.config import TrainingConfig
-from carpipe.errors import InputError, MissingError
+from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
-from carpipe.names import shown_text
 from carpipe.steps import results
 from carpipe.steps.models.evaluate import PREDICTIONS
+from carpipe.steps.models.package_check import CARD, CLASS_CHANGES, DESCRIPTION, Contents, compare, named
 from carpipe.steps.models.train import Model
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.weights import channel, contract, signing
 from carpipe.weights.card import model_card
-from carpipe.weights.signing_keys import load_key
+from carpipe.weights.channel import Committed
+from carpipe.weights.signatures import InBucket
+from carpipe.weights.signing_keys import SigningKey, load_key
 
 log = logging.getLogger(__name__)
 
 VERSION = 3
+# Fields of what this file puts together, as each package of this VERSION has them. One that comes later is not named
+# here: older models lack it. See "A field in a committed object" in docs/architecture.md.
+_FIRST = {
+    DESCRIPTION: {"contract", "classes", "metrics", "dataset", "trained"},
+    contract.PREPROCESSING: {"input", "side", "resize"},
+}
 
 
 def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
     """Commit `models/<channel>/<id>/`: everything that an app needs, the manifest with the sha256 of each file last.
 
     Then sign it, where the settings name a key; also one that is there and was not signed before it was killed.
+
+    What another version of carpipe has made, with more in it or without what came later, is taken over and not signed:
+    where signing is set up, only if a key that is trusted has signed it; else with a warning that names what differs.
 
     Raises:
         InputError: under its key lies something else: who may write `models/` knows the key beforehand.
@@ -43,21 +50,24 @@ def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
     work = package_work(config, evaluated, model=model)
     done = manifest.find(session.store, work)
     key = load_key(session.config.signing, session.signing_key)
+    contents = _contents(session, judged, h5=config.h5)
+    if done is None:
+        done = session.commit(work, contents.files, counts={}, extra=contents.extra)
+    committed = channel.read_model(session.store, work.key)
+    if differs := compare(session.store, committed.manifest, work, contents):
+        _check_maker(session, committed, key, differs)
+    elif key:
+        log.info("package: signed with key %s, %s", key.id, signing.sign(session.store, committed, key))
+    return done if done.fresh else reused(done)
+
+
+def _contents(session: Session, judged: Manifest, *, h5: bool) -> Contents:
     trained = manifest.read(session.store, judged.extra["trained"])
     data = manifest.read(session.store, judged.extra["dataset"])
-    files, about = _model_files(session, judged, trained, data, h5=config.h5), _about(judged, trained, data)
-    if done is None:
-        done = session.commit(work, files, counts={}, extra=about)
-    committed = channel.read_model(session.store, work.key)
-    more = _check(session, committed.manifest, work, files, about)
-    if key and not more:
-        log.info("package: signed with key %s, %s", key.id, signing.sign(session.store, committed, key))
-    elif key:
-        log.warning(
-            "%s is not signed: another version of carpipe has made it, with more in %s. Look at it, then sign it with "
-            "`carpipe weights sign`.", work.key, ", ".join(map(shown_text, more)),
-        )  # fmt: skip
-    return done if done.fresh else reused(done)
+    files = _model_files(session, judged, trained, data, h5=h5)
+    # What comes from the dataset has always been there.
+    first = {**_FIRST, contract.CROP: {*data.extra.get("crop", ()), "detector"}}
+    return Contents(files, _about(judged, trained, data), first)
 
 
 def _about(judged: Manifest, trained: Manifest, data: Manifest) -> dict[str, Any]:
@@ -70,48 +80,25 @@ def _about(judged: Manifest, trained: Manifest, data: Manifest) -> dict[str, Any
     }
 
 
-def _check(
-    session: Session, found: Manifest, work: Work, files: Mapping[str, bytes], about: dict[str, Any]
-) -> list[str]:
-    """Refuse what does not hold all that this step would make: nothing else is judged, signed, or goes live.
+def _check_maker(session: Session, found: Committed, key: SigningKey | None, differs: list[str]) -> None:
+    """Take over what another version may have made, or somebody else: a signature can tell which.
 
-    Returns:
-        Files with more in them than this version writes; a later one may have made them.
+    Raises:
+        InputError: signing is set up, and nobody who is trusted has signed it.
     """
-    did = replace(
-        work, stage=found.stage, version=found.version, partition=found.partition, config=found.config,
-        inputs=tuple(found.inputs), weights=found.weights,
-    )  # fmt: skip
-    made = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    there = {name: entry["sha256"] for name, entry in found.files.items()}
-    other = sorted(name for name in made if made[name] != there.get(name))
-    wrong = [name for name in other if not _has_grown(session, found, name, files[name])]
-    if did.fingerprint != work.fingerprint or not _holds(found.extra, about):
-        wrong.append("its description")
-    if wrong:
-        raise InputError(
-            f"{work.key} is not what is packaged today: {', '.join(map(shown_text, wrong))} would differ. Another "
-            "version of carpipe has made it, or somebody has put it there. Look at it. Where it is to be made anew, "
-            f"delete everything under {work.key.rpartition('/')[0]}/, and run this again."
-        )
-    return other + sorted({*there} - {*made}) + ([] if found.extra == about else ["its description"])
-
-
-def _has_grown(session: Session, found: Manifest, name: str, data: bytes) -> bool:
-    """Whether a file holds what this version would write, and more: fields of JSON, or other words on the card."""
-    if name not in found.files or not name.endswith((".json", ".md")):
-        return False
+    model, config = found.manifest.key, session.config.signing
+    said = (
+        f"{model} holds all that is packaged today, but differs in {named(differs)}: another version of carpipe has "
+        "made it, or somebody has put it there."
+    )
+    if not (key or config.trusted or config.require):
+        log.warning("%s It is taken over: no keys are set up that could tell which. Look at it.", said)
+        return
     try:
-        there = manifest.read_file(session.store, found, name)
-        return name == "README.md" or _holds(forms.parse(there, key=name, what="JSON"), json.loads(data))
-    except (InputError, MissingError):
-        return False
-
-
-def _holds(found: Any, ours: Any) -> bool:
-    if isinstance(ours, dict) and isinstance(found, dict):
-        return all(name in found and _holds(found[name], value) for name, value in ours.items())
-    return bool(found == ours)
+        by = signing.find(found, InBucket(session.store, model), config, own=key)
+    except InputError as error:
+        raise InputError(f"{said} Look at it before you trust it. {error}") from None
+    log.info("%s It is taken over: %s.", said, f"{by.by} has signed it" if by else "signing.accept_unsigned names it")
 
 
 def package_work(config: TrainingConfig, evaluated: str, *, model: Model) -> Work:
@@ -139,8 +126,8 @@ def _model_files(
     if "crop" in data.extra:
         files |= _crop_files(session, data)
     if "class_changes" in data.extra:
-        files["class_changes.json"] = results.to_json(data.extra["class_changes"])
-    files["README.md"] = model_card(trained, judged).encode()
+        files[CLASS_CHANGES] = results.to_json(data.extra["class_changes"])
+    files[CARD] = model_card(trained, judged).encode()
     return files
 
 

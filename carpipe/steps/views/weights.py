@@ -8,6 +8,7 @@ from carpipe.names import shown
 from carpipe.steps.models.gate import decisions
 from carpipe.steps.models.weights import find_committed
 from carpipe.steps.session import Session
+from carpipe.steps.views.extra import check_shown
 from carpipe.weights import channel
 from carpipe.weights.card import show_figure
 
@@ -36,9 +37,12 @@ def show_weights(session: Session, name: str, model: str | None) -> str:
 
     Args:
         model: id or manifest key; None means the live one.
+
+    Raises:
+        InputError: there is no such model, or its manifest lacks what is shown. An odd decision costs itself only.
     """
     committed = find_committed(session, name, model)
-    found = committed.manifest
+    found = check_shown(committed.manifest)
     current = channel.read_channel(session.store, name)
     extra = found.extra
     state = f"live, generation {current.generation}" if current and current.model == found.key else "not live"

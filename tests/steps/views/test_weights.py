@@ -64,6 +64,27 @@ def test_a_model_shows_figures_and_decisions_in_their_lines(session, model):
     assert (len(lines), "\n".join(lines).count(TAMED)) == (9, 9)
 
 
+@pytest.mark.parametrize("odd", [b"[]", b"no JSON", b'{"model": 1}', b'{"form": 2}', b"[" * 100_000])
+def test_an_odd_decision_costs_itself_only(session, model, odd, caplog):
+    before = show_weights(session, "classifier", None)
+    session.store.put("channels/classifier/decisions/x.json", odd)
+
+    assert show_weights(session, "classifier", None) == before
+    assert "channels/classifier/decisions/x.json" in caplog.text
+    assert "It is passed over." in caplog.text
+
+
+@pytest.mark.parametrize("extra", [{"classes": None}, {"dataset": 1}, {"metrics": []}, {"classes": {"a": 1}}])
+def test_a_model_that_lacks_what_is_shown_is_a_sentence(session, files, extra):
+    made = publish(session, files, tag="odd")
+    body = json.loads(session.store.get(made.key))
+    body["extra"] |= extra
+    session.store.put(made.key, json.dumps(body).encode())
+
+    with pytest.raises(InputError, match=r"cannot be shown: extra\.[a-z]+ is (missing|odd), expected"):
+        show_weights(session, "classifier", made.key)
+
+
 def test_news_of_a_release_are_five_lines(session, release):
     assert len(lines_of(describe_release(session, release))) == 5
 

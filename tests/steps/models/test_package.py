@@ -1,0 +1,263 @@
+"""What lies under the key of a model to come: another version of carpipe has made it, or somebody else."""
+
+import hashlib
+import json
+import logging
+import uuid
+
+import pytest
+
+from carpipe import forms, manifest
+from carpipe.config import load_config
+from carpipe.errors import InputError
+from carpipe.steps.models import package as module
+from carpipe.steps.models.package import package
+from carpipe.steps.session import Session, open_session
+from carpipe.storage import Store
+from carpipe.weights import channel, signing
+from carpipe.weights.signing_keys import load_key
+from tests import recorded
+from tests.makers import Maker
+
+
+@pytest.fixture(scope="module")
+def makers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    return {name: Maker(folder, name) for name in ("ann", "bob", "eve")}
+
+
+@pytest.fixture(scope="module")
+def bucket(s3):
+    session = open_session(load_config(recorded.SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
+    recorded.restore(session)
+    return session
+
+
+@pytest.fixture
+def old(bucket):
+    """A bucket of carpipe 0.1.0 with its models, as they were after each test."""
+    keys = [info.key for info in bucket.store.list_objects("models")]
+    before = {key: bucket.store.get(key) for key in keys}
+    yield bucket
+    bucket.store.delete({info.key for info in bucket.store.list_objects("models")} - {*before})
+    for key, data in before.items():
+        bucket.store.put(key, data)
+
+
+def model_of(session, name="classifier"):
+    """One that is not live."""
+    live = channel.read_channel(session.store, name).model
+    keys = (f"{folder}/manifest.json" for folder in session.store.list_folders(f"models/{name}"))
+    return manifest.read(session.store, next((key for key in keys if key != live), live))
+
+
+def again(session, model, kind="classifier"):
+    return package(session, model.inputs[0], model=kind)
+
+
+def signing_with(session, **settings):
+    config = session.config.model_copy(update={"signing": session.config.signing.model_copy(update=settings)})
+    return Session(config, session.store)
+
+
+def plant(session, model, name, data):
+    """A file of the model, with what its manifest says of it."""
+    key = f"{model.key.rpartition('/')[0]}/{name}"
+    session.store.put(key, data)
+    entry = {"key": key, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    edit(session, model, lambda body: body["files"].update({name: entry}))
+
+
+def edit(session, model, change):
+    body = json.loads(session.store.get(model.key))
+    change(body)
+    session.store.put(model.key, json.dumps(body).encode())
+
+
+def add_field(session, model, name, **fields):
+    plant(session, model, name, json.dumps({**manifest.read_json(session.store, model, name), **fields}).encode())
+
+
+MORE = {
+    "a file": ("later.bin", lambda session, model: plant(session, model, "later.bin", b"x")),
+    "a word on the card": ("README.md", lambda session, model: plant(session, model, "README.md", b"# Buy this")),
+    "a field": ("preprocessing.json", lambda session, model: add_field(session, model, "preprocessing.json", later=1)),
+    "a fact": (
+        "its description", lambda session, model: edit(session, model, lambda body: body["extra"].update(later=[1])),
+    ),
+    "a field of the manifest": (
+        "its manifest", lambda session, model: edit(session, model, lambda body: body.update(later=1)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MORE)
+def test_what_has_more_is_taken_over_with_a_warning_where_nobody_signs(old, caplog, kind):
+    model, (name, add) = model_of(old), MORE[kind]
+    add(old, model)
+
+    assert again(old, model).key == model.key
+    [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert f"differs in {name}: another version" in warning
+    assert model.key in warning
+
+
+@pytest.mark.parametrize("kind", MORE)
+def test_what_has_more_is_taken_over_from_trusted_keys_alone_where_somebody_signs(old, makers, kind):
+    model, (name, add) = model_of(old), MORE[kind]
+    add(old, model)
+    ann, bob, eve = makers.values()
+    ways = [
+        signing_with(old, key=str(ann.key)),
+        signing_with(old, trusted=(str(ann.public),)),
+        signing_with(old, key=str(bob.key), trusted=(str(ann.public),), require=True),
+    ]
+
+    def refused():
+        for session in ways:
+            with pytest.raises(InputError, match=f"differs in {name}.*`carpipe weights sign`"):
+                again(session, model)
+
+    refused()
+    assert not [info for info in old.store.list_objects(model.key.rpartition("/")[0]) if info.key.endswith(".sig")]
+    for maker in (eve, ann):
+        key = load_key(signing_with(old, key=str(maker.key)).config.signing)
+        signing.sign(old.store, channel.read_model(old.store, model.key), key)
+        if maker is eve:
+            refused()
+    for session in ways:
+        assert again(session, model).key == model.key
+
+
+def test_what_is_accepted_unsigned_is_taken_over(old, makers):
+    model = model_of(old)
+    plant(old, model, "later.bin", b"x")
+    pin = signing.accepted(channel.read_model(old.store, model.key))
+    facts = {"trusted": (str(makers["ann"].public),), "require": True}
+    assert again(signing_with(old, accept_unsigned=(pin,), **facts), model).key == model.key
+    plant(old, model, "later.bin", b"y")
+    with pytest.raises(InputError, match=r"not what signing\.accept_unsigned names"):
+        again(signing_with(old, accept_unsigned=(pin,), **facts), model)
+
+
+def later_version(monkeypatch):
+    """A version that writes more than this one, under the same key."""
+    about, files = module._about, module._model_files
+    monkeypatch.setattr(module, "_about", lambda *facts: {**about(*facts), "later": {"nested": ["thing"]}})
+
+    def more(*facts, **settings):
+        made = files(*facts, **settings)
+        for name in {"preprocessing.json", "crop.json"} & {*made}:
+            made[name] = json.dumps({**json.loads(made[name]), "later": 1}).encode()
+        return {**made, "README.md": b"# Another card"}
+
+    monkeypatch.setattr(module, "_model_files", more)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("classifier", "classifier"), ("car-filter", "car_filter")])
+def test_a_later_version_takes_over_what_an_earlier_one_has_made(old, makers, monkeypatch, caplog, name, kind):
+    model = model_of(old, name)
+    again(signing_with(old, key=str(makers["ann"].key)), model, kind)
+    signed = old.store.head(model.key.replace("manifest.json", "model.sig"))
+    later_version(monkeypatch)
+
+    assert again(old, model, kind).key == model.key
+    assert "README.md, " in caplog.text
+    assert "preprocessing.json, its description: another version" in caplog.text
+    assert again(signing_with(old, key=str(makers["ann"].key)), model, kind).key == model.key
+    assert old.store.head(signed.key).etag == signed.etag
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["this version", "a later version"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body, crop: body["extra"].pop("metrics"),
+        lambda body, crop: body["extra"]["metrics"].pop("test_accuracy"),
+        lambda body, crop: body["extra"].update(contract=True),
+        lambda body, crop: body["files"].pop("preprocessing.json"),
+        lambda body, crop: body["files"]["labels.json"].update(bytes=1),
+        lambda body, crop: body.update(settings="0" * 20),
+        lambda body, crop: crop.pop("min_box_share"),
+        lambda body, crop: crop.pop("detector"),
+        lambda body, crop: crop.update(confidence=0.0),
+        lambda body, crop: crop.update(batch=10**6),
+    ],
+)
+def test_what_has_always_been_there_is_never_missing_or_other(old, monkeypatch, change, later):
+    model = model_of(old)
+    crop = manifest.read_json(old.store, model, "crop.json")
+    before = dict(crop)
+    edit(old, model, lambda body: change(body, crop))
+    if crop != before:
+        plant(old, model, "crop.json", json.dumps(crop).encode())
+    if later:
+        later_version(monkeypatch)
+    with pytest.raises(InputError, match="is not what is packaged today"):
+        again(old, model)
+
+
+@pytest.mark.parametrize(
+    "name", ["detector/more.pt", "Detector/x", "model.07-0.10-0.99.h5", "crop.json", "taxonomy.yaml"]
+)
+def test_nobody_puts_a_file_that_is_read_beside_a_model(old, name):
+    model = model_of(old, "car-filter")
+    plant(old, model, name, b"{}")
+    with pytest.raises(InputError, match="is not what is packaged today"):
+        again(old, model, "car_filter")
+
+
+def test_what_is_too_large_or_not_compared_is_not_fetched(old, monkeypatch):
+    model = model_of(old)
+    fetched = []
+    get = Store.get
+    monkeypatch.setattr(Store, "get", lambda self, key, **limits: fetched.append(key) or get(self, key, **limits))
+    for name, passes in (("README.md", True), ("metrics.json", False)):
+        entry = {"bytes": forms.MAX_BYTES + 1, "sha256": "0" * 64}
+        edit(old, model, lambda body, name=name, entry=entry: body["files"][name].update(entry))
+        if passes:
+            again(old, model)
+        else:
+            with pytest.raises(InputError, match=f"{name} would differ"):
+                again(old, model)
+        assert model.files[name]["key"] not in fetched
+
+
+def test_nobody_is_told_to_delete_a_live_model(old):
+    facts = {"reason": "r", "run": uuid.uuid4().hex, "at": "2026-01-30T00:00:00Z"}
+    model = model_of(old)
+    edit(old, model, lambda body: body["files"].pop("golden.npz"))
+    with pytest.raises(InputError, match="to be made anew, delete everything under models/classifier/"):
+        again(old, model)
+    live = manifest.read(old.store, channel.read_channel(old.store, "classifier").model)
+    edit(old, live, lambda body: body["files"].pop("golden.npz"))
+    with pytest.raises(InputError, match="It is live in channel classifier, so delete nothing"):
+        again(old, live)
+    other = channel.read_channel(old.store, "classifier")
+    production = old.store.get("channels/classifier/production.json")
+    try:
+        channel.promote(old.store, "classifier", model=model.key, **facts)
+        before = manifest.read(old.store, other.model)
+        with pytest.raises(InputError, match=r"It was live in channel classifier\. If nobody is to go back"):
+            again(old, before)
+        old.store.put("channels/classifier/production.json", b"[]")
+        with pytest.raises(InputError, match=r"Whether it is live cannot be told.*Only if it is not"):
+            again(old, live)
+    finally:
+        old.store.put("channels/classifier/production.json", production)
+        old.store.delete(["channels/classifier/history/000002.json"])
+
+
+def test_figures_of_a_ruined_training_are_themselves(old, caplog):
+    model = model_of(old)
+    key = model.inputs[0]
+    before = old.store.get(key)
+    try:
+        judged = json.loads(before)
+        judged["extra"]["metrics"]["test_nll"] = float("nan")
+        old.store.put(key, json.dumps(judged).encode())
+        edit(old, model, lambda body: body["extra"]["metrics"].update(test_nll=float("nan")))
+        assert again(old, model).key == model.key
+        assert "differs in README.md: another" in caplog.text, "there it is a word"
+    finally:
+        old.store.put(key, before)
