@@ -70,7 +70,11 @@ class Connection(HTTPChannel):  # type: ignore[misc]
             return False
         if self._ahead and self._is_quiet():
             ahead, self._ahead = self._ahead, b""
-            self.received(ahead)
+            try:
+                self.received(ahead)
+            except Exception:  # waitress has no barrier here, as it has where bytes are read: all connections would end
+                self.handle_error()
+                return False
         return not self._ahead and bool(super().readable())
 
     def received(self, data: bytes) -> bool:

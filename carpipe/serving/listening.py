@@ -6,6 +6,7 @@ its limit. So a hundred that trickle would shut everybody out, health checks too
 
 import contextlib
 import logging
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,8 @@ from carpipe.serving.connections import Connection
 from carpipe.serving.requests import HEADER_BYTES
 from carpipe.serving.rests import Rests
 
+log = logging.getLogger(__name__)
+
 # It says how long its queue is at each request that waits: whoever sends much would fill the log.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
@@ -45,7 +48,7 @@ SPARE = 50
 class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
     """waitress, with a time for each request and a number of connections for each client."""
 
-    channel_class = Connection
+    _taken = 0
 
     def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, **options: Any):
         self._settings, self.bodies, self.rests = settings, bodies, Rests()
@@ -67,7 +70,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
                 one.will_close = True
             # waitress closes it as soon as it can write to it, which who reads nothing never lets it.
             if one.will_close and not one.requests:
-                one.handle_close()
+                with _barrier():
+                    one.handle_close()
 
     def readable(self) -> bool:
         """Whether to take connections. It is asked before each look at all sockets, and at each answer there is one.
@@ -81,10 +85,20 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
     def handle_accept(self) -> None:
         """Take the connections that wait."""
         for _ in range(ACCEPTED):
-            before = len(self.active_channels)
+            before = self._taken
             super().handle_accept()
-            if len(self.active_channels) == before:
+            if self._taken == before:
                 return
+
+    def channel_class(self, _: Any, sock: socket.socket, *others: Any, **options: Any) -> None:
+        """Take a connection; waitress has a class here."""
+        self._taken += 1
+        with _barrier():
+            try:
+                Connection(self, sock, *others, **options)
+            except Exception:
+                sock.close()
+                raise
             self._keep_few()
 
     def _keep_few(self) -> None:
@@ -95,6 +109,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
         most = max(held.values(), default=0)
         if most > settings.connections_per_client or len(there) > settings.connections:
             _make_room([one for one in there if held[one.client] == most], there)
+
+
+@contextlib.contextmanager
+def _barrier() -> Iterator[None]:
+    """What goes wrong with one connection costs that one. waitress would take none any more, or end all."""
+    try:
+        yield
+    except Exception:
+        log.exception("a connection cannot be taken or closed")
 
 
 def _make_room(greedy: list[Connection], there: list[Connection]) -> None:

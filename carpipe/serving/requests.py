@@ -4,6 +4,8 @@ The parser is waitress's. It takes what the standard leaves open in favour of th
 where two readers could understand two things, the request is refused.
 """
 
+import contextlib
+import logging
 from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError  # type: ignore[import-untyped]  # it comes without types
@@ -11,6 +13,8 @@ from waitress.utilities import Error, RequestEntityTooLarge  # type: ignore[impo
 
 from carpipe.serving.bodies import Bodies, Limit
 from carpipe.serving.clients import client_behind
+
+log = logging.getLogger(__name__)
 
 # Bytes of a request's first line and headers; nginx takes as many. What waitress does with them is quadratic.
 HEADER_BYTES = 32_768
@@ -65,7 +69,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         begins = data if self.header_plus or self.headers_finished else data.lstrip(b"\r\n")
         if not begins:
             return len(data)
-        taken: int = super().received(begins)
+        taken = self._taken(begins)
         if self.headers_finished and self.body_rcv is not None:
             self._look()
         if self.error:
@@ -101,8 +105,17 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     def close(self) -> None:
         """Let go of the body."""
-        super().close()
+        with contextlib.suppress(OSError):  # what a full disk has not taken is tried once more as the file is closed
+            super().close()
         self.body_rcv = None
+
+    def _taken(self, data: bytes) -> int:
+        try:
+            return int(super().received(data))
+        except OSError as error:
+            log.error("a request is refused, its body cannot be kept on the disk: %s", error)
+            self.error = RefusalError(503, "Service Unavailable", "What is sent cannot be kept; try again later.")
+            return len(data)
 
     def _check_framing(self) -> None:
         # RFC 9112, 6.1: whoever sends both, or the second in HTTP/1.0, may be smuggling a request.

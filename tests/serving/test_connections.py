@@ -1,6 +1,7 @@
 """Senders that trickle shut nobody out, and a client is who the connection or a trusted proxy says."""
 
 import contextlib
+import errno
 import socket
 import threading
 import time
@@ -13,8 +14,8 @@ from carpipe.config import ServingConfig
 from carpipe.serving import listening as module
 from carpipe.serving import refusals
 from carpipe.serving.bodies import Limit
-from carpipe.serving.connections import CLIENT
-from carpipe.serving.listening import listening
+from carpipe.serving.connections import CLIENT, Connection
+from carpipe.serving.listening import Server, listening
 from carpipe.serving.rests import Rests
 from carpipe.serving.workers import BusyError
 from tests.serving.conftest import run, wait_for
@@ -241,6 +242,52 @@ def test_who_pipelines_and_never_reads_gets_no_more_answers_than_fit_on_the_way(
         assert channel.total_outbufs_len < 2 * HUGE
 
 
+def test_what_goes_wrong_as_pipelined_bytes_are_read_ends_one_connection(up, release, monkeypatch):
+    """waitress asks whether there is something to read where nothing is caught."""
+
+    def broken(self):
+        raise OSError(errno.ETIMEDOUT, "timed out")
+
+    port = up()
+    with contextlib.ExitStack() as stack:
+        expecting = HALF.replace(b"Host", b"Expect: 100-continue\r\nHost").removesuffix(b"half")
+        one = connect(stack, port, WHOLE.replace(b"/", b"/slow", 1) + expecting)
+        wait_for(lambda: [one for one in up.servers[0].active_channels.values() if one.requests])
+        monkeypatch.setattr(Connection, "send_continue", broken)
+        release.set()
+
+        assert b"done" in read_all(one)
+        assert ask(port).status_code == 200
+
+
+def test_what_goes_wrong_as_a_connection_is_taken_or_closed_ends_no_other(up, monkeypatch):
+    """It is none of theirs, and waitress would take no connection any more, or end all."""
+    monkeypatch.setattr(module, "LOOK_S", 0.1)
+    port = up(request_s=0.1)
+    rest_owed, handle_close = Server.rest_owed, Connection.handle_close
+    failed = []
+
+    def not_taken(self, client):
+        if client == "127.0.2.1":
+            raise MemoryError
+        return rest_owed(self, client)
+
+    def not_closed(self):
+        handle_close(self)
+        if self.client == "127.0.2.2":
+            failed.append(self)
+            raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(Server, "rest_owed", not_taken)
+    monkeypatch.setattr(Connection, "handle_close", not_closed)
+    with contextlib.ExitStack() as stack:
+        connect(stack, port, HALF, source="127.0.2.1")
+        connect(stack, port, HALF, source="127.0.2.2")
+        wait_for(lambda: failed)
+
+        assert ask(port).status_code == 200
+
+
 def refused(stack, port, **options):
     """A connection that was answered that the server is busy."""
     one = connect(stack, port, BUSY, **options)
@@ -303,6 +350,15 @@ def test_what_is_owed_ends_with_its_time():
     rests.leave("b", until := time.monotonic() + 100)
 
     assert (rests.take("a"), rests.take("b"), rests.take("b")) == (0, until, 0)
+
+
+def read_all(connection):
+    """What comes, until the connection is closed."""
+    connection.settimeout(10)
+    got = b""
+    while more := connection.recv(100_000):
+        got += more
+    return got
 
 
 def read(connection, enough):

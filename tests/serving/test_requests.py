@@ -3,11 +3,14 @@
 import contextlib
 import json
 import logging
+import os
 import socket
+import tempfile
 import threading
 
 import pytest
 from flask import Flask, request
+from waitress.buffers import TempfileBasedBuffer
 
 from carpipe.config import ServingConfig
 from carpipe.serving.app import body_limits, create_app
@@ -163,6 +166,23 @@ def up(**settings):
     with listening(app, known, port=0, setting="serving.port", threads=4, limits=limits) as server:
         threading.Thread(target=run, args=(server,), daemon=True).start()
         yield server
+
+
+def test_a_full_disk_refuses_bodies_and_nothing_else(monkeypatch):
+    """The file fails as it is written, and again as it is closed."""
+    head = b"POST / HTTP/1.1\r\nConnection: close\r\n" + HOST + b"Content-Length: 3000000\r\n\r\n"
+    with up() as server, open("/dev/full", "wb") as full, contextlib.ExitStack() as stack:
+        kept = stack.enter_context(tempfile.TemporaryFile())
+        monkeypatch.setattr(TempfileBasedBuffer, "newfile", lambda _: kept)
+        port = int(server.effective_port)
+        one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        one.sendall(head + b"x" * 1_000_000)
+        wait_for(lambda: server.bodies.held == 1_000_000)
+        os.dup2(full.fileno(), kept.fileno())
+        one.sendall(b"x")
+
+        assert b"cannot be kept" in check(read(one), 503)
+        assert tell(port, head.replace(b"3000000", b"5") + b"xxxxx").startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize(
