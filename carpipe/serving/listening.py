@@ -50,14 +50,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
 
     _taken = 0
 
-    def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, **options: Any):
-        self._settings, self.bodies, self.rests = settings, bodies, Rests()
+    def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, rests: Rests, **options: Any):
+        self._settings, self.bodies, self.rests = settings, bodies, rests
         self.proxies = networks_of(settings.trusted_proxy)
         super().__init__(app, **options)
 
     def rest_owed(self, client: str) -> float:
         """Until when a new connection of the client rests, for one that was refused and is gone; 0 for none."""
-        for one in list(self.active_channels.values()):
+        for one in self._connections():
             if one.client == client and one.rests and one.has_left:
                 one.handle_close()
         return self.rests.take(client)
@@ -77,7 +77,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
         """Whether to take connections. It is asked before each look at all sockets, and at each answer there is one.
 
         A look costs some microseconds a connection. So with many of them it makes a pause, in which answers gather:
-        else a flood of small requests costs requests times connections.
+        else a flood of small requests costs requests times connections. Each address makes that of its own.
         """
         time.sleep(PAUSE_S * len(self.active_channels))
         return bool(super().readable())
@@ -104,11 +104,21 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
     def _keep_few(self) -> None:
         """Where there are too many connections now, one goes of whoever has most."""
         settings = self._settings
-        there = [one for one in self.active_channels.values() if not one.will_close]
-        held = Counter(one.client for one in there if not one.is_proxy)
+        there = [one for one in self._connections() if not one.will_close]
+        direct = [one for one in there if not one.is_proxy]
+        held = Counter(one.client for one in direct)
         most = max(held.values(), default=0)
-        if most > settings.connections_per_client or len(there) > settings.connections:
-            _make_room([one for one in there if held[one.client] == most], there)
+        greedy = [one for one in direct if held[one.client] == most]
+        if most > settings.connections_per_client:
+            _make_room(greedy, there)
+        elif len(there) > settings.connections:
+            # A proxy may fill the rest, but whoever comes beside it, as a monitor does, does not pay for that.
+            is_theirs = len(direct) > settings.connections // 4
+            _make_room(greedy if is_theirs else [one for one in there if one.is_proxy], there)
+
+    def _connections(self) -> list[Connection]:
+        """Of all addresses that are listened on."""
+        return [one for one in list(self._map.values()) if isinstance(one, Connection)]
 
 
 @contextlib.contextmanager
@@ -167,7 +177,8 @@ def listening(
     sockets: dict[int, Any] = {}
     try:
         # A name such as localhost may be several addresses; one loop serves all that are in `sockets`.
-        bound = partial(Server, app, settings, bodies=bodies, map=sockets, dispatcher=dispatcher, adj=known)
+        shared = {"bodies": bodies, "rests": Rests(), "map": sockets, "dispatcher": dispatcher, "adj": known}
+        bound = partial(Server, app, settings, **shared)
         yield _first(bound, known, what=f"serving.host and {setting}, {settings.host}:{port},")
     finally:
         dispatcher.shutdown()  # first, since answers need the sockets

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import select
 import socket
 import threading
 import time
@@ -11,8 +12,8 @@ import pytest
 from flask import Flask, request
 
 from carpipe.config import ServingConfig
+from carpipe.serving import connections, refusals
 from carpipe.serving import listening as module
-from carpipe.serving import refusals
 from carpipe.serving.bodies import Limit
 from carpipe.serving.connections import CLIENT, Connection
 from carpipe.serving.listening import Server, listening
@@ -79,8 +80,8 @@ def up(release):
         release.set()
 
 
-def connect(stack, port, sent, *, source="127.0.0.1"):
-    connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), source_address=(source, 0)))
+def connect(stack, port, sent, *, source="127.0.0.1", to="127.0.0.1"):
+    connection = stack.enter_context(socket.create_connection((to, port), source_address=(source, 0)))
     connection.sendall(sent)
     return connection
 
@@ -93,6 +94,10 @@ def is_open(connection):
         return True
     except OSError:
         return False
+
+
+def is_readable(connection):
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 def ask(port, path="/", **headers):
@@ -208,6 +213,70 @@ def test_connections_of_the_trusted_proxy_are_many_clients(up):
         assert all(map(is_open, several))
 
 
+def test_who_comes_beside_the_trusted_proxy_does_not_pay_for_what_it_holds(up):
+    port = up(trusted_proxy="127.0.2.1", connections=8)
+    with contextlib.ExitStack() as stack:
+        several = [connect(stack, port, HALF, source="127.0.2.1") for _ in range(8)]
+        monitor = connect(stack, port, WHOLE)
+        read(monitor, lambda got: b"200 OK" in got)
+        several += [connect(stack, port, HALF, source="127.0.2.1") for _ in range(4)]
+
+        assert wait_for(lambda: sum(map(is_open, several)) == 7)
+        assert is_open(monitor)
+
+
+def test_the_trusted_proxy_does_not_pay_for_many_who_come_beside_it(up):
+    port = up(trusted_proxy="127.0.2.1", connections=8)
+    with contextlib.ExitStack() as stack:
+        several = [connect(stack, port, HALF, source="127.0.2.1") for _ in range(6)]
+        others = [connect(stack, port, HALF, source=f"127.0.3.{number}") for number in range(1, 9)]
+
+        assert wait_for(lambda: sum(map(is_open, others)) == 2)
+        assert all(map(is_open, several))
+
+
+@pytest.fixture
+def both(up, monkeypatch):
+    """Starts a server on a name of 127.0.0.1 and ::1; returns the port of each."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("there is no IPv6 here")
+    look_up = socket.getaddrinfo
+
+    def of_both(host, *others, **options):
+        names = ["127.0.0.1", "::1"] if host == "both.example" else [host]
+        return [found for name in names for found in look_up(name, *others, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", of_both)
+
+    def start(**settings):
+        up(host="both.example", **settings)
+        found = {one.family: one.effective_port for one in up.servers[0]._map.values() if isinstance(one, Server)}
+        return int(found[socket.AF_INET]), int(found[socket.AF_INET6])
+
+    return start
+
+
+def test_connections_of_all_addresses_count_together(both):
+    four, six = both(connections=8, connections_per_client=4)
+    with contextlib.ExitStack() as stack:
+        several = [connect(stack, four, HALF, source=f"127.0.3.{number}") for number in range(1, 9)]
+        several += [connect(stack, six, HALF, source="::1", to="::1") for _ in range(8)]
+
+        assert wait_for(lambda: sum(map(is_open, several)) == 8)
+
+
+def test_who_was_refused_at_one_address_rests_at_the_others(both, monkeypatch):
+    monkeypatch.setattr(refusals, "RETRY_AFTER", 100)
+    monkeypatch.setattr(connections, "client_of", lambda _: "one client")
+    four, six = both()
+    with contextlib.ExitStack() as stack:
+        refused(stack, four).close()
+        again = connect(stack, six, WHOLE, source="::1", to="::1")
+
+        assert ask(four).status_code == 200
+        assert not is_readable(again)
+
+
 def test_a_name_of_several_addresses_is_listened_on_at_all_of_them(up):
     port = up(host="localhost")
 
@@ -321,7 +390,7 @@ def test_who_was_refused_does_not_gain_by_coming_anew(up, monkeypatch, last):
         again = [connect(stack, port, WHOLE) for _ in range(2)]
 
         assert ask(port).status_code == 200  # two have left, and two rest for them
-        assert all(map(is_open, again))
+        assert not any(map(is_readable, again))
         assert sum(one.rests for one in up.servers[0].active_channels.values()) == 2
 
 
