@@ -19,10 +19,10 @@ from waitress.server import TcpWSGIServer  # type: ignore[import-untyped]
 from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]
 from waitress.wasyncore import close_all  # type: ignore[import-untyped]
 
+from carpipe.addresses import network_of
 from carpipe.config import ServingConfig
 from carpipe.errors import InputError
 from carpipe.serving.bodies import MB, Bodies, Limit
-from carpipe.serving.clients import networks_of
 from carpipe.serving.connections import Connection
 from carpipe.serving.requests import HEADER_BYTES
 from carpipe.serving.rests import Rests
@@ -52,7 +52,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
 
     def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, rests: Rests, **options: Any):
         self._settings, self.bodies, self.rests = settings, bodies, rests
-        self.proxies = networks_of(settings.trusted_proxy)
+        self.proxies = network_of(settings.trusted_proxy) if settings.trusted_proxy else ()
         super().__init__(app, **options)
 
     def rest_owed(self, client: str) -> float:
