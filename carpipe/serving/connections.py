@@ -14,8 +14,9 @@ from carpipe.serving.requests import Request
 
 # Where the app finds whose request it is.
 CLIENT = "carpipe.client"
-# Seconds and bytes that a connection may go on sending after it was refused: as much as an honest photo.
-LINGER_S, LINGER_BYTES = 5, 20_000_000
+# That a connection may go on sending after it was refused: seconds, and photos of the largest size that is taken.
+# Who sends a larger one is to read that it is.
+MAX_LINGER_S, MAX_LINGER_PHOTOS = 5, 2
 
 
 class Task(WSGITask):  # type: ignore[misc]  # it comes without types
@@ -85,6 +86,8 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         taken: bool = super().received(data)
         if self._parsed and self._parsed.completed:
             self._ahead = self._parsed.rest
+            if not self.is_proxy and "X_FORWARDED_FOR" in self._parsed.headers:
+                self.server.warn_of_a_proxy(self.addr[0])
         if self.request is None:
             self.begun = None
         elif self.request is not before:
@@ -140,7 +143,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     def is_late(self, now: float, *, request_s: float) -> bool:
         """Whether it has been arriving or lingering for too long."""
-        most = request_s if self._lingered is None else min(request_s, LINGER_S)
+        most = request_s if self._lingered is None else min(request_s, MAX_LINGER_S)
         return self.begun is not None and now - self.begun > most and not self.requests
 
     def _is_quiet(self) -> bool:
@@ -148,6 +151,6 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     def _pass_over(self, data: bytes) -> bool:
         self._lingered = (self._lingered or 0) + len(data)
-        if self._lingered > LINGER_BYTES:
+        if self._lingered > self.server.max_linger_bytes:
             self.handle_close()
         return False

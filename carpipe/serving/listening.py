@@ -23,7 +23,7 @@ from carpipe.addresses import network_of
 from carpipe.config import ServingConfig
 from carpipe.errors import InputError
 from carpipe.serving.bodies import MB, Bodies, Limit
-from carpipe.serving.connections import Connection
+from carpipe.serving.connections import MAX_LINGER_PHOTOS, Connection
 from carpipe.serving.requests import HEADER_BYTES
 from carpipe.serving.rests import Rests
 
@@ -48,10 +48,13 @@ SPARE = 50
 class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
     """waitress, with a time for each request and a number of connections for each client."""
 
+    # Of the process, whatever it listens on.
+    _has_warned = False
     _taken = 0
 
     def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, rests: Rests, **options: Any):
         self._settings, self.bodies, self.rests = settings, bodies, rests
+        self.max_linger_bytes = MAX_LINGER_PHOTOS * settings.max_photo_mb * MB
         self.proxies = network_of(settings.trusted_proxy) if settings.trusted_proxy else ()
         super().__init__(app, **options)
 
@@ -61,6 +64,16 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
             if one.client == client and one.rests and one.has_left:
                 one.handle_close()
         return self.rests.take(client)
+
+    def warn_of_a_proxy(self, address: str) -> None:
+        """Say, once, that an address that is not trusted names others whom it asks for."""
+        if not Server._has_warned:
+            Server._has_warned = True
+            log.warning(
+                "X-Forwarded-For came from %s, which serving.trusted_proxy does not name. If that is your proxy, name "
+                "it there: until then all who come through it are one client. This is said once.",
+                address,
+            )
 
     def maintenance(self, now: float) -> None:
         """Close what is idle or late."""

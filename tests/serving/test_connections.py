@@ -160,6 +160,18 @@ def test_who_asks_and_never_reads_holds_nobody_up(up, monkeypatch):
             assert ask(port).status_code == 200
 
 
+def test_who_sends_a_photo_that_is_too_large_reads_so_whatever_is_taken(up):
+    size = 50_000_000
+    port = up(max_photo_mb=30)
+    with contextlib.ExitStack() as stack:
+        one = connect(stack, port, HALF.replace(b"1000", str(size).encode()))
+        for _ in range(size // 1_000_000):
+            one.sendall(b"x" * 1_000_000)
+        one.shutdown(socket.SHUT_WR)
+
+        assert b"Too large." in read_all(one)
+
+
 def test_another_client_pays_nothing(up):
     port = up(connections_per_client=3)
     with contextlib.ExitStack() as stack:
@@ -202,6 +214,17 @@ def test_a_request_that_does_not_arrive_in_time_is_given_up(up):
 )
 def test_a_client_is_who_the_trusted_proxy_says(up, settings, headers, client):
     assert ask(up(**settings), **headers).text == client
+
+
+@pytest.mark.parametrize(("trusted", "warned"), [("", 1), ("192.0.2.1", 1), ("127.0.0.1", 0)])
+def test_a_proxy_that_is_not_trusted_is_told_of_once(up, monkeypatch, caplog, trusted, warned):
+    monkeypatch.setattr(Server, "_has_warned", False)
+    ports = [up(trusted_proxy=trusted) for _ in range(2)]
+    for port in (*ports, *ports):
+        ask(port, **{"X-Forwarded-For": "198.51.100.7"})
+
+    said = [message for message in caplog.messages if "X-Forwarded-For came from 127.0.0.1" in message]
+    assert len(said) == warned
 
 
 def test_connections_of_the_trusted_proxy_are_many_clients(up):
