@@ -22,27 +22,32 @@ from waitress.wasyncore import close_all  # type: ignore[import-untyped]
 from carpipe.addresses import network_of
 from carpipe.config import ServingConfig
 from carpipe.errors import InputError
+from carpipe.serving.arriving import MAX_HEADER_BYTES
 from carpipe.serving.bodies import MB, Bodies, Limit
 from carpipe.serving.connections import MAX_LINGER_PHOTOS, Connection
-from carpipe.serving.requests import HEADER_BYTES
-from carpipe.serving.rests import Rests
+from carpipe.serving.rests import OwedRests
 
 log = logging.getLogger(__name__)
 
 # It says how long its queue is at each request that waits: whoever sends much would fill the log.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
-# Of bodies that are held at a time, in all and of a client: so many times the largest request. A quarter is for others.
-HELD, HELD_PER_CLIENT = 8, 6
-# Seconds, for each connection, between looks at all of them; at one, connections taken and bytes of each.
-PAUSE_S, ACCEPTED, RECEIVED = 4e-6, 16, 32_768
+# Bodies that are held at a time, in largest requests: of all so many that a small server has room for them, which is
+# 480 MB on the disk for temporary files; of a client so many that a quarter is for others.
+MAX_HELD_REQUESTS, MAX_CLIENT_REQUESTS = 8, 6
+# Seconds, for each connection, between looks at all of them.
+PAUSE_S = 4e-6
+# Connections that are taken at one look.
+MAX_ACCEPTED_CONNECTIONS = 16
+# Bytes that are read of a connection at one look.
+MAX_RECEIVED_BYTES = 32_768
 # Seconds between looks for connections that are late.
 LOOK_S = 2
 # Seconds that a connection may stay open with nothing asked.
-IDLE_S = 60
+MAX_IDLE_S = 60
 # Places beside the limit that waitress has itself, where it would accept nobody: the server's own sockets are among
 # those that it counts, and connections that are being closed.
-SPARE = 50
+SPARE_CONNECTIONS = 50
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
@@ -52,8 +57,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
     _has_warned = False
     _taken = 0
 
-    def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, rests: Rests, **options: Any):
-        self._settings, self.bodies, self.rests = settings, bodies, rests
+    def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, owed: OwedRests, **options: Any):
+        self._settings, self.bodies, self.owed = settings, bodies, owed
         self.max_linger_bytes = MAX_LINGER_PHOTOS * settings.max_photo_mb * MB
         self.proxies = network_of(settings.trusted_proxy) if settings.trusted_proxy else ()
         super().__init__(app, **options)
@@ -61,9 +66,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
     def rest_owed(self, client: str) -> float:
         """Until when a new connection of the client rests, for one that was refused and is gone; 0 for none."""
         for one in self._connections():
-            if one.client == client and one.rests and one.has_left:
+            if one.client == client and one.is_resting and one.has_left:
                 one.handle_close()
-        return self.rests.take(client)
+        return self.owed.take(client)
 
     def warn_of_a_proxy(self, address: str) -> None:
         """Say, once, that an address that is not trusted names others whom it asks for."""
@@ -97,7 +102,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
 
     def handle_accept(self) -> None:
         """Take the connections that wait."""
-        for _ in range(ACCEPTED):
+        for _ in range(MAX_ACCEPTED_CONNECTIONS):
             before = self._taken
             super().handle_accept()
             if self._taken == before:
@@ -170,32 +175,35 @@ def listening(
     Raises:
         InputError: the address cannot be listened on.
     """
-    known = Adjustments(
-        host=settings.host,
-        port=port,
-        connection_limit=settings.connections + SPARE,
-        channel_timeout=IDLE_S,
-        cleanup_interval=LOOK_S,
-        asyncore_use_poll=True,  # select() ends at 1,024 open files
-        max_request_header_size=HEADER_BYTES,
-        recv_bytes=RECEIVED,
-        clear_untrusted_proxy_headers=True,  # what they say is read as the request arrives
-        ident="carpipe",
-        **options,
-    )
+    known = _adjustments(settings, port=port, **options)
     request = settings.max_request_mb * MB
-    bodies = Bodies(limits or {}, most=HELD * request, per_client=HELD_PER_CLIENT * request)
+    bodies = Bodies(limits or {}, max_bytes=MAX_HELD_REQUESTS * request, max_client_bytes=MAX_CLIENT_REQUESTS * request)
     dispatcher = ThreadedTaskDispatcher()
     dispatcher.set_thread_count(known.threads)
     sockets: dict[int, Any] = {}
     try:
         # A name such as localhost may be several addresses; one loop serves all that are in `sockets`.
-        shared = {"bodies": bodies, "rests": Rests(), "map": sockets, "dispatcher": dispatcher, "adj": known}
+        shared = {"bodies": bodies, "owed": OwedRests(), "map": sockets, "dispatcher": dispatcher, "adj": known}
         bound = partial(Server, app, settings, **shared)
         yield _first(bound, known, what=f"serving.host and {setting}, {settings.host}:{port},")
     finally:
         dispatcher.shutdown()  # first, since answers need the sockets
         close_all(sockets)
+
+
+def _adjustments(settings: ServingConfig, **options: Any) -> Adjustments:
+    return Adjustments(
+        host=settings.host,
+        connection_limit=settings.connections + SPARE_CONNECTIONS,
+        channel_timeout=MAX_IDLE_S,
+        cleanup_interval=LOOK_S,
+        asyncore_use_poll=True,  # select() ends at 1,024 open files
+        max_request_header_size=MAX_HEADER_BYTES,
+        recv_bytes=MAX_RECEIVED_BYTES,
+        clear_untrusted_proxy_headers=True,  # what they say is read as the request arrives
+        ident="carpipe",
+        **options,
+    )
 
 
 def _first(bound: Callable[..., Server], known: Adjustments, *, what: str) -> Server:

@@ -17,7 +17,7 @@ from carpipe.serving import listening as module
 from carpipe.serving.bodies import Limit
 from carpipe.serving.connections import CLIENT, Connection
 from carpipe.serving.listening import Server, listening
-from carpipe.serving.rests import Rests
+from carpipe.serving.rests import OwedRests
 from carpipe.serving.workers import BusyError
 from tests.serving.conftest import run, wait_for
 
@@ -142,7 +142,7 @@ def test_the_slowest_goes_first_and_whoever_is_being_answered_stays(up, release)
 
 def test_who_asks_and_never_reads_holds_nobody_up(up, monkeypatch):
     """Its socket can be written to never again, so there is nothing that would tell waitress to close it."""
-    monkeypatch.setattr(module, "IDLE_S", 1)
+    monkeypatch.setattr(module, "MAX_IDLE_S", 1)
     port = up(connections=20, connections_per_client=10)
     with contextlib.ExitStack() as stack:
         for _ in range(8):
@@ -395,7 +395,7 @@ def test_who_was_refused_is_not_read_before_it_may_come_again(up, monkeypatch):
         one.sendall(WHOLE)
 
         assert ask(port).status_code == 200  # another connection, of the same address
-        [channel] = [one for one in up.servers[0].active_channels.values() if one.rests]
+        [channel] = [one for one in up.servers[0].active_channels.values() if one.is_resting]
         assert not channel.readable()
         channel.rests_until = 0
         read(one, lambda got: b"200 OK" in got)
@@ -414,7 +414,7 @@ def test_who_was_refused_does_not_gain_by_coming_anew(up, monkeypatch, last):
 
         assert ask(port).status_code == 200  # two have left, and two rest for them
         assert not any(map(is_readable, again))
-        assert sum(one.rests for one in up.servers[0].active_channels.values()) == 2
+        assert sum(one.is_resting for one in up.servers[0].active_channels.values()) == 2
 
 
 def test_another_address_does_not_rest(up, monkeypatch):
@@ -437,7 +437,7 @@ def test_a_proxy_does_not_rest_since_it_is_many(up, monkeypatch):
 
 
 def test_what_is_owed_ends_with_its_time():
-    rests = Rests()
+    rests = OwedRests()
     rests.leave("a", time.monotonic() - 1)
     rests.leave("b", until := time.monotonic() + 100)
 

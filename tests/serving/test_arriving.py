@@ -114,7 +114,7 @@ def test_it_is_refused_in_a_sentence(port, name, caplog):
 @pytest.mark.parametrize(("method", "path"), [*routes(), ("POST", "/nowhere"), ("POST", "/static/x"), ("X", "/")])
 @pytest.mark.parametrize("how", ["length", "chunks"])
 def test_a_body_is_refused_before_it_comes(port, method, path, how):
-    limit = LIMITS[path].bytes if method == "POST" and path in LIMITS else 0
+    limit = LIMITS[path].max_bytes if method == "POST" and path in LIMITS else 0
     size = {
         "length": f"Content-Length: {limit + 1}\r\n\r\n",
         "chunks": f"Transfer-Encoding: chunked\r\n\r\n{limit + 1:x}\r\n",
@@ -126,7 +126,7 @@ def test_a_body_is_refused_before_it_comes(port, method, path, how):
 
 
 def test_a_body_that_is_just_small_enough_reaches_the_app(port):
-    limit = LIMITS["/feedback"].bytes
+    limit = LIMITS["/feedback"].max_bytes
     head = "POST /feedback HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
 
     assert b"Feedback is" in check(tell(port, f"{head}Content-Length: {limit}\r\n\r\n".encode() + b"9" * limit), 400)
