@@ -13,7 +13,6 @@ Credentials, region and endpoint of S3 are those of an Airflow connection in tas
 of the AWS chain (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...), which obstore reads itself.
 """
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from carpipe.addresses import network_of
 from carpipe.errors import ConfigError
 
 # Pixels of a network's input side: memory grows with its square, and golden pictures must fit `runtime.MAX_GOLDEN`.
@@ -309,7 +309,8 @@ class ServingConfig(Section):
     @model_validator(mode="after")
     def _proxy_is_an_address(self) -> Self:
         try:
-            ipaddress.ip_network(self.trusted_proxy.partition("%")[0] if self.trusted_proxy else "0.0.0.0/0")
+            if self.trusted_proxy:
+                network_of(self.trusted_proxy)
         except ValueError:
             raise ValueError(
                 f"trusted_proxy must be an address or a network, as 10.0.0.5 or 10.0.0.0/8, not {self.trusted_proxy}"

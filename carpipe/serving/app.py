@@ -21,18 +21,18 @@ from carpipe.serving.refusals import add_refusals, says, too_large_says
 from carpipe.serving.service import Service
 
 # Multipart headers and boundaries, beside the photos.
-OVERHEAD = 100_000
+MAX_OVERHEAD_BYTES = 100_000
 # Bytes of a saying.
-FEEDBACK = 10_000
+MAX_FEEDBACK_BYTES = 10_000
 
 
 def body_limits(config: ServingConfig) -> dict[str, Limit]:
     """What may be posted where. Nothing else takes a body."""
     too_large = too_large_says(config)
     return {
-        "/predict": Limit(config.max_photo_mb * MB + OVERHEAD, too_large),
-        "/predict/listing": Limit(config.max_request_mb * MB + OVERHEAD, too_large),
-        "/feedback": Limit(FEEDBACK, f"Too large: feedback may have {FEEDBACK:,} bytes."),
+        "/predict": Limit(config.max_photo_mb * MB + MAX_OVERHEAD_BYTES, too_large),
+        "/predict/listing": Limit(config.max_request_mb * MB + MAX_OVERHEAD_BYTES, too_large),
+        "/feedback": Limit(MAX_FEEDBACK_BYTES, f"Too large: feedback may have {MAX_FEEDBACK_BYTES:,} bytes."),
     }
 
 
@@ -42,8 +42,8 @@ def create_app(service: Service, config: ServingConfig) -> Flask:
     app.url_map.merge_slashes = False  # else it redirects, to whatever host the request names
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.config.update(
-        MAX_CONTENT_LENGTH=config.max_request_mb * MB + OVERHEAD,
-        MAX_FORM_MEMORY_SIZE=OVERHEAD,
+        MAX_CONTENT_LENGTH=config.max_request_mb * MB + MAX_OVERHEAD_BYTES,
+        MAX_FORM_MEMORY_SIZE=MAX_OVERHEAD_BYTES,
         MAX_FORM_PARTS=config.max_listing_photos + 4,
     )
     _guard_names(app, config)
@@ -100,7 +100,7 @@ def _refuse_other_sites(*, behind_a_proxy: bool) -> None:
 def _limit_body(limits: Mapping[str, Limit]) -> None:
     """The connection has refused what is longer; this is for who runs the app on another server."""
     if request.path in limits:
-        request.max_content_length = limits[request.path].bytes
+        request.max_content_length = limits[request.path].max_bytes
     if request.method == "POST" and request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("The body is packed; send it as it is, without Content-Encoding.")
 

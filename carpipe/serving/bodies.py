@@ -19,14 +19,14 @@ MB = 1_000_000
 
 @dataclass(frozen=True)
 class Limit:
-    """Of a body: bytes, at most, and the sentence for who sends more."""
+    """Of a body, and the sentence for who sends more."""
 
-    bytes: int
+    max_bytes: int
     says: str
 
 
-class Request(Protocol):
-    """A request and its body: whose it is, bytes that are held, and whether it is there in full."""
+class Body(Protocol):
+    """The body of a request: whose it is, bytes that are held, and whether it is there in full."""
 
     client: str
     completed: bool
@@ -38,15 +38,15 @@ class Request(Protocol):
 
 
 class Bodies:
-    """What bodies may have, and which of them are held."""
+    """What bodies may have, and which of them are held. `make_room` is for one thread, the rest for any."""
 
-    def __init__(self, limits: Mapping[str, Limit], *, most: int, per_client: int):
+    def __init__(self, limits: Mapping[str, Limit], *, max_bytes: int, max_client_bytes: int):
         """Args:
         limits: by path, of what may be posted there. Nothing else takes a body.
-        most, per_client: bytes of all bodies that are held, and of one client's.
+        max_bytes, max_client_bytes: of all bodies that are held, and of one client's.
         """
-        self._limits, self._most, self._per_client = limits, most, per_client
-        self._held: WeakSet[Request] = WeakSet()
+        self._limits, self._max_bytes, self._max_client_bytes = limits, max_bytes, max_client_bytes
+        self._held: WeakSet[Body] = WeakSet()
         self._adjustments: dict[int, Adjustments] = {}
         self._lock = threading.Lock()
 
@@ -60,40 +60,40 @@ class Bodies:
     def adjusted(self, settings: Adjustments, limit: Limit) -> Any:
         """waitress's settings for a request with that limit: it refuses a body that has as many bytes as it names."""
         with self._lock:
-            if limit.bytes not in self._adjustments:
-                self._adjustments[limit.bytes] = copy.copy(settings)
-                self._adjustments[limit.bytes].max_request_body_size = limit.bytes + 1
-            return self._adjustments[limit.bytes]
+            if limit.max_bytes not in self._adjustments:
+                self._adjustments[limit.max_bytes] = copy.copy(settings)
+                self._adjustments[limit.max_bytes].max_request_body_size = limit.max_bytes + 1
+            return self._adjustments[limit.max_bytes]
 
-    def hold(self, request: Request) -> None:
-        """Count the request's body for as long as it is there."""
+    def hold(self, body: Body) -> None:
+        """Count the body for as long as its request is there."""
         with self._lock:
-            self._held.add(request)
+            self._held.add(body)
 
     @property
     def held(self) -> int:
         """Bytes of all bodies that are held."""
-        return sum(request.held for request in self._there())
+        return sum(body.held for body in self._there())
 
-    def has_room(self, request: Request) -> bool:
-        """Whether the request may go on; if not, it is of whoever sends most.
+    def make_room(self, body: Body) -> bool:
+        """Whether more of the body may come; if not, it is of whoever sends most.
 
         Where all bodies are too much together, the longest that is arriving gives way of whoever has most.
         """
         held = Counter[str]()
         for one in (there := self._there()):
             held[one.client] += one.held
-        if held[request.client] > self._per_client:
+        if held[body.client] > self._max_client_bytes:
             return False
-        if held.total() <= self._most:
+        if held.total() <= self._max_bytes:
             return True
         greedy, _ = held.most_common(1)[0]
         arriving = [one for one in there if one.client == greedy and one.held and not one.completed]
-        if greedy == request.client or not arriving:
+        if greedy == body.client or not arriving:
             return False
         max(arriving, key=lambda one: one.held).give_way()
         return True
 
-    def _there(self) -> list[Request]:
+    def _there(self) -> list[Body]:
         with self._lock:
             return list(self._held)

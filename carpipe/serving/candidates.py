@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 UNSURE, RIGHT, WRONG = "unsure", "right", "wrong"
 # Candidates waiting to be written, at most: 100 photos of 1024 px are about 20 MB.
-WAITING = 100
+MAX_WAITING_CANDIDATES = 100
 # Answers that feedback may still be given on: photos and bytes, at most.
-REMEMBERED = 500
-REMEMBERED_BYTES = 64_000_000
+MAX_REMEMBERED_ANSWERS = 500
+MAX_REMEMBERED_BYTES = 64_000_000
 # Times that one answer may be judged.
-SAYINGS = 5
+MAX_SAYINGS = 5
 _HOUR = 3600.0
 
 
@@ -66,7 +66,7 @@ class Memory:
         with self._lock:
             self._seen[seen.id], self._client[seen.id] = seen, client
             self._bytes += len(seen.jpeg)
-            while len(self._seen) > REMEMBERED or self._bytes > REMEMBERED_BYTES:
+            while len(self._seen) > MAX_REMEMBERED_ANSWERS or self._bytes > MAX_REMEMBERED_BYTES:
                 most, _ = Counter(self._client.values()).most_common(1)[0]
                 self._forget(next(name for name, owner in self._client.items() if owner == most))
 
@@ -84,7 +84,7 @@ class Memory:
     def judged(self, name: str) -> Seen | None:
         """The answer of that id, None where it is forgotten or was judged often enough."""
         with self._lock:
-            if name not in self._seen or self._said.get(name, 0) >= SAYINGS:
+            if name not in self._seen or self._said.get(name, 0) >= MAX_SAYINGS:
                 return None
             self._said[name] = self._said.get(name, 0) + 1
             return self._seen[name]
@@ -136,7 +136,7 @@ class Candidates:
             reason: Budget(config.candidates_per_hour, client_share=share) for reason in (UNSURE, RIGHT, WRONG)
         }
         self._room = Room(store, config)
-        self._waiting: queue.Queue[_Task | None] = queue.Queue(WAITING)
+        self._waiting: queue.Queue[_Task | None] = queue.Queue(MAX_WAITING_CANDIDATES)
         self._thread = threading.Thread(target=self._write_all, name="carpipe-candidates", daemon=True)
         self._thread.start()
 

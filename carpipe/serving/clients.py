@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Container
 from typing import Any
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from carpipe.addresses import Address, address_of
 
 # Names of this machine that everybody has. RFC 6761.
 LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
@@ -17,7 +17,7 @@ SUBSCRIBER = 64
 
 def client_of(address: str) -> str:
     """Whom an address stands for: itself, or of IPv6 its /64. What is no address stands for itself."""
-    known = _read(address)
+    known = address_of(address)
     return address if known is None else _client(known)
 
 
@@ -26,30 +26,14 @@ def client_behind(forwarded: str) -> str | None:
 
     Only the last entry counts: it is the one that the proxy itself has added. Anybody may have written the others.
     """
-    known = _read(_bare(forwarded.rpartition(",")[2].strip(' \t"')))
+    known = address_of(_bare(forwarded.rpartition(",")[2].strip(' \t"')))
     return None if known is None else _client(known)
 
 
 def is_among(address: str, networks: Container[Any]) -> bool:
     """Whether the address is in one of the networks, however it is written."""
-    known = _read(address)
+    known = address_of(address)
     return known is not None and known in networks
-
-
-def networks_of(setting: str) -> Container[Any]:
-    """The network that `serving.trusted_proxy` names; an address is one too, and nothing is in that of "".
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if not setting:
-        return ()
-    known = _read(setting)
-    if known is not None:
-        return ipaddress.ip_network(known)
-    network = ipaddress.ip_network(setting)
-    mapped = getattr(network.network_address, "ipv4_mapped", None)
-    return ipaddress.ip_network((mapped, network.prefixlen - 96)) if mapped else network
 
 
 def is_local(host: str) -> bool:
@@ -64,18 +48,6 @@ def _client(known: Address) -> str:
     if isinstance(known, ipaddress.IPv4Address):
         return str(known)
     return str(ipaddress.ip_network((known, SUBSCRIBER), strict=False))
-
-
-def _read(text: str) -> Address | None:
-    """An address without its zone; IPv4 that is written as IPv6 is IPv4."""
-    try:
-        known = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(known, ipaddress.IPv4Address):
-        return known
-    # A 6to4 network (RFC 3056) belongs to one IPv4 address, and is as large as 65,536 subscribers' are.
-    return known.ipv4_mapped or known.sixtofour or known
 
 
 def _bare(hop: str) -> str:

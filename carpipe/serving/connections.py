@@ -1,4 +1,9 @@
-"""A connection: one request at a time, refused as soon as it can be, and the time that it has taken to arrive."""
+"""A connection: one request at a time, refused as soon as it can be, and the time that it has taken to arrive.
+
+waitress has one thread that looks at all connections, and some that answer. The first calls everything here. Those that
+answer call `Task` and `Connection.rest` alone, and `Connection.parser_class` where the app has failed. What they change
+is one attribute each, so there is no lock here.
+"""
 
 import select
 import socket
@@ -8,14 +13,15 @@ from typing import Any
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]  # it comes without types
 from waitress.task import WSGITask  # type: ignore[import-untyped]
 
+from carpipe.serving.arriving import Request
 from carpipe.serving.clients import client_of, is_among
-from carpipe.serving.refusals import REST, Refused
-from carpipe.serving.requests import Request
+from carpipe.serving.refusals import REST, RefusalTask
 
 # Where the app finds whose request it is.
 CLIENT = "carpipe.client"
-# Seconds and bytes that a connection may go on sending after it was refused: as much as an honest photo.
-LINGER_S, LINGER_BYTES = 5, 20_000_000
+# That a connection may go on sending after it was refused: seconds, and photos of the largest size that is taken.
+# Who sends a larger one is to read that it is.
+MAX_LINGER_S, MAX_LINGER_PHOTOS = 5, 2
 
 
 class Task(WSGITask):  # type: ignore[misc]  # it comes without types
@@ -39,7 +45,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         rests_until: when it may be read again, after it was refused; as `time.monotonic` says it.
     """
 
-    task_class, error_task_class = Task, Refused
+    task_class, error_task_class = Task, RefusalTask
     begun: float | None = None
     rests_until: float
     close_when_flushed: bool
@@ -49,10 +55,10 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     # Bytes that have come since it was refused, from when there is nothing but to wait for the other end to notice.
     _lingered: int | None = None
 
-    def __init__(self, server: Any, sock: socket.socket, addr: tuple[Any, ...], *rest: Any, **options: Any):
+    def __init__(self, server: Any, sock: socket.socket, addr: tuple[Any, ...], *others: Any, **options: Any):
         self.client, self.is_proxy = client_of(addr[0]), is_among(addr[0], server.proxies)
         self.rests_until = server.rest_owed(self.client)
-        super().__init__(server, sock, addr, *rest, **options)
+        super().__init__(server, sock, addr, *others, **options)
 
     def rest(self, seconds: float) -> None:
         """Read nothing for so long; what a proxy sends is read, since it is of many."""
@@ -66,11 +72,15 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     def readable(self) -> bool:
         """Whether more may be read. What is there already comes first, when all before it is answered."""
-        if self._lingered is None and self.rests:
+        if self._lingered is None and self.is_resting:
             return False
         if self._ahead and self._is_quiet():
             ahead, self._ahead = self._ahead, b""
-            self.received(ahead)
+            try:
+                self.received(ahead)
+            except Exception:  # waitress has no barrier here, as it has where bytes are read: all connections would end
+                self.handle_error()
+                return False
         return not self._ahead and bool(super().readable())
 
     def received(self, data: bytes) -> bool:
@@ -80,7 +90,9 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         before = self.request
         taken: bool = super().received(data)
         if self._parsed and self._parsed.completed:
-            self._ahead = self._parsed.rest
+            self._ahead = self._parsed.behind
+            if not self.is_proxy and "X_FORWARDED_FOR" in self._parsed.headers:
+                self.server.warn_of_a_proxy(self.addr[0])
         if self.request is None:
             self.begun = None
         elif self.request is not before:
@@ -105,15 +117,15 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         except OSError:
             self.handle_close()
 
-    def del_channel(self, *rest: Any) -> None:
+    def del_channel(self, *others: Any) -> None:
         """What is closed lets go of what has arrived, and leaves its rest to the next one."""
-        super().del_channel(*rest)
-        self.server.rests.leave(self.client, self.rests_until)
+        super().del_channel(*others)
+        self.server.owed.leave(self.client, self.rests_until)
         if arriving := self.request:
             arriving.close()
 
     @property
-    def rests(self) -> bool:
+    def is_resting(self) -> bool:
         """Whether it is not read, as it was refused."""
         return time.monotonic() < self.rests_until
 
@@ -136,7 +148,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     def is_late(self, now: float, *, request_s: float) -> bool:
         """Whether it has been arriving or lingering for too long."""
-        most = request_s if self._lingered is None else min(request_s, LINGER_S)
+        most = request_s if self._lingered is None else min(request_s, MAX_LINGER_S)
         return self.begun is not None and now - self.begun > most and not self.requests
 
     def _is_quiet(self) -> bool:
@@ -144,6 +156,6 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     def _pass_over(self, data: bytes) -> bool:
         self._lingered = (self._lingered or 0) + len(data)
-        if self._lingered > LINGER_BYTES:
+        if self._lingered > self.server.max_linger_bytes:
             self.handle_close()
         return False

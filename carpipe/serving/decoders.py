@@ -28,12 +28,12 @@ log = logging.getLogger(__name__)
 CHEAP, FAST = 0.15, 0.5
 # So many times `serving.photo_timeout_s` a listing may spend in all on what is more than cheap.
 LISTING_SHARE = 3
-SLOW_QUEUE = 4  # photos in the slow lane or waiting for it; more are answered 503 at once
+MAX_SLOW_PHOTOS = 4  # photos in the slow lane or waiting for it; more are answered 503 at once
 # MiB that a child of the fast lane may allocate: what is cheap takes 200.
-FAST_MEMORY_MB = 512
+MAX_FAST_MEMORY_MB = 512
 # Times a photo's seconds until it is given up by the clock. In the slow lane others go first.
 FAST_PATIENCE, SLOW_PATIENCE = 10, 15
-WAIT_S = 30.0  # for a child, until the answer is 503: none can be started, or all are busy
+MAX_WAIT_S = 30.0  # for a child, until the answer is 503: none can be started, or all are busy
 AGAIN_S = 5.0  # until a child that could not be started is tried again
 
 
@@ -67,11 +67,11 @@ class Decoders:
         seconds = self._seconds = config.serving.photo_timeout_s
         memory_mb = config.clean.memory_mb
         self._max_pixels = config.serving.max_pixels
-        fast = Isolation(FAST * seconds, FAST_PATIENCE * seconds, min(FAST_MEMORY_MB, memory_mb), niceness=0)
+        fast = Isolation(FAST * seconds, FAST_PATIENCE * seconds, min(MAX_FAST_MEMORY_MB, memory_mb), niceness=0)
         slow = Isolation(seconds, SLOW_PATIENCE * seconds, memory_mb, niceness=19)
         self._fast = Lane("fast", fast, count=config.serving.workers)
         self._slow = Lane("slow", slow, count=1)
-        self._slow_places = Places(SLOW_QUEUE)
+        self._slow_places = Places(MAX_SLOW_PHOTOS)
 
     def start(self) -> None:
         """Start children ahead, and do not wait for them."""
@@ -164,7 +164,7 @@ class Lane:
             for child in self._children:
                 child.kill()
         if self._thread.is_alive():
-            self._thread.join(WAIT_S)
+            self._thread.join(MAX_WAIT_S)
         while not self._idle.empty():
             self._idle.get().stop()
 
@@ -179,7 +179,7 @@ class Lane:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=WAIT_S):
+        if not self._turns.acquire(timeout=MAX_WAIT_S):
             raise BusyError("The server is busy; try again in a moment.")
         try:
             yield
@@ -200,7 +200,7 @@ class Lane:
     def _take(self) -> Isolated:
         while True:
             try:
-                child = self._idle.get(timeout=WAIT_S)
+                child = self._idle.get(timeout=MAX_WAIT_S)
             except Empty:
                 raise BusyError("No photo can be decoded just now; try again in a moment.") from None
             if child.is_running:

@@ -6,6 +6,7 @@ its limit. So a hundred that trickle would shut everybody out, health checks too
 
 import contextlib
 import logging
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -18,46 +19,66 @@ from waitress.server import TcpWSGIServer  # type: ignore[import-untyped]
 from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]
 from waitress.wasyncore import close_all  # type: ignore[import-untyped]
 
+from carpipe.addresses import network_of
 from carpipe.config import ServingConfig
 from carpipe.errors import InputError
+from carpipe.serving.arriving import MAX_HEADER_BYTES
 from carpipe.serving.bodies import MB, Bodies, Limit
-from carpipe.serving.clients import networks_of
-from carpipe.serving.connections import Connection
-from carpipe.serving.requests import HEADER_BYTES
-from carpipe.serving.rests import Rests
+from carpipe.serving.connections import MAX_LINGER_PHOTOS, Connection
+from carpipe.serving.rests import OwedRests
+
+log = logging.getLogger(__name__)
 
 # It says how long its queue is at each request that waits: whoever sends much would fill the log.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
-# Of bodies that are held at a time, in all and of a client: so many times the largest request. A quarter is for others.
-HELD, HELD_PER_CLIENT = 8, 6
-# Seconds, for each connection, between looks at all of them; at one, connections taken and bytes of each.
-PAUSE_S, ACCEPTED, RECEIVED = 4e-6, 16, 32_768
+# Bodies that are held at a time, in largest requests: of all so many that a small server has room for them, which is
+# 480 MB on the disk for temporary files; of a client so many that a quarter is for others.
+MAX_HELD_REQUESTS, MAX_CLIENT_REQUESTS = 8, 6
+# Seconds, for each connection, between looks at all of them.
+PAUSE_S = 4e-6
+# Connections that are taken at one look.
+MAX_ACCEPTED_CONNECTIONS = 16
+# Bytes that are read of a connection at one look.
+MAX_RECEIVED_BYTES = 32_768
 # Seconds between looks for connections that are late.
 LOOK_S = 2
 # Seconds that a connection may stay open with nothing asked.
-IDLE_S = 60
+MAX_IDLE_S = 60
 # Places beside the limit that waitress has itself, where it would accept nobody: the server's own sockets are among
 # those that it counts, and connections that are being closed.
-SPARE = 50
+SPARE_CONNECTIONS = 50
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
     """waitress, with a time for each request and a number of connections for each client."""
 
-    channel_class = Connection
+    # Of the process, whatever it listens on.
+    _has_warned = False
+    _taken = 0
 
-    def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, **options: Any):
-        self._settings, self.bodies, self.rests = settings, bodies, Rests()
-        self.proxies = networks_of(settings.trusted_proxy)
+    def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, owed: OwedRests, **options: Any):
+        self._settings, self.bodies, self.owed = settings, bodies, owed
+        self.max_linger_bytes = MAX_LINGER_PHOTOS * settings.max_photo_mb * MB
+        self.proxies = network_of(settings.trusted_proxy) if settings.trusted_proxy else ()
         super().__init__(app, **options)
 
     def rest_owed(self, client: str) -> float:
         """Until when a new connection of the client rests, for one that was refused and is gone; 0 for none."""
-        for one in list(self.active_channels.values()):
-            if one.client == client and one.rests and one.has_left:
+        for one in self._connections():
+            if one.client == client and one.is_resting and one.has_left:
                 one.handle_close()
-        return self.rests.take(client)
+        return self.owed.take(client)
+
+    def warn_of_a_proxy(self, address: str) -> None:
+        """Say, once, that an address that is not trusted names others whom it asks for."""
+        if not Server._has_warned:
+            Server._has_warned = True
+            log.warning(
+                "X-Forwarded-For came from %s, which serving.trusted_proxy does not name. If that is your proxy, name "
+                "it there: until then all who come through it are one client. This is said once.",
+                address,
+            )
 
     def maintenance(self, now: float) -> None:
         """Close what is idle or late."""
@@ -67,34 +88,64 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
                 one.will_close = True
             # waitress closes it as soon as it can write to it, which who reads nothing never lets it.
             if one.will_close and not one.requests:
-                one.handle_close()
+                with _barrier():
+                    one.handle_close()
 
     def readable(self) -> bool:
         """Whether to take connections. It is asked before each look at all sockets, and at each answer there is one.
 
         A look costs some microseconds a connection. So with many of them it makes a pause, in which answers gather:
-        else a flood of small requests costs requests times connections.
+        else a flood of small requests costs requests times connections. Each address makes that of its own.
         """
         time.sleep(PAUSE_S * len(self.active_channels))
         return bool(super().readable())
 
     def handle_accept(self) -> None:
         """Take the connections that wait."""
-        for _ in range(ACCEPTED):
-            before = len(self.active_channels)
+        for _ in range(MAX_ACCEPTED_CONNECTIONS):
+            before = self._taken
             super().handle_accept()
-            if len(self.active_channels) == before:
+            if self._taken == before:
                 return
+
+    def channel_class(self, _: Any, sock: socket.socket, *others: Any, **options: Any) -> None:
+        """Take a connection; waitress has a class here."""
+        self._taken += 1
+        with _barrier():
+            try:
+                Connection(self, sock, *others, **options)
+            except Exception:
+                sock.close()
+                raise
             self._keep_few()
 
     def _keep_few(self) -> None:
         """Where there are too many connections now, one goes of whoever has most."""
         settings = self._settings
-        there = [one for one in self.active_channels.values() if not one.will_close]
-        held = Counter(one.client for one in there if not one.is_proxy)
+        there = [one for one in self._connections() if not one.will_close]
+        direct = [one for one in there if not one.is_proxy]
+        held = Counter(one.client for one in direct)
         most = max(held.values(), default=0)
-        if most > settings.connections_per_client or len(there) > settings.connections:
-            _make_room([one for one in there if held[one.client] == most], there)
+        greedy = [one for one in direct if held[one.client] == most]
+        if most > settings.connections_per_client:
+            _make_room(greedy, there)
+        elif len(there) > settings.connections:
+            # A proxy may fill the rest, but whoever comes beside it, as a monitor does, does not pay for that.
+            is_theirs = len(direct) > settings.connections // 4
+            _make_room(greedy if is_theirs else [one for one in there if one.is_proxy], there)
+
+    def _connections(self) -> list[Connection]:
+        """Of all addresses that are listened on."""
+        return [one for one in list(self._map.values()) if isinstance(one, Connection)]
+
+
+@contextlib.contextmanager
+def _barrier() -> Iterator[None]:
+    """What goes wrong with one connection costs that one. waitress would take none any more, or end all."""
+    try:
+        yield
+    except Exception:
+        log.exception("a connection cannot be taken or closed")
 
 
 def _make_room(greedy: list[Connection], there: list[Connection]) -> None:
@@ -124,31 +175,35 @@ def listening(
     Raises:
         InputError: the address cannot be listened on.
     """
-    known = Adjustments(
-        host=settings.host,
-        port=port,
-        connection_limit=settings.connections + SPARE,
-        channel_timeout=IDLE_S,
-        cleanup_interval=LOOK_S,
-        asyncore_use_poll=True,  # select() ends at 1,024 open files
-        max_request_header_size=HEADER_BYTES,
-        recv_bytes=RECEIVED,
-        clear_untrusted_proxy_headers=True,  # what they say is read as the request arrives
-        ident="carpipe",
-        **options,
-    )
+    known = _adjustments(settings, port=port, **options)
     request = settings.max_request_mb * MB
-    bodies = Bodies(limits or {}, most=HELD * request, per_client=HELD_PER_CLIENT * request)
+    bodies = Bodies(limits or {}, max_bytes=MAX_HELD_REQUESTS * request, max_client_bytes=MAX_CLIENT_REQUESTS * request)
     dispatcher = ThreadedTaskDispatcher()
     dispatcher.set_thread_count(known.threads)
     sockets: dict[int, Any] = {}
     try:
         # A name such as localhost may be several addresses; one loop serves all that are in `sockets`.
-        bound = partial(Server, app, settings, bodies=bodies, map=sockets, dispatcher=dispatcher, adj=known)
+        shared = {"bodies": bodies, "owed": OwedRests(), "map": sockets, "dispatcher": dispatcher, "adj": known}
+        bound = partial(Server, app, settings, **shared)
         yield _first(bound, known, what=f"serving.host and {setting}, {settings.host}:{port},")
     finally:
         dispatcher.shutdown()  # first, since answers need the sockets
         close_all(sockets)
+
+
+def _adjustments(settings: ServingConfig, **options: Any) -> Adjustments:
+    return Adjustments(
+        host=settings.host,
+        connection_limit=settings.connections + SPARE_CONNECTIONS,
+        channel_timeout=MAX_IDLE_S,
+        cleanup_interval=LOOK_S,
+        asyncore_use_poll=True,  # select() ends at 1,024 open files
+        max_request_header_size=MAX_HEADER_BYTES,
+        recv_bytes=MAX_RECEIVED_BYTES,
+        clear_untrusted_proxy_headers=True,  # what they say is read as the request arrives
+        ident="carpipe",
+        **options,
+    )
 
 
 def _first(bound: Callable[..., Server], known: Adjustments, *, what: str) -> Server:

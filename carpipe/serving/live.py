@@ -68,7 +68,7 @@ class Health:
 
 
 @dataclass(frozen=True)
-class _Refused:
+class _RefusedRelease:
     release: Release
     reason: str
     at: float
@@ -83,7 +83,7 @@ class Follower:
         """
         self._store, self._config, self._makers = store, config, makers
         self._live: Live | None = None
-        self._refused: _Refused | None = None
+        self._refused: _RefusedRelease | None = None
         self._polled: float | None = None
         self._problem = "no model has been loaded yet"
         self._stop = threading.Event()
@@ -177,7 +177,7 @@ class Follower:
     def _refuse(self, release: Release | None, reason: str) -> None:
         self._problem = reason
         if release:
-            self._refused = _Refused(release, reason, time.monotonic())
+            self._refused = _RefusedRelease(release, reason, time.monotonic())
         if self._live:
             log.error("channel %s: %s Model %s goes on.", self._config.channel, reason, self._live.model.id)
         else:

@@ -8,6 +8,7 @@ import logging
 
 from flask import Flask, Response, jsonify, request
 from waitress.task import ErrorTask  # type: ignore[import-untyped]  # it comes without types
+from waitress.utilities import Error  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from carpipe.config import ServingConfig
@@ -74,7 +75,15 @@ def too_large_says(config: ServingConfig) -> str:
     return f"Too large: a photo may have {config.max_photo_mb} MB, all of a request {config.max_request_mb} MB."
 
 
-class Refused(ErrorTask):  # type: ignore[misc]  # it comes without types
+class RefusalError(Error):  # type: ignore[misc]  # it comes without types
+    """An answer to a request that no app gets to see."""
+
+    def __init__(self, code: int, reason: str, says: str):
+        super().__init__(says)
+        self.code, self.reason = code, reason
+
+
+class RefusalTask(ErrorTask):  # type: ignore[misc]
     """What waitress answers by itself, in the form of the other errors."""
 
     def execute(self) -> None:

@@ -8,8 +8,11 @@ import time
 from collections import defaultdict
 
 
-class Rests:
-    """What connections that are gone have not rested. The next ones of their clients do it for them, each for one."""
+class OwedRests:
+    """What connections that are gone have not rested. The next ones of their clients do it for them, each for one.
+
+    For the one thread that looks at all connections.
+    """
 
     def __init__(self) -> None:
         self._owed: defaultdict[str, list[float]] = defaultdict(list)

@@ -44,16 +44,16 @@ class Room:
     def __init__(self, store: Store, config: ServingConfig):
         self._store = store
         self._folder = candidates_folder(config.channel)
-        self._days, self._most = config.candidates_days, config.candidates_mb * 1_000_000
+        self._days, self._max_bytes = config.candidates_days, config.candidates_mb * 1_000_000
         self._used = 0
         self._looked: float | None = None
 
     def takes(self, size: int) -> bool:
         """Whether that many bytes more may be written; counts them as written."""
-        patience = LOOK_S if self._used + size <= self._most else FULL_LOOK_S
+        patience = LOOK_S if self._used + size <= self._max_bytes else FULL_LOOK_S
         if self._looked is None or time.monotonic() - self._looked > patience:
             self.tidy()
-        if self._used + size > self._most:
+        if self._used + size > self._max_bytes:
             return False
         self._used += size
         return True
@@ -68,7 +68,7 @@ class Room:
             self._used = sum(candidate.bytes for candidate in candidates)
             today = datetime.datetime.now(datetime.UTC).date()
             oldest = f"{today - datetime.timedelta(days=self._days):%Y%m%d}"
-            leaving = leaving_of(candidates, oldest=oldest, too_much=self._used - LEFT * self._most)
+            leaving = leaving_of(candidates, oldest=oldest, too_much=self._used - LEFT * self._max_bytes)
             self._store.delete(info.key for candidate in leaving for info in candidate.objects)
             self._used -= sum(candidate.bytes for candidate in leaving)
         except CarpipeError as error:

@@ -72,7 +72,7 @@ class Service:
 
         Args:
             data: the file.
-            client: who asks (`connections.client_of`); each may spend a share of what is kept in an hour.
+            client: who asks (`clients.client_of`); each may spend a share of what is kept in an hour.
 
         Raises:
             PhotoError: there is no car to speak of; `reason` as in the photo table, or `too_expensive`.

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,11 +142,13 @@ def test_who_waits_for_the_lock_says_so(
 
         waiting = threading.Thread(target=start)
         waiting.start()
-        while not caplog.messages:
+        end = time.monotonic() + 30
+        while not caplog.messages and time.monotonic() < end:
             waiting.join(0.01)
-        assert not entered.is_set()
+        early = entered.is_set()
         holder.stdin.close()
         waiting.join()
+    assert not early
     assert entered.is_set()
     [said] = caplog.messages
     assert said.startswith(f"Waiting for {tmp_path / 'lock'}, which ")

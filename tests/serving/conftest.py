@@ -8,12 +8,20 @@ import uuid
 
 import httpx
 import pytest
+from flask import Flask, request
 from PIL import Image
 
+from carpipe.config import ServingConfig
 from carpipe.sample import draw_world, parse_boxes, read_truth
+from carpipe.serving import refusals
+from carpipe.serving.bodies import Limit
+from carpipe.serving.connections import CLIENT
+from carpipe.serving.listening import listening
 from carpipe.serving.server import running
+from carpipe.serving.workers import BusyError
 from carpipe.steps.session import open_session
 from tests.conftest import make_config
+from tests.serving.wire import HUGE
 from tests.tiny import Tiny, crop_files, go_live, publish
 
 
@@ -108,3 +116,67 @@ def api(shared, tiny, cache):
 @pytest.fixture(scope="session")
 def blank():
     return encode(Image.new("RGB", (90, 70), (200, 30, 10)))
+
+
+@pytest.fixture
+def release():
+    return threading.Event()
+
+
+@pytest.fixture
+def up(release):
+    """Starts a server of given settings that says who asks; `/slow` waits for `release`."""
+    app = Flask(__name__)
+
+    @app.route("/", methods=["GET", "POST"])
+    def who():
+        request.get_data()
+        return request.environ[CLIENT]
+
+    @app.get("/large")
+    def large():
+        return "x" * 50_000
+
+    @app.get("/huge")
+    def huge():
+        return "x" * HUGE
+
+    @app.get("/slow")
+    def slow():
+        release.wait(30)
+        return "done"
+
+    @app.get("/busy")
+    def busy():
+        raise BusyError("Busy.")
+
+    refusals.add_refusals(app, ServingConfig())
+    with contextlib.ExitStack() as stack:
+
+        def start(**settings):
+            """Returns the port; the server is the last of `start.servers`."""
+            known = ServingConfig(**settings)
+            server = stack.enter_context(
+                listening(
+                    app, known, port=0, setting="serving.port", threads=8, limits={"/": Limit(10_000, "Too large.")}
+                )
+            )
+            start.servers.append(server)
+            threading.Thread(target=run, args=(server,), daemon=True).start()
+            return int(server.effective_port)
+
+        start.servers = []
+        yield start
+        release.set()
+
+
+@contextlib.contextmanager
+def taking_bodies(**settings):
+    """A server where 20 MB may be posted at `/`."""
+    app = Flask(__name__)
+    app.post("/")(lambda: str(len(request.get_data())))
+    limits = {"/": Limit(20_000_000, "Too large.")}
+    known = ServingConfig(max_request_mb=1, **settings)
+    with listening(app, known, port=0, setting="serving.port", threads=4, limits=limits) as server:
+        threading.Thread(target=run, args=(server,), daemon=True).start()
+        yield server

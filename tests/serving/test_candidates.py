@@ -155,9 +155,9 @@ def test_a_store_that_is_away_holds_nobody_up(session):
     away = Store(StoreConfig(url=session.store.url, endpoint="http://127.0.0.1:9", max_retries=0, timeout_s=2))
     writer = Candidates(away, settings(channel="c", candidates_per_hour=1000))
 
-    kept = [writer.keep(seen(number), "unsure", client="a") for number in range(module.WAITING)]
+    kept = [writer.keep(seen(number), "unsure", client="a") for number in range(module.MAX_WAITING_CANDIDATES)]
 
-    assert kept.count(True) >= module.WAITING - 1
+    assert kept.count(True) >= module.MAX_WAITING_CANDIDATES - 1
     writer.close()
 
 
@@ -215,7 +215,7 @@ def test_a_saying_that_was_not_kept_does_not_count():
 
 
 def test_the_oldest_answers_are_forgotten(monkeypatch):
-    monkeypatch.setattr(module, "REMEMBERED_BYTES", 100)
+    monkeypatch.setattr(module, "MAX_REMEMBERED_BYTES", 100)
     memory = Memory()
     for number in range(12):
         memory.add(seen(number, size=10), client="a")
@@ -224,7 +224,7 @@ def test_the_oldest_answers_are_forgotten(monkeypatch):
 
 
 def test_one_client_does_not_make_the_answers_of_others_forgotten(monkeypatch):
-    monkeypatch.setattr(module, "REMEMBERED", 10)
+    monkeypatch.setattr(module, "MAX_REMEMBERED_ANSWERS", 10)
     memory = Memory()
     memory.add(seen(0), client="a")
     for number in range(1, 50):

@@ -3,8 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
+from carpipe.addresses import network_of
 from carpipe.config import ServingConfig
-from carpipe.serving.clients import client_behind, client_of, is_among, networks_of
+from carpipe.serving.clients import client_behind, client_of, is_among
 
 
 @pytest.mark.parametrize(
@@ -58,17 +59,22 @@ def test_a_proxy_names_the_client_last(forwarded, client):
         ("fe80::1%eth0", ["fe80::1", "fe80::1%3"], ["fe80::2"]),
         ("10.0.0.0/8", ["10.1.2.3"], ["11.0.0.1"]),
         ("::ffff:10.0.0.0/104", ["10.1.2.3"], ["11.0.0.1"]),
-        ("", [], ["", "127.0.0.1"]),
+        ("2002:c633:6407::/48", ["198.51.100.7", "2002:c633:6407:1::2"], ["198.51.100.8", "2002:c633:6408::1"]),
+        ("2002:a00::/24", ["10.1.2.3"], ["11.0.0.1"]),
+        ("2001:db8::/32", ["2001:db8:1::1"], ["2001:db9::1", "10.1.2.3"]),
     ],
 )
 def test_a_proxy_is_known_by_its_address_not_by_its_spelling(setting, there, elsewhere):
-    proxies = networks_of(setting)
+    proxies = network_of(setting)
 
     assert all(is_among(address, proxies) for address in there)
     assert not any(is_among(address, proxies) for address in elsewhere)
 
 
-@pytest.mark.parametrize("setting", ["*", "proxy.example", "10.0.0.0/33", "10.0.0.1/8", " "])
+@pytest.mark.parametrize(
+    "setting",
+    ["*", "proxy.example", "10.0.0.0/33", "10.0.0.1/8", " ", "fe80::%eth0/64", "fe80::%eth0/128", "10.0.0.5%eth0"],
+)
 def test_a_proxy_that_is_no_address_is_refused(setting):
     with pytest.raises(ValidationError, match="an address or a network"):
         ServingConfig(trusted_proxy=setting)

@@ -127,7 +127,7 @@ def test_cheap_photos_do_not_wait_for_expensive_ones(session, live, cache, photo
         slow = wait_for(lambda: pids if len(pids := started(slow=True)) == 2 else None)
         for pid in slow:
             os.kill(pid, signal.SIGSTOP)
-        bomb, url, count = expensive(), f"{client.base_url}/predict", decoders.SLOW_QUEUE + 1
+        bomb, url, count = expensive(), f"{client.base_url}/predict", decoders.MAX_SLOW_PHOTOS + 1
         with ThreadPoolExecutor(count) as pool:
             sent = [
                 pool.submit(httpx.post, url, files={"file": bomb}, timeout=60, trust_env=False) for _ in range(count)
@@ -161,7 +161,7 @@ def test_a_process_that_dies_idle_costs_no_photo(session, live, cache, photos, s
 
 def test_without_processes_it_is_busy_and_well(session, live, cache, photos, monkeypatch, caplog):
     monkeypatch.setattr(decoders, "LOOK", "no_such_module:look")
-    monkeypatch.setattr(decoders, "WAIT_S", 1.0)
+    monkeypatch.setattr(decoders, "MAX_WAIT_S", 1.0)
     monkeypatch.setattr(decoders, "AGAIN_S", 0.2)
     with serving(session, cache) as client:
         ready(client)

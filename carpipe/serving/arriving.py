@@ -4,29 +4,26 @@ The parser is waitress's. It takes what the standard leaves open in favour of th
 where two readers could understand two things, the request is refused.
 """
 
+import contextlib
+import logging
 from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError  # type: ignore[import-untyped]  # it comes without types
-from waitress.utilities import Error, RequestEntityTooLarge  # type: ignore[import-untyped]
+from waitress.utilities import RequestEntityTooLarge  # type: ignore[import-untyped]
 
 from carpipe.serving.bodies import Bodies, Limit
 from carpipe.serving.clients import client_behind
+from carpipe.serving.refusals import RefusalError
+
+log = logging.getLogger(__name__)
 
 # Bytes of a request's first line and headers; nginx takes as many. What waitress does with them is quadratic.
-HEADER_BYTES = 32_768
+MAX_HEADER_BYTES = 32_768
 # Bytes between two looks at what all bodies have together.
-STEP = 128_000
+STEP_BYTES = 128_000
 # Of a chunked body: bytes that are none of its own and belong to one chunk, or to the end; and all of those, of which
 # an eighth of the body may be more. A chunk of one byte costs six, and as much work as one of 8 kB.
-CHUNK_LINE, CHUNK_LINES = 4096, 10_000
-
-
-class RefusalError(Error):  # type: ignore[misc]  # it comes without types
-    """An answer to a request that no app gets to see."""
-
-    def __init__(self, code: int, reason: str, says: str):
-        super().__init__(says)
-        self.code, self.reason = code, reason
+MAX_CHUNK_LINE_BYTES, MAX_CHUNK_EXTRA_BYTES = 4096, 10_000
 
 
 class Request(HTTPRequestParser):  # type: ignore[misc]
@@ -34,7 +31,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     Attributes:
         client: whose it is.
-        rest: what came behind it, which waits until it is answered.
+        behind: what came behind it, which waits until it is answered.
     """
 
     def __init__(self, settings: Any, bodies: Bodies, *, client: str, is_by_proxy: bool):
@@ -46,9 +43,9 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         super().__init__(settings)
         self.adj: Any = settings
         self._bodies, self.client, self._is_by_proxy = bodies, client, is_by_proxy
-        self.rest = b""
+        self.behind = b""
         self._limit = Limit(0, "")
-        self._next_look = STEP
+        self._next_look = STEP_BYTES
 
     @property
     def held(self) -> int:
@@ -65,7 +62,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         begins = data if self.header_plus or self.headers_finished else data.lstrip(b"\r\n")
         if not begins:
             return len(data)
-        taken: int = super().received(begins)
+        taken = self._taken(begins)
         if self.headers_finished and self.body_rcv is not None:
             self._look()
         if self.error:
@@ -74,7 +71,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             self.expect_continue = False  # nothing will come
         if not self.completed:
             return len(data) - len(begins) + taken
-        self.rest = b"" if self.error else begins[taken:]
+        self.behind = b"" if self.error else begins[taken:]
         return len(data)
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -101,8 +98,17 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     def close(self) -> None:
         """Let go of the body."""
-        super().close()
+        with contextlib.suppress(OSError):  # what a full disk has not taken is tried once more as the file is closed
+            super().close()
         self.body_rcv = None
+
+    def _taken(self, data: bytes) -> int:
+        try:
+            return int(super().received(data))
+        except OSError as error:
+            log.error("a request is refused, its body cannot be kept on the disk: %s", error)
+            self.error = RefusalError(503, "Service Unavailable", "What is sent cannot be kept; try again later.")
+            return len(data)
 
     def _check_framing(self) -> None:
         # RFC 9112, 6.1: whoever sends both, or the second in HTTP/1.0, may be smuggling a request.
@@ -118,17 +124,17 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         if self.chunked and not self.error:
             self._check_chunks()
         if not self.error and self.held >= self._next_look:
-            self._next_look = self.held + STEP
-            if not self._bodies.has_room(self):
+            self._next_look = self.held + STEP_BYTES
+            if not self._bodies.make_room(self):
                 self.give_way()
 
     def _check_chunks(self) -> None:
         body: Any = self.body_rcv
-        if len(body) + body.chunk_remainder > self._limit.bytes:
+        if len(body) + body.chunk_remainder > self._limit.max_bytes:
             self.error = RequestEntityTooLarge("")
         # waitress joins what a line has had so far with each piece that comes.
         line, lines = len(body.control_line) + len(body.trailer), self.body_bytes_received - len(body)
-        if line > CHUNK_LINE or lines > CHUNK_LINES + len(body) // 8:
+        if line > MAX_CHUNK_LINE_BYTES or lines > MAX_CHUNK_EXTRA_BYTES + len(body) // 8:
             self.error = RefusalError(400, "Bad Request", "The chunks are too small, or too much is beside them.")
 
     def _refuse(self) -> None:

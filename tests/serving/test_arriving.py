@@ -1,21 +1,25 @@
 """What no app gets to see is refused in a sentence, early, and costs no more than its length."""
 
 import contextlib
-import json
 import logging
+import os
 import socket
-import threading
+import tempfile
 
 import pytest
-from flask import Flask, request
+from waitress.buffers import TempfileBasedBuffer
 
 from carpipe.config import ServingConfig
+from carpipe.serving import listening
 from carpipe.serving.app import body_limits, create_app
-from carpipe.serving.bodies import Limit
-from carpipe.serving.listening import listening
-from tests.serving.conftest import run, wait_for
+from tests.serving.conftest import taking_bodies, wait_for
+from tests.serving.wire import (
+    HOST,
+    check,
+    read_all,
+    tell,
+)
 
-HOST = b"Host: localhost\r\n"
 LIMITS = body_limits(ServingConfig())
 CHUNKED = (
     b"POST /feedback HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -67,34 +71,6 @@ def routes():
     return sorted({(method, path) for methods, path in paths for method in (*methods, "PUT", "DELETE")})
 
 
-def tell(port, sent):
-    """What is answered, until the connection is closed."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection, contextlib.suppress(OSError):
-        connection.sendall(sent)
-        return read(connection)
-    raise AssertionError("the connection was cut before its answer was read")
-
-
-def read(connection):
-    got = b""
-    while more := connection.recv(100_000):
-        got += more
-    return got
-
-
-def check(answer, status):
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1."), answer[:200]
-    assert int(head.split()[1]) == status, answer[:500]
-    assert b"x-content-type-options: nosniff" in head.lower()
-    assert b"connection: close" in head.lower()
-    assert b"<" not in body
-    if body:
-        reply = json.loads(body)
-        assert (reply["success"], len(reply["error"]) < 400, bool(reply["reason"])) == (False, True, True)
-    return body
-
-
 @pytest.fixture
 def port(api):
     return api.base_url.port
@@ -111,7 +87,7 @@ def test_it_is_refused_in_a_sentence(port, name, caplog):
 @pytest.mark.parametrize(("method", "path"), [*routes(), ("POST", "/nowhere"), ("POST", "/static/x"), ("X", "/")])
 @pytest.mark.parametrize("how", ["length", "chunks"])
 def test_a_body_is_refused_before_it_comes(port, method, path, how):
-    limit = LIMITS[path].bytes if method == "POST" and path in LIMITS else 0
+    limit = LIMITS[path].max_bytes if method == "POST" and path in LIMITS else 0
     size = {
         "length": f"Content-Length: {limit + 1}\r\n\r\n",
         "chunks": f"Transfer-Encoding: chunked\r\n\r\n{limit + 1:x}\r\n",
@@ -123,7 +99,7 @@ def test_a_body_is_refused_before_it_comes(port, method, path, how):
 
 
 def test_a_body_that_is_just_small_enough_reaches_the_app(port):
-    limit = LIMITS["/feedback"].bytes
+    limit = LIMITS["/feedback"].max_bytes
     head = "POST /feedback HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
 
     assert b"Feedback is" in check(tell(port, f"{head}Content-Length: {limit}\r\n\r\n".encode() + b"9" * limit), 400)
@@ -138,7 +114,7 @@ def test_who_goes_on_sending_reads_the_answer_all_the_same(port):
             connection.sendall(b"x" * 100_000)
         connection.shutdown(socket.SHUT_WR)
 
-        assert b"too_large" in check(read(connection), 413)
+        assert b"too_large" in check(read_all(connection), 413)
 
 
 def test_a_body_that_is_packed_is_refused(api):
@@ -153,16 +129,21 @@ def test_empty_lines_before_a_request_are_none(port):
     )
 
 
-@contextlib.contextmanager
-def up(**settings):
-    """A server where 20 MB may be posted at `/`."""
-    app = Flask(__name__)
-    app.post("/")(lambda: str(len(request.get_data())))
-    limits = {"/": Limit(20_000_000, "Too large.")}
-    known = ServingConfig(max_request_mb=1, **settings)
-    with listening(app, known, port=0, setting="serving.port", threads=4, limits=limits) as server:
-        threading.Thread(target=run, args=(server,), daemon=True).start()
-        yield server
+def test_a_full_disk_refuses_bodies_and_nothing_else(monkeypatch):
+    """The file fails as it is written, and again as it is closed."""
+    head = b"POST / HTTP/1.1\r\nConnection: close\r\n" + HOST + b"Content-Length: 3000000\r\n\r\n"
+    with taking_bodies() as server, open("/dev/full", "wb") as full, contextlib.ExitStack() as stack:
+        kept = stack.enter_context(tempfile.TemporaryFile())
+        monkeypatch.setattr(TempfileBasedBuffer, "newfile", lambda _: kept)
+        port = int(server.effective_port)
+        one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        one.sendall(head + b"x" * 1_000_000)
+        wait_for(lambda: server.bodies.held == 1_000_000)
+        os.dup2(full.fileno(), kept.fileno())
+        one.sendall(b"x")
+
+        assert b"cannot be kept" in check(read_all(one), 503)
+        assert tell(port, head.replace(b"3000000", b"5") + b"xxxxx").startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize(
@@ -175,45 +156,9 @@ def up(**settings):
         b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n10\r\n",
     ],
 )
-def test_what_never_ends_is_given_up(sent):
-    with up(request_s=0.5) as server:
+def test_what_never_ends_is_given_up(sent, monkeypatch):
+    monkeypatch.setattr(listening, "LOOK_S", 0.1)
+    with taking_bodies(request_s=0.1) as server:
         answer = tell(int(server.effective_port), sent)
 
     assert answer in (b"", b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-def test_all_bodies_together_are_bounded():
-    """The largest request has 1 MB here, so 6 MB are held of one client, and 8 in all."""
-    head = b"POST / HTTP/1.1\r\nConnection: close\r\n" + HOST + b"Content-Length: 3000000\r\n\r\n"
-    with up() as server, contextlib.ExitStack() as stack:
-        port = int(server.effective_port)
-        for number in range(12):
-            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), source_address=("127.0.4.1", 0)))
-            with contextlib.suppress(OSError):
-                one.sendall(head + b"x" * 2_900_000)
-            assert server.bodies.held < 6_300_000, number
-        wait_for(lambda: server.bodies.held > 5_000_000)
-
-        assert b"200 OK" in tell(port, head + b"x" * 3_000_000)
-        assert server.bodies.held < 6_000_000
-    wait_for(lambda: not server.bodies.held)
-
-
-def test_who_sends_too_much_of_all_gives_way_and_is_told():
-    head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5000000\r\n\r\n"
-    with up() as server, contextlib.ExitStack() as stack:
-        port = int(server.effective_port)
-        greedy, other = (
-            stack.enter_context(socket.create_connection(("127.0.0.1", port), source_address=(f"127.0.4.{n}", 0)))
-            for n in (1, 2)
-        )
-        greedy.sendall(head + b"x" * 4_900_000)
-        wait_for(lambda: server.bodies.held == 4_900_000)
-        other.sendall(head + b"x" * 4_500_000)
-        wait_for(lambda: server.bodies.held == 4_500_000)
-
-        greedy.sendall(b"x")
-        greedy.shutdown(socket.SHUT_WR)
-        assert b"try again later" in check(read(greedy), 503)
-        other.sendall(b"x" * 500_000)
-        assert other.recv(100).startswith(b"HTTP/1.1 200 OK")
