@@ -264,6 +264,26 @@ class ClassifierConfig(TrainingConfig):
     max_class_weight: float = Field(
         3.0, ge=1, description="a class with few photos counts up to this many times more in the loss; 1: all alike"
     )
+    start: Literal["auto", "warm", "cold"] = Field(
+        "auto",
+        description="of a training: `cold` from the backbone's weights; `warm` from the live model; `auto` warm, but "
+        "cold where backbone or recipe changed, or one of the limits of `cold_...` is passed",
+    )
+    warm_epochs: int = Field(6, ge=1, description="epochs of a warm training, all layers")
+    warm_learning_rate: float = Field(1e-3, gt=0, description="Adam, warm training; at its highest")
+    warm_shrink: float = Field(1.0, gt=0, le=1, description="a warm training first multiplies all weights by it")
+    warm_noise: float = Field(
+        0.0, ge=0, lt=1, description="and then adds so many times the weights of a network that was never trained"
+    )
+    cold_every: int = Field(28, ge=1, description="`auto`: warm trainings in a row, each from the one before, at most")
+    cold_changed: float = Field(
+        0.1, ge=0, le=1, description="`auto`: share of the classes that are new, merged or gone, at most"
+    )
+    cold_refusals: int = Field(3, ge=1, description="`auto`: refusals of the gate in a row, after which one is cold")
+
+    # What decides how a training starts, and what a warm one is like: no part of a cold training.
+    STARTS: ClassVar[tuple[str, ...]] = ("start", "cold_every", "cold_changed", "cold_refusals")
+    WARM: ClassVar[tuple[str, ...]] = ("warm_epochs", "warm_learning_rate", "warm_shrink", "warm_noise")
 
 
 class ServingConfig(Section):

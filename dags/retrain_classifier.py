@@ -29,10 +29,12 @@ from carpipe_airflow.dag_defaults import DATASET, DEFAULT_ARGS, deadline, settin
 from carpipe_airflow.task_session import open_task_session
 from carpipe_airflow.train_and_publish import train_and_publish
 
+STARTS = ("auto", "warm", "cold")
 SETTINGS = {
     "head_epochs": "classifier.head_epochs",
     "finetune_epochs": "classifier.finetune_epochs",
     "batch": "classifier.batch",
+    "start": "classifier.start",
 }
 
 
@@ -52,6 +54,9 @@ SETTINGS = {
             None,
             type=["null", "string"],
             description="Manifest key under `datasets/`. Empty: the one just made, or the newest.",
+        ),
+        "start": setting(
+            "classifier.start", "string", "`cold`, `warm` from the live model, or `auto`.", enum=[None, *STARTS]
         ),
         "head_epochs": setting("classifier.head_epochs", "integer", "Epochs with the backbone frozen.", minimum=0),
         "finetune_epochs": setting("classifier.finetune_epochs", "integer", "Epochs with all layers.", minimum=0),

@@ -26,7 +26,7 @@ from carpipe.steps.data.datasets import find_dataset, newest_datasets
 from carpipe.steps.data.inventory import inventory, latest_inventory
 from carpipe.steps.data.ledger import read_ledger
 from carpipe.steps.labels.store import read_labels
-from carpipe.steps.models.gate import decisions
+from carpipe.steps.models.decisions import decisions
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
 from carpipe.steps.upkeep.garbage import collect, find_garbage, render_garbage

@@ -9,7 +9,7 @@ from carpipe.errors import InputError
 from carpipe.manifest import Work
 from carpipe.steps.data.inventory import latest_inventory
 from carpipe.steps.labels.candidates import list_candidates
-from carpipe.steps.models.gate import decisions
+from carpipe.steps.models.decisions import decisions
 from carpipe.weights import channel
 from tests.recorded import objects
 

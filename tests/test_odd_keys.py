@@ -14,7 +14,7 @@ from carpipe.steps.data.inventory import latest_inventory
 from carpipe.steps.data.ledger import read_ledger
 from carpipe.steps.labels.candidates import list_candidates
 from carpipe.steps.labels.store import read_labels
-from carpipe.steps.models.gate import decisions
+from carpipe.steps.models.decisions import decisions
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
 from carpipe.steps.upkeep.garbage import collect, find_garbage

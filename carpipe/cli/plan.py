@@ -17,7 +17,11 @@ def add_command(commands: Commands) -> None:
 def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.inventory import inventory
     from carpipe.steps.data.plan import plan, render_plan
+    from carpipe.steps.models.train import foresee_start
 
     opened = session(config)
-    planned = plan(opened, inventory(opened).key)
-    print(json.dumps(asdict(planned), indent=1) if options.json else render_plan(planned.forecast))
+    planned, training = plan(opened, inventory(opened).key), foresee_start(opened)
+    if options.json:
+        print(json.dumps({**asdict(planned), "training": training}, indent=1))
+    else:
+        print(f"{render_plan(planned.forecast)}\n\nThe next training of the classifier starts {training}")

@@ -191,7 +191,7 @@ def run_dags(client: AirflowClient, session: Session, *, console: Console) -> st
     Raises:
         CarpipeError: a run failed, or nothing was decided.
     """
-    from carpipe.steps.models.gate import decisions
+    from carpipe.steps.models.decisions import decisions
     from carpipe.steps.views.summary import summary
 
     def run_dag(dag_id: str, run_id: str) -> None:

@@ -19,10 +19,13 @@ import shutil
 import sys
 import threading
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from carpipe import config as settings
 from carpipe.errors import CarpipeError
+
+if TYPE_CHECKING:
+    from carpipe.training.warm import Warm
 
 SECTIONS: dict[str, type[settings.TrainingConfig]] = {
     "car_filter": settings.CarFilterConfig,
@@ -61,6 +64,7 @@ def _train(spec: dict[str, Any], events: TextIO) -> list[dict[str, Any]]:
         },
         weights=Path(spec["weights"]) if spec["weights"] else None,
         folder=folder,
+        warm=_warm(spec.get("warm")),
     )
 
     def report(figures: dict[str, Any]) -> None:
@@ -72,6 +76,12 @@ def _train(spec: dict[str, Any], events: TextIO) -> list[dict[str, Any]]:
         _tell(events, event="step", **figures)
 
     return fit.train(job, resume=Path(spec["resume"]) if spec["resume"] else None, report=report, pulse=pulse)
+
+
+def _warm(spec: dict[str, Any] | None) -> "Warm | None":
+    from carpipe.training.warm import Warm
+
+    return Warm(Path(spec["model"]), spec["classes"], spec["parts"]) if spec else None
 
 
 def _take_stdout() -> TextIO:

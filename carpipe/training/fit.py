@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import keras
 
-from carpipe.config import TrainingConfig
+from carpipe.config import ClassifierConfig, TrainingConfig
 from carpipe.errors import InputError
-from carpipe.training import checkpoint, data, model
+from carpipe.training import checkpoint, data, model, warm
 from carpipe.training.checkpoint import Progress
 from carpipe.training.data import Shards
+from carpipe.training.warm import Warm
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Job:
         shards: by split, `train` and `val`.
         weights: backbone weights; None where the configuration says `imagenet` or `none`.
         folder: where files may be written: `model.keras` (the best epoch), `checkpoint.tar`, `tensorboard/`.
+        warm: an earlier model to start from; None: start cold.
     """
 
     config: TrainingConfig
@@ -39,6 +41,7 @@ class Job:
     shards: Mapping[str, Shards]
     weights: Path | None
     folder: Path
+    warm: Warm | None = None
 
     @property
     def best(self) -> Path:
@@ -79,7 +82,7 @@ def train(job: Job, *, resume: Path | None, report: Report, pulse: Report) -> li
     _set_up(job.config)
     network, progress = _resumed(resume, job) if resume else _started(job)
     training = _Training(job, network, progress, report=report, pulse=pulse)
-    for number, phase in enumerate(phases(job.config)):
+    for number, phase in enumerate(phases(job.config, is_warm=job.warm is not None)):
         if progress.phase == number:
             training.run(phase)
     _strip_optimizer(job.best)
@@ -87,7 +90,10 @@ def train(job: Job, *, resume: Path | None, report: Report, pulse: Report) -> li
 
 
 def _started(job: Job) -> tuple[Any, Progress]:
-    return model.build(job.config, classes=len(job.classes), weights=job.weights), Progress()
+    network = model.build(job.config, classes=len(job.classes), weights=job.weights)
+    if job.warm:
+        warm.start_from(network, job.warm, classes=list(job.classes), config=_warm_config(job.config))
+    return network, Progress()
 
 
 def _resumed(resume: Path, job: Job) -> tuple[Any, Progress]:
@@ -98,13 +104,22 @@ def _resumed(resume: Path, job: Job) -> tuple[Any, Progress]:
         return _started(job)
 
 
-def phases(config: TrainingConfig) -> list[Phase]:
-    """The phases that have epochs."""
+def phases(config: TrainingConfig, *, is_warm: bool = False) -> list[Phase]:
+    """The phases that have epochs. A warm training has one: its head knows most classes already."""
+    if is_warm:
+        known = _warm_config(config)
+        return [Phase("finetune", known.warm_epochs, known.warm_learning_rate, cosine=True)]
     both = (
         Phase("head", config.head_epochs, config.head_learning_rate),
         Phase("finetune", config.finetune_epochs, config.finetune_learning_rate, config.schedule == "cosine"),
     )
     return [phase for phase in both if phase.epochs]
+
+
+def _warm_config(config: TrainingConfig) -> ClassifierConfig:
+    if not isinstance(config, ClassifierConfig):
+        raise InputError(f"Only the classifier starts warm, not {config.channel}.")
+    return config
 
 
 class _Training:

@@ -12,6 +12,7 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
     figures = "\n".join(f"| {name} | {show_figure(value)} |" for name, value in judged.extra["metrics"].items())
     photos = "photos cut as `crop.json` says" if trained.partition == "classifier" else "whole photos"
     settings = "\n".join(f"| {name} | {value} |" for name, value in sorted(trained.config.items()))
+    start = _start(trained.extra.get("start"))
     return f"""# {trained.config["channel"]}
 
 {trained.config["backbone"]} at {trained.config["image_size"]} px, {len(classes)} classes, trained by carpipe
@@ -19,7 +20,7 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
 
 Answers which of its classes a photo shows; `labels.json` lists them in the order of the output. It cannot say
 "none of these". Feed it what `preprocessing.json` says. It learnt from {photos}.
-
+{start}
 ## Figures on test photos (vehicles it was not trained on)
 
 | figure | value |
@@ -34,6 +35,16 @@ Per class: `report_test.csv`. To check an installation, replay `golden.npz`: `pi
 | --- | --- |
 {settings}
 """
+
+
+def _start(start: object) -> str:
+    """How the training started; a training of carpipe 0.1 does not say."""
+    if not isinstance(start, dict):
+        return ""
+    if not start.get("chain"):
+        return f"\nThe training started cold: {start.get('why')}\n"
+    chain = f"{start['chain']} trainings in a row were warm" if start["chain"] > 1 else "the one before was cold"
+    return f"\nThe training started warm, from `{start.get('live')}`; {chain}.\n"
 
 
 def show_figure(value: object) -> str:

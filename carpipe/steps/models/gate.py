@@ -3,25 +3,27 @@
 What was decided, and why, is in `channels/<name>/decisions/`, one object whenever somebody asked.
 """
 
+import contextlib
 import json
 import logging
-import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from carpipe import forms, manifest
+from carpipe import manifest
 from carpipe.config import TrainingConfig
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.manifest import Manifest
 from carpipe.metrics import Metric
 from carpipe.names import shown
-from carpipe.steps import results
+from carpipe.steps.models.class_names import class_map
+from carpipe.steps.models.decisions import decisions
 from carpipe.steps.models.evaluate import answer_test, evaluate_work, read_answers
 from carpipe.steps.models.package import package_work
-from carpipe.steps.models.train import Model, backbone_weights, train_work
+from carpipe.steps.models.seen import count_seen
+from carpipe.steps.models.train import Model, backbone_weights, start_of, train_work
 from carpipe.steps.session import Session
 from carpipe.weights import channel
 from carpipe.weights.channel import Release
@@ -33,12 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MODEL = re.compile(r"models/[^/]+/[^/]+/manifest\.json")
-# What is read of a decision.
-_FIELDS = {
-    "model": str, "champion": str, "run": str, "at": str, "outcome": str, "reasons": list, "checks": list,
-    "numbers": dict,
-}  # fmt: skip
+# Of the two models that are compared, for people.
+NAMES = {"candidate": "the new model", "champion": "the live one"}
 # Seconds until a model that does not answer on its golden pictures is given up.
 SERVABLE_TIMEOUT_S = 600
 
@@ -101,7 +99,9 @@ def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, 
     config: TrainingConfig = getattr(session.config, model)
     data = manifest.read(session.store, dataset)
     with backbone_weights(session, config) as (_, sha256):
-        trained = manifest.find(session.store, train_work(config, data, model=model, backbone=sha256))
+        start = start_of(session, config, data, backbone=sha256)
+        work = train_work(config, data, model=model, backbone=sha256, start=start)
+    trained = start.trained if start.done else manifest.find(session.store, work)
     judged = trained and manifest.find(session.store, evaluate_work(session, trained, data))
     packaged = judged and manifest.find(session.store, package_work(config, judged.key, model=model))
     if not packaged:
@@ -112,40 +112,6 @@ def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, 
         return None
     reason = f"dataset, settings and code are those of {packaged.key}. {before}"
     return _record_nothing(session, config.channel, packaged.key, reason=reason, run=run, at=at)
-
-
-def decisions(session: Session, name: str) -> list[dict[str, Any]]:
-    """Every decision of a channel, oldest first; odd ones and those of a later form are logged and passed over."""
-    found = []
-    for key in channel.entries_in(session.store, f"channels/{name}/decisions"):
-        try:
-            found.append(parse_decision(session.store.get(key), key=key))
-        except InputError as error:  # it costs itself only, as on the page
-            log.warning("%s It is passed over.", error)
-    return found
-
-
-def parse_decision(data: bytes, *, key: str) -> dict[str, Any]:
-    """A decision from its JSON. Raises InputError where it is none, or one of a later form."""
-    what = "a decision of the gate"
-    body = forms.read_object(data, key=key, what=what, figures=("numbers",))
-    wrong = [name for name, kind in _FIELDS.items() if not isinstance(body.get(name), kind)] or [*_odd(body)]
-    if wrong:
-        raise InputError(f"{key} is not {what} that carpipe understands: {', '.join(wrong)} is missing, or odd.")
-    return body
-
-
-def _odd(body: Mapping[str, Any]) -> Iterator[str]:
-    """Fields of the right type that hold what nobody can read."""
-    if not body["reasons"] or not all(isinstance(reason, str) for reason in body["reasons"]):
-        yield "reasons"
-    if not all(isinstance(check, dict) and {"name", "ok", "message"} <= {*check} for check in body["checks"]):
-        yield "checks"
-    tables = [rows for rows in body["numbers"].values() if isinstance(rows, list)]
-    if any(isinstance(rows[0], dict) and any(not isinstance(row, dict) for row in rows) for rows in tables if rows):
-        yield "numbers"
-    if any(name and not _MODEL.fullmatch(name) for name in (body["model"], body["champion"])):
-        yield "model"
 
 
 def check_servable(session: Session, model: str) -> str:
@@ -188,11 +154,34 @@ def _compare(session: Session, candidate: Manifest, current: Release | None) -> 
         return compare(table, None, rules=session.config.gate)
     try:
         champion = _champion_answers(session, candidate, current)
+        seen = _count_seen(session, candidate, current)
     except (InputError, MissingError) as error:
         live = shown(current.model)
         reason = f"The live model {live} cannot be judged on these photos ({error}); look at both and decide."
         return Decision("ask", (reason,))
-    return compare(table, champion, rules=session.config.gate)
+    return _with_seen(compare(table, champion, rules=session.config.gate), seen)
+
+
+def _count_seen(session: Session, candidate: Manifest, live: Release) -> dict[str, dict[str, int]]:
+    """Of the test photos, those that either model, or one that it started from, was trained on; what is known."""
+    data = manifest.read(session.store, candidate.extra["dataset"])
+    models = {"candidate": candidate, "champion": channel.read_released(session.store, live).manifest}
+    found = {}
+    for name, model in models.items():
+        with contextlib.suppress(MissingError):  # its training, or the dataset of that, has been deleted since
+            trained = manifest.read(session.store, model.extra["trained"])
+            found[name] = count_seen(session, trained, data)
+    return found
+
+
+def _with_seen(decision: "Decision", seen: Mapping[str, Mapping[str, int]]) -> "Decision":
+    known = replace(decision, numbers={**decision.numbers, "seen": seen})
+    counts = [(NAMES[name], count) for name, count in seen.items() if count["photos"]]
+    if not counts:
+        return known
+    of = " and ".join(f"{name} {one['photos']:,} (of {one['vehicles']:,} vehicles)" for name, one in counts)
+    says = f"Some test photos were trained on before two vehicles turned out to be one: by {of}."
+    return known.with_check("seen", True, says)
 
 
 def _champion_answers(session: Session, candidate: Manifest, live: Release) -> "pd.DataFrame":
@@ -202,21 +191,6 @@ def _champion_answers(session: Session, candidate: Manifest, live: Release) -> "
     table = read_answers(session, answers)
     became = class_map(session, champion, candidate)
     return table.assign(correct=table["answer"].map(lambda name: became.get(name, name)) == table["class_name"])
-
-
-def class_map(session: Session, old: Manifest, new: Manifest) -> dict[str, str]:
-    """What each class of an old model is called by a new one, where that is one class and another name."""
-    if results.TAXONOMY not in old.files or results.TAXONOMY not in new.files:
-        return {}
-    from carpipe.steps.data.taxonomy import read_taxonomy
-
-    before, after = read_taxonomy(session, old), read_taxonomy(session, new)
-    targets: dict[str, set[str | None]] = {}
-    for name in {*before.models, *old.extra["classes"]}:
-        if (label := before.class_or_none(name)) is not None:
-            targets.setdefault(label, set()).add(after.class_or_none(name))
-    single = {label: next(iter(found)) for label, found in targets.items() if len(found) == 1}
-    return {label: name for label, name in single.items() if name and name != label}
 
 
 def _decided(session: Session, name: str, model: str, current: Release | None, *, run: str) -> str:

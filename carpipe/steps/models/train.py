@@ -4,13 +4,17 @@ import contextlib
 import logging
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from carpipe import manifest
-from carpipe.config import TrainingConfig
+from carpipe.config import ClassifierConfig, TrainingConfig
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import given_weights, results
+from carpipe.steps.data.datasets import find_dataset, has_dataset
+from carpipe.steps.models.seen import seen_files
+from carpipe.steps.models.start import SILENT, Start, choose_start, record_of
 from carpipe.steps.models.train_process import TrainingRun, train_in_process
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -23,7 +27,7 @@ Model = Literal["car_filter", "classifier"]
 
 
 def train(session: Session, dataset: str, *, model: Model) -> Manifest:
-    """Train on a dataset; the same dataset, settings and backbone weights are trained once.
+    """Train on a dataset; the same dataset, settings and weights to start from are trained once.
 
     Runs in a process of its own. Killed at any moment, the next attempt goes on from the last epoch.
 
@@ -34,41 +38,85 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
     config: TrainingConfig = getattr(session.config, model)
     source = manifest.read(session.store, dataset)
     with backbone_weights(session, config) as (weights, sha256):
-        work = train_work(config, source, model=model, backbone=sha256)
-        if done := manifest.find(session.store, work):
+        start = start_of(session, config, source, backbone=sha256)
+        work = train_work(config, source, model=model, backbone=sha256, start=start)
+        if done := start.trained if start.done else manifest.find(session.store, work):
             return reused(done)
+        log.info("train %s: %s", model, start)
         started = time.monotonic()
         run = TrainingRun(session.store, f"runs/train/{work.fingerprint}")
-        with (
-            results.local_shards(session.store, source, "train", "val") as shards,
-            tempfile.TemporaryDirectory(prefix="carpipe-train-") as folder,
-        ):
-            spec = {
-                "classes": count_training_photos(session, source),
-                "shards": {name: [[str(path) for path in paths], source.extra["splits"].get(name, 0)]
-                           for name, paths in shards.items()},
-                "weights": str(weights or ""),
-            }  # fmt: skip
-            history = train_in_process(run, section=model, config=config, spec=spec, folder=Path(folder))
-            files = {
-                results.MODEL: (Path(folder) / results.MODEL).read_bytes(),
-                "history.json": results.to_json(history),
-            }
+        files, epochs = _fit(session, source, run, model=model, weights=weights, start=start)
     done = session.commit(
         work,
         files,
-        counts={"in": source.extra["splits"]["train"], "epochs": len(history)},
+        counts={"in": source.extra["splits"]["train"], "epochs": epochs},
         seconds=round(time.monotonic() - started, 3),
-        extra={"classes": source.extra["classes"], "dataset": dataset, "tensorboard": f"{run.prefix}/tensorboard"},
+        extra={
+            "classes": source.extra["classes"],
+            "dataset": dataset,
+            "tensorboard": f"{run.prefix}/tensorboard",
+            "start": record_of(start),
+        },
     )
     run.forget_checkpoint()
     return done
 
 
-def train_work(config: TrainingConfig, dataset: Manifest, *, model: Model, backbone: str) -> Work:
+def _fit(
+    session: Session, source: Manifest, run: TrainingRun, *, model: Model, weights: Path | None, start: Start
+) -> tuple[dict[str, bytes], int]:
+    """The files of a training, and its epochs."""
+    with (
+        results.local_shards(session.store, source, "train", "val") as shards,
+        tempfile.TemporaryDirectory(prefix="carpipe-train-") as folder,
+        _earlier_model(session, start) as warm,
+    ):
+        spec = {
+            "classes": count_training_photos(session, source),
+            "shards": {name: [[str(path) for path in paths], source.extra["splits"].get(name, 0)]
+                       for name, paths in shards.items()},
+            "weights": str(weights or ""),
+            "warm": warm,
+        }  # fmt: skip
+        config = getattr(session.config, model)
+        history = train_in_process(run, section=model, config=config, spec=spec, folder=Path(folder))
+        trained = (Path(folder) / results.MODEL).read_bytes()
+    files = {results.MODEL: trained, "history.json": results.to_json(history), **seen_files(session, start, source)}
+    return files, len(history)
+
+
+def train_work(config: TrainingConfig, dataset: Manifest, *, model: Model, backbone: str, start: Start) -> Work:
     """What a training does; how long it may take and how fast it computes are no part of it."""
-    settings = config.decisive("weights", "labels", "time_limit_h", "xla", "h5")
-    return Work("train", VERSION, model, settings, content_of(dataset), weights={"backbone": backbone})
+    silent: tuple[str, ...] = SILENT
+    if isinstance(config, ClassifierConfig):
+        silent += config.STARTS if start.chain else (*config.STARTS, *config.WARM)
+    weights = {"backbone": backbone, **({"start": start.sha256} if start.chain else {})}
+    return Work("train", VERSION, model, config.decisive(*silent), content_of(dataset), weights=weights)
+
+
+def start_of(session: Session, config: TrainingConfig, data: Manifest, *, backbone: str) -> Start:
+    """How a training on a dataset starts. Raises InputError where it is to be warm and cannot."""
+    return choose_start(session, config, data, version=VERSION, backbone=backbone, content=content_of(data))
+
+
+def foresee_start(session: Session) -> str:
+    """How the classifier's next training starts, if its dataset has the classes of the newest one."""
+    config = session.config.classifier
+    if not has_dataset(session):
+        return "cold: there is no dataset yet."
+    with backbone_weights(session, config) as (_, sha256):
+        start = start_of(session, config, find_dataset(session, None), backbone=sha256)
+    return f"not at all, unless there is a new dataset: {start.why}" if start.done else str(start)
+
+
+@contextlib.contextmanager
+def _earlier_model(session: Session, start: Start) -> Iterator[dict[str, Any] | None]:
+    """What `carpipe.training.child` wants to know of the model that a training starts from."""
+    if not (start.chain and start.live):
+        yield None
+        return
+    with results.local_file(session.store, start.live, results.MODEL) as path:
+        yield {"model": str(path), "classes": start.live.extra["classes"], "parts": start.parts}
 
 
 def content_of(dataset: Manifest) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def train_in_process(
 
     Args:
         section: of the configuration, `car_filter` or `classifier`.
-        spec: `classes`, `shards` and `weights` as `carpipe.training.child` wants them.
+        spec: `classes`, `shards`, `weights` and `warm` as `carpipe.training.child` wants them.
 
     Raises:
         UnavailableError: the process was killed or crashed; another attempt goes on from its last checkpoint.

@@ -15,8 +15,8 @@ from carpipe.errors import InputError
 from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
 from carpipe.steps.cache import ResultCache
+from carpipe.steps.models.decisions import parse_decision
 from carpipe.steps.models.evaluate import PAGE
-from carpipe.steps.models.gate import parse_decision
 from carpipe.steps.models.publish import release_before
 from carpipe.steps.views.weights_makers import Standing, look_at
 from carpipe.storage import ObjectInfo

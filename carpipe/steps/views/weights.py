@@ -5,7 +5,7 @@ from typing import Any
 
 from carpipe.errors import InputError
 from carpipe.names import shown
-from carpipe.steps.models.gate import decisions
+from carpipe.steps.models.decisions import decisions
 from carpipe.steps.models.weights import find_committed
 from carpipe.steps.session import Session
 from carpipe.steps.views.extra import check_shown
