@@ -85,7 +85,7 @@ PROMISES = {
         "test_scratch.py::test_nothing_writes_where_others_foresee_it",
     ],
     "Slow and many connections": [
-        "serving/test_connections.py::test_a_hundred_and_ten_that_trickle_hold_nobody_up",
+        "serving/test_listening.py",
         "serving/test_server.py::test_health_has_a_port_of_its_own",
     ],
     "One client of the API cannot spend": [

@@ -130,7 +130,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
         if most > settings.connections_per_client:
             _make_room(greedy, there)
         elif len(there) > settings.connections:
-            # A proxy may fill the rest, but whoever comes beside it, as a monitor does, does not pay for that.
+            # Who comes beside a proxy, as a monitor does, does not pay for what it holds: a quarter of all is theirs.
             is_theirs = len(direct) > settings.connections // 4
             _make_room(greedy if is_theirs else [one for one in there if one.is_proxy], there)
 

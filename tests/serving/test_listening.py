@@ -177,13 +177,14 @@ def test_connections_of_all_addresses_count_together(both):
         assert wait_for(lambda: sum(map(is_open, several)) == 8)
 
 
-def test_who_was_refused_at_one_address_rests_at_the_others(both, monkeypatch):
+def test_who_was_refused_at_one_address_rests_at_the_others(up, both, monkeypatch):
     monkeypatch.setattr(refusals, "RETRY_AFTER", 100)
     monkeypatch.setattr(connections, "client_of", lambda _: "one client")
     four, six = both()
     with contextlib.ExitStack() as stack:
         refused(stack, four).close()
         again = connect(stack, six, WHOLE, source="::1", to="::1")
+        wait_for(lambda: [one for one in up.servers[0]._connections() if one.addr[0] == "::1"])
 
         assert ask(four).status_code == 200
         assert not is_readable(again)
