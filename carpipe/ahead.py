@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 # Items begun ahead, for each thread: enough that none waits for the one who asks.
-AHEAD = 4
+MAX_ITEMS_PER_THREAD = 4
 
 
 def work_ahead(
@@ -53,7 +53,7 @@ def work_ahead(
 
 
 def _has_room(sizes: deque[int], size: int, *, threads: int, budget: int) -> bool:
-    return not sizes or (len(sizes) < AHEAD * threads and sum(sizes) + size <= budget)
+    return not sizes or (len(sizes) < MAX_ITEMS_PER_THREAD * threads and sum(sizes) + size <= budget)
 
 
 def take_ahead(items: Iterator[Item], *, size: Callable[[Item], int], budget: int) -> Generator[Item]:

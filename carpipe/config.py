@@ -14,7 +14,6 @@ of the AWS chain (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...), which obstore r
 """
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -22,9 +21,11 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from carpipe.addresses import network_of
+from carpipe.config_file import explain, read_values, set_value
 from carpipe.errors import ConfigError
 
-# Pixels of a network's input side: memory grows with its square, and golden pictures must fit `runtime.MAX_GOLDEN`.
+# Pixels of a network's input side: memory grows with its square, and golden pictures must fit into
+# `runtime.MAX_GOLDEN_BYTES`.
 MAX_SIDE = 2048
 
 
@@ -420,6 +421,12 @@ class Config(Section):
     metrics: MetricsConfig = MetricsConfig()
 
 
+# What obstore puts into the headers of its requests, and takes from the environment.
+_SIGNED_WITH = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION",
+)  # fmt: skip
+
+
 def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read the configuration: defaults, then the file, then the environment, then the overrides.
 
@@ -432,7 +439,7 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
     """
     if path is None and os.environ.get("CARPIPE_CONFIG"):
         path = Path(os.environ["CARPIPE_CONFIG"])
-    values = _with_own_paths(_read_toml(path), path.parent) if path else {}
+    values = read_values(path) if path else {}
     environment = {
         "store.url": os.environ.get("CARPIPE_STORE") or None,
         "store.ca_bundle": os.environ.get("AWS_CA_BUNDLE") or None,
@@ -440,11 +447,13 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
     }
     for key, value in {**environment, **(overrides or {})}.items():
         if value is not None:
-            _set(values, key, value)
+            set_value(values, key, value)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, where=f"{path} or what overrides it" if path else "the settings")) from None
+        raise ConfigError(
+            explain(error, Config, where=f"{path} or what overrides it" if path else "the settings")
+        ) from None
 
 
 def describe_config(config: Config) -> Iterator[tuple[str, Any, str]]:
@@ -455,52 +464,6 @@ def describe_config(config: Config) -> Iterator[tuple[str, Any, str]]:
             yield f"{name}.{key}", getattr(section, key), field.description or ""
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"There is no configuration file {path}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"The configuration file {path} cannot be read as TOML: {error}.") from None
-
-
-# What obstore puts into the headers of its requests, and takes from the environment.
-_SIGNED_WITH = (
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION",
-)  # fmt: skip
-# Settings that may name a file.
-_FILES = (
-    ("store", "ca_bundle"), ("crop", "weights"), ("classes", "taxonomy"), ("car_filter", "weights"),
-    ("classifier", "weights"), ("signing", "key"), ("signing", "trusted"),
-)  # fmt: skip
-
-
-def _with_own_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Files named in a settings file are looked for beside it first, wherever the task runs."""
-    for section, key in _FILES:
-        named = values.get(section, {}).get(key) if isinstance(values.get(section, {}), dict) else None
-        if isinstance(named, list):
-            values[section][key] = [_beside(folder, one) for one in named]
-        elif named is not None:
-            values[section][key] = _beside(folder, named)
-    return values
-
-
-def _beside(folder: Path, named: Any) -> Any:
-    there = isinstance(named, str) and named and (folder / named).exists()
-    return str((folder / named).resolve()) if there else named
-
-
-def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
-    *parents, last = dotted.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            got = "a value" if _may_be_secret(parent, values) else repr(values)
-            raise ConfigError(f"{parent} must be a table of settings, got {got}.")
-    values[last] = value
-
-
 def odd_credentials() -> list[str]:
     """Variables of the AWS chain that no request can be signed with: they hold a blank, a line break or no ASCII."""
     return [name for name in _SIGNED_WITH if not is_signable(os.environ.get(name, ""))]
@@ -509,25 +472,3 @@ def odd_credentials() -> list[str]:
 def is_signable(value: str) -> bool:
     """Whether a key, a token or a region can be part of a request's headers."""
     return value.isascii() and value.isprintable() and " " not in value
-
-
-def _may_be_secret(key: str, value: Any) -> bool:
-    """Whether it may hold a password, as in `s3://user:password@bucket`; such a value is not repeated."""
-    text = repr(value)
-    return "@" in text or (key.startswith("store") and ":" in text.replace("s3://", ""))
-
-
-def _explain(error: ValidationError, *, where: str) -> str:
-    return " ".join(_explain_one(dict(detail), where=where) for detail in error.errors())
-
-
-def _explain_one(detail: dict[str, Any], *, where: str) -> str:
-    location = [str(part) for part in detail["loc"]]
-    key = ".".join(location)
-    if detail["type"] != "extra_forbidden":
-        value = "" if _may_be_secret(key, detail["input"]) else f" = {detail['input']!r}"
-        return f"In {where}, {key or 'a setting'}{value} is not possible: {detail['msg']}."
-    owner: type[BaseModel] = Config
-    for part in location[:-1]:
-        owner = owner.model_fields[part].annotation  # type: ignore[assignment]  # sections are models
-    return f"In {where}, {key} is not a known setting; known are {', '.join(owner.model_fields)}."

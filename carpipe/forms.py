@@ -30,11 +30,11 @@ TABLE_FORM = "carpipe_form"
 UNKNOWN = "unknown"
 
 # Far above what there is: the manifest of a dataset of ten million photos has some 3 MB, in 6 levels.
-MAX_BYTES = 16 * 2**20
+MAX_JSON_BYTES = 16 * 2**20
 MAX_DEPTH = 50
 # Commas, colons and opening brackets, quoted ones too: how many values there are at most, before they take memory.
-# Manifests and inventories have 20 bytes and more for each, so they meet MAX_BYTES first; of ten million photos they
-# have 50,000. The costliest JSON that is read takes some 100 MiB.
+# Manifests and inventories have 20 bytes and more for each, so they meet MAX_JSON_BYTES first; of ten million
+# photos they have 50,000. The costliest JSON that is read takes some 100 MiB.
 MAX_SIGNS = 1_000_000
 _SIGNS = (b",", b":", b"[", b"{")
 # Digits of a whole number; sizes and counts have up to 19.
@@ -104,23 +104,25 @@ def read_object(data: bytes, *, key: str, what: str, latest: int = 1, figures: C
     return body
 
 
-def parse(data: bytes | str, *, key: str, what: str, figures: Collection[str] = (), most: int = MAX_BYTES) -> Any:
+def parse(
+    data: bytes | str, *, key: str, what: str, figures: Collection[str] = (), max_bytes: int = MAX_JSON_BYTES
+) -> Any:
     """A JSON value of the bucket, whoever has written it.
 
     Args:
-        most: bytes, at most.
+        max_bytes: that it may have.
         figures: fields of the outermost object in which NaN and infinity may stand, as a training that went astray
             leaves them; `ALL` means everywhere.
 
     Raises:
         NoJsonError: it is no JSON.
-        InputError: it is none that can be trusted to mean one thing: it is longer than `most`, deeper
+        InputError: it is none that can be trusted to mean one thing: it is longer than `max_bytes`, deeper
             than `MAX_DEPTH`, names a field twice, or holds a number without end, text that is no Unicode, or more
             values than `MAX_SIGNS` allows.
     """
     data = data.encode(errors="surrogatepass") if isinstance(data, str) else data
-    if len(data) > most:
-        raise _wrong(key, what, f"it has {len(data):,} bytes, expected at most {most:,}")
+    if len(data) > max_bytes:
+        raise _wrong(key, what, f"it has {len(data):,} bytes, expected at most {max_bytes:,}")
     if (signs := sum(map(data.count, _SIGNS))) > MAX_SIGNS:
         raise _wrong(key, what, f"it has {signs:,} commas, colons and brackets, expected at most {MAX_SIGNS:,}")
     try:

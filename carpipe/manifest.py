@@ -177,7 +177,7 @@ def verified(store: Store, entry: Mapping[str, Any]) -> bytes:
         InputError: the bytes are not those that were committed.
     """
     try:
-        data = store.get(entry["key"], limit=entry.get("bytes"))
+        data = store.get(entry["key"], max_bytes=entry.get("bytes"))
     except TooLargeError:
         raise InputError(f"{entry['key']} is not what was committed: it is larger than the manifest says.") from None
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 # What S3 allows, in UTF-8.
-KEY_BYTES = 1024
+MAX_KEY_BYTES = 1024
 # Beside control characters: what breaks a line or turns the reading direction, and bytes that were no UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Letters, marks and symbols that show nothing: Python does not know Unicode's property Default_Ignorable, but their
@@ -68,10 +68,10 @@ def shown_text(text: str) -> str:
     return "".join(part if part in "\t\n" else shown(part) for part in re.split("([\t\n])", text))
 
 
-def brief(name: str, *, most: int = _BRIEF) -> str:
-    """As `shown`, in `most` characters at most: for names that somebody else has made as long as they like."""
-    cut = shown(name[: most + 1])
-    return cut if len(cut) <= most else f"{cut[: most - 1]}…"
+def brief(name: str, *, max_characters: int = _BRIEF) -> str:
+    """As `shown`, in `max_characters` at most: for names that somebody else has made as long as they like."""
+    cut = shown(name[: max_characters + 1])
+    return cut if len(cut) <= max_characters else f"{cut[: max_characters - 1]}…"
 
 
 def storable(key: str) -> str:

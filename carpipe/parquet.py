@@ -18,7 +18,7 @@ from carpipe.names import brief
 
 # Far above what there is: tables of ten million photos, one row each, have 1.5 GB.
 MAX_ROWS = 20_000_000
-MAX_BYTES = 4_000_000_000  # uncompressed, as the footer says
+MAX_UNCOMPRESSED_BYTES = 4_000_000_000  # uncompressed, as the footer says
 # Of a file's size, that its rows may come to in memory. Tables of photos come to 1 to 4 times; one of nothing but
 # splits, classes and partitions to 50. Pictures come to once, and to twice where `carpipe forget` has packed them.
 TABLE_RATIO, BLOBS_RATIO = 100, 8
@@ -132,7 +132,7 @@ def _opened(data: bytes) -> pq.ParquetFile:
         rows = max(file.metadata.num_rows, sum(group.num_rows for group in groups))
     if rows > MAX_ROWS:
         raise _too_much(data, f"has {rows:,} rows; {MAX_ROWS:,} are read")
-    if size > min(MAX_BYTES, _room(data, TABLE_RATIO)):
+    if size > min(MAX_UNCOMPRESSED_BYTES, _room(data, TABLE_RATIO)):
         raise _too_much(data, f"has {size:,} bytes uncompressed")
     return file
 
@@ -188,9 +188,10 @@ def _decoded_bytes(column: pa.Array) -> int:
 
 
 def _unreadable(data: bytes, reason: str) -> InputError:
+    line = reason.partition("\n")[0]
     return InputError(
-        f"A file of {len(data):,} bytes cannot be read as Parquet: {brief(reason.partition(chr(10))[0], most=200)}. It "
-        "is none of carpipe's: look at the commit that holds it, and delete it or restore it from a backup."
+        f"A file of {len(data):,} bytes cannot be read as Parquet: {brief(line, max_characters=200)}. It is "
+        "none of carpipe's: look at the commit that holds it, and delete it or restore it from a backup."
     )
 
 

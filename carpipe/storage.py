@@ -10,14 +10,12 @@ import contextlib
 import hashlib
 import io
 import logging
-import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
@@ -25,25 +23,24 @@ from obstore import exceptions
 from obstore.store import S3Store
 
 from carpipe.ahead import work_ahead
-from carpipe.config import StoreConfig, is_signable, odd_credentials
+from carpipe.config import StoreConfig
 from carpipe.errors import (
     AccessError,
     CarpipeError,
-    ConfigError,
     ConflictError,
     MissingError,
     StoreError,
     TooLargeError,
     UnavailableError,
 )
-from carpipe.forms import MAX_BYTES
+from carpipe.forms import MAX_JSON_BYTES
 from carpipe.names import is_odd, shown
 from carpipe.odd_keys import OddKeys, Place, is_for_a_key
+from carpipe.s3_access import Access, authorities_in, credentials_of
 from carpipe.storage_errors import broke_off, impossible, translate
 
 if TYPE_CHECKING:
     from obstore import GetResult
-    from obstore.store import S3Credential
 
 log = logging.getLogger(__name__)
 
@@ -83,34 +80,6 @@ class Fetched:
     size: int | None = None
 
 
-@dataclass(frozen=True)
-class Access:
-    """How to get into the bucket where not by the AWS chain.
-
-    Attributes:
-        credentials: called for `access_key_id`, `secret_access_key`, `token` and `expires_at` (a datetime, or None:
-            never); called again before they expire, so long tasks outlive them.
-        region, endpoint: empty: those of the chain. An endpoint in the settings goes first.
-        ca_bundle: PEM file of authorities to trust beside the system's and those of the settings.
-    """
-
-    credentials: "Callable[[], S3Credential]" = field(repr=False)
-    region: str = ""
-    endpoint: str = ""
-    ca_bundle: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """With the credentials of this moment, for a process that ends before they do. Secret: only for its pipe."""
-        # Without their end: nobody there could renew them.
-        now = {**self.credentials(), "expires_at": None}
-        return {"credentials": now, "region": self.region, "endpoint": self.endpoint, "ca_bundle": self.ca_bundle}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Access":
-        """What `to_json` made."""
-        return cls(lambda: data["credentials"], data["region"], data["endpoint"], data["ca_bundle"])
-
-
 class Store:
     """The verbs that carpipe needs on a bucket. Safe to share between threads.
 
@@ -130,21 +99,14 @@ class Store:
         self._max_retries = config.max_retries
         bucket, _, prefix = config.url.removeprefix("s3://").partition("/")
         options: dict[str, Any] = {"endpoint": self._endpoint} if self._endpoint else {}
-        if access:
-            options["credential_provider"] = partial(_signable, access.credentials)
-            options |= {"region": access.region} if access.region else {}
-            if not is_signable(access.region):
-                raise _unsignable("The connection's region")
-        elif odd := odd_credentials():
-            raise _unsignable(" and ".join(odd))
+        options |= credentials_of(access)
         # Plain HTTP only where the endpoint says http://: embedded and in-house servers.
         options["client_options"] = {
             "allow_http": True,
             "timeout": timedelta(seconds=config.timeout_s),
             "connect_timeout": timedelta(seconds=5),
         }
-        bundles = [path for path in (config.ca_bundle, access.ca_bundle if access else "") if path]
-        authorities = b"\n".join(map(_authorities, bundles))
+        authorities = authorities_in(config.ca_bundle, access.ca_bundle if access else "")
         if authorities:
             options["client_options"]["root_certificate"] = authorities
         options["retry_config"] = {
@@ -155,54 +117,54 @@ class Store:
         self._store = S3Store(bucket, prefix=prefix or None, **options)
         self._odd = OddKeys(bucket, prefix, options, timeout_s=config.timeout_s, authorities=authorities)
 
-    def get(self, key: str, *, limit: int | None = None) -> bytes:
+    def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         """The whole object.
 
         Args:
-            limit: bytes that it may have. Of a larger one nothing is kept, whatever the server has said of its size.
+            max_bytes: that it may have. Of a larger one nothing is kept, whatever the server has said of its size.
                 None: no limit, but that of what is JSON by its name.
 
         Raises:
             MissingError: there is none.
             TooLargeError: it is larger than the limit.
         """
-        data = self._fetch(key, limit).data
+        data = self._fetch(key, max_bytes).data
         if data is None:
-            raise self._too_large(key, limit)
+            raise self._too_large(key, max_bytes)
         return data
 
-    def fetch(self, objects: Iterable[ObjectInfo], *, limit: int | None = None) -> Iterator[Fetched]:
+    def fetch(self, objects: Iterable[ObjectInfo], *, max_bytes: int | None = None) -> Iterator[Fetched]:
         """Objects in the order given, fetched by threads ahead: `store.prefetch_mb` at most, beside the one in turn.
 
-        One that a listing says to be larger than the limit is not asked for. One that has grown since, or whose size
+        One that a listing says to be larger than that is not asked for. One that has grown since, or whose size
         is not known, waits for its turn where it takes more room than was kept for it.
 
         Args:
             objects: of each, `key` and `size` count; a size of 0 is taken for unknown.
-            limit: bytes that an object may have.
+            max_bytes: that an object may have.
         """
 
         def ahead(info: ObjectInfo) -> Fetched | ObjectInfo:
-            if limit is not None and info.size > limit:
+            if max_bytes is not None and info.size > max_bytes:
                 return Fetched(info.key, None, info.etag, info.size)
-            room = _room(info) if limit is None else min(_room(info), limit)
+            room = _room(info) if max_bytes is None else min(_room(info), max_bytes)
             found = self._found(info.key, room)
-            waits = found.data is None and found.size is not None and (limit is None or found.size <= limit)
+            waits = found.data is None and found.size is not None and (max_bytes is None or found.size <= max_bytes)
             return info if waits else found
 
         for found in work_ahead(ahead, objects, size=_room, threads=self._threads, budget=self._prefetch_bytes):
-            yield self._found(found.key, limit) if isinstance(found, ObjectInfo) else found
+            yield self._found(found.key, max_bytes) if isinstance(found, ObjectInfo) else found
             del found
 
-    def get_many(self, keys: Iterable[str], *, limit: int | None = None) -> Iterator[tuple[str, bytes | None]]:
+    def get_many(self, keys: Iterable[str], *, max_bytes: int | None = None) -> Iterator[tuple[str, bytes | None]]:
         """(key, bytes) in the order given, fetched ahead as `fetch` does; None where there is no object.
 
         Raises:
             TooLargeError: one is larger than the limit.
         """
-        for found in self.fetch((ObjectInfo(key, "", 0) for key in keys), limit=limit):
+        for found in self.fetch((ObjectInfo(key, "", 0) for key in keys), max_bytes=max_bytes):
             if found.data is None and found.size is not None:
-                raise self._too_large(found.key, limit)
+                raise self._too_large(found.key, max_bytes)
             yield found.key, found.data
 
     def put(self, key: str, data: bytes) -> str:
@@ -316,23 +278,23 @@ class Store:
         finally:
             self.delete([probe])
 
-    def _fetch(self, key: str, limit: int | None) -> Fetched:
+    def _fetch(self, key: str, max_bytes: int | None) -> Fetched:
         try:
             answer = obstore.get(self._store, key)
-            limit = _limit_of(key) if limit is None else limit
-            data = bytes(answer.bytes()) if limit is None else _body(answer, limit)
+            max_bytes = _max_bytes_of(key) if max_bytes is None else max_bytes
+            data = bytes(answer.bytes()) if max_bytes is None else _body(answer, max_bytes)
             return Fetched(key, data, _etag(answer.meta), int(answer.meta["size"]))
         except Exception as error:
             raise self._translate(error, key) from error
 
-    def _found(self, key: str, limit: int | None) -> Fetched:
+    def _found(self, key: str, max_bytes: int | None) -> Fetched:
         try:
-            return self._fetch(key, limit)
+            return self._fetch(key, max_bytes)
         except MissingError:
             return Fetched(key, None)
 
-    def _too_large(self, key: str, limit: int | None) -> TooLargeError:
-        most = _limit_of(key) if limit is None else limit
+    def _too_large(self, key: str, max_bytes: int | None) -> TooLargeError:
+        most = _max_bytes_of(key) if max_bytes is None else max_bytes
         return TooLargeError(
             f"{shown(key)} in {self._where} has more than the {most:,} bytes that are read of such an object. It "
             "cannot be what belongs there: look at it, then delete it or put it right."
@@ -397,31 +359,16 @@ class Store:
         return f"{self.url} at {self._endpoint}" if self._endpoint else self.url
 
 
-def _body(answer: "GetResult", limit: int) -> bytes | None:
-    """The bytes of an answer; None where it says, or turns out, to be larger than the limit: the rest is not read."""
-    if int(answer.meta["size"]) > limit:
+def _body(answer: "GetResult", max_bytes: int) -> bytes | None:
+    """The bytes of an answer; None where it says, or turns out, to be larger: the rest is not read."""
+    if int(answer.meta["size"]) > max_bytes:
         return None
     data = io.BytesIO()  # hands over what it holds without a copy
     for part in answer.stream(min_chunk_size=PART_BYTES):
-        if data.tell() + len(part) > limit:
+        if data.tell() + len(part) > max_bytes:
             return None
         data.write(part)
     return data.getvalue()
-
-
-def _signable(credentials: "Callable[[], S3Credential]") -> "S3Credential":
-    now = credentials()
-    odd = [name for name, value in now.items() if isinstance(value, str) and not is_signable(value)]
-    if odd:
-        raise _unsignable(f"The connection's {' and '.join(odd)}")
-    return now
-
-
-def _unsignable(what: str) -> ConfigError:
-    return ConfigError(
-        f"{what}: a blank, a line break or a letter beyond ASCII is in it, so no request can be signed. Set it anew; "
-        "an end of line may have been copied along."
-    )
 
 
 def _room(info: ObjectInfo) -> int:
@@ -432,20 +379,9 @@ def _etag(meta: Mapping[str, Any]) -> str:
     return str(meta["e_tag"] or "").strip('"')
 
 
-def _limit_of(key: str) -> int | None:
+def _max_bytes_of(key: str) -> int | None:
     """Bytes that an object may have by its name alone."""
-    return MAX_BYTES if key.endswith(_JSON) and not key.startswith("raw/") else None
-
-
-def _authorities(path: str) -> bytes:
-    try:
-        ssl.create_default_context(cafile=path)
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"The authorities to trust, {path}, cannot be read as PEM: {error}. Correct AWS_CA_BUNDLE, "
-            "store.ca_bundle, or the connection's `verify`."
-        ) from None
+    return MAX_JSON_BYTES if key.endswith(_JSON) and not key.startswith("raw/") else None
 
 
 def _info(meta: dict[str, Any]) -> ObjectInfo:

@@ -21,37 +21,41 @@ def translate(error: Exception, key: str, *, url: str, where: str, given: bool) 
         given: whether the keys come from the connection, not from the AWS chain.
     """
     text = str(error)
-    status = re.search(r"status code: (\d+)", text)
-    code = re.search(r"<Code>(\w+)</Code>", text)
+    status, code = _answer(text)
     if wrong := _no_way_in(text, url, where):
         return wrong
     if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
         return ConflictError(f"{shown(key)} in {where} was written by somebody else first.")
     if isinstance(error, FileNotFoundError):
         return MissingError(f"There is no object {shown(key)} in {where}.")
-    if code and code[1] == "RequestTimeTooSkewed":
+    if code == "RequestTimeTooSkewed":
         return UnavailableError(
-            f"{where} finds the clock of this machine wrong ({code[1]}); set it right, then try again."
+            f"{where} finds the clock of this machine wrong ({code}); set it right, then try again."
         )
-    if status and status[1] in ("401", "403"):
-        reason = code[1] if code else f"HTTP {status[1]}"
+    if status in ("401", "403"):
         keys = "the connection's keys" if given else "AWS_ACCESS_KEY_ID and its secret"
-        return AccessError(f"{where} refuses these credentials ({reason}); check {keys}.")
+        return AccessError(f"{where} refuses these credentials ({code or f'HTTP {status}'}); check {keys}.")
     if isinstance(error, ValueError | exceptions.InvalidPathError):
         return impossible(key, where, text)
-    if code and code[1] in ("ExpiredToken", "InvalidToken", "TokenRefreshRequired"):
-        return AccessError(f"{where} refuses these credentials ({code[1]}); renew them.")
-    passing = (status and status[1] in ("408", "409", "429")) or (code and code[1] == "RequestTimeout")
-    if status and status[1].startswith("4") and not passing:
-        reason = code[1] if code else f"HTTP {status[1]}"
-        return StoreError(f"{where} refused {shown(key)}: {reason}.")
-    if isinstance(error, exceptions.BaseError):
-        trouble = re.search(r"HTTP error: (.+)", text)
-        reason = f"HTTP {status[1]}" if status else trouble[1] if trouble else text.splitlines()[0]
-        return UnavailableError(
-            f"{where} cannot be reached or is in trouble ({reason}); is the server up, and has its disk room?"
-        )
-    return error
+    if code in ("ExpiredToken", "InvalidToken", "TokenRefreshRequired"):
+        return AccessError(f"{where} refuses these credentials ({code}); renew them.")
+    if status.startswith("4") and status not in ("408", "409", "429") and code != "RequestTimeout":
+        return StoreError(f"{where} refused {shown(key)}: {code or f'HTTP {status}'}.")
+    return _in_trouble(text, status, where) if isinstance(error, exceptions.BaseError) else error
+
+
+def _answer(text: str) -> tuple[str, str]:
+    """The HTTP status and S3's code of an answer; empty where it has none."""
+    status, code = re.search(r"status code: (\d+)", text), re.search(r"<Code>(\w+)</Code>", text)
+    return status[1] if status else "", code[1] if code else ""
+
+
+def _in_trouble(text: str, status: str, where: str) -> UnavailableError:
+    trouble = re.search(r"HTTP error: (.+)", text)
+    reason = f"HTTP {status}" if status else trouble[1] if trouble else text.partition("\n")[0]
+    return UnavailableError(
+        f"{where} cannot be reached or is in trouble ({reason}); is the server up, and has its disk room?"
+    )
 
 
 def impossible(key: str, where: str, text: str) -> StoreError:

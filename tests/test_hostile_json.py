@@ -17,7 +17,7 @@ DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 HOSTILE = {
     "nested too deeply for Python": (DEEP, "nested more than 50 deep"),
     "a list too deep for us": (b"[" * 60 + b"]" * 60, "nested more than 50 deep"),
-    "huge": (b'"' + b"x" * forms.MAX_BYTES + b'"', "bytes, expected at most 16,777,216"),
+    "huge": (b'"' + b"x" * forms.MAX_JSON_BYTES + b'"', "bytes, expected at most 16,777,216"),
     "very many lists": (b"[" + b"[]," * 4_000_000 + b"[]]", "8,000,002 commas, colons and brackets, expected at most"),
     "very many fields": (b"{" + b'"":0,' * 2_000_000 + b'"":0}', "4,000,002 commas, colons and brackets"),
     "very many texts in UTF-16": (("[" + '"",' * 1_500_000 + '""]').encode("utf-16"), "1,500,001 commas, colons"),
@@ -62,7 +62,7 @@ def test_wherever_it_lies(session, data, reason):
 
 def test_a_hostile_candidate_is_passed_over(session, caplog):
     for number, (data, _) in enumerate(HOSTILE.values()):
-        if len(data) < forms.MAX_BYTES:
+        if len(data) < forms.MAX_JSON_BYTES:
             session.store.put(f"labels/classifier/candidates/{number}.json", data)
 
     assert list(list_candidates(session)) == []
@@ -70,14 +70,14 @@ def test_a_hostile_candidate_is_passed_over(session, caplog):
 
 
 def test_a_huge_object_is_refused_before_it_is_read(session, monkeypatch):
-    session.store.put("channels/classifier/production.json", b" " * (forms.MAX_BYTES + 1))
+    session.store.put("channels/classifier/production.json", b" " * (forms.MAX_JSON_BYTES + 1))
 
     with pytest.raises(InputError, match="more than the 16,777,216 bytes that are read of such an object"):
         channel.read_channel(session.store, "classifier")
-    session.store.put("raw/a/huge.json", b" " * (forms.MAX_BYTES + 1))
-    assert len(session.store.get("raw/a/huge.json")) > forms.MAX_BYTES, "of photos the limit is another"
+    session.store.put("raw/a/huge.json", b" " * (forms.MAX_JSON_BYTES + 1))
+    assert len(session.store.get("raw/a/huge.json")) > forms.MAX_JSON_BYTES, "of photos the limit is another"
     with pytest.raises(InputError, match="more than the 10 bytes"):
-        session.store.get("raw/a/huge.json", limit=10)
+        session.store.get("raw/a/huge.json", max_bytes=10)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_how_deep_is_deep(depth, taken):
 
 
 def test_a_dataset_of_two_hundred_million_photos_is_read():
-    """Of 24,000 partitions: far above what there is, and still within `MAX_BYTES`."""
+    """Of 24,000 partitions: far above what there is, and still within `MAX_JSON_BYTES`."""
     name = "p00000-b6d8000b/5c6cdb7575471a277d8f"
     shard = {"split": "train", "photos": 5461, "key": f"stages/pack/{name}/train-d41b30346165.tfrecord",
              "bytes": 100_000_000, "sha256": "d" * 64}  # fmt: skip
@@ -118,7 +118,7 @@ def test_a_dataset_of_two_hundred_million_photos_is_read():
     )  # fmt: skip
     data = manifest.to_json(done)
 
-    assert 0.9 * forms.MAX_BYTES < len(data) < forms.MAX_BYTES
+    assert 0.9 * forms.MAX_JSON_BYTES < len(data) < forms.MAX_JSON_BYTES
     assert manifest.from_json(data, key=done.key).extra == done.extra
 
 

@@ -65,4 +65,4 @@ def test_a_long_name_is_cut():
     assert brief("a" * 100) == "a" * 100
     assert brief("a" * 10**6) == "a" * 99 + "…"
     assert len(brief("\u3164" * 10**6)) == 100
-    assert brief("abcdef", most=4) == "abc…"
+    assert brief("abcdef", max_characters=4) == "abc…"

@@ -69,7 +69,7 @@ def test_only_what_is_asked_for_counts():
 
 def test_a_footer_that_says_less_is_not_believed(monkeypatch):
     monkeypatch.setattr(parquet, "_uncompressed", lambda group: 0)
-    monkeypatch.setattr(parquet, "MAX_BYTES", 2**60)
+    monkeypatch.setattr(parquet, "MAX_UNCOMPRESSED_BYTES", 2**60)
     with pytest.raises(TooLargeError, match="comes to more than"):
         from_parquet(packed({"key": "x" * 1_000_000}, rows=200))
 

@@ -105,18 +105,18 @@ def test_a_server_that_ignores_conditions_is_refused(session, monkeypatch):
 def test_an_object_over_the_limit_is_not_read(session):
     session.store.put("a", b"x" * 100)
 
-    assert session.store.get("a", limit=100) == b"x" * 100
+    assert session.store.get("a", max_bytes=100) == b"x" * 100
     with pytest.raises(TooLargeError, match=r"a in .* more than the 99 bytes"):
-        session.store.get("a", limit=99)
+        session.store.get("a", max_bytes=99)
     with pytest.raises(MissingError):
-        session.store.get("b", limit=99)
+        session.store.get("b", max_bytes=99)
 
 
 @pytest.mark.parametrize("limit", [9, 2_000_000])
 def test_get_many_reads_no_object_over_the_limit(session, limit):
     session.store.put("a", bytes(9))
     session.store.put("b", bytes(limit + 1))
-    found = session.store.get_many(["a", "none", "b"], limit=limit)
+    found = session.store.get_many(["a", "none", "b"], max_bytes=limit)
     assert [next(found), next(found)] == [("a", bytes(9)), ("none", None)]
     with pytest.raises(TooLargeError):
         next(found)
@@ -131,7 +131,7 @@ def test_a_server_that_sends_more_than_it_has_said_is_cut_off(s3, proxy, request
 
     proxy.change = lie
     with pytest.raises(TooLargeError):
-        store.get("a", limit=1000)
+        store.get("a", max_bytes=1000)
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"])

@@ -31,7 +31,7 @@ from carpipe.storage import ObjectInfo
 LISTINGS = 22
 LATE = 3  # listings that come on the second night
 SMALLER = 3  # times
-MOST_BYTES = 60_000  # of a broken or odd file
+MAX_ODD_FILE_BYTES = 60_000  # of a broken or odd file
 SAMPLE = "carpipe.sample"  # as in tests/recorded
 
 
@@ -81,9 +81,9 @@ def shrunk(data: bytes) -> bytes:
         image = Image.open(io.BytesIO(data), formats=("JPEG",))
         image.load()
     except (UnidentifiedImageError, OSError):
-        return data if len(data) <= MOST_BYTES else b""
+        return data if len(data) <= MAX_ODD_FILE_BYTES else b""
     if image.mode != "RGB" or image.getexif() or not data.endswith(b"\xff\xd9"):
-        return data if len(data) <= MOST_BYTES else b""
+        return data if len(data) <= MAX_ODD_FILE_BYTES else b""
     sink = io.BytesIO()
     small = image.resize((image.width // SMALLER, image.height // SMALLER), Image.Resampling.LANCZOS)
     small.save(sink, "JPEG", quality=75)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from carpipe.pictures.varint import read_varint
 
 _SEQUENCE_HEADER = 1
-_MOST_UNITS = 10_000  # a picture has a dozen, and one for each tile
+_MAX_UNITS = 10_000  # a picture has a dozen, and one for each tile
 
 
 def coded_size(data: bytes) -> tuple[int, int]:
@@ -23,7 +23,7 @@ def coded_size(data: bytes) -> tuple[int, int]:
 def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(type, first bytes) of each OBU."""
     position = 0
-    for _ in range(_MOST_UNITS):
+    for _ in range(_MAX_UNITS):
         if position >= len(data):
             return
         first = data[position]
@@ -31,7 +31,7 @@ def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
         size, position = read_varint(data, position) if first & 2 else (len(data) - position, position)
         yield first >> 3 & 15, data[position : position + min(size, 256)]
         position += size
-    raise IndexError(f"there are more than {_MOST_UNITS} units")
+    raise IndexError(f"there are more than {_MAX_UNITS} units")
 
 
 def _size(body: bytes) -> tuple[int, int]:

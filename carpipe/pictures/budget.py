@@ -22,21 +22,20 @@ MAX_SCANS = 100
 # fifth of it 100. A scan visits every block even where it says nothing of it: 0.2 to 0.5 ns a pixel. With 110 million
 # pixels that is a second at most, and of a broken file, which is decoded four times, four.
 SCANS_OF_LARGEST = 20
-# One whose sampling has no name is decoded so many times more often, and has as many times fewer.
 # An arithmetic coded scan has a decision for each coefficient, whether there are data or not: eight times as much.
 # No camera makes it. A photo of 24 megapixels may have its usual 10 scans.
 ARITHMETIC_COST = 8
 # Bytes of a JPEG's tables together. A scan brings at most 8, of 289 bytes. They are looked at one by one, at 10 us.
-MAX_TABLES = 1 << 18
+MAX_TABLES_BYTES = 1 << 18
 # Chunks of a PNG: 40 MB in pieces of 800 bytes; programs write 8 kB or more in one. Pillow takes 10 us for each.
 MAX_PNG_CHUNKS = 50_000
 # Chunks of a WebP: one for each frame of an animation, and few else.
 MAX_RIFF_CHUNKS = 10_000
 # Blocks of up to 255 bytes in a GIF: before its first picture, of text that Pillow puts together anew for each (2 MB),
 # and of the picture (40 MB in full blocks are 157,000).
-MAX_GIF_TEXT, MAX_GIF_BLOCKS = 8_000, 200_000
+MAX_GIF_TEXT_BLOCKS, MAX_GIF_BLOCKS = 8_000, 200_000
 # Bytes of a run-length coded BMP: Pillow unpacks it in Python, at 0.5 us a byte. Photos do not get smaller by it.
-MAX_BMP_RUNS = 4_000_000
+MAX_BMP_RUN_BYTES = 4_000_000
 
 # How the header of a scan begins: its marker, and a length that fits one to four colours.
 _SCAN = re.compile(rb"\xff\xda\x00[\x06-\x0e]", re.DOTALL)
@@ -52,13 +51,14 @@ def check_jpeg(data: bytes, stream: Stream, size: tuple[int, int], *, max_pixels
         stream: its parts.
         size: (width, height).
         max_pixels: that it may have; the more, the more scans.
-        decodes: how often a sound one is decoded; the more, the fewer scans.
+        decodes: how often a sound one is decoded; the more, the fewer scans. One whose sampling has no name is more
+            often.
 
     Raises:
         PhotoError: `bomb`.
     """
     tables = sum(len(one.body) for one in stream.segments if one.marker in (DHT, DQT, DAC, DRI))
-    _at_most(MAX_TABLES, tables, "bytes of tables")
+    _at_most(MAX_TABLES_BYTES, tables, "bytes of tables")
     scans = max(len(stream.scans), count_scans(data, stream))
     _at_most(MAX_SCANS, scans, "scans")
     arithmetic = stream.frame is not None and stream.frame.marker in ARITHMETIC
@@ -136,9 +136,9 @@ def _check_gif(data: bytes) -> tuple[int, int]:
             left, top, width, height, flags = struct.unpack_from("<HHHHB", data, position + 1)
             _behind_blocks(data, position + 11 + _gif_table(flags), MAX_GIF_BLOCKS)
             return max(size[0], left + width), max(size[1], top + height)
-        position, blocks = _behind_blocks(data, position + 2, MAX_GIF_TEXT)
+        position, blocks = _behind_blocks(data, position + 2, MAX_GIF_TEXT_BLOCKS)
         text += blocks + 1
-        _at_most(MAX_GIF_TEXT, text, "blocks of text")
+        _at_most(MAX_GIF_TEXT_BLOCKS, text, "blocks of text")
     return size
 
 
@@ -183,7 +183,7 @@ def _check_bmp(data: bytes) -> tuple[int, int]:
     width, height = struct.unpack_from("<ii", data, 18)
     (compression,) = struct.unpack_from("<I", data, 30)
     if compression in _RUN_LENGTH_CODED:
-        _at_most(MAX_BMP_RUNS, len(data), "bytes of runs")
+        _at_most(MAX_BMP_RUN_BYTES, len(data), "bytes of runs")
     return abs(width), abs(height)
 
 

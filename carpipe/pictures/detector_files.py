@@ -17,10 +17,10 @@ from carpipe.names import brief
 from carpipe.pictures import checkpoint_pickle, onnx_file, openvino_file
 
 TAKEN = "a .pt checkpoint of ultralytics, a .tflite or .onnx file, or an OpenVINO folder (.xml and .bin)"
-MAX_BYTES = 2**30  # of all files; the largest YOLO checkpoints have 0.3 GB
-_MAX_TEXT = 2**18  # bytes of metadata: names of classes and few figures
+MAX_DETECTOR_BYTES = 2**30  # of all files; the largest YOLO checkpoints have 0.3 GB
+_MAX_TEXT_BYTES = 2**18  # bytes of metadata: names of classes and few figures
 _MAX_DEPTH = 16  # of lists in lists in it
-_MAX_PICKLE, _MAX_XML = 2**26, 2**24  # the largest .xml of YOLO models have 1 MB: weights are in the .bin
+_MAX_PICKLE_BYTES, _MAX_XML_BYTES = 2**26, 2**24  # the largest .xml of YOLO models have 1 MB: weights are in the .bin
 _OTHER_FOLDERS = {
     "saved_model.pb": "a TensorFlow SavedModel",
     "Manifest.json": "a Core ML package",
@@ -56,7 +56,7 @@ def take(weights: Path, into: Path) -> Path:
         _refuse(weights, "neither a file nor a folder")
     suffix = weights.suffix.lower()
     copy = into / f"detector{suffix if suffix in _CHECKS else ''}"
-    _copy(weights, copy, limit=MAX_BYTES)
+    _copy(weights, copy, max_bytes=MAX_DETECTOR_BYTES)
     if suffix not in _CHECKS:
         _refuse(weights, _OTHER_SUFFIXES.get(suffix) or _looks_like(copy))
     try:
@@ -70,10 +70,10 @@ def _refuse(weights: Path, what: str) -> NoReturn:
     raise InputError(f"{weights.name} is {what}, which is not taken as a detector. Taken is {TAKEN}.")
 
 
-def _copy(source: Path, target: Path, *, limit: int) -> None:
+def _copy(source: Path, target: Path, *, max_bytes: int) -> None:
     size = source.stat().st_size
-    if size > limit:
-        raise InputError(f"{source.name} has {size:,} bytes; of a detector's file at most {limit:,} are taken.")
+    if size > max_bytes:
+        raise InputError(f"{source.name} has {size:,} bytes; of a detector's file at most {max_bytes:,} are taken.")
     with source.open("rb") as read, target.open("xb") as written:
         shutil.copyfileobj(read, written, 2**20)
 
@@ -96,8 +96,8 @@ def _check_checkpoint(file: Path) -> None:
         raise InputError("its parts lie over each other")
     [root] = roots
     with zipfile.ZipFile(file) as archive:
-        if archive.getinfo(f"{root}/data.pkl").file_size > _MAX_PICKLE:
-            raise InputError(f"its pickle is larger than {_MAX_PICKLE:,} bytes")
+        if archive.getinfo(f"{root}/data.pkl").file_size > _MAX_PICKLE_BYTES:
+            raise InputError(f"its pickle is larger than {_MAX_PICKLE_BYTES:,} bytes")
         checkpoint_pickle.check(archive.read(f"{root}/data.pkl"))
     _write_anew(file)
 
@@ -140,8 +140,8 @@ def _check_tflite(file: Path) -> None:
             sizes = [entry.file_size for entry in archive.infolist()]
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise InputError(f"its metadata is a broken ZIP archive ({error})") from error
-    if sum(sizes) > _MAX_TEXT:
-        raise InputError(f"its metadata has more than {_MAX_TEXT:,} bytes")
+    if sum(sizes) > _MAX_TEXT_BYTES:
+        raise InputError(f"its metadata has more than {_MAX_TEXT_BYTES:,} bytes")
 
 
 _CHECKS = {".pt": _check_checkpoint, ".tflite": _check_tflite, ".onnx": onnx_file.check}
@@ -157,14 +157,18 @@ def _take_folder(folder: Path, copy: Path) -> Path:
     if len(models) != 1 or models[0].replace(".xml", ".bin") not in names:
         _refuse(folder, f"a folder without exactly one OpenVINO model in it (files: {', '.join(names[:5]) or 'none'})")
     copy.mkdir(mode=0o700)
-    limits = {models[0]: _MAX_XML, models[0].replace(".xml", ".bin"): MAX_BYTES, "metadata.yaml": _MAX_TEXT}
+    limits = {
+        models[0]: _MAX_XML_BYTES,
+        models[0].replace(".xml", ".bin"): MAX_DETECTOR_BYTES,
+        "metadata.yaml": _MAX_TEXT_BYTES,
+    }
     for name, limit in limits.items():
         if name in names:
             source = (folder / name).resolve()
             if not source.is_relative_to(folder.resolve()) or not source.is_file():
                 raise InputError(f"{folder.name}/{name} is no file, or a link that leads out of the folder.")
             # The names of the copies are ours, but for metadata.yaml, which ultralytics looks for.
-            _copy(source, copy / (name if name == "metadata.yaml" else f"detector{Path(name).suffix}"), limit=limit)
+            _copy(source, copy / (name if name == "metadata.yaml" else f"detector{Path(name).suffix}"), max_bytes=limit)
     try:
         openvino_file.check(copy / "detector.xml", copy / "detector.bin")
         if (copy / "metadata.yaml").exists():
@@ -188,7 +192,7 @@ def _check_metadata(text: str) -> None:
                 raise InputError("its metadata.yaml is nested too deep")
         yaml.safe_load(text)  # as ultralytics does
     except yaml.YAMLError as error:
-        raise InputError(f"its metadata.yaml is broken ({brief(str(error), most=300)})") from error
+        raise InputError(f"its metadata.yaml is broken ({brief(str(error), max_characters=300)})") from error
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:  # PyYAML lets them through
         raise InputError("its metadata.yaml is broken: a value is not what its form says") from error
 

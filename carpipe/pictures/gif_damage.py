@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from carpipe.pictures import runs
 
-_MOST = 8 << 20  # bytes of codes that are counted: three seconds
+_MAX_CODE_BYTES = 8 << 20  # bytes of codes that are counted: three seconds
 _LAST_CODE = 4096
 _CODE_SIZES = range(1, 9)  # bits; GIF89a, appendix F, has 2 to 8, and decoders take 1
 
@@ -16,7 +16,7 @@ def measure_gif(data: bytes) -> float:
         return 1.0
     coded = b"".join(_blocks(data, place + 1))
     hole = next(runs.find_runs(coded), None)
-    if len(coded) > _MOST:
+    if len(coded) > _MAX_CODE_BYTES:
         return 1 - hole[0] / len(coded) if hole else 0.0
     filled = _count(coded[: hole[0]] if hole else coded, data[place], pixels)
     return max(0.0, 1 - filled / pixels)

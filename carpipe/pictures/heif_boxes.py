@@ -6,9 +6,9 @@ from collections.abc import Iterator
 # How the types of auxiliary pictures that are alpha begin; others are depth and gain maps.
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1\0")
 # What tables may hold: an item is a tile, mostly of 512 x 512 pixels, and libheif reads 32 pieces of each.
-MOST_BYTES, MOST_ITEMS, MOST_PIECES = 1 << 20, 4096, 32
+MAX_TABLE_BYTES, MAX_ITEMS, MAX_PIECES = 1 << 20, 4096, 32
 # Boxes side by side: those about items are at most a few for each.
-MOST_BOXES = 4 * MOST_ITEMS
+MAX_BOXES = 4 * MAX_ITEMS
 
 
 class TooManyError(IndexError):
@@ -88,7 +88,7 @@ def _associations(properties: bytes) -> Iterator[tuple[int, list[int]]]:
 def read_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(kind, body) of each box in the data, of `mdat` without its body. TooManyError: there are too many."""
     position = 0
-    for _ in range(MOST_BOXES):
+    for _ in range(MAX_BOXES):
         if position + 8 > len(data):
             return
         size, kind = struct.unpack_from(">I4s", data, position)
@@ -100,7 +100,7 @@ def read_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         yield kind, data[position + header : stop] if kind != b"mdat" else b""
         position = stop
-    raise TooManyError(f"there are more than {MOST_BOXES} boxes in one place")
+    raise TooManyError(f"there are more than {MAX_BOXES} boxes in one place")
 
 
 def item_kinds(info: bytes) -> Iterator[tuple[int, bytes]]:
@@ -121,12 +121,12 @@ def item_places(table: bytes) -> Iterator[tuple[int, int, int]]:
     version, sizes = table[0], (table[4] >> 4, table[4] & 15, table[5] >> 4, table[5] & 15)
     read = Reader(table, 6)
     wide = 4 if version == 2 else 2
-    for _ in range(_at_most(MOST_ITEMS, read.number(wide))):
+    for _ in range(_at_most(MAX_ITEMS, read.number(wide))):
         item = read.number(wide)
         method = read.number(2) & 15 if version else 0
         read.number(2)
         base = read.number(sizes[2])
-        for _ in range(_at_most(MOST_PIECES, read.number(2))):
+        for _ in range(_at_most(MAX_PIECES, read.number(2))):
             read.number(sizes[3] if version else 0)
             start, length = read.number(sizes[0]), read.number(sizes[1])
             if method == 0:

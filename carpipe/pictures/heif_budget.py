@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from carpipe.pictures.av1 import coded_size
 from carpipe.pictures.heif_boxes import (
-    MOST_BYTES,
+    MAX_TABLE_BYTES,
     TooManyError,
     item_kinds,
     item_places,
@@ -25,10 +25,10 @@ TILES_OF_LARGEST = 3
 # How deep pictures may be made of pictures: an overlay of turned grids is 3.
 MAX_DEPTH = 8
 # Bytes of properties: hold the colour profile, of up to 4 MB.
-MAX_PROPERTIES = 8 << 20
+MAX_PROPERTIES_BYTES = 8 << 20
 # Times that all data of a file may belong to several items: tiles that are alike are stored once.
-MOST_SHARED = 4
-_TABLES = {b"iinf": MOST_BYTES, b"iloc": MOST_BYTES, b"iref": MOST_BYTES, b"iprp": MAX_PROPERTIES}
+MAX_TIMES_SHARED = 4
+_TABLES = {b"iinf": MAX_TABLE_BYTES, b"iloc": MAX_TABLE_BYTES, b"iref": MAX_TABLE_BYTES, b"iprp": MAX_PROPERTIES_BYTES}
 
 
 def check_heif(data: bytes, *, max_pixels: int) -> tuple[int, int]:
@@ -70,8 +70,8 @@ def _coded_sizes(data: bytes, boxes: dict[bytes, bytes]) -> dict[int, tuple[int,
         if kinds.get(item) == b"av01":
             pieces.setdefault(item, []).append(data[start : start + length] if length else data[start:])
             total += len(pieces[item][-1])
-            if total > MOST_SHARED * len(data):
-                raise TooManyError(f"its items share their data more than {MOST_SHARED} times")
+            if total > MAX_TIMES_SHARED * len(data):
+                raise TooManyError(f"its items share their data more than {MAX_TIMES_SHARED} times")
     sizes = {}
     for item, parts in pieces.items():
         with suppress(IndexError, ValueError):

@@ -3,7 +3,7 @@
 import struct
 
 from carpipe.pictures import runs
-from carpipe.pictures.heif_boxes import MOST_BYTES, item_kinds, item_places, picture_items, read_boxes
+from carpipe.pictures.heif_boxes import MAX_TABLE_BYTES, item_kinds, item_places, picture_items, read_boxes
 from carpipe.pictures.text_mode import is_mangled
 
 _CODED = (b"hvc1", b"av01", b"avc1", b"jpeg")
@@ -44,7 +44,7 @@ def _coded(data: bytes) -> list[tuple[int, int]]:
     """(where, how long) of each piece of the picture. IndexError: a table is too large, or ends early."""
     meta = next((body for kind, body in read_boxes(data) if kind == b"meta"), b"")[4:]
     boxes = dict(read_boxes(meta))
-    if any(len(boxes.get(kind, b"")) > MOST_BYTES for kind in (b"iinf", b"iloc", b"iref", b"iprp")):
+    if any(len(boxes.get(kind, b"")) > MAX_TABLE_BYTES for kind in (b"iinf", b"iloc", b"iref", b"iprp")):
         raise IndexError("a table is larger than that of any photo")
     kinds, items = dict(item_kinds(boxes.get(b"iinf", b""))), picture_items(boxes)
     places = item_places(boxes.get(b"iloc", b""))

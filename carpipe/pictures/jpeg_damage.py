@@ -27,7 +27,7 @@ from carpipe.pictures.text_mode import is_mangled, may_be_mangled
 _SURPLUS = bytes(range(1, 65))
 _PADDING = 16  # bytes at the end of a file that are all the same
 # Decodes until no zeros are left over: on 10,600 photos with zeros behind them it took up to 3.
-_TURNS = 4
+_MAX_DECODES = 4
 _COEFFICIENTS = 64  # of a block of 8 x 8 pixels
 _ALL_COEFFICIENTS = (1 << _COEFFICIENTS) - 1
 
@@ -187,7 +187,7 @@ def _without_zeros(data: bytes, stream: Stream, padding: int, enough: int) -> tu
 
     The decoder says how many they are, but for those that it has read ahead: these it says the next time, if at all.
     """
-    for _ in range(_TURNS):
+    for _ in range(_MAX_DECODES):
         parts = canonical(data, stream, padding=padding)
         try:
             return parts, decode_strictly(parts, enough)

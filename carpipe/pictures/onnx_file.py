@@ -16,7 +16,7 @@ _ATTRIBUTE, _DOMAIN = 5, 7  # of a node
 _TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS, _SPARSES = 5, 6, 10, 11, (22, 23)  # of an attribute
 _EXTERNAL, _LOCATION = 13, 14  # of a tensor
 _MAX_DEPTH = 8  # of loops and conditions within each other
-_MAX_TEXT = 2**18
+_MAX_TEXT_CHARACTERS = 2**18
 
 Field = tuple[int, int | memoryview]
 
@@ -46,8 +46,8 @@ def read_metadata(file: Path) -> dict[str, str]:
             entry = dict(_fields(value))
             key, text = (bytes(_message(entry.get(part, memoryview(b"")))) for part in (1, 2))
             found[key.decode()] = text.decode()
-    if sum(map(len, found.values())) > _MAX_TEXT:
-        raise InputError(f"its metadata has more than {_MAX_TEXT:,} characters")
+    if sum(map(len, found.values())) > _MAX_TEXT_CHARACTERS:
+        raise InputError(f"its metadata has more than {_MAX_TEXT_CHARACTERS:,} characters")
     return found
 
 

@@ -17,10 +17,10 @@ LONG = 192
 _DENSE = 0.82
 _AROUND = 2048  # bytes
 _FEW = 8  # stretches that lost sectors may leave; gradients leave dozens
-_MOST = 100_000  # stretches that are looked at: pictures with so many are drawn
+_MAX_STRETCHES = 100_000  # stretches that are looked at: pictures with so many are drawn
 # Bytes. Pieces of gradients shrink to 0.35 at most. Of more than so many pieces (4 MB) some are looked at.
 _PIECE, _DRAWN = 384, 0.4
-_MOST_PIECES = 20_000
+_MAX_PIECES = 20_000
 _RUN = re.compile(rb"(.)\1{63}", re.DOTALL)
 _WORD = 8
 _EVERY_BYTE = np.uint64(0x0101010101010101)
@@ -57,7 +57,7 @@ class Stretches:
 
     def __init__(self, data: bytes, begin: int, end: int):
         self._data, self._begin, self._end = data, begin, end
-        self.spans = list(islice(find_runs(data, begin, end), _MOST)) if begin < end else []
+        self.spans = list(islice(find_runs(data, begin, end), _MAX_STRETCHES)) if begin < end else []
 
     def is_foreign(self, run: tuple[int, int]) -> bool:
         """Whether one of them is unlike what is around it, unlike all, and nothing else there is drawn."""
@@ -76,7 +76,7 @@ class Stretches:
 
 def _has_drawn_part(data: bytes) -> bool:
     """Whether any piece repeats itself as that of a gradient does; of 20 photos one has such a piece."""
-    step = max(_PIECE // 2, len(data) // _MOST_PIECES)
+    step = max(_PIECE // 2, len(data) // _MAX_PIECES)
     pieces = (data[i : i + _PIECE] for i in range(0, len(data) - _PIECE, step))
     return any(len(zlib.compress(piece, 1)) < _DRAWN * _PIECE for piece in pieces)
 

@@ -34,7 +34,7 @@ _COLUMNS = {
     "repaired": "str",
 }
 # Bytes of mended files that are kept of a partition. One whose mended file is not is mended again by who reads it.
-MOST_REPAIRED = 128_000_000
+MAX_REPAIRED_BYTES = 128_000_000
 _SETTINGS = {"min_side", "max_pixels", "max_damage", "thumbnail_side", "thumbnail_quality"}
 
 
@@ -45,10 +45,9 @@ class Cleaned:
     `results` has a row per photo: key; reason (null: kept); format, width and height (upright); sha256 of the
     original file; dhash, dhash_inner; damage, the share of the picture that is not known to be whole (null: there is
     no picture); repaired, how (null: no need). Kept photos have a thumbnail (JPEG) and a signature (`hashes.Look`).
-    `repaired` holds the mended files of those whose original is not fit for use, up to `MOST_REPAIRED` bytes of them.
-    Of those dropped as `poison`,
-    `over_time` has the keys of photos that cost more than `clean.timeout_s`: they were too expensive, and their
-    decoder was sound.
+    `repaired` holds the mended files of those whose original is not fit for use, up to `MAX_REPAIRED_BYTES`.
+    `over_time` has the keys of those dropped as `poison` that cost more than `clean.timeout_s`: they were too
+    expensive, and their decoder was sound.
     """
 
     results: pd.DataFrame
@@ -78,7 +77,7 @@ def clean(
         CarpipeError: no child process could be started.
     """
     rows: list[dict[str, Any]] = []
-    cleaned, room = Cleaned(pd.DataFrame()), MOST_REPAIRED
+    cleaned, room = Cleaned(pd.DataFrame()), MAX_REPAIRED_BYTES
     settings = json.dumps(config.model_dump(include=_SETTINGS))
     with Isolated(judge, settings, timeout_s=config.timeout_s, memory_mb=config.memory_mb) as child:
         for chunk in in_chunks(_worth_a_look(files, rows, max_bytes=config.max_bytes)):

@@ -25,9 +25,9 @@ VERSION = 1
 STAGE = "crop"
 
 # Bytes of pictures that are decoded while the detector works, one more at most. One in full size may have 130 MB.
-_AHEAD = 60_000_000
+_MAX_AHEAD_BYTES = 60_000_000
 # Bytes of pictures that wait for others of their size, one more at most. No photo of a partition may share its size.
-_MOST_WAITING = 200_000_000
+_MAX_WAITING_BYTES = 200_000_000
 
 
 class View(NamedTuple):
@@ -88,7 +88,10 @@ def crop(
     crops: dict[str, bytes] = {}
     settings = settings_for(max_pixels=max_pixels, max_damage=max_damage, enough=decode.DETAIL)
     isolated = Isolated(LOOK, settings, timeout_s=timeout_s, memory_mb=memory_mb)
-    with isolated as child, closing(take_ahead(_decode(photos, child), size=_bytes, budget=_AHEAD)) as decoded:
+    with (
+        isolated as child,
+        closing(take_ahead(_decode(photos, child), size=_bytes, budget=_MAX_AHEAD_BYTES)) as decoded,
+    ):
         for batch in _batches(_seen(decoded, rows), config.batch):
             _cut(batch, rows, crops, detector=detector, config=config)
             del batch  # or it would be held while the next one comes together
@@ -160,7 +163,7 @@ def _batches(pictures: Iterable[View], size: int) -> Iterator[list[View]]:
         batch = waiting.setdefault(view.image.size, [])
         batch.append(view)
         held += view.bytes
-        if len(batch) == size or held > _MOST_WAITING:
+        if len(batch) == size or held > _MAX_WAITING_BYTES:
             full = view.image.size if len(batch) == size else max(waiting, key=lambda one: one[0] * one[1])
             batch = waiting.pop(full)
             held -= sum(one.bytes for one in batch)

@@ -9,7 +9,7 @@ from pathlib import Path
 from carpipe.errors import InputError, MissingError, TooLargeError
 from carpipe.storage import Store
 
-LIMIT = 2**30  # bytes of a detector or a backbone; the largest have 0.3 GB
+MAX_WEIGHTS_BYTES = 2**30  # bytes of a detector or a backbone; the largest have 0.3 GB
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
         return
     key = source.removeprefix("s3:").lstrip("/")
     try:
-        data = store.get(key, limit=LIMIT)
+        data = store.get(key, max_bytes=MAX_WEIGHTS_BYTES)
     except TooLargeError:
         raise _too_large(f"{key} in {store.url}") from None
     except MissingError:
@@ -51,12 +51,14 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
 
 
 def _too_large(what: str) -> InputError:
-    return InputError(f"{what} has more than the {LIMIT:,} bytes that weights have. Is it another file than you meant?")
+    return InputError(
+        f"{what} has more than the {MAX_WEIGHTS_BYTES:,} bytes that weights have. Is it another file than you meant?"
+    )
 
 
 def _check(path: Path) -> None:
     files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
-    if sum(file.stat().st_size for file in files) > LIMIT:
+    if sum(file.stat().st_size for file in files) > MAX_WEIGHTS_BYTES:
         raise _too_large(str(path))
     # What a folder holds is published with the model; a link could publish any file of this machine.
     if path.is_dir() and (out := [file for file in files if not file.resolve().is_relative_to(path.resolve())]):

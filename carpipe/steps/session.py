@@ -8,7 +8,8 @@ from carpipe import manifest, metrics
 from carpipe.config import Config
 from carpipe.manifest import Manifest, Work
 from carpipe.metrics import Metric
-from carpipe.storage import Access, Store
+from carpipe.s3_access import Access
+from carpipe.storage import Store
 
 
 @dataclass(frozen=True)

@@ -43,13 +43,13 @@ def check(taxonomy: Taxonomy, models: Mapping[str, int] | None = None) -> list[F
     return sorted(findings, key=lambda finding: finding.severity != "error")
 
 
-def render_findings(findings: Sequence[Finding], *, most: int = 10) -> str:
-    """Return findings as readable lines: every error, and of each kind of note the first `most`; 0: all."""
+def render_findings(findings: Sequence[Finding], *, max_findings: int = 10) -> str:
+    """Return findings as readable lines: every error, and of each kind of note the first `max_findings`; 0: all."""
     lines = [f"error  {finding}" for finding in findings if finding.severity == "error"]
     notes = sorted((one for one in findings if one.severity == "note"), key=lambda finding: finding.kind)
     for kind, group in groupby(notes, key=lambda finding: finding.kind):
         told = [f"note   {finding}" for finding in group]
-        shown = told[:most] if most else told
+        shown = told[:max_findings] if max_findings else told
         lines += shown
         if len(told) > len(shown):
             lines.append(f"note   and {len(told) - len(shown):,} more of this kind ({kind})")

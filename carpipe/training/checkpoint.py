@@ -95,7 +95,7 @@ def load(path: Path, folder: Path) -> tuple[Any, Progress]:
     except Exception as error:  # it comes from the bucket, and tarfile, h5py and Keras raise all sorts
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
-        raise InputError(f"{path.name} cannot be gone on from: {brief(str(error), most=300)}.") from error
+        raise InputError(f"{path.name} cannot be gone on from: {brief(str(error), max_characters=300)}.") from error
 
 
 def _unpack(path: Path, folder: Path) -> None:

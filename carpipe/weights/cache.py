@@ -21,9 +21,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from carpipe import manifest
+from carpipe import forms, manifest
 from carpipe.errors import InputError
-from carpipe.forms import MAX_BYTES
 from carpipe.manifest import Manifest
 from carpipe.names import brief
 from carpipe.storage import Store
@@ -84,7 +83,7 @@ class Cache:
         """What `remember` was told last, or None. Nothing of it is trusted: a cache is no better than the bucket."""
         try:
             path = self._home / f"{self._channel}.json"
-            release = parse_release(plain_files.read(path, max_bytes=MAX_BYTES), key=path.name)
+            release = parse_release(plain_files.read(path, max_bytes=forms.MAX_JSON_BYTES), key=path.name)
             data = self._manifest_of(release)
             check_pin(data, key=release.model, sha256=release.manifest_sha256, by=named(release))
             return release, Committed(manifest.from_json(data, key=release.model), data)
@@ -101,9 +100,11 @@ class Cache:
     def _manifest_of(self, release: Release) -> bytes:
         folder = self.folder_of(release.model)
         try:
-            return plain_files.read(folder / COMMITTED, max_bytes=MAX_BYTES)
+            return plain_files.read(folder / COMMITTED, max_bytes=forms.MAX_JSON_BYTES)
         except FileNotFoundError:
-            return plain_files.read(folder / "manifest.json", max_bytes=MAX_BYTES)  # as carpipe 0.1.0 has left it
+            return plain_files.read(
+                folder / "manifest.json", max_bytes=forms.MAX_JSON_BYTES
+            )  # as carpipe 0.1.0 has left it
 
     def _write(self, path: Path, data: bytes) -> None:
         plain_files.write(path, data, below=self._root)

@@ -130,7 +130,7 @@ def _parsed(manifest: Manifest, name: str, read: Read, parse: Callable[[Any], T]
     try:
         return parse(value)
     except (ValueError, TypeError, KeyError, ValidationError, OverflowError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else brief(str(error), most=300)
+        reason = f"it has no {error}" if isinstance(error, KeyError) else brief(str(error), max_characters=300)
         raise InputError(f"{name} of {manifest.key} is not what the contract says: {reason}.") from None
 
 

@@ -58,14 +58,12 @@ def write(path: Path, data: bytes, *, below: Path) -> None:
         below: folder in which it lies. No link leads out of it.
 
     Raises:
-        InputError: a folder lies in its place, or something else in a folder's; or this account may not write there.
+        InputError: a folder lies in its place, or something else in a folder's.
+        OSError: it cannot be written.
     """
     check_folders(path.parent, below=below)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise _not_writable(path, error) from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -73,9 +71,6 @@ def write(path: Path, data: bytes, *, below: Path) -> None:
     except IsADirectoryError:
         Path(temporary).unlink(missing_ok=True)
         raise InputError(f"{path} is to be a file, and is a folder; remove it.") from None
-    except PermissionError as error:  # of another account, in a folder where each may replace its own only
-        Path(temporary).unlink(missing_ok=True)
-        raise _not_writable(path, error) from None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -84,13 +79,13 @@ def write(path: Path, data: bytes, *, below: Path) -> None:
 def check_folders(folder: Path, *, below: Path) -> None:
     """Refuse a folder that a link below another folder leads to, or in whose place a file lies. Raises InputError."""
     for part in [folder, *folder.parents]:
+        if part == below:
+            return
         mode = _mode(part)
-        if mode is not None and part != below and stat.S_ISLNK(mode):
+        if mode is not None and stat.S_ISLNK(mode):
             raise InputError(f"{part} is to be a folder, and is a link; remove it.")
         if mode is not None and not (stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
             raise InputError(f"{part} is to be a folder, and is a file, a pipe or a device; remove it.")
-        if part == below:
-            return
 
 
 def _mode(path: Path) -> int | None:
@@ -124,12 +119,6 @@ def _opened(path: Path, max_bytes: int) -> Iterator[BufferedReader]:
 
 def _no_file(path: Path) -> InputError:
     return InputError(f"{path} is to be a file, and is a folder, a link, a pipe or a device; remove it.")
-
-
-def _not_writable(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{path} cannot be written: {error.strerror}. Remove what is in its place, or give this account the folder."
-    )
 
 
 def _too_long(path: Path, size: int, max_bytes: int) -> InputError:

@@ -25,7 +25,7 @@ from carpipe.probabilities import Probabilities
 # so; bfloat16 arithmetic, a wrong channel order or other weights make 1e-2 and more.
 TOLERANCE = 1e-3
 # Bytes of the golden pictures and their answers, unpacked: sixteen pictures of 600 px have 17 million.
-MAX_GOLDEN = 2**28
+MAX_GOLDEN_BYTES = 2**28
 # Pictures per forward pass: bounds the memory of large batches.
 BATCH = 32
 
@@ -133,7 +133,7 @@ def _read_array(file: zipfile.ZipFile, name: str) -> "np.ndarray[Any, Any]":
             raise ValueError(f"{name} is of version {version}")
         shape, _, dtype = npy.read_array_header_1_0(entry)
     size = math.prod(shape) * dtype.itemsize
-    if size > min(MAX_GOLDEN, file.getinfo(name).file_size):
+    if size > min(MAX_GOLDEN_BYTES, file.getinfo(name).file_size):
         raise ValueError(f"{name} says that it has {size:,} bytes")
     with file.open(name) as entry:
         array: np.ndarray[Any, Any] = npy.read_array(entry, allow_pickle=False)

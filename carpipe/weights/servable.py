@@ -13,7 +13,8 @@ from typing import Any
 
 from carpipe.config import StoreConfig
 from carpipe.errors import CarpipeError, UnavailableError
-from carpipe.storage import Access, Store
+from carpipe.s3_access import Access
+from carpipe.storage import Store
 from carpipe.weights.client import load
 
 # Exit codes: the model is at fault; the bucket is, and trying again may help.

@@ -17,9 +17,10 @@ from carpipe.weights.signing_keys import ID, owner_of
 SIGNATURE = "model.sig"
 OTHER = re.compile(r"model-[0-9a-f]{16}\.sig")
 # Signatures of one model that are looked at.
-MANY = 20
+MAX_SIGNATURES = 20
+MAX_CERTIFICATES = 20  # of one
 # Bytes of one: twenty certificates of the longest keys have some 60,000.
-MAX_BYTES = 2**20
+MAX_SIGNATURE_BYTES = 2**20
 _PREDICATE = "https://model_signing/signature/v1.0"
 
 
@@ -66,14 +67,14 @@ class InBucket:
     def read(self, name: str) -> bytes | None:
         """A signature by its name, None where there is none. Raises TooLargeError where it can be none."""
         try:
-            return self._store.get(self.key_of(name), limit=MAX_BYTES)
+            return self._store.get(self.key_of(name), max_bytes=MAX_SIGNATURE_BYTES)
         except MissingError:
             return None
 
     def others(self) -> list[str]:
         """Names of all signatures but the first."""
         names = (info.key.rpartition("/")[2] for info in self._store.list_objects(self._home))
-        return [name for name in names if OTHER.fullmatch(name)][:MANY]
+        return [name for name in names if OTHER.fullmatch(name)][:MAX_SIGNATURES]
 
 
 class InFolder:
@@ -88,13 +89,15 @@ class InFolder:
     def read(self, name: str) -> bytes | None:
         """A signature by its name, None where there is none. Raises InputError where it can be none."""
         try:
-            return plain_files.read(self._folder / name, max_bytes=MAX_BYTES)
+            return plain_files.read(self._folder / name, max_bytes=MAX_SIGNATURE_BYTES)
         except FileNotFoundError:
             return None
 
     def others(self) -> list[str]:
         """Names of all signatures but the first."""
-        return sorted(path.name for path in self._folder.glob("model-*.sig") if OTHER.fullmatch(path.name))[:MANY]
+        return sorted(path.name for path in self._folder.glob("model-*.sig") if OTHER.fullmatch(path.name))[
+            :MAX_SIGNATURES
+        ]
 
 
 def other_name(key_id: str) -> str:
@@ -134,7 +137,7 @@ def _signer(material: Any) -> tuple[str, str, tuple[bytes, ...]]:
         if not hint:
             raise ValueError("it names no key")
         return hint[0][:ID], "", ()
-    certificates = material["x509CertificateChain"]["certificates"][:MANY]
+    certificates = material["x509CertificateChain"]["certificates"][:MAX_CERTIFICATES]
     chain = tuple(base64.b64decode(one["rawBytes"], validate=True) for one in certificates)
     if not chain:
         raise ValueError("it names no certificate")

@@ -10,7 +10,7 @@ from carpipe.errors import AccessError, ConfigError
 from carpipe_airflow.deployment import deployment
 
 if TYPE_CHECKING:
-    from carpipe.storage import Access
+    from carpipe.s3_access import Access
 
 # Temporary credentials are asked for again so often. botocore renews them in time: ten minutes before they end.
 ASK_AGAIN = timedelta(minutes=8)
@@ -43,7 +43,7 @@ def find_access() -> "Access | None":
 def _access_by(connection: str) -> "Access":
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
-    from carpipe.storage import Access
+    from carpipe.s3_access import Access
 
     hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=connection, client_type="s3")
     session = hook.get_session()

@@ -230,4 +230,4 @@ def test_what_is_refused_at_once_costs_nothing(data):
 
 
 def test_the_limits_are_as_the_manual_says():
-    assert (budget.MAX_SCANS, budget.MAX_BMP_RUNS) == (100, 4_000_000)
+    assert (budget.MAX_SCANS, budget.MAX_BMP_RUN_BYTES) == (100, 4_000_000)

@@ -78,7 +78,7 @@ def test_keys_that_have_ended_are_asked_for_again(monkeypatch):
 
 
 def test_pages_take_a_few_threads_only():
-    from carpipe_airflow.pages.threads import MOST, PageRoute
+    from carpipe_airflow.pages.threads import MAX_THREADS, PageRoute
 
     running, peak, lock = [], [], threading.Lock()
     router, app = APIRouter(route_class=PageRoute), FastAPI()
@@ -95,6 +95,6 @@ def test_pages_take_a_few_threads_only():
 
     app.include_router(router)
 
-    answers = asyncio.run(ask_for(app, [f"/{number}" for number in range(3 * MOST)], together=True))
-    assert [answer.json() for answer in answers] == list(range(3 * MOST))
-    assert 1 < max(peak) <= MOST
+    answers = asyncio.run(ask_for(app, [f"/{number}" for number in range(3 * MAX_THREADS)], together=True))
+    assert [answer.json() for answer in answers] == list(range(3 * MAX_THREADS))
+    assert 1 < max(peak) <= MAX_THREADS

@@ -232,7 +232,7 @@ def test_no_sound_photo_is_lost(data):
 
 def test_mended_files_are_kept_up_to_a_limit(monkeypatch):
     cut = photo()[:-2]
-    monkeypatch.setattr(stage, "MOST_REPAIRED", 2 * len(cut) + 100)
+    monkeypatch.setattr(stage, "MAX_REPAIRED_BYTES", 2 * len(cut) + 100)
 
     cleaned = clean([(str(number), cut) for number in range(4)], config=CleanConfig())
 

@@ -89,14 +89,14 @@ def test_a_process_that_cannot_start_is_no_photo_s_fault(photos, detector, monke
 
 
 def test_photos_of_many_sizes_do_not_all_wait_in_memory(monkeypatch):
-    monkeypatch.setattr(stage, "_MOST_WAITING", 400_000)
+    monkeypatch.setattr(stage, "_MAX_WAITING_BYTES", 400_000)
     views = [stage.View(str(n), Image.new("RGB", (100 + n, 100)), (100 + n, 100)) for n in range(40)]
 
     assert most_waiting(views, 8) <= 400_000 + views[-1].bytes
 
 
 def test_equally_large_photos_do_not_wait_for_a_whole_batch(monkeypatch):
-    monkeypatch.setattr(stage, "_MOST_WAITING", 100_000)
+    monkeypatch.setattr(stage, "_MAX_WAITING_BYTES", 100_000)
     views = [stage.View(str(n), Image.new("RGB", (100, 100)), (100, 100)) for n in range(40)]
 
     assert most_waiting(views, 30) <= 100_000 + views[0].bytes

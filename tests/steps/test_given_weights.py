@@ -67,7 +67,7 @@ def test_a_folder_may_not_hold_links_to_elsewhere(session, tmp_path):
 
 
 def test_what_is_larger_than_weights_are_is_not_read(session, tmp_path, monkeypatch):
-    monkeypatch.setattr(given_weights, "LIMIT", 5)
+    monkeypatch.setattr(given_weights, "MAX_WEIGHTS_BYTES", 5)
     (tmp_path / "large.pt").write_bytes(b"weights")
     session.store.put("weights/large.pt", b"weights")
     for source in (str(tmp_path / "large.pt"), str(tmp_path), "s3:weights/large.pt"):

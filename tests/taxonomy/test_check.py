@@ -166,14 +166,14 @@ def test_a_class_that_no_ascii_reader_can_read_is_a_note() -> None:
 def test_errors_come_first_and_notes_are_cut_by_kind() -> None:
     notes = [Finding("note", "no photos", "unchanged", f"note {i}") for i in range(4)]
     findings = [*notes, Finding("note", "misspelt", "erased", "hint"), Finding("error", "cycle", "classes.a", "bad")]
-    assert render_findings(findings, most=2).splitlines() == [
+    assert render_findings(findings, max_findings=2).splitlines() == [
         "error  classes.a: bad",
         "note   erased: hint",
         "note   unchanged: note 0",
         "note   unchanged: note 1",
         "note   and 2 more of this kind (no photos)",
     ]
-    assert len(render_findings(findings, most=0).splitlines()) == 6
+    assert len(render_findings(findings, max_findings=0).splitlines()) == 6
 
 
 def test_check_puts_errors_before_notes() -> None:

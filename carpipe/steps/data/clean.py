@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.errors import UnavailableError
@@ -56,8 +56,10 @@ def clean(session: Session, inventory_part: str, *, inventory: str) -> Manifest:
     after = table.add_results(photos, mark_too_large(cleaned.results, source), stage=stage.STAGE)
     unreadable = find_unreadable(after, pages, over_time=cleaned.over_time)
     _check(session, work.partition, unreadable, inventory=inventory)
-    facts: dict[str, Any] = {"bytes_read": source.bytes, "extra": {FACTS: unreadable.to_json()}}
-    return commit_photos(session, work, photos, after, files=_files(cleaned), started=started, **facts)
+    return commit_photos(
+        session, work, photos, after, files=_files(cleaned), started=started, bytes_read=source.bytes,
+        extra={FACTS: unreadable.to_json()},
+    )  # fmt: skip
 
 
 def _files(cleaned: "Cleaned") -> dict[str, bytes]:
@@ -84,7 +86,7 @@ def _check(session: Session, partition: str, unreadable: Unreadable, *, inventor
     config = session.config.clean
     elsewhere = _done_elsewhere(session, partition, inventory=inventory)
     try:
-        check_readable(partition, unreadable, limit=config.max_unreadable, elsewhere=elsewhere)
+        check_readable(partition, unreadable, max_unreadable=config.max_unreadable, elsewhere=elsewhere)
     except UnavailableError as error:
         if not config.accept_unreadable:
             raise

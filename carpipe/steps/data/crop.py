@@ -1,7 +1,7 @@
 """Crop: find the vehicles on the photos of a partition, and cut out the largest."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
@@ -56,8 +56,10 @@ def crop(session: Session, filtered: str) -> Manifest:
     after = table.add_results(photos, known.joined(mark_too_large(found, source)), stage=STAGE)
     crops.update(known.crops)
     files = {results.CROPS: _sorted_blobs(crops)}
-    facts: dict[str, Any] = {"bytes_read": source.bytes, "reused": len(known.results), "reused_from": known.source}
-    return commit_photos(session, work, photos, after, files=files, started=started, **facts)
+    return commit_photos(
+        session, work, photos, after, files=files, started=started, bytes_read=source.bytes,
+        reused=len(known.results), reused_from=known.source,
+    )  # fmt: skip
 
 
 def _crop(session: Session, source: Raw, weights: "Path | None") -> "tuple[pd.DataFrame, dict[str, bytes]]":

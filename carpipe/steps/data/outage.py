@@ -89,22 +89,23 @@ def find_unreadable(photos: "pd.DataFrame", pages: Collection[str], *, over_time
     )
 
 
-def check_readable(partition: str, found: Unreadable, *, limit: float, elsewhere: Iterable[Manifest]) -> None:
+def check_readable(partition: str, found: Unreadable, *, max_unreadable: float, elsewhere: Iterable[Manifest]) -> None:
     """Raise UnavailableError where more photos are unreadable, in more listings, than can be.
 
-    That is: of both more than `limit` and more than three times the share of the run's other partitions, by one-sided
-    binomial tests. So neither a few broken photos in a small partition nor all those of one seller are an alarm.
+    That is: of both more than `max_unreadable` and more than three times the share of the run's other partitions, by
+    one-sided binomial tests. So neither a few broken photos in a small partition nor all those of one seller are an
+    alarm.
 
     Args:
         partition: its id, for the message.
-        limit: share, 0 to 1: `clean.max_unreadable`.
+        max_unreadable: share, 0 to 1, as the setting of `clean`.
         elsewhere: what `clean` made of the run's other partitions by now; looked at only where need be.
     """
-    if found.hit <= limit * found.photos or found.listings_hit <= limit * found.listings:
+    if found.hit <= max_unreadable * found.photos or found.listings_hit <= max_unreadable * found.listings:
         return
     shares = _shares(elsewhere)
-    if _is_a_jump(found.hit, found.photos, limit, shares[0]) and _is_a_jump(
-        found.listings_hit, found.listings, limit, shares[1]
+    if _is_a_jump(found.hit, found.photos, max_unreadable, shares[0]) and _is_a_jump(
+        found.listings_hit, found.listings, max_unreadable, shares[1]
     ):
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(found.kinds.items()))
         raise UnavailableError(
@@ -115,10 +116,10 @@ def check_readable(partition: str, found: Unreadable, *, limit: float, elsewhere
         )
 
 
-def _is_a_jump(hit: int, total: int, limit: float, share: float) -> bool:
+def _is_a_jump(hit: int, total: int, max_unreadable: float, share: float) -> bool:
     from scipy.stats import binomtest
 
-    expected = min(1.0, max(limit, JUMP * share))
+    expected = min(1.0, max(max_unreadable, JUMP * share))
     return bool(binomtest(hit, total, expected, alternative="greater").pvalue < CHANCE)
 
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 TRIES = 3
 PAUSE_S = 0.1
 # So many photos that came otherwise are enough to know that something is wrong.
-MANY = 20
+MAX_OTHERWISE_PHOTOS = 20
 NAMED = 5
 # So many encrypted objects are asked about; then etags are taken for no MD5 at all.
 ENCRYPTED = 20
@@ -79,7 +79,7 @@ class Raw:
         self._instead = instead or {}
         self._objects = objects
         self._store = session.store
-        self._limit = session.config.clean.max_bytes
+        self._max_bytes = session.config.clean.max_bytes
         self._accept = session.config.clean.accept_unreadable
         self._encrypted = 0
 
@@ -91,7 +91,7 @@ class Raw:
                 asked.append(info)
                 yield replace(info, key=f"raw/{info.key}")
 
-        for found in self._store.fetch(wanted(), limit=self._limit):
+        for found in self._store.fetch(wanted(), max_bytes=self._max_bytes):
             key = found.key.removeprefix("raw/")
             data = self._sound(asked.popleft(), found)
             self.bytes += len(data or b"")
@@ -111,14 +111,16 @@ class Raw:
                 return None
             if not info.etag or self._is(info, found):
                 return found.data
-            if attempt == TRIES or len(self.otherwise) >= MANY:
+            if attempt == TRIES or len(self.otherwise) >= MAX_OTHERWISE_PHOTOS:
                 break
             time.sleep(PAUSE_S * 2**attempt)
             now = self._store.head(f"raw/{info.key}")
             # It may have been overwritten since it was listed. Who names no etag is no store.
             info = replace(info, etag=now.etag, size=now.size) if now and now.etag else info
             if now is None or not self._is(info, found):
-                (found,) = self._store.fetch([ObjectInfo(f"raw/{info.key}", info.etag, info.size)], limit=self._limit)
+                (found,) = self._store.fetch(
+                    [ObjectInfo(f"raw/{info.key}", info.etag, info.size)], max_bytes=self._max_bytes
+                )
         self._note(info, found)
         return found.data
 
@@ -143,7 +145,7 @@ class Raw:
             shown(info.key), len(found.data or b""), shown(found.etag), info.size, shown(info.etag),
         )  # fmt: skip
         self.otherwise.append(info.key)
-        if len(self.otherwise) >= MANY and not self._accept:
+        if len(self.otherwise) >= MAX_OTHERWISE_PHOTOS and not self._accept:
             self._complain()
 
     def _complain(self) -> None:

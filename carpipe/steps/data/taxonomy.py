@@ -31,7 +31,7 @@ def check_taxonomy(session: Session | None, source: str, dataset: str | None, *,
     taxonomy = load(source)
     known = find_dataset(session, dataset) if session and has_dataset(session) else None
     found = check(taxonomy, count_models(session, known) if session and known else None)
-    text = (render_findings(found, most=0) if every else render_findings(found)) or "Nothing found."
+    text = (render_findings(found, max_findings=0) if every else render_findings(found)) or "Nothing found."
     if session and not known:
         text += "\nThere is no dataset yet: only the rules were looked at, not whether every model has one."
     return text, sum(finding.severity == "error" for finding in found)

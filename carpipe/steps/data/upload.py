@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from carpipe.ahead import work_ahead
 from carpipe.errors import AccessError, InputError, StoreError, UnavailableError
-from carpipe.names import KEY_BYTES, is_odd, normalise_key, shown
+from carpipe.names import MAX_KEY_BYTES, is_odd, normalise_key, shown
 from carpipe.steps.data.inventory import forgotten_listings
 from carpipe.steps.session import Session
 
@@ -54,7 +54,7 @@ def upload(session: Session, folder: Path) -> Uploaded:
     Raises:
         InputError: no such folder, or it holds no folders with files.
     """
-    found = _find(folder, longest=KEY_BYTES - len(_before_keys(session.store.url).encode()))
+    found = _find(folder, longest=MAX_KEY_BYTES - len(_before_keys(session.store.url).encode()))
     if not found.files and not found.refused:
         raise InputError(
             f"There are no photos in {shown(str(folder))}; expected folders named <make>_<model>_<year> with files in "
@@ -166,4 +166,4 @@ def _fault_of(key: str, longest: int) -> str:
         return "its name is not in UTF-8; rename it"
     if is_odd(key):
         return "its name has control characters; rename it"
-    return f"its name is longer than the {KEY_BYTES:,} bytes that S3 allows for a key" if size > longest else ""
+    return f"its name is longer than the {MAX_KEY_BYTES:,} bytes that S3 allows for a key" if size > longest else ""

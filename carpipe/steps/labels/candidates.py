@@ -18,7 +18,7 @@ from carpipe.weights.contract import candidates_folder
 log = logging.getLogger(__name__)
 
 # Of a record, at most; some kB as a rule.
-RECORD_BYTES = 1_000_000
+MAX_RECORD_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def list_candidates(session: Session, *, channel: str | None = None) -> list[Can
     objects = list(session.store.list_usable(candidates_folder(channel or session.config.serving.channel)))
     photos = {info.key for info in objects if info.key.endswith(".jpg")}
     records = (info for info in objects if info.key.endswith(".json"))
-    for one in session.store.fetch(records, limit=RECORD_BYTES):
+    for one in session.store.fetch(records, max_bytes=MAX_RECORD_BYTES):
         name, record = one.key, _parse(one)
         photo = str(PurePosixPath(name).with_name(f"{record.get('id')}.jpg"))
         if photo in photos:
@@ -81,7 +81,7 @@ def download_candidates(session: Session, folder: Path, *, channel: str | None =
     folder.mkdir(parents=True, exist_ok=True)
     missing = [candidate.key for candidate in candidates if not (folder / _file(candidate)).exists()]
     photos = (ObjectInfo(key, "", 0) for key in missing)
-    for one in session.store.fetch(photos, limit=session.config.serving.max_photo_mb * 1_000_000):
+    for one in session.store.fetch(photos, max_bytes=session.config.serving.max_photo_mb * 1_000_000):
         if one.data is not None:
             (folder / PurePosixPath(one.key).name).write_bytes(one.data)
         elif one.size is not None:
@@ -128,6 +128,6 @@ def _parse(found: Fetched) -> dict[str, Any]:
         if record["reason"] != "unsure":
             record["said_at"]
     except (InputError, ValueError, TypeError, KeyError) as error:
-        log.warning("%s is no candidate: %s", shown(found.key), brief(repr(error), most=300))
+        log.warning("%s is no candidate: %s", shown(found.key), brief(repr(error), max_characters=300))
         return {}
     return dict(record)

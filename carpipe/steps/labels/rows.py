@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from carpipe.errors import InputError
-from carpipe.names import KEY_BYTES, match_key
+from carpipe.names import MAX_KEY_BYTES, match_key
 from carpipe.weights.contract import CAR, NOT_CAR
 
 LABELS = (CAR, NOT_CAR)
@@ -99,8 +99,8 @@ def _fault_of(key: str) -> str:
         return "is empty"
     if _unprintable(key):
         return "holds control characters"
-    if len(f"raw/{key}".encode()) > KEY_BYTES:
-        return f"is longer than the {KEY_BYTES:,} bytes that S3 allows"
+    if len(f"raw/{key}".encode()) > MAX_KEY_BYTES:
+        return f"is longer than the {MAX_KEY_BYTES:,} bytes that S3 allows"
     if key.startswith("/"):
         return "is absolute"
     if {"", ".", ".."} & set(key.split("/")):

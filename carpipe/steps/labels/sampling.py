@@ -34,7 +34,7 @@ How = Literal["random", "unsure"]
 Format = Literal["csv", "label-studio"]
 
 # A file system's limit is 255 bytes for a name; the rest is for a digest.
-NAME_BYTES = 200
+MAX_NAME_BYTES = 200
 SUFFIX_CHARACTERS = 5
 # No percent signs: Label Studio's local files are found by a URL.
 _UNSAFE = re.compile(r"[^\w.+!@ -]")
@@ -183,12 +183,12 @@ def _place(folder: Path, key: str) -> Path:
 
 def _local_part(part: str) -> str:
     safe = _UNSAFE.sub("_", part).strip(". ")
-    if safe == part and len(part.encode()) <= NAME_BYTES:
+    if safe == part and len(part.encode()) <= MAX_NAME_BYTES:
         return part
     stem, dot, suffix = safe.rpartition(".")
     if not dot or len(suffix) > SUFFIX_CHARACTERS:
         stem, dot, suffix = safe, "", ""
-    stem = stem.encode()[:NAME_BYTES].decode(errors="ignore")
+    stem = stem.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
     return f"{stem}-{hashlib.sha256(part.encode()).hexdigest()[:12]}{dot}{suffix}"
 
 

@@ -24,9 +24,9 @@ from carpipe.storage import ObjectInfo
 
 _IMPORTED_AT = re.compile(r"(\d{8}T\d{6}Z)-")
 # Of a file of labels, at most: those of two million photos.
-LABEL_BYTES = 256_000_000
+MAX_LABELS_BYTES = 256_000_000
 # Clocks differ, and a time without a zone may be the labeller's own. Later ones would count for ever.
-AHEAD = timedelta(days=1)
+MAX_CLOCK_AHEAD = timedelta(days=1)
 
 
 # The labels of an object by its key and etag.
@@ -59,7 +59,7 @@ def import_labels(session: Session, data: bytes, *, at: str, by: str = "", known
         InputError: the file cannot be read, a row of it cannot be right, or no row has a label.
     """
     moment, by = parse_time(at, "The import"), check_name(by, "The import")
-    parsed = parse_labels(data, latest=moment + AHEAD)
+    parsed = parse_labels(data, latest=moment + MAX_CLOCK_AHEAD)
     if not parsed.labels:
         raise InputError("The labels are empty: no row has a label.")
     name = f"{hashlib.sha256(data + (f'{chr(0)}{by}'.encode() if by else b'')).hexdigest()[:12]}.csv"
@@ -77,9 +77,11 @@ def import_labels(session: Session, data: bytes, *, at: str, by: str = "", known
 def read_file(path: Path) -> bytes:
     """A file of labels on this machine. Raises InputError where it is larger than such files are."""
     with path.open("rb") as file:
-        data = file.read(LABEL_BYTES + 1)
-    if len(data) > LABEL_BYTES:
-        raise InputError(f"{path} has more than {LABEL_BYTES:,} bytes: import it in several files, if it holds labels.")
+        data = file.read(MAX_LABELS_BYTES + 1)
+    if len(data) > MAX_LABELS_BYTES:
+        raise InputError(
+            f"{path} has more than {MAX_LABELS_BYTES:,} bytes: import it in several files, if it holds labels."
+        )
     return data
 
 
@@ -109,7 +111,7 @@ def read_labels(session: Session, *, known: Parsings | None = None) -> list[Labe
     versions = {info.key: (info.key, info.etag) for info in sorted(files, key=lambda info: info.key)}
     times = {info.key: _imported_at(info) for info in files}
     new = [key for key, version in versions.items() if version not in known]
-    for key, data in session.store.get_many(new, limit=LABEL_BYTES):
+    for key, data in session.store.get_many(new, max_bytes=MAX_LABELS_BYTES):
         try:
             found = parse_labels(data or b"", committed=key).labels
         except LaterFormError:

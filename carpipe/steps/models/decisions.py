@@ -20,13 +20,19 @@ _FIELDS = {
 }  # fmt: skip
 
 
-def decisions(session: Session, name: str) -> list[dict[str, Any]]:
-    """Every decision of a channel, oldest first; odd ones and those of a later form are logged and passed over."""
+def decisions(
+    session: Session, name: str, *, passed_over: type[InputError] = forms.LaterFormError
+) -> list[dict[str, Any]]:
+    """Every decision of a channel, oldest first; those of a later form are logged and passed over.
+
+    Args:
+        passed_over: what is; InputError: odd ones too. The gate must know all: an odd one may be a refusal.
+    """
     found = []
     for key in channel.entries_in(session.store, f"channels/{name}/decisions"):
         try:
             found.append(parse_decision(session.store.get(key), key=key))
-        except InputError as error:  # it costs itself only, as on the page
+        except passed_over as error:
             log.warning("%s It is passed over.", error)
     return found
 

@@ -98,7 +98,7 @@ def _may_differ(store: Store, found: Manifest, name: str, made: Contents) -> boo
         return not any(fnmatch(name.lower(), known) for known in _READ)
     if name == CARD or name not in found.files or not name.endswith(".json"):
         return name == CARD and name in found.files
-    if found.files[name]["bytes"] > forms.MAX_BYTES:  # so it is not fetched
+    if found.files[name]["bytes"] > forms.MAX_JSON_BYTES:  # so it is not fetched
         return False
     try:
         there = forms.parse(manifest.read_file(store, found, name), key=name, what="JSON", figures=(forms.ALL,))

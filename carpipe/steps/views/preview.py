@@ -9,7 +9,7 @@ from carpipe.steps.session import Session
 
 SIDE = 320  # pixels of the long side
 QUALITY = 80
-MOST_S = 5.0  # seconds of a processor for one: people wait, for their own and for each other's
+MAX_DECODE_S = 5.0  # seconds of a processor for one: people wait, for their own and for each other's
 
 
 class Previews:
@@ -36,7 +36,7 @@ class Previews:
         self.child = Isolated(
             "carpipe.stages.clean_photo:clean_photo",
             json.dumps(settings),
-            timeout_s=min(clean.timeout_s, MOST_S),
+            timeout_s=min(clean.timeout_s, MAX_DECODE_S),
             memory_mb=clean.memory_mb,
         )
         self._lock = threading.Lock()
@@ -54,7 +54,7 @@ class Previews:
         if is_odd(f"raw/{key}"):
             raise InputError(f"The photo '{shown(key)}' cannot be shown: no request can be made for such a name.")
         try:
-            data = self.store.get(f"raw/{key}", limit=self._max_bytes)
+            data = self.store.get(f"raw/{key}", max_bytes=self._max_bytes)
         except TooLargeError:
             raise InputError(
                 f"{shown(key)} is larger than clean.max_bytes, {self._max_bytes:,} bytes, and is not read."

@@ -49,7 +49,7 @@ def show_weights(session: Session, name: str, model: str | None) -> str:
     lines = [found.key, f"  {state}", shown(f"  {len(extra['classes'])} classes, trained on {extra['dataset']}")]
     lines += [f"  manifest sha256 {committed.sha256}"]
     lines += [shown(f"  {key:<30} {show_figure(value)}") for key, value in extra["metrics"].items()]
-    for entry in decisions(session, name):
+    for entry in decisions(session, name, passed_over=InputError):
         if entry["model"] == found.key:
             lines += map(shown, _said(entry))
     return "\n".join(lines)

@@ -5,8 +5,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Bytes. A batch of 500 labels with the longest keys has some 600,000.
-MOST = 1_000_000
-SENTENCE = f"This is too much at once; {MOST:,} bytes are read at most."
+MAX_BODY_BYTES = 1_000_000
+SENTENCE = f"This is too much at once; {MAX_BODY_BYTES:,} bytes are read at most."
 
 
 class LimitBody:
@@ -21,7 +21,7 @@ class LimitBody:
             await self._app(scope, receive, send)
             return
         said = dict(scope["headers"]).get(b"content-length", b"0")
-        if not said.isdigit() or len(said) > len(str(MOST)) or int(said) > MOST:
+        if not said.isdigit() or len(said) > len(str(MAX_BODY_BYTES)) or int(said) > MAX_BODY_BYTES:
             await PlainTextResponse(SENTENCE, 413)(scope, receive, send)
             return
         read = 0
@@ -30,7 +30,7 @@ class LimitBody:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > MOST:
+            if read > MAX_BODY_BYTES:
                 raise HTTPException(413, SENTENCE)
             return message
 

@@ -16,7 +16,7 @@ from carpipe_airflow.pages.threads import PageRoute
 router = APIRouter(route_class=PageRoute, prefix="/labels", default_response_class=AsciiJson)
 
 # Rows in a request at most; the page sends a hundred.
-MOST = 500
+MAX_LABELS = 500
 Segment = Annotated[str, Path(pattern=r"^[\w-]+$")]
 
 
@@ -31,7 +31,7 @@ class GivenLabel(BaseModel):
 class GivenLabels(BaseModel):
     """What the page sends."""
 
-    labels: list[GivenLabel] = Field(max_length=MOST)
+    labels: list[GivenLabel] = Field(max_length=MAX_LABELS)
 
 
 @router.get("", dependencies=READ)

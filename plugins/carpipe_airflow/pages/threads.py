@@ -9,8 +9,8 @@ from anyio import CapacityLimiter, to_thread
 from fastapi.routing import APIRoute
 
 # Of some 40; a request beyond them waits without a thread.
-MOST = 8
-_limit = CapacityLimiter(MOST)
+MAX_THREADS = 8
+_limit = CapacityLimiter(MAX_THREADS)
 
 
 class PageRoute(APIRoute):

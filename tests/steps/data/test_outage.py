@@ -33,7 +33,7 @@ def check(photos, hit, *, listings=None, listings_hit=None, elsewhere=()):
     found = Unreadable(
         photos, hit, listings or photos, hit if listings_hit is None else listings_hit, {"truncated": hit}, ("a\nb",)
     )
-    check_readable("p00000-x", found, limit=0.1, elsewhere=elsewhere)
+    check_readable("p00000-x", found, max_unreadable=0.1, elsewhere=elsewhere)
 
 
 def test_a_partition_of_unreadable_photos_is_an_outage():

@@ -11,7 +11,7 @@ from carpipe.steps import results
 from carpipe.steps.data import raw
 from carpipe.steps.data.clean import clean
 from carpipe.steps.data.inventory import inventory
-from carpipe.steps.data.raw import MANY, TRIES, Raw, objects_named, objects_of
+from carpipe.steps.data.raw import MAX_OTHERWISE_PHOTOS, TRIES, Raw, objects_named, objects_of
 from carpipe.steps.session import open_session
 from carpipe.storage import ObjectInfo
 from tests.conftest import make_config
@@ -108,7 +108,7 @@ def test_a_storage_that_spoils_everything_is_not_asked_for_ever(night, proxy):
     session = night()
     proxy.change = page
     objects = [ObjectInfo(bucket.key(1), hashlib.md5(bucket.jpeg(1)).hexdigest(), len(bucket.jpeg(1)))] * 500
-    with pytest.raises(UnavailableError, match=f"{MANY} photos came otherwise"):
+    with pytest.raises(UnavailableError, match=f"{MAX_OTHERWISE_PHOTOS} photos came otherwise"):
         list(Raw(session, objects))
     assert len(proxy.got) < 500
 

@@ -13,7 +13,7 @@ FOLDER = "labels/classifier/candidates/2026-01-01"
 
 
 def test_a_huge_file_of_labels_is_named(session, monkeypatch, tmp_path):
-    monkeypatch.setattr(store, "LABEL_BYTES", 1000)
+    monkeypatch.setattr(store, "MAX_LABELS_BYTES", 1000)
     session.store.put("labels/car-filter/huge.csv", b"key,label\n" + bytes(1000))
     with pytest.raises(InputError, match=r"huge\.csv in .* has more than the 1,000 bytes"):
         read_labels(session)
@@ -23,7 +23,7 @@ def test_a_huge_file_of_labels_is_named(session, monkeypatch, tmp_path):
 
 
 def test_huge_candidates_are_left_out(make_session, monkeypatch, tmp_path, caplog):
-    monkeypatch.setattr(candidates, "RECORD_BYTES", 1000)
+    monkeypatch.setattr(candidates, "MAX_RECORD_BYTES", 1000)
     session = make_session(serving__max_photo_mb=1)
     answer = {"prediction": "golf", "score": 0.5, "model": {"id": "m"}}
     for name, size in (("a", 10), ("b", 1_000_001)):

@@ -213,7 +213,7 @@ def test_what_is_too_large_or_not_compared_is_not_fetched(old, monkeypatch):
     get = Store.get
     monkeypatch.setattr(Store, "get", lambda self, key, **limits: fetched.append(key) or get(self, key, **limits))
     for name, passes in (("README.md", True), ("metrics.json", False)):
-        entry = {"bytes": forms.MAX_BYTES + 1, "sha256": "0" * 64}
+        entry = {"bytes": forms.MAX_JSON_BYTES + 1, "sha256": "0" * 64}
         edit(old, model, lambda body, name=name, entry=entry: body["files"][name].update(entry))
         if passes:
             again(old, model)
