@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
@@ -51,6 +52,30 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> bytes:
         axes.set_title(name.replace("_", " "))
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _to_png(figure)
+
+
+def newest_curve(nights: Sequence[Mapping[str, Any]]) -> bytes:
+    """Accuracy of live models on newest listings, night by night, beside that on their own test photos.
+
+    Args:
+        nights: as `PageInput.newest`; those without photos are left out.
+    """
+    rows = pd.DataFrame([dict(night) for night in nights if night["photos"]])
+    shares = rows[["accuracy", "low", "high", "test_accuracy"]].astype(float)
+    when = pd.to_datetime(rows["at"], utc=True, errors="coerce", format="ISO8601")
+    figure = Figure(figsize=(7.4, 3.1), layout="constrained")
+    axes = figure.add_subplot()
+    spread = [shares["accuracy"] - shares["low"], shares["high"] - shares["accuracy"]]
+    axes.errorbar(when, shares["accuracy"], yerr=spread, color=MAIN, ecolor=FAINT, marker="o", markersize=4,
+                  linewidth=1, elinewidth=1, label="newest listings")  # fmt: skip
+    axes.plot(when, shares["test_accuracy"], color=OTHER, drawstyle="steps-post", label="own test photos")
+    axes.set(ylim=(0, 1), ylabel="photos right")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]  # as matplotlib has it
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.legend(loc="lower left", frameon=False)
     return _to_png(figure)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
+from carpipe.steps.models.score_log import scores
 from carpipe.steps.models.train import content_of, count_training_photos
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -259,6 +260,7 @@ def _pages(
         positive_threshold=calibration["threshold"],
         pictures={key: jpeg for key, _, jpeg in iter_records(shards) if key in wanted},
         facts={"training": trained.key, "dataset": data.key, **trained.config},
+        newest=[] if filters else scores(session, trained.config["channel"]),
     )
     plots = {f"plots/{name}.png": png for name, png in draw_plots(page).items()}
     return {PAGE: render_page(page).encode(), **plots}
