@@ -1,4 +1,4 @@
-"""The likeliest classes of each photo with their probabilities, in some 45 bytes: what later questions are asked of.
+"""The likeliest classes of each photo with their probabilities, in some 60 bytes: what later questions are asked of.
 
 Which labels look wrong, which classes should be one, which photos are of no known class: none of them needs all of
 the probabilities. Of 200,000 photos and 512 classes those are 410 MB; the ten likeliest are 8 MB, before the keys.

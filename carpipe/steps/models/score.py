@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
-from carpipe.errors import InputError, MissingError
+from carpipe.errors import CarpipeError, InputError, UnavailableError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.models.class_names import class_map, names_then
@@ -59,10 +59,15 @@ def score(session: Session, dataset: str, *, at: str) -> str:
 
     Returns:
         What came of it, for people.
+
+    Raises:
+        UnavailableError: trying again may help.
     """
     try:
         said = _score(session, session.config.classifier.channel, dataset, at=at)
-    except (InputError, MissingError) as error:
+    except UnavailableError:
+        raise
+    except CarpipeError as error:
         # A night must not end here: nothing of it depends on this.
         said = f"The newest listings were not answered. {error}"
     log.info("score: %s", said)

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from carpipe import forms, manifest
@@ -66,6 +67,7 @@ def _parse(data: bytes, *, key: str) -> dict[str, Any]:
     what = "what a live model answered on new listings"
     body = forms.read_object(data, key=key, what=what)
     wrong = [name for name in _TEXTS if not isinstance(body.get(name), str)]
+    wrong += ["at"] if not _is_time(body.get("at")) else []
     wrong += [name for name in _COUNTS if not _is_count(body.get(name))]
     wrong += [name for name in _SHARES if not _is_share(body.get(name))]
     if body.get("photos") and None in (body.get("accuracy"), body.get("low"), body.get("high")):
@@ -79,6 +81,13 @@ def _parse(data: bytes, *, key: str) -> dict[str, Any]:
     if wrong:
         raise InputError(f"{key} is not {what} that carpipe understands: {', '.join(wrong)} is missing, or odd.")
     return body
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return datetime.fromisoformat(str(value)).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _is_count(value: object) -> bool:

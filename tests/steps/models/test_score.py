@@ -11,6 +11,7 @@ from PIL import Image
 
 from carpipe import manifest
 from carpipe.cli import main
+from carpipe.errors import AccessError, UnavailableError
 from carpipe.evaluation.decision import Decision
 from carpipe.manifest import Work
 from carpipe.photos import blobs_to_parquet, to_parquet
@@ -18,9 +19,10 @@ from carpipe.steps import results
 from carpipe.steps.models import score as module
 from carpipe.steps.models.decisions import parse_decision
 from carpipe.steps.models.gate import _with_newest
-from carpipe.steps.models.score import ANSWERS, read_scores, score
+from carpipe.steps.models.score import read_scores, score
 from carpipe.steps.models.score_log import find_score, scores
 from carpipe.steps.models.seen import SEEN
+from carpipe.steps.upkeep.copies import copy_without
 from carpipe.weights import channel
 
 AT = "2026-02-01T03:00:00Z"
@@ -70,7 +72,7 @@ class Bucket:
     def dataset(self, tag, photos, *, taxonomy=PLAIN, classes=tuple(COLOURS)):
         crops = {}
         for row, shows in photos:
-            if row["dropped_by"] != "crop":
+            if row["dropped_by"] not in ("clean", "filter", "crop"):
                 crops.setdefault(row["partition"], {})[row["key"]] = jpeg(shows)
         cropped = [
             self.commit("crop", "", {results.CROPS: blobs_to_parquet(blobs)}, partition=partition).key
@@ -174,6 +176,17 @@ def test_a_night_with_nothing_new_writes_nothing_and_asks_nobody(bucket, monkeyp
 
     assert said == "No listing is newer than the dataset that the live model was trained on."
     assert bucket.keys("") == before
+
+
+@pytest.mark.parametrize("by", ["clean", "filter", "crop"])
+def test_a_new_listing_without_a_crop_is_nothing_to_answer(bucket, by):
+    bucket.live(bucket.dataset("old", OLD))
+    out = photo("d", "d", dropped="it", by=by, partition="p00001-b")
+
+    said = score(bucket.session, bucket.dataset("new", [*OLD, out]).key, at=AT)
+
+    assert "No listing is newer" in said
+    assert bucket.keys("stages/score") == bucket.keys("channels/classifier/scores") == []
 
 
 def test_the_dataset_that_it_was_trained_on_is_not_even_read(bucket, monkeypatch):
@@ -324,6 +337,23 @@ def test_a_model_that_cannot_be_loaded_is_a_sentence(bucket, network):
     assert "model.keras is no Keras model" in said
 
 
+def test_a_bucket_that_refuses_is_a_sentence_and_one_that_is_away_is_tried_again(bucket, monkeypatch):
+    bucket.live(bucket.dataset("old", OLD))
+    data = bucket.dataset("new", [*OLD, *NEW])
+
+    def fail(error):
+        def put(*_):
+            raise error
+
+        monkeypatch.setattr(module, "record_score", put)
+
+    fail(AccessError("Nobody may write there."))
+    assert "were not answered. Nobody may write there." in score(bucket.session, data.key, at=AT)
+    fail(UnavailableError("It is away."))
+    with pytest.raises(UnavailableError):
+        score(bucket.session, data.key, at=AT)
+
+
 def test_an_odd_entry_is_passed_over(bucket, caplog):
     live = bucket.live(bucket.dataset("old", OLD))
     data = bucket.dataset("new", [*OLD, *NEW])
@@ -337,6 +367,7 @@ def test_an_odd_entry_is_passed_over(bucket, caplog):
         "d": json.dumps({**body, "apart": {"x": {}}}).encode(),
         "e": json.dumps({**body, "form": 2}).encode(),
         "f": json.dumps({**body, "photos": True}).encode(),
+        "g": json.dumps({**body, "at": "yesterday"}).encode(),
     }
     for name, content in odd.items():
         bucket.store.put(f"channels/classifier/scores/{name}.json", content)
@@ -379,13 +410,17 @@ def test_people_can_ask_for_it(bucket, monkeypatch, capsys):
     assert "66.7 % of 3 photos of 2 listings right (" in capsys.readouterr().out
 
 
-def test_a_file_of_answers_has_a_key_for_each_photo(bucket):
-    """So `carpipe forget` finds them."""
+def test_forgetting_a_listing_takes_its_answers_along(bucket):
+    """They are made anew when somebody asks, without it."""
     bucket.live(bucket.dataset("old", OLD))
     score(bucket.session, bucket.dataset("new", [*OLD, *NEW]).key, at=AT)
-    [key] = [key for key in bucket.keys("stages/score") if key.endswith("manifest.json")]
-    done = manifest.read(bucket.store, key)
+    table = pd.DataFrame({"key": ["d", "e", "f"], "etag": "x", "dropped": None, "dropped_by": None})
+    files = {results.PHOTOS: to_parquet(table)}
+    own = bucket.commit("inventory", "", files, partition="p00001-b")
+    [mine] = bucket.store.list_folders("stages/score/p00001-b")
 
-    assert sorted(done.files) == [ANSWERS]
-    assert not any(text == "d" for text in done.extra["classes"])
-    assert done.counts == {"in": 3}
+    copy = copy_without(bucket.session, {"partition": "p00001-b", "manifest": own.key, "photos": 3}, {"d"}, listing="d")
+
+    assert mine in copy.folders
+    assert copy.entry["photos"] == 2
+    assert bucket.store.list_folders("stages/score") == ["stages/score/p00001-b"]
