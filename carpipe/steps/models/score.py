@@ -18,7 +18,7 @@ from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.models.class_names import class_map, names_then
 from carpipe.steps.models.evaluate import CALIBRATION, load_trained
-from carpipe.steps.models.score_log import find_score, record_score
+from carpipe.steps.models.score_log import accuracy_of, find_score, record_score
 from carpipe.steps.models.seen import listings_before
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -95,7 +95,7 @@ def _score(session: Session, name: str, dataset: str, *, at: str) -> str:
         "dataset": dataset,
         "at": at,
         **figures,
-        "test_accuracy": live.model.extra.get("metrics", {}).get("test_accuracy"),
+        "test_accuracy": accuracy_of(live.model),
     }
     record_score(session, entry)
     return describe(entry)

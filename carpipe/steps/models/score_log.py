@@ -13,6 +13,7 @@ from typing import Any
 
 from carpipe import forms, manifest
 from carpipe.errors import ConflictError, InputError, MissingError
+from carpipe.manifest import Manifest
 from carpipe.steps.session import Session
 from carpipe.weights import channel
 
@@ -45,6 +46,13 @@ def record_score(session: Session, entry: Mapping[str, Any]) -> str:
     with contextlib.suppress(ConflictError):
         session.store.create(key, json.dumps(dict(entry), indent=1, ensure_ascii=False).encode())
     return key
+
+
+def accuracy_of(model: Manifest) -> float | None:
+    """What a model was right on of its own test photos, as an entry has it; None where it does not say."""
+    metrics = model.extra.get("metrics")
+    found = metrics.get("test_accuracy") if isinstance(metrics, dict) else None
+    return found if _is_share(found) else None
 
 
 def _folder(name: str) -> str:

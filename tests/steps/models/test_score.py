@@ -20,7 +20,7 @@ from carpipe.steps.models import score as module
 from carpipe.steps.models.decisions import parse_decision
 from carpipe.steps.models.gate import _with_newest
 from carpipe.steps.models.score import read_scores, score
-from carpipe.steps.models.score_log import find_score, scores
+from carpipe.steps.models.score_log import accuracy_of, find_score, scores
 from carpipe.steps.models.seen import SEEN
 from carpipe.steps.upkeep.copies import copy_without
 from carpipe.weights import channel
@@ -352,6 +352,13 @@ def test_a_bucket_that_refuses_is_a_sentence_and_one_that_is_away_is_tried_again
     fail(UnavailableError("It is away."))
     with pytest.raises(UnavailableError):
         score(bucket.session, data.key, at=AT)
+
+
+@pytest.mark.parametrize("metrics", [None, {}, {"test_accuracy": float("nan")}, {"test_accuracy": "good"}])
+def test_a_model_that_does_not_say_how_good_it_is_has_an_entry_all_the_same(bucket, metrics):
+    model = bucket.commit("model", "x", home="models/classifier", extra={"metrics": metrics})
+
+    assert accuracy_of(model) is None
 
 
 def test_an_odd_entry_is_passed_over(bucket, caplog):
