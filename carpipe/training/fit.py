@@ -31,7 +31,8 @@ class Job:
     Attributes:
         classes: photos to train on by class name, in the order of the output.
         shards: by split, `train` and `val`.
-        weights: backbone weights; None where the configuration says `imagenet` or `none`.
+        weights: the backbone's weights, or the backbone itself where it is a file; None where the configuration says
+            `imagenet` or `none`.
         folder: where files may be written: `model.keras` (the best epoch), `checkpoint.tar`, `tensorboard/`.
         warm: an earlier model to start from; None: start cold.
     """
