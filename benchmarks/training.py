@@ -82,8 +82,8 @@ def compare(found: dict[str, dict[str, float]]) -> None:
     print()
     for name in others:
         faster = found[ours]["alone"] / found[name]["alone"]
-        cheaper = found[name]["cpu_ms"] / found[ours]["cpu_ms"]
-        print(f"carpipe's data alone is {faster:.2f} times as fast as {name[:-3]}, for 1/{cheaper:.2f} of its CPU time")
+        cost = found[ours]["cpu_ms"] / found[name]["cpu_ms"]
+        print(f"carpipe's data alone is {faster:.2f} times as fast as {name[:-3]}, at {cost:.2f} of its CPU time")
     print(f"8 times the photos take {found[more]['peak_mb'] / found[ours]['peak_mb']:.2f} times the memory")
 
 
