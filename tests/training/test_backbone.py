@@ -235,7 +235,11 @@ def test_a_training_that_goes_on_ends_as_if_nothing_had_happened(tiny_shards, tm
     calm, weights = run("calm")
     resumed, again = run("resumed", tmp_path / "calm" / "2.tar")
 
-    assert [{**epoch, "seconds": 0} for epoch in resumed] == [{**epoch, "seconds": 0} for epoch in calm]
+    timeless = [
+        [{name: value for name, value in epoch.items() if name not in ("seconds", "resumed")} for epoch in history]
+        for history in (resumed, calm)
+    ]
+    assert timeless[0] == timeless[1]
     assert not (tmp_path / "resumed" / "2.tar").exists(), "it did not start anew"
     for ours, theirs in zip(again, weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
