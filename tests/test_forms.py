@@ -109,7 +109,7 @@ def test_an_app_gets_a_model_of_a_later_version_also_from_its_cache(session, sto
 def test_pages_and_commands_show_what_they_understand(session, url, monkeypatch, capsys):
     cache = ResultCache(session)
     shown = datasets.show_dataset(cache, datasets.list_datasets(cache).rows[0].id)
-    assert (shown.reasons[-1].stage, shown.reasons[-1].name) == ("score", "stale"), (
+    assert (shown.reasons[-1].stage, shown.reasons[-1].name) == ("grade", "stale"), (
         "a stage that is not known comes last"
     )
     page = channels.show_channel(cache, "classifier")
@@ -145,8 +145,8 @@ def partition(session):
     listing = photos["listing_uuid"].iloc[0]
     rows = blobs_to_parquet(dict.fromkeys(photos["key"], b""))
     one = {stage: next(manifest.commits(store, stage, part["partition"])).key for stage in ("clean", "crop")}
-    score = result_of(store, "score", part["partition"], {"scores.parquet": rows}, one["clean"], one["crop"])
-    drift = result_of(store, "drift", part["partition"], {"drift.parquet": rows}, score.key)
+    grade = result_of(store, "grade", part["partition"], {"grades.parquet": rows}, one["clean"], one["crop"])
+    drift = result_of(store, "drift", part["partition"], {"drift.parquet": rows}, grade.key)
     embed = result_of(store, "embed", part["partition"], {"vectors.bin": b"of all photos"}, one["crop"])
     near = result_of(store, "near", part["partition"], {"near.parquet": rows}, embed.key)
     named = result_of(
@@ -157,13 +157,13 @@ def partition(session):
     lost = result_of(store, "lost", part["partition"], {"rows.parquet": rows, "more.parquet": rows + b" "}, one["crop"])
     store.delete([lost.files["more.parquet"]["key"]])
     strange = f"stages/filter/{part['partition']}/{'f' * 20}/manifest.json"
-    store.put(strange, of_form(store.get(score.key), 2))
+    store.put(strange, of_form(store.get(grade.key), 2))
     bare = f"stages/probe/{part['partition']}/run-1/result.json"
     store.put(bare, b"{}")
-    store.put("stages/score/all/0/scores.parquet", rows)
-    left = [done.key for done in (embed, near, named, other, lost)] + [strange, bare, "stages/score/all/0"]
+    store.put("stages/grade/all/0/grades.parquet", rows)
+    left = [done.key for done in (embed, near, named, other, lost)] + [strange, bare, "stages/grade/all/0"]
     mine = set(photos["key"][photos["listing_uuid"] == listing])
-    return SimpleNamespace(name=part["partition"], listing=listing, mine=mine, left=left, copied=(score, drift))
+    return SimpleNamespace(name=part["partition"], listing=listing, mine=mine, left=left, copied=(grade, drift))
 
 
 def test_forget_keeps_what_was_added_and_names_what_it_cannot_rewrite(session, store, partition):
@@ -179,13 +179,13 @@ def test_forget_keeps_what_was_added_and_names_what_it_cannot_rewrite(session, s
     assert new.unknown == state.unknown
     assert [entry["bytes"] for entry in new.partitions] == [5] * len(new.partitions)
     [copied] = {entry["partition"] for entry in new.partitions} - {entry["partition"] for entry in state.partitions}
-    for stage in ("inventory", "clean", "filter", "crop", "score", "drift"):
+    for stage in ("inventory", "clean", "filter", "crop", "grade", "drift"):
         copies = list(manifest.commits(store, stage, copied))
         assert copies
         for copy in copies:
             assert copy.unknown == LATER
             assert all(copied in source for source in copy.inputs)
-            if stage not in ("score", "drift"):
+            if stage not in ("grade", "drift"):
                 assert copy.extra["later"] == {"nested": ["thing"]}
             assert keys_in(store, copy)
             assert not keys_in(store, copy) & partition.mine, stage
@@ -203,7 +203,7 @@ def test_forget_says_again_what_is_left(session, url, partition, monkeypatch, ca
 
 def test_gc_keeps_what_it_does_not_know_and_what_an_added_field_names(session, store, partition):
     stray = "stages/clean/p00000-0/0123456789abcdef9999/thumbnails-0123456789ab.parquet"
-    unknown = ["stages/score/all/00000000000000000000/scores.parquet", "stages/inventory/summary/1.json"]
+    unknown = ["stages/grade/all/00000000000000000000/grades.parquet", "stages/inventory/summary/1.json"]
     for key in (stray, *unknown):
         store.put(key, b"x")
     named = "stages/pack/p00000-0/0123456789abcdef0123"

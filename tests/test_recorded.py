@@ -4,19 +4,23 @@ import hashlib
 import json
 import uuid
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from carpipe import manifest
 from carpipe.cli import main
 from carpipe.config import load_config
 from carpipe.sample import DETECTOR
-from carpipe.steps import chain
+from carpipe.steps import chain, results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.data.inventory import inventory, read_inventory
 from carpipe.steps.data.plan import plan
+from carpipe.steps.models.decisions import decisions
+from carpipe.steps.models.score_log import scores
 from carpipe.steps.session import open_session
-from carpipe.steps.upkeep.garbage import KNOWN
+from carpipe.steps.upkeep.garbage import KNOWN, find_garbage
 from carpipe.steps.views import channels, datasets
 from carpipe.weights.client import pull
 from tests.recorded import BUCKET, SETTINGS, objects, restore
@@ -87,6 +91,36 @@ def test_a_night_over_an_old_bucket_makes_nothing_else_anew(session):
         assert outcome.verdict.outcome == "nothing_to_do"
         written = {key for key in after if after[key] != before.get(key)}
         assert all(key.startswith("channels/") and "/decisions/" in key for key in written), written
+
+
+def test_the_old_live_model_has_answered_the_listings_that_came_after_it(session):
+    [entry] = scores(session, "classifier")
+    new, old = find_dataset(session, entry["dataset"]), find_dataset(session, None)
+    live = manifest.read(session.store, entry["model"])
+    assert new.key == old.key
+    before = results.read_photos(session.store, find_dataset(session, live.extra["dataset"]))
+    photos = results.read_photos(session.store, new)
+    later = photos[~photos["listing_uuid"].isin(before["listing_uuid"]) & photos["crop_width"].notna()]
+    counted = later[later["dropped"].isna() & ~later["vehicle"].isin(before["vehicle"])]
+
+    assert (live.carpipe, entry["generation"]) == ("0.1.0", 1)
+    apart = {name: one["photos"] for name, one in entry["apart"].items()}
+    assert (entry["photos"], entry["photos"] + sum(apart.values())) == (len(counted), len(later))
+    assert len(later) > 0
+    assert entry["test_accuracy"] == live.extra["metrics"]["test_accuracy"]
+    [decision] = [one for one in decisions(session, "classifier") if one["run"] == "later"]
+    assert decision["numbers"]["newest"]["photos"] == entry["photos"]
+    assert "newest" in {check["name"] for check in decision["checks"]}
+
+
+def test_what_it_answered_is_no_garbage_and_no_reason_to_keep_anything(session):
+    done = [manifest.read(session.store, info.key) for info in session.store.list_objects("stages/score")
+            if info.key.endswith("/manifest.json")]  # fmt: skip
+    garbage = find_garbage(session, older_than=timedelta(0), now=datetime.now(UTC) + timedelta(seconds=5))
+
+    assert done
+    assert not [info.key for info in garbage.objects if info.key.startswith("stages/score/")]
+    assert all(key.startswith("models/") for one in done for key in one.inputs)
 
 
 def test_an_app_gets_the_old_model_and_it_answers_as_it_did(session, tmp_path):

@@ -52,6 +52,8 @@ def _add_dataset_steps(steps: Commands) -> None:
 
 def _add_training_steps(steps: Commands) -> None:
     add(steps, "label-set", _label_set, "make the labelled photos a dataset to train the car filter on")
+    command = add(steps, "score", _score, "let the live classifier answer listings that are newer than it is")
+    command.add_argument("dataset", help="manifest key of the dataset that is to be trained on next")
     command = add(steps, "train", _train, "train on a dataset or label set")
     command.add_argument("model", choices=MODELS)
     command.add_argument("dataset", help="manifest key")
@@ -135,6 +137,12 @@ def _label_set(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.labels.label_set import label_set
 
     print(label_set(session(config)).key)
+
+
+def _score(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.models.score import score
+
+    print(score(session(config), options.dataset, at=now()))
 
 
 def _train(options: argparse.Namespace, config: Config) -> None:

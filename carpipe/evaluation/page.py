@@ -18,6 +18,7 @@ from carpipe.evaluation import plots, tables
 from carpipe.evaluation.calibration import Threshold
 from carpipe.evaluation.decision import Decision
 from carpipe.evaluation.metrics import figures
+from carpipe.evaluation.newest import APART
 from carpipe.evaluation.page_pictures import PAIRS, choose_pictures, make_pairs
 from carpipe.evaluation.predictions import Predictions
 from carpipe.html_page import POLICY, environment, minus
@@ -26,6 +27,7 @@ __all__ = ["PageInput", "choose_pictures", "draw_plots", "render_page"]
 
 TEMPLATE = "evaluation.html.j2"
 WORST = 20  # classes; a model of no more shows them all anyway
+NIGHTS = 12  # of newest listings in the table; more are in the curve
 FEW_MAKES = 30  # more of them are folded away
 
 # What a figure means, and whether more of it is better (+1), worse (-1), or neither.
@@ -61,6 +63,8 @@ class PageInput:
         decision: of the gate; None: not asked.
         pictures: JPEGs by photo key, of those that `choose_pictures` names.
         facts: whatever else belongs to it, such as dataset, manifests and settings.
+        newest: what live models answered on listings that came after them, a night each, oldest first: the figures of
+            `newest.judge_newest` with `at`, `generation` and `test_accuracy`.
     """
 
     model: str
@@ -76,6 +80,7 @@ class PageInput:
     decision: Decision | None = None
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    newest: Sequence[Mapping[str, Any]] = ()
 
 
 def render_page(page: PageInput) -> str:
@@ -111,6 +116,9 @@ def render_page(page: PageInput) -> str:
             all_pairs=len(tables.confused_pairs(page.test)),
             shown_pairs=PAIRS,
             binary=len(page.test.classes) == 2,
+            newest=[night for night in reversed(page.newest) if night["photos"]],
+            shown_nights=NIGHTS,
+            apart=APART,
         )
     )
 
@@ -126,6 +134,8 @@ def draw_plots(page: PageInput) -> dict[str, bytes]:
     if page.training and len(page.test.classes) > 2:
         classes = tables.by_class(page.test, training=page.training)
         drawn["training"] = plots.accuracy_by_training_photos(classes)
+    if sum(bool(night["photos"]) for night in page.newest) > 1:
+        drawn["newest"] = plots.newest_curve(page.newest)
     if page.positive:
         drawn["precision_recall"] = plots.precision_recall_plot(
             page.test, positive=page.positive, threshold=page.positive_threshold, temperature=page.temperature

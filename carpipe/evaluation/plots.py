@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from carpipe.probabilities import calibrate
 
 MAIN, OTHER, FAINT = "#2f6fab", "#d9822b", "#8a94a0"  # of the page
 DPI = 110
+DAY = pd.Timedelta(days=1)
 NAMED_CELLS = 12  # classes up to which a confusion matrix shows its numbers
 NAMED_CLASSES = 60  # and its names; more are marked by make
 
@@ -52,6 +54,33 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> bytes:
         axes.set_title(name.replace("_", " "))
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _to_png(figure)
+
+
+def newest_curve(nights: Sequence[Mapping[str, Any]]) -> bytes:
+    """Accuracy of live models on newest listings, night by night, beside that on their own test photos.
+
+    Args:
+        nights: as `PageInput.newest`; those without photos, or whose time is none, are left out.
+    """
+    rows = pd.DataFrame([dict(night) for night in nights if night["photos"]])
+    rows["at"] = pd.to_datetime(rows["at"], utc=True, errors="coerce", format="ISO8601")
+    rows = rows[rows["at"].notna()]
+    shares, when = rows[["accuracy", "low", "high", "test_accuracy"]].astype(float), rows["at"]
+    figure = Figure(figsize=(7.4, 3.1), layout="constrained")
+    axes = figure.add_subplot()
+    spread = [shares["accuracy"] - shares["low"], shares["high"] - shares["accuracy"]]
+    axes.errorbar(when, shares["accuracy"], yerr=spread, color=MAIN, ecolor=FAINT, marker="o", markersize=4,
+                  linewidth=1, elinewidth=1, label="newest listings")  # fmt: skip
+    axes.plot(when, shares["test_accuracy"], color=OTHER, drawstyle="steps-post", label="own test photos")
+    axes.set(ylim=(0, 1), ylabel="photos right")
+    if len(when):
+        axes.set_xlim(when.min() - DAY, when.max() + DAY)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]  # as matplotlib has it
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.legend(loc="lower left", frameon=False)
     return _to_png(figure)
 
 

@@ -21,6 +21,7 @@ from carpipe.steps.models.evaluate import evaluate
 from carpipe.steps.models.gate import Verdict, gate
 from carpipe.steps.models.package import package
 from carpipe.steps.models.publish import publish
+from carpipe.steps.models.score import score
 from carpipe.steps.models.train import Model, train
 from carpipe.steps.session import Session
 from carpipe.weights.channel import read_channel
@@ -79,7 +80,8 @@ def prepare_dataset(session: Session, *, at: str, progress: Progress) -> Manifes
 def retrain_classifier(
     session: Session, dataset_key: str, *, run: str, at: str, progress: Progress
 ) -> tuple[Manifest, Verdict]:
-    """Dataset to classifier weights, live if the gate lets them."""
+    """Dataset to classifier weights, live if the gate lets them; first what the live ones make of what is new."""
+    score(session, dataset_key, at=at)
     return _train(session, dataset_key, model="classifier", run=run, at=at, progress=progress)
 
 

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # The stages that work on one partition, in their order.
 STAGES = ("clean", "filter", "crop")
+# Works on one partition too; nothing is made of what it says.
+SCORE = "score"
 
 PHOTOS = "photos.parquet"
 THUMBNAILS = "thumbnails.parquet"

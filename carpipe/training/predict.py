@@ -11,6 +11,7 @@ import numpy as np
 
 from carpipe.errors import InputError
 from carpipe.pictures.model_input import to_batch
+from carpipe.training.energy import with_energy
 
 # Photos per forward pass.
 BATCH = 32
@@ -18,13 +19,16 @@ BATCH = 32
 Predict = Callable[[list[bytes]], "np.ndarray[Any, np.dtype[np.float32]]"]
 
 
-def load_predictor(file: Path) -> Predict:
+def load_predictor(file: Path, *, energy: bool = False) -> Predict:
     """JPEGs in, probabilities (n, classes) out, of a `.keras` file. Code hidden in it is refused.
+
+    Args:
+        energy: one column more, as `with_energy` says.
 
     Raises:
         InputError: the file is no Keras model.
     """
-    network = load_network(file)
+    network = with_energy(load_network(file)) if energy else load_network(file)
     side = network.input_shape[1]
 
     def predict(jpegs: list[bytes]) -> "np.ndarray[Any, np.dtype[np.float32]]":

@@ -26,7 +26,7 @@ ZERO_WIDTH_SPACE = "\u200b"
 
 
 def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"], settings: Mapping[str, str]) -> None:
-    """Wire anything_new -> train -> evaluate -> package -> gate -> [approve] -> publish.
+    """Wire anything_new -> [score] -> train -> evaluate -> package -> gate -> [approve] -> publish.
 
     Args:
         source: a task's result, the manifest key of the dataset or label set.
@@ -42,6 +42,12 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
 
         found = find_nothing_new(open_task_session(**settings), source, model=model, **run_facts())
         return None if found else source
+
+    @task(**gpu)
+    def score(source: str) -> str:
+        from carpipe.steps.models.score import score
+
+        return score(open_task_session(**settings), source, at=run_facts()["at"])
 
     @task(**gpu)
     def train(source: str) -> str:
@@ -105,7 +111,10 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
         return release.model
 
     new = anything_new(source)
-    verdict = gate(package(evaluate(train(new), new)))
+    trained = train(new)
+    if model == "classifier":
+        score(new) >> trained
+    verdict = gate(package(evaluate(trained, new)))
     published = publish(verdict)
     decide(verdict) >> [approve, published]
     approve >> published

@@ -96,6 +96,15 @@ def test_networks_run_on_the_gpu_workers(dags, name, task_id):
     assert (task.queue, task.pool) == ("gpu", "gpu")
 
 
+def test_the_live_classifier_answers_what_is_new_before_it_is_trained_on(dags):
+    score = dags["retrain_classifier"].get_task("score")
+
+    assert score.upstream_task_ids == {"anything_new"}
+    assert score.downstream_task_ids == {"train"}
+    assert (score.queue, score.pool) == ("gpu", "gpu")
+    assert not dags["train_filter"].has_task("score")
+
+
 @pytest.mark.parametrize("name", ["train_filter", "retrain_classifier"])
 def test_weights_go_live_by_the_gate_or_by_a_person(dags, name):
     publish, approve = dags[name].get_task("publish"), dags[name].get_task("approve")

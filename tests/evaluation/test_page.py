@@ -230,3 +230,45 @@ def test_equal_input_gives_an_equal_page():
     test = car_filter()
 
     assert render_page(make_input(test)) == render_page(make_input(test))
+
+
+def night(number: int, photos: int = 40, **changes: object) -> dict[str, object]:
+    """What a live model answered on newest listings."""
+    apart = {"seen_vehicle": {"photos": 0, "listings": 0}, "unknown_class": {"photos": 3, "listings": 1}}
+    shares = {"accuracy": 0.625, "low": 0.5, "high": 0.75} if photos else dict.fromkeys(("accuracy", "low", "high"))
+    return {
+        "at": f"2026-02-{number:02}T03:00:00Z", "generation": number // 10 + 1, "photos": photos, "listings": 9,
+        "vehicles": 8, "correct": 25, "confidence": 0.99, "test_accuracy": 0.8, "apart": apart, **shares, **changes,
+    }  # fmt: skip
+
+
+def test_newest_listings_stand_beside_the_random_split_the_last_night_first():
+    shown = render(draw(3, 60), newest=[night(number) for number in range(1, 15)])
+
+    assert "The last 12 of 14 nights." in shown.text
+    assert "2026-02-14T03:00:00Z 2 40 9 62.5 % 50.0 % 75.0 % 80.0 % 3 of a class that the model does not know" in (
+        shown.text
+    )
+    assert shown.text.index("2026-02-14T") < shown.text.index("2026-02-03T")
+    assert "2026-02-02T" not in shown.text
+    assert "accuracy on newest listings by night" in shown.values("alt")
+
+
+@pytest.mark.parametrize("nights", [[], [night(1, photos=0)]])
+def test_where_no_listing_was_newer_the_page_is_as_it_was(nights):
+    test = draw(3, 60)
+
+    assert render_page(make_input(test, newest=nights)) == render_page(make_input(test))
+
+
+def test_one_night_is_a_row_and_no_curve_and_what_is_not_known_is_a_dash():
+    shown = render(draw(3, 60), newest=[night(1, photos=0), night(2, test_accuracy=None, apart={"new": {"photos": 1}})])
+
+    assert "75.0 % – 1 new" in shown.text
+    assert "accuracy on newest listings by night" not in shown.values("alt")
+
+
+def test_text_of_a_night_is_text():
+    page = render_page(make_input(draw(3, 60), newest=[night(1, at=HOSTILE), night(2)]))
+
+    assert "<script" not in page

@@ -1,5 +1,6 @@
 import io
 import sys
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -139,3 +140,14 @@ def test_equal_input_gives_an_equal_picture_and_touches_no_global_state():
 
     assert plots.confusion_plot(test) == plots.confusion_plot(test)
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+@pytest.mark.parametrize("days", [0, 1, 30, 400, 4000])
+def test_nights_are_drawn_over_any_time(days):
+    """matplotlib warns, which is an error here, where it finds no dates to write."""
+    first = datetime(2026, 2, 1, 3, tzinfo=UTC)
+    shares = {"photos": 9, "accuracy": 0.6, "low": 0.5, "high": 0.7, "test_accuracy": None}
+    nights = [{**shares, "at": (first + timedelta(days=days * part)).isoformat()} for part in (0, 0.5, 1)]
+
+    assert plots.newest_curve(nights).startswith(b"\x89PNG")
+    assert plots.newest_curve([{**shares, "at": "never"}] * 2).startswith(b"\x89PNG")

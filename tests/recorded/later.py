@@ -113,7 +113,7 @@ def _dropped_by_a_later_stage(data: bytes) -> bytes:
     if "split" not in photos or not (photos["dropped_by"] == "classes").any():
         return data
     row = photos.index[photos["dropped_by"] == "classes"][0]
-    photos.loc[row, ["dropped", "dropped_by"]] = ["stale", "score"]
+    photos.loc[row, ["dropped", "dropped_by"]] = ["stale", "grade"]
     sink = io.BytesIO()
     photos.to_parquet(sink, index=False)
     return sink.getvalue()

@@ -15,6 +15,7 @@ import pytest
 from carpipe import manifest
 from carpipe.cli import main
 from carpipe.errors import InputError
+from carpipe.evaluation.top_answers import from_parquet
 from carpipe.steps import chain, results
 from carpipe.steps.data.clean import clean
 from carpipe.steps.data.crop import crop
@@ -24,6 +25,7 @@ from carpipe.steps.data.inventory import inventory, latest_inventory
 from carpipe.steps.data.plan import plan
 from carpipe.steps.data.upload import upload
 from carpipe.steps.labels.store import import_labels
+from carpipe.steps.models.evaluate import TOP_ANSWERS, read_answers
 from carpipe.steps.models.gate import find_nothing_new, gate
 from carpipe.steps.models.package import package
 from carpipe.steps.models.publish import promote, rollback
@@ -197,6 +199,23 @@ def test_the_model_is_published_with_all_that_belongs_to_it(session, outcome):
     for name in model.files:
         manifest.read_file(session.store, model, name)  # checks the sha256
     assert json.loads(manifest.read_file(session.store, model, "labels.json")) == outcome.dataset.extra["classes"]
+
+
+def test_the_likeliest_classes_of_val_and_test_are_kept_and_not_published(session, outcome, photos):
+    judged = outcome.evaluation
+    model = manifest.read(session.store, outcome.verdict.model)
+    answers = read_answers(session, judged).set_index("key")
+    alive = photos[photos["split"].notna()]
+
+    for split, name in TOP_ANSWERS.items():
+        top = from_parquet(manifest.read_file(session.store, judged, name))
+        mine = alive[alive["split"] == split].set_index("key")["class_name"]
+        assert dict(zip(top.photos["key"], top.photos["class_name"], strict=True)) == mine.to_dict()
+        cost = judged.extra["top_answers"][split]
+        assert (cost["photos"], cost["bytes"]) == (len(mine), judged.files[name]["bytes"])
+        assert np.isfinite(top.energy).all()
+        assert name not in model.files
+    assert top.answer.tolist() == answers.loc[top.photos["key"], "answer"].tolist()
 
 
 def test_golden_pictures_get_the_golden_answers(session, outcome, tmp_path):

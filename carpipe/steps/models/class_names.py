@@ -1,11 +1,15 @@
 """What classes of an earlier model are called today."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.data.taxonomy import read_taxonomy
 from carpipe.steps.session import Session
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def class_map(session: Session, old: Manifest, new: Manifest) -> dict[str, str]:
@@ -19,6 +23,32 @@ def class_map(session: Session, old: Manifest, new: Manifest) -> dict[str, str]:
             targets.setdefault(label, set()).add(after.class_or_none(name))
     single = {label: next(iter(found)) for label, found in targets.items() if len(found) == 1}
     return {label: name for label, name in single.items() if name and name != label}
+
+
+def names_then(session: Session, old: Manifest, new: Manifest, photos: "pd.DataFrame") -> "pd.Series[str]":
+    """The class that each photo of today would have had for an old model; today's where nobody can tell.
+
+    Args:
+        photos: `model` and `class_name`, either may be null.
+
+    Returns:
+        Names, null where the old taxonomy has no class for the photo's model.
+    """
+    if results.TAXONOMY not in old.files or results.TAXONOMY not in new.files:
+        return photos["class_name"]
+    import pandas as pd
+
+    before, after = read_taxonomy(session, old), read_taxonomy(session, new)
+
+    def then(model: str, today: str) -> str | None:
+        # What a person has put into another class is not what its model says.
+        return before.class_or_none(model) if after.class_or_none(model) == today else today
+
+    pairs = photos[["model", "class_name"]].dropna().drop_duplicates()
+    named = [then(*pair) for pair in pairs.itertuples(index=False, name=None)]
+    pairs["then"] = pd.Series(named, index=pairs.index, dtype="object")
+    found = photos[["model", "class_name"]].merge(pairs, on=["model", "class_name"], how="left")
+    return found["then"].set_axis(photos.index)
 
 
 def parts_of(old: Sequence[str], new: Sequence[str], became: Mapping[str, str]) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
+from carpipe.steps.models.score_log import scores
 from carpipe.steps.models.train import content_of, count_training_photos
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -31,6 +32,8 @@ VERSION = 3
 # Test photos published with their answers, so that a consumer can check its own installation.
 GOLDEN = 8
 PREDICTIONS = "predictions.parquet"
+# The likeliest classes of each photo, by split. Not published: they name photos.
+TOP_ANSWERS = {"val": "top_val.parquet", "test": "top_test.parquet"}
 CALIBRATION = "calibration.json"
 PAGE = "evaluation.html"
 
@@ -51,22 +54,30 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
 
     started = time.monotonic()
     with results.local_shards(session.store, data, "val", "test") as shards:
-        predict = load_trained(session.store, source)
-        val = _predict(session, source, data, shards["val"], predict)
-        test = _predict(session, source, data, shards["test"], predict)
+        predict = load_trained(session.store, source, energy=True)
+        val, val_energy = _predict(session, source, data, shards["val"], predict)
+        test, test_energy = _predict(session, source, data, shards["test"], predict)
         temperature = calibration.fit_temperature(val)
         threshold = calibration.choose_threshold(val, temperature, precision=work.config["sure_precision"])
         files = _files(session, source, data, test, temperature=temperature, threshold=threshold)
-        files |= {"golden.npz": _golden(shards["test"], source, predict)}
+        files |= _top_files(temperature, val=(val, val_energy), test=(test, test_energy))
+        files |= {"golden.npz": _golden(shards["test"], source, lambda jpegs: predict(jpegs)[:, :-1])}
         files |= _pages(session, source, data, test, shards["test"], files=files, at=at)
     figures = json.loads(files["metrics.json"])
+    costs = _costs(files, val=val, test=test)
     log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     return session.commit(
         work,
         files,
         counts={"in": len(test.photos)},
         seconds=round(time.monotonic() - started, 3),
-        extra={"classes": list(test.classes), "metrics": figures, "dataset": dataset, "trained": trained},
+        extra={
+            "classes": list(test.classes),
+            "metrics": figures,
+            "dataset": dataset,
+            "trained": trained,
+            "top_answers": costs,
+        },
     )
 
 
@@ -108,21 +119,49 @@ def read_answers(session: Session, done: Manifest) -> "pd.DataFrame":
     return from_parquet(manifest.read_file(session.store, done, PREDICTIONS))
 
 
-def load_trained(store: Store, trained: Manifest) -> Callable[[list[bytes]], Any]:
-    """JPEGs in, probabilities (n, classes) out, by a model as it came out of training."""
+def load_trained(store: Store, trained: Manifest, *, energy: bool = False) -> Callable[[list[bytes]], Any]:
+    """JPEGs in, probabilities (n, classes) out, by a model as it came out of training.
+
+    Args:
+        energy: one column more, see `carpipe.training.energy`.
+    """
     from carpipe.training.predict import load_predictor
 
     with results.local_file(store, trained, results.MODEL) as path:
-        return load_predictor(path)
+        return load_predictor(path, energy=energy)
 
 
 def _predict(
     session: Session, trained: Manifest, data: Manifest, shards: Sequence[Path], predict: Any
-) -> "Predictions":
+) -> tuple["Predictions", Any]:
+    """The answers on a split, and the energy of each photo."""
     from carpipe.evaluation.predictions import Predictions
 
-    photos, p = _answers(session, data, shards, predict)
-    return Predictions(photos, p, tuple(trained.extra["classes"]))
+    photos, found = _answers(session, data, shards, predict)
+    return Predictions(photos, found[:, :-1], tuple(trained.extra["classes"])), found[:, -1]
+
+
+def _top_files(temperature: float, **splits: tuple["Predictions", Any]) -> dict[str, bytes]:
+    """The likeliest classes of each photo, a file per split."""
+    from carpipe.evaluation.top_answers import keep_top, to_parquet
+
+    files = {}
+    for name, (answers, energy) in splits.items():
+        photos = answers.photos[["key", "class_name"]]
+        top = keep_top(photos, answers.p, energy=energy, temperature=temperature, classes=answers.classes)
+        files[TOP_ANSWERS[name]] = to_parquet(top)
+    return files
+
+
+def _costs(files: Mapping[str, bytes], **splits: "Predictions") -> dict[str, dict[str, float]]:
+    """What keeping the likeliest classes costs, by split."""
+    costs = {}
+    for name, answers in splits.items():
+        photos, size = len(answers.photos), len(files[TOP_ANSWERS[name]])
+        costs[name] = {"photos": photos, "bytes": size, "bytes_per_photo": round(size / photos, 1)}
+        log.info("evaluate: the likeliest classes of %d %s photos take %d bytes, %.1f each", photos, name, size,
+                 size / photos)  # fmt: skip
+    return costs
 
 
 def _answers(session: Session, data: Manifest, shards: Sequence[Path], predict: Any) -> tuple["pd.DataFrame", Any]:
@@ -222,6 +261,7 @@ def _pages(
         positive_threshold=calibration["threshold"],
         pictures={key: jpeg for key, _, jpeg in iter_records(shards) if key in wanted},
         facts={"training": trained.key, "dataset": data.key, **trained.config, "backbone": backbone_of(trained)},
+        newest=[] if filters else scores(session, trained.config["channel"]),
     )
     plots = {f"plots/{name}.png": png for name, png in draw_plots(page).items()}
     return {PAGE: render_page(page).encode(), **plots}

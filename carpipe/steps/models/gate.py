@@ -23,6 +23,7 @@ from carpipe.steps.models.class_names import class_map
 from carpipe.steps.models.decisions import decisions
 from carpipe.steps.models.evaluate import answer_test, evaluate_work, read_answers
 from carpipe.steps.models.package import package_work
+from carpipe.steps.models.score_log import find_score
 from carpipe.steps.models.seen import count_seen
 from carpipe.steps.models.train import Model, start_of, train_work
 from carpipe.steps.session import Session
@@ -160,7 +161,8 @@ def _compare(session: Session, candidate: Manifest, current: Release | None) -> 
         live = shown(current.model)
         reason = f"The live model {live} cannot be judged on these photos ({error}); look at both and decide."
         return Decision("ask", (reason,))
-    return _with_seen(compare(table, champion, rules=session.config.gate), seen)
+    decision = _with_seen(compare(table, champion, rules=session.config.gate), seen)
+    return _with_newest(session, decision, candidate, current)
 
 
 def _count_seen(session: Session, candidate: Manifest, live: Release) -> dict[str, dict[str, int]]:
@@ -183,6 +185,18 @@ def _with_seen(decision: "Decision", seen: Mapping[str, Mapping[str, int]]) -> "
     of = " and ".join(f"{name} {one['photos']:,} (of {one['vehicles']:,} vehicles)" for name, one in counts)
     says = f"Some test photos were trained on before two vehicles turned out to be one: by {of}."
     return known.with_check("seen", True, says)
+
+
+def _with_newest(session: Session, decision: "Decision", candidate: Manifest, live: Release) -> "Decision":
+    """What the live model answered on listings that came after it, where it was asked: a fact that decides nothing."""
+    from carpipe.evaluation.newest import describe
+
+    found = find_score(session, live.channel, model=live.model, dataset=candidate.extra["dataset"])
+    if found is None:
+        return decision
+    figures = {name: value for name, value in found.items() if name not in ("channel", "model", "dataset")}
+    known = replace(decision, numbers={**decision.numbers, "newest": figures})
+    return known.with_check("newest", True, describe(found))
 
 
 def _champion_answers(session: Session, candidate: Manifest, live: Release) -> "pd.DataFrame":

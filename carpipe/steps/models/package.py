@@ -12,7 +12,7 @@ from carpipe.config import TrainingConfig
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
-from carpipe.steps.models.evaluate import PREDICTIONS
+from carpipe.steps.models.evaluate import PREDICTIONS, TOP_ANSWERS
 from carpipe.steps.models.package_check import CARD, CLASS_CHANGES, DESCRIPTION, Contents, compare, named
 from carpipe.steps.models.train import Model
 from carpipe.steps.reuse import reused
@@ -113,7 +113,7 @@ def _model_files(
     exported = _export(session, trained, h5=h5)
     copied = {
         results.MODEL: trained, "history.json": trained,
-        **{name: judged for name in judged.files if name != PREDICTIONS},
+        **{name: judged for name in judged.files if name not in (PREDICTIONS, *TOP_ANSWERS.values())},
         **dict.fromkeys(exported.files, exported),
         **({results.TAXONOMY: data} if results.TAXONOMY in data.files else {}),
     }  # fmt: skip

@@ -39,6 +39,23 @@ def count_seen(session: Session, trained: Manifest, data: Manifest) -> dict[str,
     return {"photos": len(seen), "vehicles": int(seen["vehicle"].nunique())}
 
 
+def listings_before(session: Session, trained: Manifest, photos: "pd.DataFrame") -> set[str]:
+    """Listings that a training knew: all of its dataset, whatever became of them, and those learnt from before it.
+
+    Args:
+        photos: of a later dataset, `key` and `listing_uuid`.
+    """
+    from carpipe.photos import from_parquet
+
+    data = manifest.read(session.store, trained.extra["dataset"])
+    listings = results.read_photos(session.store, data, columns=["listing_uuid"])["listing_uuid"]
+    known = set(listings.dropna())
+    if SEEN in trained.files:
+        earlier = from_parquet(manifest.read_file(session.store, trained, SEEN))["key"]
+        known |= set(photos.loc[photos["key"].isin(earlier), "listing_uuid"].dropna())
+    return known
+
+
 def trained_on(session: Session, trained: Manifest) -> "pd.Series[str]":
     """Keys of all photos that a training has learnt from, or one that it started from."""
     import pandas as pd

@@ -19,7 +19,7 @@ from carpipe.steps.session import Session
 log = logging.getLogger(__name__)
 
 # Results of these can be made anew, so they may go where they cannot be copied.
-OURS = ("inventory", *STAGES)
+OURS = ("inventory", *STAGES, results.SCORE)
 # Shards are a dataset's, and stay with it.
 SHARDS = "pack"
 

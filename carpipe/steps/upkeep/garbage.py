@@ -33,7 +33,7 @@ KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{LEDGER}/")
 # The stages whose results may be garbage.
 KNOWN = (
     "inventory", *STAGES, "identify", "classes", "split", "validate", "pack", "label_set", "train", "evaluate",
-    "export", "answers",
+    "export", "answers", results.SCORE,
 )  # fmt: skip
 RESULT = re.compile(rf"stages/({'|'.join(KNOWN)})/[^/]+/[0-9a-f]{{20}}/.+")
 MANIFEST = re.compile(r"(stages/[^/]+/[^/]+|datasets|models/[^/]+)/[^/]+/manifest\.json")
@@ -220,5 +220,5 @@ def _not_understood(session: Session, garbage: Iterable[ObjectInfo]) -> set[str]
 
 def _newest_results(session: Session, part: dict[str, Any]) -> Iterator[str]:
     """Of each stage the partition's newest manifest: the next run starts from it."""
-    found = (results.newest_result(session.store, stage, part["partition"]) for stage in STAGES)
+    found = (results.newest_result(session.store, stage, part["partition"]) for stage in (*STAGES, results.SCORE))
     yield from (key for key in found if key)

@@ -6,6 +6,7 @@ from typing import Any
 from carpipe.errors import InputError
 from carpipe.names import shown
 from carpipe.steps.models.decisions import decisions
+from carpipe.steps.models.score_log import scores
 from carpipe.steps.models.weights import find_committed
 from carpipe.steps.session import Session
 from carpipe.steps.views.extra import check_shown
@@ -33,7 +34,7 @@ def list_weights(session: Session, name: str) -> str:
 
 
 def show_weights(session: Session, name: str, model: str | None) -> str:
-    """Figures of a model, and every decision about it.
+    """Figures of a model, what it answered on newer listings, and every decision about it.
 
     Args:
         model: id or manifest key; None means the live one.
@@ -49,10 +50,21 @@ def show_weights(session: Session, name: str, model: str | None) -> str:
     lines = [found.key, f"  {state}", shown(f"  {len(extra['classes'])} classes, trained on {extra['dataset']}")]
     lines += [f"  manifest sha256 {committed.sha256}"]
     lines += [shown(f"  {key:<30} {show_figure(value)}") for key, value in extra["metrics"].items()]
+    lines += [shown(_answered(entry)) for entry in scores(session, name) if entry["model"] == found.key]
     for entry in decisions(session, name, passed_over=InputError):
         if entry["model"] == found.key:
             lines += map(shown, _said(entry))
     return "\n".join(lines)
+
+
+def _answered(entry: Mapping[str, Any]) -> str:
+    """On listings that came after the model."""
+    if not entry["photos"]:
+        return f"newest listings, {entry['at']}: none that counts"
+    return (
+        f"newest listings, {entry['at']}: {100 * entry['accuracy']:.1f} % of {entry['photos']:,} photos of "
+        f"{entry['listings']:,} listings right ({100 * entry['low']:.1f} to {100 * entry['high']:.1f} %)"
+    )
 
 
 def _said(entry: Mapping[str, Any]) -> Iterator[str]:

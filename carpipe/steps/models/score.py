@@ -1,0 +1,230 @@
+"""Score: the live model answers the crops of new listings, before anything is trained on them.
+
+New is a listing of which no photo was in the dataset that the live model was trained on, nor in one that a model
+before it in a chain of warm trainings has learnt from. Answers are kept per partition and model; they rest on nothing
+else, so neither another taxonomy nor another split asks again. What the right answer is, today's dataset says.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import CarpipeError, InputError, UnavailableError
+from carpipe.manifest import Manifest, Work
+from carpipe.steps import results
+from carpipe.steps.models.class_names import class_map, names_then
+from carpipe.steps.models.evaluate import CALIBRATION, load_trained
+from carpipe.steps.models.score_log import find_score, record_score
+from carpipe.steps.models.seen import listings_before
+from carpipe.steps.reuse import reused
+from carpipe.steps.session import Session
+from carpipe.weights import channel
+from carpipe.weights.channel import Release
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+ANSWERS = "answers.parquet"
+# Stages behind `crop`: what they have dropped has a crop too.
+BEHIND = ("identify", "classes", "split")
+COLUMNS = ("key", "listing_uuid", "vehicle", "model", "class_name", "partition", "dropped", "dropped_by")
+
+
+@dataclass(frozen=True)
+class _Live:
+    """What is live, and where it came from."""
+
+    release: Release
+    model: Manifest
+    trained: Manifest
+    dataset: Manifest
+
+
+def score(session: Session, dataset: str, *, at: str) -> str:
+    """Let the classifier's live model answer what is new in a dataset, and record how well.
+
+    A partition that the same model has answered is not answered again, and one without a new listing costs nothing.
+    That there is nothing to answer, or nobody to ask, is a sentence.
+
+    Args:
+        dataset: manifest key.
+        at: now, UTC, ISO 8601, for the record.
+
+    Returns:
+        What came of it, for people.
+
+    Raises:
+        UnavailableError: trying again may help.
+    """
+    try:
+        said = _score(session, session.config.classifier.channel, dataset, at=at)
+    except UnavailableError:
+        raise
+    except CarpipeError as error:
+        # A night must not end here: nothing of it depends on this.
+        said = f"The newest listings were not answered. {error}"
+    log.info("score: %s", said)
+    return said
+
+
+def _score(session: Session, name: str, dataset: str, *, at: str) -> str:
+    from carpipe.evaluation.newest import describe
+
+    release = channel.read_channel(session.store, name)
+    if release is None:
+        return f"Nothing is live in channel {name}: there is nobody to ask about newest listings."
+    if before := find_score(session, name, model=release.model, dataset=dataset):
+        return f"Known already. {describe(before)}"
+    live, data = _find(session, release), manifest.read(session.store, dataset)
+    new = _new_photos(session, live, data)
+    if new is None or not new["is_new"].any():
+        return "No listing is newer than the dataset that the live model was trained on."
+    answers = _answer_all(session, live, data, new)
+    figures = _judge(session, live, data, new, answers)
+    entry = {
+        "channel": name,
+        "model": release.model,
+        "generation": release.generation,
+        "dataset": dataset,
+        "at": at,
+        **figures,
+        "test_accuracy": live.model.extra.get("metrics", {}).get("test_accuracy"),
+    }
+    record_score(session, entry)
+    return describe(entry)
+
+
+def score_work(live: Manifest, partition: str, crops: str) -> Work:
+    """What `score` does with a partition.
+
+    The crops count by their content, as in `pack`: other results that come to the same crops ask for nothing, and
+    old ones need not be kept for this.
+
+    Args:
+        live: the model's manifest.
+        crops: sha256 of the file of crops.
+    """
+    weights = {"classifier": live.files[results.MODEL]["sha256"]}
+    return Work(results.SCORE, VERSION, partition, {"crops": crops}, (live.key,), weights=weights)
+
+
+def read_scores(session: Session, done: Manifest) -> Any:
+    """The `TopAnswers` of one partition, `key` beside them."""
+    from carpipe.evaluation.top_answers import from_parquet
+
+    return from_parquet(manifest.read_file(session.store, done, ANSWERS))
+
+
+def _find(session: Session, release: Release) -> _Live:
+    model = channel.read_released(session.store, release).manifest
+    try:
+        trained = manifest.read(session.store, model.extra["trained"])
+        return _Live(release, model, trained, manifest.read(session.store, trained.extra["dataset"]))
+    except KeyError as error:
+        raise InputError(f"{model.key} does not say what it was trained on: {error} is missing.") from None
+
+
+def _new_photos(session: Session, live: _Live, data: Manifest) -> "pd.DataFrame | None":
+    """The photos of a dataset with `is_new`: cut out, and of a new listing; and `seen`: of a car that is known.
+
+    None where the live model was trained on the same photos.
+    """
+    if live.dataset.inputs[:1] == data.inputs[:1]:
+        return None
+    photos = results.read_photos(session.store, data, columns=list(COLUMNS))
+    known = photos["listing_uuid"].isin(listings_before(session, live.trained, photos))
+    cut = photos["dropped"].isna() | photos["dropped_by"].isin(BEHIND)
+    # By every photo of it, dropped ones too: a relisted car is also known by its dashboard.
+    cars = photos.loc[known, "vehicle"].dropna().unique()
+    new = photos["listing_uuid"].notna() & ~known & cut
+    return photos.assign(is_new=new, seen=photos["vehicle"].isin(cars))
+
+
+def _answer_all(session: Session, live: _Live, data: Manifest, photos: "pd.DataFrame") -> "pd.DataFrame":
+    """`key`, `partition` and `answer` of every new photo. Partitions without one are not looked at."""
+    import pandas as pd
+
+    predict = cache(lambda: load_trained(session.store, live.model, energy=True))  # loaded once, if at all
+    crops = _crops_of(session, data)
+    found = []
+    for partition, rows in photos[photos["is_new"]].groupby("partition", sort=True):
+        source = manifest.read(session.store, crops[str(partition)])
+        done = _answer(session, live, source, rows["key"], predict=predict)
+        top = read_scores(session, done)
+        found.append(pd.DataFrame({"key": top.photos["key"], "partition": partition, "answer": top.answer}))
+    return pd.concat(found, ignore_index=True)
+
+
+def _crops_of(session: Session, data: Manifest) -> dict[str, str]:
+    """Manifest key of the crops by partition."""
+    splitted = manifest.read(session.store, data.inputs[0])
+    classed = manifest.read(session.store, splitted.inputs[0])
+    identified = manifest.read(session.store, classed.inputs[0])
+    return {key.split("/")[2]: key for key in identified.inputs}
+
+
+def _answer(
+    session: Session, live: _Live, cropped: Manifest, keys: "pd.Series[str]", *, predict: Callable[[], Any]
+) -> Manifest:
+    """Commit the live model's answers on some crops of a partition, unless they are there."""
+    crops = cropped.files[results.CROPS]
+    work = score_work(live.model, cropped.partition, crops["sha256"])
+    if done := manifest.find(session.store, work):
+        return reused(done)
+    import pandas as pd
+
+    from carpipe.evaluation.top_answers import keep_top, to_parquet
+    from carpipe.training.predict import predict_records
+
+    started = time.monotonic()
+    jpegs = results.read_blobs(session.store, cropped, results.CROPS, keys=keys)
+    found, p = predict_records(_records(jpegs), predict=predict())
+    temperature = manifest.read_json(session.store, live.model, CALIBRATION)["temperature"]
+    top = keep_top(
+        pd.DataFrame({"key": found}), p[:, :-1], energy=p[:, -1], temperature=temperature,
+        classes=live.model.extra["classes"],
+    )  # fmt: skip
+    data = to_parquet(top)
+    log.info("score %s: %d photos of new listings answered, kept in %d bytes", cropped.partition, len(found), len(data))
+    return session.commit(
+        work,
+        {ANSWERS: data},
+        counts={"in": len(found)},
+        seconds=round(time.monotonic() - started, 3),
+        bytes_read=crops["bytes"],
+        extra={"classes": live.model.extra["classes"]},
+    )
+
+
+def _records(jpegs: dict[str, bytes]) -> Iterator[tuple[str, str, bytes]]:
+    return ((key, "", jpegs[key]) for key in sorted(jpegs))
+
+
+def _judge(
+    session: Session, live: _Live, data: Manifest, photos: "pd.DataFrame", answers: "pd.DataFrame"
+) -> dict[str, Any]:
+    """Figures over all new photos."""
+    import pandas as pd
+
+    from carpipe.evaluation.newest import judge_newest
+
+    rows = photos[photos["is_new"]].merge(answers, on=["key", "partition"], validate="one_to_one")
+    became = class_map(session, live.model, data)
+    today = {became.get(name, name) for name in live.model.extra["classes"]}
+    then = names_then(session, live.model, data, rows)
+    known = rows["class_name"].isin(today) | then.isin(live.model.extra["classes"])
+    apart = pd.Series(None, index=rows.index, dtype="object")
+    apart[~known] = "unknown_class"
+    apart[rows["seen"]] = "seen_vehicle"
+    apart[rows["dropped"].notna()] = "not_in_dataset"
+    # A class that was merged is right by its name of today, one that was split by its name of then.
+    answered = rows["answer"].map(lambda name: became.get(name, name))
+    correct = (answered == rows["class_name"]) | (rows["answer"] == then)
+    return judge_newest(rows.assign(correct=correct, apart=apart), confidence=session.config.gate.confidence)
