@@ -16,9 +16,9 @@ of the AWS chain (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...), which obstore r
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from carpipe.addresses import network_of
 from carpipe.config_file import explain, read_values, set_value
@@ -180,13 +180,25 @@ Backbone = Literal[
     "MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small", "NASNetLarge", "NASNetMobile", "ResNet101",
     "ResNet101V2", "ResNet152", "ResNet152V2", "ResNet50", "ResNet50V2", "VGG16", "VGG19", "Xception",
 ]  # fmt: skip
+OWN_BACKBONE = ".keras"
+
+
+def _name_or_file(backbone: str) -> str:
+    if not backbone.endswith(OWN_BACKBONE) and backbone not in (known := get_args(Backbone)):
+        raise ValueError(f"it should be a file `<name>{OWN_BACKBONE}`, or one of {', '.join(map(repr, known))}")
+    return backbone
+
+
+BackboneOrFile = Annotated[str, AfterValidator(_name_or_file)]
 
 
 class TrainingConfig(Section):
     """One block for both models; the sections `car_filter` and `classifier` differ in defaults only."""
 
     channel: str = Field(description="channel that the weights are published to")
-    backbone: Backbone = Field(description="name in `keras.applications`")
+    backbone: BackboneOrFile = Field(
+        description="name in `keras.applications`, or a `.keras` file: a path, or a key (`s3:...`)"
+    )
     alpha: float = Field(1.0, gt=0, description="width of MobileNet backbones; ignored by others")
     weights: str = Field("imagenet", description="backbone weights: `imagenet`, `none`, a path, or a key (`s3:...`)")
     image_size: int = Field(ge=32, le=MAX_SIDE, description="pixels of the square input's side")
@@ -242,10 +254,26 @@ class TrainingConfig(Section):
             raise ValueError("head_epochs + finetune_epochs must be at least 1")
         return self
 
+    @model_validator(mode="after")
+    def _own_backbone_has_its_weights(self) -> Self:
+        if self.own_backbone and (self.weights, self.alpha) != ("imagenet", 1.0):
+            raise ValueError(
+                f"backbone is the file {self.backbone}, which brings its weights and its width; leave out weights and "
+                "alpha"
+            )
+        return self
+
+    @property
+    def own_backbone(self) -> bool:
+        """Whether the backbone is a file of one's own: it brings its weights and its preprocessing."""
+        return self.backbone.endswith(OWN_BACKBONE)
+
 
 class CarFilterConfig(TrainingConfig):
     channel: str = Field("car-filter", description="channel that the weights are published to")
-    backbone: Backbone = Field("MobileNetV2", description="name in `keras.applications`")
+    backbone: BackboneOrFile = Field(
+        "MobileNetV2", description="name in `keras.applications`, or a `.keras` file: a path, or a key (`s3:...`)"
+    )
     image_size: int = Field(224, ge=32, le=MAX_SIDE, description="pixels of the square input's side")
     head_epochs: int = Field(8, ge=0, description="epochs with the backbone frozen")
     finetune_epochs: int = Field(0, ge=0, description="epochs, at most, with the backbone trained")
@@ -254,7 +282,9 @@ class CarFilterConfig(TrainingConfig):
 
 class ClassifierConfig(TrainingConfig):
     channel: str = Field("classifier", description="channel that the weights are published to")
-    backbone: Backbone = Field("EfficientNetB1", description="name in `keras.applications`")
+    backbone: BackboneOrFile = Field(
+        "EfficientNetB1", description="name in `keras.applications`, or a `.keras` file: a path, or a key (`s3:...`)"
+    )
     image_size: int = Field(240, ge=32, le=MAX_SIDE, description="pixels of the square input's side")
     head_epochs: int = Field(2, ge=0, description="epochs with the backbone frozen")
     finetune_epochs: int = Field(28, ge=0, description="epochs, at most, with the backbone trained")

@@ -14,7 +14,8 @@ from carpipe.errors import ConfigError
 # Settings that may name a file.
 _FILES = (
     ("store", "ca_bundle"), ("crop", "weights"), ("classes", "taxonomy"), ("car_filter", "weights"),
-    ("classifier", "weights"), ("signing", "key"), ("signing", "trusted"),
+    ("classifier", "weights"), ("signing", "key"), ("signing", "trusted"), ("car_filter", "backbone"),
+    ("classifier", "backbone"),
 )  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def _with_own_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         named = values.get(section, {}).get(key) if isinstance(values.get(section, {}), dict) else None
         if isinstance(named, list):
             values[section][key] = [_beside(folder, one) for one in named]
-        elif named is not None:
+        elif named is not None and (key != "backbone" or str(named).endswith(".keras")):  # else it is a name
             values[section][key] = _beside(folder, named)
     return values
 

@@ -75,6 +75,17 @@ def test_files_are_looked_for_beside_the_settings(tmp_path):
     assert config.crop.weights == str(tmp_path / "mine.pt")
 
 
+def test_a_backbone_is_a_file_only_where_its_name_says_so(tmp_path):
+    (tmp_path / "mine.keras").touch()
+    (tmp_path / "MobileNetV2").mkdir()
+    path = write(tmp_path, "[classifier]\nbackbone = 'mine.keras'\n[car_filter]\nbackbone = 'MobileNetV2'")
+
+    config = load_config(path)
+
+    assert (config.classifier.backbone, config.car_filter.backbone) == (str(tmp_path / "mine.keras"), "MobileNetV2")
+    assert (config.classifier.own_backbone, config.car_filter.own_backbone) == (True, False)
+
+
 def test_every_setting_has_a_meaning():
     assert [key for key, _, meaning in describe_config(Config()) if not meaning] == []
 

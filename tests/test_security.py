@@ -55,6 +55,12 @@ PROMISES = {
         "pictures/test_detector_files.py::test_what_is_no_detector_is_refused_unopened",
         "pictures/test_detector_files.py::test_torchscript_writes_nothing",
     ],
+    "A backbone of one's own is data": [
+        "training/test_keras_file.py::test_code_is_refused_unopened",
+        "training/test_keras_file.py::test_classes_of_others_are_refused_unopened",
+        "training/test_keras_file.py::test_a_zip_bomb_is_not_unpacked",
+        "training/test_keras_file.py::test_weights_that_say_they_are_huge_are_not_read",
+    ],
     "Nothing that was pickled is loaded": [
         "weights/test_golden.py",
         "training/test_model.py",

@@ -17,11 +17,14 @@ def add_command(commands: Commands) -> None:
 def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.inventory import inventory
     from carpipe.steps.data.plan import plan, render_plan
+    from carpipe.steps.models.backbone import describe_backbone
     from carpipe.steps.models.train import foresee_start
 
     opened = session(config)
     planned, training = plan(opened, inventory(opened).key), foresee_start(opened)
+    backbone = describe_backbone(opened, config.classifier)
     if options.json:
-        print(json.dumps({**asdict(planned), "training": training}, indent=1))
+        print(json.dumps({**asdict(planned), "training": training, "backbone": backbone}, indent=1))
     else:
         print(f"{render_plan(planned.forecast)}\n\nThe next training of the classifier starts {training}")
+        print(f"Its backbone: {backbone}")

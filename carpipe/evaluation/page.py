@@ -103,6 +103,7 @@ def render_page(page: PageInput) -> str:
             made=page.made.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             figures=found,
             finetuned={epoch.get("finetune") for epoch in page.history} == {0.0, 1.0},
+            resumed=any(epoch.get("resumed") for epoch in page.history),
             compared=_compare(found, page.champion),
             pictures={name: _as_uri(png) for name, png in draw_plots(page).items()},
             classes=_rows(classes),

@@ -37,7 +37,8 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> bytes:
     """Loss and accuracy of train and val by epoch, and the learning rate if the history holds it.
 
     Args:
-        history: an entry per epoch: `epoch`, `finetune` (0 or 1), `loss`, `accuracy`, `val_loss`, `val_accuracy`.
+        history: an entry per epoch: `epoch`, `finetune` (0 or 1), `loss`, `accuracy`, `val_loss`, `val_accuracy`;
+            `resumed` (1) of the first one after an interruption.
 
     Raises:
         InputError: it is empty.
@@ -181,6 +182,9 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     started = rows.loc[rows["finetune"] > 0, "epoch"]
     if 0 < len(started) < len(rows):
         axes.axvline(started.iloc[0] - 0.5, color=FAINT, linestyle=":", linewidth=1)
+    if "resumed" in rows:
+        places = rows.loc[rows["resumed"] > 0, "epoch"] - 0.5
+        axes.plot(places, [0.02] * len(places), "^", color=FAINT, transform=axes.get_xaxis_transform())
 
 
 def _draw_cells(axes: Axes, counts: NDArray[Any], shares: NDArray[Any], classes: Sequence[str]) -> None:

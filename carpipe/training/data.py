@@ -5,7 +5,7 @@ read, so shards outlive changes of the class list. What an epoch's batches hold 
 and the epoch, so a training that is resumed sees what it would have seen.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from carpipe.config import TrainingConfig
+from carpipe.pictures.model_input import Pixels, to_batch
+from carpipe.training.augment import augment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 AUTOTUNE = tf.data.AUTOTUNE
 # Shards read at a time. Each is a shuffle of a random sample of listings already.
 OPEN_SHARDS = 16
+
+# JPEGs and the number of their batch to pictures (n, side, side, 3). A whole batch at a time, since Python is called
+# for each; the work is done in libraries that let other batches go on.
+Draw = Callable[[Sequence[bytes], int], Pixels]
 
 
 @dataclass(frozen=True)
@@ -59,14 +65,18 @@ def training_batches(shards: Shards, classes: Sequence[str], *, config: Training
     names = tf.data.Dataset.from_tensor_slices([str(path) for path in shards.paths])
     records = _read(names.shuffle(len(shards.paths), seed=seed))
     records = records.shuffle(config.shuffle_photos, seed=seed, reshuffle_each_iteration=False)
-    batches = _batches(records, shards, classes, config)
-    return batches.enumerate().map(_augmentation(config, seed), num_parallel_calls=AUTOTUNE).prefetch(AUTOTUNE)
+
+    def draw(jpegs: Sequence[bytes], number: int) -> Pixels:
+        draws = np.random.default_rng([seed, number]).uniform(-1, 1, (len(jpegs), 4))
+        return augment(jpegs, draws, config)
+
+    return _batches(records, shards, classes, config, draw)
 
 
 def evaluation_batches(shards: Shards, classes: Sequence[str], *, config: TrainingConfig) -> Any:
-    """As `training_batches`, every photo as it is and in the order written."""
+    """As `training_batches`, in the order written and not augmented: pictures of `to_batch`, to the bit."""
     names = tf.data.Dataset.from_tensor_slices([str(path) for path in shards.paths])
-    return _batches(_read(names), shards, classes, config).prefetch(AUTOTUNE)
+    return _batches(_read(names), shards, classes, config, lambda jpegs, _: to_batch(jpegs, config.image_size))
 
 
 def iter_records(paths: "Sequence[Path]") -> Iterator[tuple[str, str, bytes]]:
@@ -83,64 +93,30 @@ def _read(names: Any) -> Any:
     )
 
 
-def _batches(records: Any, shards: Shards, classes: Sequence[str], config: TrainingConfig) -> Any:
+def _batches(records: Any, shards: Shards, classes: Sequence[str], config: TrainingConfig, draw: Draw) -> Any:
     # Keras has to know the length: else it trains one epoch to find out, and warns about it.
-    records = records.apply(tf.data.experimental.assert_cardinality(shards.photos))
-    return records.map(_parser(classes, config.image_size), num_parallel_calls=AUTOTUNE).batch(config.batch)
+    records = records.apply(tf.data.experimental.assert_cardinality(shards.photos)).batch(config.batch)
+    batches = records.map(_parser(classes), num_parallel_calls=AUTOTUNE).enumerate()
+    shape = (None, config.image_size, config.image_size, 3)
+
+    def drawn(number: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+        jpegs, labels = batch
+        # Called stateful, a deterministic training would make its batches one after the other.
+        pictures = tf.numpy_function(draw, [jpegs, number], tf.uint8, stateful=False)
+        return tf.ensure_shape(pictures, shape), labels
+
+    return batches.map(drawn, num_parallel_calls=AUTOTUNE).prefetch(AUTOTUNE)
 
 
-def _parser(classes: Sequence[str], side: int) -> Any:
+def _parser(classes: Sequence[str]) -> Any:
     table = tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer(tf.constant(list(classes)), tf.range(len(classes))),
         default_value=-1,
     )
 
-    def parse(record: Any) -> tuple[Any, Any]:
+    def parse(records: Any) -> tuple[Any, Any]:
         kinds = {name: tf.io.FixedLenFeature([], tf.string) for name in ("jpeg", "class_name")}
-        fields = tf.io.parse_single_example(record, kinds)
-        picture = tf.io.decode_jpeg(fields["jpeg"], channels=3, dct_method="INTEGER_ACCURATE")
-        picture = tf.image.resize(picture, (side, side), antialias=True)
-        label = tf.one_hot(table.lookup(fields["class_name"]), len(classes))
-        return tf.cast(tf.clip_by_value(tf.round(picture), 0, 255), tf.uint8), label
+        fields = tf.io.parse_example(records, kinds)
+        return fields["jpeg"], tf.one_hot(table.lookup(fields["class_name"]), len(classes))
 
     return parse
-
-
-def _augmentation(config: TrainingConfig, seed: int) -> Any:
-    """(batch number, (pictures, labels)) to augmented (pictures, labels).
-
-    Outside the network, so that XLA can compile that, and one resampling for flip, rotation and zoom together.
-    """
-
-    def augment(number: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
-        pictures, labels = batch
-        count = tf.shape(pictures)[0]
-        place = tf.stack([tf.constant(seed, tf.int64), number])
-        draws = tf.random.stateless_uniform((4, count), seed=place, minval=-1.0)
-        turned = _transform(pictures, draws, config)
-        lighter = turned + 255.0 * config.brightness * draws[3][:, None, None, None]
-        return tf.cast(tf.clip_by_value(tf.round(lighter), 0, 255), tf.uint8), labels
-
-    return augment
-
-
-def _transform(pictures: Any, draws: Any, config: TrainingConfig) -> Any:
-    """Flip, turn and zoom about the centre; float32 of the same shape. Borders repeat the edge."""
-    side = config.image_size
-    centre = (side - 1) / 2
-    mirror = tf.where((draws[0] > 0) & config.flip, -1.0, 1.0)
-    angle = draws[1] * config.rotation * np.pi / 180
-    scale = 1 + draws[2] * config.zoom
-    cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
-    # Output pixel to input pixel, as ImageProjectiveTransform wants it: x' = a x + b y + c, y' = d x + e y + f.
-    a, b, d, e = mirror * cos, -mirror * sin, sin, cos
-    c, f = centre - (a + b) * centre, centre - (d + e) * centre
-    zero = tf.zeros_like(a)
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(pictures, tf.float32),
-        transforms=tf.stack([a, b, c, d, e, f, zero, zero], axis=1),
-        output_shape=(side, side),
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-        fill_value=0.0,
-    )

@@ -31,7 +31,8 @@ class Job:
     Attributes:
         classes: photos to train on by class name, in the order of the output.
         shards: by split, `train` and `val`.
-        weights: backbone weights; None where the configuration says `imagenet` or `none`.
+        weights: the backbone's weights, or the backbone itself where it is a file; None where the configuration says
+            `imagenet` or `none`.
         folder: where files may be written: `model.keras` (the best epoch), `checkpoint.tar`, `tensorboard/`.
         warm: an earlier model to start from; None: start cold.
     """
@@ -128,6 +129,7 @@ class _Training:
     def __init__(self, job: Job, network: Any, progress: Progress, *, report: Report, pulse: Report):
         self._job, self._network, self._progress = job, network, progress
         self._report, self._pulse = report, pulse
+        self._resumed_at = len(progress.history) or None
         self._classes = list(job.classes)
         self._options = {
             "validation_data": data.evaluation_batches(job.shards["val"], self._classes, config=job.config),
@@ -169,7 +171,8 @@ class _Training:
             self._progress.best = figures["val_loss"]
             self._network.save(self._job.best)
         facts = {"epoch": number + 1, "finetune": float(phase.name == "finetune"), "learning_rate": rate}
-        return {**facts, **figures, "seconds": round(seconds, 1)}
+        resumed = {"resumed": 1.0} if number == self._resumed_at else {}
+        return {**facts, **resumed, **figures, "seconds": round(seconds, 1)}
 
     def _callbacks(self, schedule: list[Any]) -> Any:
         board = keras.callbacks.TensorBoard(str(self._job.folder / "tensorboard"), write_graph=False)

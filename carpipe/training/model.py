@@ -1,4 +1,4 @@
-"""The networks: a backbone of `keras.applications` with a softmax on top. Pure Keras 3.
+"""The networks: a backbone of `keras.applications`, or of one's own, with a softmax on top. Pure Keras 3.
 
 The model takes uint8 RGB and does its backbone's preprocessing itself: a consumer has nothing to get wrong but the
 size.
@@ -12,6 +12,7 @@ import keras
 
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, UnavailableError
+from carpipe.training.backbone import load_backbone, thaw
 
 # Momentum of batch norm's running statistics: they follow within some tens of steps, or some hundreds.
 FASTEST, SLOWEST = 0.9, 0.99
@@ -23,19 +24,16 @@ def build(config: TrainingConfig, *, classes: int, weights: Path | None) -> Any:
     """A compiled-for-nothing model: uint8 (n, side, side, 3) in, float32 probabilities (n, classes) out.
 
     Args:
-        weights: a local weights file for the backbone; None where the config says `imagenet` or `none`.
+        weights: a local file: the backbone itself where the config names one, else its weights; None where the config
+            says `imagenet` or `none`.
 
     Raises:
-        InputError: the weights, or the pictures' size, do not fit the backbone.
+        InputError: the weights, or the pictures' size, do not fit the backbone; or it is none.
         UnavailableError: ImageNet weights cannot be downloaded.
     """
     side = config.image_size
     inputs = keras.Input((side, side, 3), dtype="uint8", name="picture")
-    pictures = keras.ops.cast(inputs, "float32")
-    backbone = _backbone(config, weights)
-    if config.weights == "none":
-        _set_momentum(backbone, FASTEST)
-    features = backbone(_preprocess(config)(pictures))
+    features = _own_features(config, inputs, weights) if config.own_backbone else _features(config, inputs, weights)
     features = keras.layers.Dropout(config.dropout, seed=config.seed, name="dropout")(features)
     # float32 also under mixed precision: softmax over 512 classes needs the range.
     outputs = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(features)
@@ -50,6 +48,7 @@ def freeze_backbone(model: Any, *, frozen: bool, frozen_batch_norm: bool) -> Non
     stable; `benchmarks/recipe.py` measures both.
     """
     backbone = model.get_layer("backbone")
+    thaw(backbone)
     backbone.trainable = not frozen
     if not frozen and frozen_batch_norm:
         for layer in _batch_norms(backbone):
@@ -65,13 +64,29 @@ def hasten_batch_norm(model: Any, *, steps: int) -> None:
     _set_momentum(model.get_layer("backbone"), min(SLOWEST, max(FASTEST, 1 - 1 / (FOLLOWS * steps))))
 
 
+def _features(config: TrainingConfig, inputs: Any, weights: Path | None) -> Any:
+    pictures = keras.ops.cast(inputs, "float32")
+    backbone = _backbone(config, weights)
+    if config.weights == "none":
+        _set_momentum(backbone, FASTEST)
+    return backbone(_preprocess(config)(pictures))
+
+
+def _own_features(config: TrainingConfig, inputs: Any, file: Path | None) -> Any:
+    if file is None:
+        raise InputError(f"There is no file of the backbone {config.backbone}.")
+    backbone = load_backbone(file, side=config.image_size)
+    return backbone(keras.ops.cast(inputs, backbone.inputs[0].dtype))
+
+
 def _set_momentum(backbone: Any, momentum: float) -> None:
     for layer in _batch_norms(backbone):
         layer.momentum = min(layer.momentum, momentum)
 
 
 def _batch_norms(backbone: Any) -> list[Any]:
-    return [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    """Those of networks inside it too."""
+    return [layer for layer in backbone._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def _backbone(config: TrainingConfig, weights: Path | None) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from carpipe.config import ClassifierConfig
@@ -73,7 +74,10 @@ def _head(kernel: Any, bias: Any, warm: Warm, *, classes: Sequence[str], seed: i
 
 
 def _shrink_and_perturb(network: Any, config: ClassifierConfig, *, classes: int) -> None:
-    fresh = model.build(config.model_copy(update={"weights": "none"}), classes=classes, weights=None)
+    if config.own_backbone:
+        fresh = keras.models.clone_model(network)  # of a file, only the network itself knows how it is built
+    else:
+        fresh = model.build(config.model_copy(update={"weights": "none"}), classes=classes, weights=None)
     pairs = zip(network.trainable_variables, fresh.trainable_variables, strict=True)
     for ours, theirs in pairs:
         ours.assign(config.warm_shrink * ours.numpy() + config.warm_noise * theirs.numpy())

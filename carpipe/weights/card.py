@@ -4,6 +4,7 @@ Source of the form: M. Mitchell et al., "Model Cards for Model Reporting", 2019.
 """
 
 from carpipe.manifest import Manifest
+from carpipe.names import shown
 
 
 def model_card(trained: Manifest, judged: Manifest) -> str:
@@ -15,7 +16,7 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
     start = _start(trained.extra.get("start"))
     return f"""# {trained.config["channel"]}
 
-{trained.config["backbone"]} at {trained.config["image_size"]} px, {len(classes)} classes, trained by carpipe
+{backbone_of(trained)} at {trained.config["image_size"]} px, {len(classes)} classes, trained by carpipe
 {trained.carpipe} in {trained.seconds:.0f} s on `{trained.extra["dataset"]}`.
 
 Answers which of its classes a photo shows; `labels.json` lists them in the order of the output. It cannot say
@@ -45,6 +46,14 @@ def _start(start: object) -> str:
         return f"\nThe training started cold: {start.get('why')}\n"
     chain = f"{start['chain']} trainings in a row were warm" if start["chain"] > 1 else "the one before was cold"
     return f"\nThe training started warm, from `{start.get('live')}`; {chain}.\n"
+
+
+def backbone_of(trained: Manifest) -> str:
+    """Name of a training's backbone, for people: a file's with the sha256 of what it held."""
+    name = str(trained.config["backbone"])
+    if "backbone_file" not in trained.extra:
+        return name
+    return f"{shown(str(trained.extra['backbone_file']))} ({name})"
 
 
 def show_figure(value: object) -> str:

@@ -48,6 +48,13 @@ def test_one_epoch_and_one_that_diverged_are_drawn(history):
     assert ink(plots.learning_curves(history)) > 1000
 
 
+def test_where_a_training_went_on_is_marked():
+    calm = plots.learning_curves(HISTORY)
+    resumed = plots.learning_curves([*HISTORY[:1], {**HISTORY[1], "resumed": 1.0}, *HISTORY[2:]])
+
+    assert ink(resumed) > ink(calm)
+
+
 def test_no_history_is_named():
     with pytest.raises(InputError, match="empty"):
         plots.learning_curves([])

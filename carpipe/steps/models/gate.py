@@ -18,13 +18,14 @@ from carpipe.errors import ConflictError, InputError, MissingError, UnavailableE
 from carpipe.manifest import Manifest
 from carpipe.metrics import Metric
 from carpipe.names import shown
+from carpipe.steps.models.backbone import backbone_weights
 from carpipe.steps.models.class_names import class_map
 from carpipe.steps.models.decisions import decisions
 from carpipe.steps.models.evaluate import answer_test, evaluate_work, read_answers
 from carpipe.steps.models.package import package_work
 from carpipe.steps.models.score_log import find_score
 from carpipe.steps.models.seen import count_seen
-from carpipe.steps.models.train import Model, backbone_weights, start_of, train_work
+from carpipe.steps.models.train import Model, start_of, train_work
 from carpipe.steps.session import Session
 from carpipe.weights import channel
 from carpipe.weights.channel import Release

@@ -148,8 +148,8 @@ def _way_out(store: Store, work: Work) -> str:
         return f"Whether it is live cannot be told ({error}). Only if it is not: to have it made anew, {again}."
     if live and live.model == work.key:
         return (
-            f"It is live in channel {name}, so delete nothing of it. If it is not to be trusted, make another model "
-            "live with `promote_weights`."
+            f"It is live in channel {name}, so delete nothing of it now. If it is not to be trusted, make another "
+            f"model live with `promote_weights`. Only then, and to have it made anew, {again}."
         )
     if any(release.model == work.key for release in before):
         return f"It was live in channel {name}. If nobody is to go back to it: to have it made anew, {again}."

@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from carpipe import manifest
 from carpipe.config import ClassifierConfig, TrainingConfig
+from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
-from carpipe.steps import given_weights, results
+from carpipe.steps import results
 from carpipe.steps.data.datasets import find_dataset, has_dataset
+from carpipe.steps.models.backbone import backbone_weights, identified, private_copy
 from carpipe.steps.models.seen import seen_files
 from carpipe.steps.models.start import SILENT, Start, choose_start, record_of
 from carpipe.steps.models.train_process import TrainingRun, train_in_process
@@ -45,7 +47,7 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
         log.info("train %s: %s", model, start)
         started = time.monotonic()
         run = TrainingRun(session.store, f"runs/train/{work.fingerprint}")
-        files, epochs = _fit(session, source, run, model=model, weights=weights, start=start)
+        files, epochs = _fit(session, source, run, model=model, weights=weights, sha256=sha256, start=start)
     done = session.commit(
         work,
         files,
@@ -56,6 +58,7 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
             "dataset": dataset,
             "tensorboard": f"{run.prefix}/tensorboard",
             "start": record_of(start),
+            **({"backbone_file": weights.name} if config.own_backbone else {}),
         },
     )
     run.forget_checkpoint()
@@ -63,9 +66,17 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
 
 
 def _fit(
-    session: Session, source: Manifest, run: TrainingRun, *, model: Model, weights: Path | None, start: Start
+    session: Session,
+    source: Manifest,
+    run: TrainingRun,
+    *,
+    model: Model,
+    weights: Path | None,
+    sha256: str,
+    start: Start,
 ) -> tuple[dict[str, bytes], int]:
     """The files of a training, and its epochs."""
+    config: TrainingConfig = getattr(session.config, model)
     with (
         results.local_shards(session.store, source, "train", "val") as shards,
         tempfile.TemporaryDirectory(prefix="carpipe-train-") as folder,
@@ -75,10 +86,9 @@ def _fit(
             "classes": count_training_photos(session, source),
             "shards": {name: [[str(path) for path in paths], source.extra["splits"].get(name, 0)]
                        for name, paths in shards.items()},
-            "weights": str(weights or ""),
+            "weights": str(private_copy(config, weights, Path(folder), sha256=sha256) or ""),
             "warm": warm,
         }  # fmt: skip
-        config = getattr(session.config, model)
         history = train_in_process(run, section=model, config=config, spec=spec, folder=Path(folder))
         trained = (Path(folder) / results.MODEL).read_bytes()
     files = {results.MODEL: trained, "history.json": results.to_json(history), **seen_files(session, start, source)}
@@ -91,12 +101,14 @@ def train_work(config: TrainingConfig, dataset: Manifest, *, model: Model, backb
     if isinstance(config, ClassifierConfig):
         silent += config.STARTS if start.chain else (*config.STARTS, *config.WARM)
     weights = {"backbone": backbone, **({"start": start.sha256} if start.chain else {})}
-    return Work("train", VERSION, model, config.decisive(*silent), content_of(dataset), weights=weights)
+    settings = identified(config, backbone).decisive(*silent)
+    return Work("train", VERSION, model, settings, content_of(dataset), weights=weights)
 
 
 def start_of(session: Session, config: TrainingConfig, data: Manifest, *, backbone: str) -> Start:
     """How a training on a dataset starts. Raises InputError where it is to be warm and cannot."""
-    return choose_start(session, config, data, version=VERSION, backbone=backbone, content=content_of(data))
+    settings, content = identified(config, backbone), content_of(data)
+    return choose_start(session, settings, data, version=VERSION, backbone=backbone, content=content)
 
 
 def foresee_start(session: Session) -> str:
@@ -104,7 +116,11 @@ def foresee_start(session: Session) -> str:
     config = session.config.classifier
     if not has_dataset(session):
         return "cold: there is no dataset yet."
-    with backbone_weights(session, config) as (_, sha256):
+    with contextlib.ExitStack() as opened:
+        try:
+            _, sha256 = opened.enter_context(backbone_weights(session, config))
+        except InputError:  # workers may have what this machine has not
+            return "in a way that cannot be told from here."
         start = start_of(session, config, find_dataset(session, None), backbone=sha256)
     return f"not at all, unless there is a new dataset: {start.why}" if start.done else str(start)
 
@@ -134,11 +150,3 @@ def count_training_photos(session: Session, source: Manifest) -> dict[str, int]:
     photos = kept(results.read_photos(session.store, source, columns=["class_name", "split", "dropped"]))
     counts = photos.loc[photos["split"] == "train", "class_name"].value_counts()
     return {name: int(counts.get(name, 0)) for name in source.extra["classes"]}
-
-
-def backbone_weights(session: Session, config: TrainingConfig) -> Any:
-    """Context of (local path or None, sha256 or name) of the weights that a training starts from."""
-    if config.weights in ("imagenet", "none"):
-        # No file: the name says it all, and Keras checks the digest of what it downloads.
-        return contextlib.nullcontext((None, config.weights))
-    return given_weights.local_weights(session.store, config.weights)

@@ -33,8 +33,9 @@ def training_children(pid=None):
     return [child for child in found if "carpipe.training.child" in child.cmdline()]
 
 
-def without_time(history):
-    return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in history]
+def figures(history):
+    """What was learnt: neither how long it took nor where it was interrupted."""
+    return [{name: value for name, value in epoch.items() if name not in ("seconds", "resumed")} for epoch in history]
 
 
 class KillingRun(TrainingRun):
@@ -91,7 +92,8 @@ def test_a_killed_training_ends_as_a_calm_one(s3, spec, tiny_config, calm, tmp_p
     run = RecordingRun(open_store(s3), prefix)
     history = train_in_process(run, folder=tmp_path / "second", **options)
 
-    assert without_time(history) == without_time(calm[0])
+    assert figures(history) == figures(calm[0])
+    assert [epoch["epoch"] for epoch in history if epoch.get("resumed")] == [after + 1]
     rest = [f"checkpoint-{number:05d}.tar" for number in range(after + 1, 8)]
     assert run.kept == rest, "the first epochs are the killed process's"
     for ours, theirs in zip(weights_in(tmp_path / "second"), calm[1], strict=True):
