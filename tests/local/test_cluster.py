@@ -72,7 +72,7 @@ def test_partitions_are_spread_over_the_workers_and_training_is_on_the_queue_gpu
     for name in ("worker-1", "worker-2"):
         assert re.search("clean|filter_cars|crop", rows[name][4]), rows[name][0]
         assert "train" not in rows[name][4]
-    assert rows["worker-gpu"][4].split(", ") == ["evaluate", "gate", "train"]
+    assert rows["worker-gpu"][4].split(", ") == ["evaluate", "gate", "score", "train"]
 
 
 def test_all_listen_on_loopback_only(place, done):
