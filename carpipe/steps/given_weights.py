@@ -33,7 +33,7 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
                 f"There are no weights at {path.absolute()}; put them there, or name another path or `s3:<key>`."
             )
         _check(path)
-        yield path, _sha256(path)
+        yield path, sha256_of(path)
         return
     key = source.removeprefix("s3:").lstrip("/")
     try:
@@ -47,7 +47,7 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
     with tempfile.TemporaryDirectory(prefix="carpipe-weights-") as folder:
         path = Path(folder) / (Path(key).name or "weights")
         path.write_bytes(data)
-        yield path, _sha256(path)
+        yield path, sha256_of(path)
 
 
 def _too_large(what: str) -> InputError:
@@ -65,7 +65,7 @@ def _check(path: Path) -> None:
         raise InputError(f"{out[0]} is a link that leads out of its folder; put the file itself there.")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """Of a file, or of all files of a folder (an OpenVINO model) with their names."""
     if path.is_file():
         with path.open("rb") as content:

@@ -105,9 +105,8 @@ def _named(network: Any, side: int) -> Any:
 def thaw(backbone: Any) -> None:
     """Make every layer one that can be trained, also those that were frozen alone, or in a network inside."""
     for layer in backbone._flatten_layers():
-        layer.trainable = (
-            False  # an attribute that is set to what it is already is passed over, and so is what is below
-        )
+        # Keras passes over an attribute that is set to what it is already, and with it all layers below.
+        layer.trainable = False
         layer.trainable = True
 
 

@@ -34,7 +34,7 @@ from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.garbage import find_garbage
 from carpipe.steps.views.funnel import read_funnel
 from carpipe.weights import channel
-from tests.conftest import make_config
+from tests.conftest import SAMPLE, make_config
 
 pytestmark = [pytest.mark.slow]
 
@@ -447,3 +447,49 @@ def test_the_newest_dataset_is_found(session, outcome):
     assert find_dataset(session, outcome.dataset.key).key == outcome.dataset.key
     with pytest.raises(InputError, match="no dataset datasets/none"):
         find_dataset(session, "datasets/none/manifest.json")
+
+
+@pytest.fixture(scope="module")
+def warm_night(url, outcome):
+    """A night on another dataset of the same classes: its session, and what came of it."""
+    night = open_session(make_config(url, **SETTINGS, classes__max_photos=30, classifier__warm_epochs=1))
+    live = channel.read_channel(night.store, "classifier").model
+    data = chain.prepare_dataset(night, at=AT, progress=silent)
+    judged, verdict = chain.retrain_classifier(night, data.key, run="warm", at="2026-01-12T00:00:00Z", progress=silent)
+    return night, live, data, judged, verdict
+
+
+def test_a_night_starts_from_the_live_model_and_says_so(warm_night, url, monkeypatch, capsys):
+    night, live, data, judged, verdict = warm_night
+    trained = manifest.read(night.store, judged.extra["trained"])
+    packaged = manifest.read(night.store, verdict.model)
+
+    assert trained.extra["dataset"] == data.key
+    assert (trained.extra["start"]["kind"], trained.extra["start"]["live"]) == ("warm", live)
+    assert trained.counts["epochs"] == 1
+    assert (
+        f"started warm, from `{live}`; the one before was cold"
+        in manifest.read_file(night.store, packaged, "README.md").decode()
+    )
+    monkeypatch.setenv("CARPIPE_STORE", url)
+    monkeypatch.setenv("CARPIPE_CONFIG", str(SAMPLE))
+    sets = [f"--set={name.replace('__', '.')}={value}" for name, value in SETTINGS.items()]
+    assert main([*sets, "plan"]) == 0
+    assert f"The next training of the classifier starts warm from {live}, 1 in a row" in capsys.readouterr().out
+
+
+def test_the_gate_counts_cars_that_either_model_has_seen(warm_night):
+    night, live, _, _, verdict = warm_night
+    decision = json.loads(night.store.get(verdict.key))
+
+    assert decision["champion"] == live
+    assert decision["numbers"]["seen"] == {name: {"photos": 0, "vehicles": 0} for name in ("candidate", "champion")}
+
+
+def test_a_second_warm_night_on_the_same_trains_nothing(warm_night):
+    night, _, data, judged, _ = warm_night
+
+    again, verdict = chain.retrain_classifier(night, data.key, run="again", at="2026-01-13T00:00:00Z", progress=silent)
+
+    assert (again.key, again.fresh) == (judged.key, False)
+    assert verdict.outcome == "nothing_to_do"

@@ -1,7 +1,6 @@
 """What a training starts from: the weights of a named backbone, or a backbone that is a file of one's own."""
 
 import contextlib
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -42,9 +41,8 @@ def private_copy(config: TrainingConfig, weights: Path | None, folder: Path, *, 
     copy = folder / "backbone" / weights.name
     copy.parent.mkdir()
     shutil.copyfile(weights, copy)
-    with copy.open("rb") as content:
-        if hashlib.file_digest(content, "sha256").hexdigest() != sha256:
-            raise InputError(f"{weights} was changed while it was read; run this again.")
+    if given_weights.sha256_of(copy) != sha256:
+        raise InputError(f"{weights} was changed while it was read; run this again.")
     return copy
 
 

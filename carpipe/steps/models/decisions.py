@@ -29,9 +29,12 @@ def decisions(
         passed_over: what is; InputError: odd ones too. The gate must know all: an odd one may be a refusal.
     """
     found = []
-    for key in channel.entries_in(session.store, f"channels/{name}/decisions"):
+    keys = channel.entries_in(session.store, f"channels/{name}/decisions")
+    for key, data in session.store.get_many(keys):
+        if data is None:  # deleted since
+            continue
         try:
-            found.append(parse_decision(session.store.get(key), key=key))
+            found.append(parse_decision(data, key=key))
         except passed_over as error:
             log.warning("%s It is passed over.", error)
     return found

@@ -7,12 +7,12 @@ import contextlib
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from carpipe import forms, manifest
-from carpipe.errors import ConflictError, InputError, MissingError
+from carpipe.errors import ConflictError, InputError
 from carpipe.manifest import Manifest
 from carpipe.steps.session import Session
 from carpipe.weights import channel
@@ -29,13 +29,13 @@ def find_score(session: Session, name: str, *, model: str, dataset: str) -> dict
     """What a model of a channel answered on what is new in a dataset, or None; both are manifest keys."""
     end = f"-{_digest(model, dataset)}.json"
     keys = [key for key in channel.entries_in(session.store, _folder(name)) if key.endswith(end)]
-    return next((entry for key in keys[:1] if (entry := _read(session, key))), None)
+    return next(_read(session, keys[:1]), None)
 
 
 def scores(session: Session, name: str) -> list[dict[str, Any]]:
     """The newest entries of a channel, oldest first."""
     keys = channel.entries_in(session.store, _folder(name))[-NEWEST:]
-    return [entry for key in keys if (entry := _read(session, key))]
+    return list(_read(session, keys))
 
 
 def record_score(session: Session, entry: Mapping[str, Any]) -> str:
@@ -63,12 +63,14 @@ def _digest(model: str, dataset: str) -> str:
     return manifest.digest([model, dataset])[:12]
 
 
-def _read(session: Session, key: str) -> dict[str, Any] | None:
-    try:
-        return _parse(session.store.get(key), key=key)
-    except (InputError, MissingError) as error:
-        log.warning("%s It is passed over.", error)
-        return None
+def _read(session: Session, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for key, data in session.store.get_many(keys):
+        if data is None:  # deleted since
+            continue
+        try:
+            yield _parse(data, key=key)
+        except InputError as error:
+            log.warning("%s It is passed over.", error)
 
 
 def _parse(data: bytes, *, key: str) -> dict[str, Any]:

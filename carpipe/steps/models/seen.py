@@ -21,7 +21,7 @@ SEEN = "seen.parquet"
 
 def seen_files(session: Session, start: Start, data: Manifest) -> dict[str, bytes]:
     """The file of a warm training that names them; none of a cold one."""
-    if not (start.chain and start.trained):
+    if start.live is None or start.trained is None:
         return {}
     from carpipe.photos import to_parquet
 

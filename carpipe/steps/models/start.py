@@ -5,7 +5,7 @@ trained before, so every reason to distrust that ends in a cold one, and so does
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from carpipe import manifest
@@ -31,10 +31,10 @@ class Start:
     Attributes:
         why: a sentence.
         live: the model to start from; None: cold.
-        trained: its training, None where nothing fits.
+        trained: the live model's training, of a warm start and where that is `done`.
         parts: by class of today, the classes of the live model that it is made of.
         chain: warm trainings in a row, this one too; 0: cold.
-        done: the live model has been trained on this very dataset, with these settings: nothing is to be done.
+        done: `trained` is of this very dataset, with these settings: nothing is to be done.
     """
 
     why: str
@@ -46,17 +46,15 @@ class Start:
 
     @property
     def kind(self) -> Literal["cold", "warm"]:
-        return "warm" if self.chain else "cold"
+        return "warm" if self.live else "cold"
 
     @property
     def sha256(self) -> str:
         """Of the model to start from; empty: cold."""
-        return self.live.files[results.MODEL]["sha256"] if self.live and self.chain else ""
+        return self.live.files[results.MODEL]["sha256"] if self.live else ""
 
     def __str__(self) -> str:
-        if not self.chain or not self.live:
-            return f"cold: {self.why}"
-        return f"warm from {self.live.key}, {self.chain} in a row: {self.why}"
+        return f"warm from {self.live.key}, {self.chain} in a row: {self.why}" if self.live else f"cold: {self.why}"
 
 
 def choose_start(
@@ -85,16 +83,16 @@ def choose_start(
             raise InputError(f"the live model has another backbone or another one's weights: {live.key}.")
     except (InputError, MissingError, KeyError) as error:
         return _no_warm(config, error)
-    parts = parts_of(live.extra["classes"], data.extra["classes"], class_map(session, live, data))
-    start = Start("the live model fits.", live, trained, parts, chain=_chain(trained) + 1)
     changed = sorted(_recipe_changes(config, trained, version=version))
-    done = not changed and tuple(trained.inputs) == tuple(content) and (config.start != "cold" or not _chain(trained))
-    if done:
-        return Start("the live model was trained on the same.", live, trained, done=True)
+    if not changed and tuple(trained.inputs) == tuple(content) and (config.start != "cold" or not _chain(trained)):
+        return Start("the live model was trained on the same.", trained=trained, done=True)
+    parts = parts_of(live.extra["classes"], data.extra["classes"], class_map(session, live, data))
+    warm = Start("the live model fits.", live, trained, parts, chain=_chain(trained) + 1)
     if config.start == "warm":
-        return Start("the setting `classifier.start` says so.", live, trained, parts, chain=start.chain)
-    against = next(_against(session, config, start, data, changed=changed, live=release.model), "")
-    return Start(against) if against else start
+        return replace(warm, why="the setting `classifier.start` says so.")
+    share = changed_share(live.extra["classes"], data.extra["classes"], parts)
+    against = next(_against(session, config, warm, live.key, changed=changed, share=share), "")
+    return Start(against) if against else warm
 
 
 def _no_warm(config: ClassifierConfig, error: Exception) -> Start:
@@ -105,19 +103,23 @@ def _no_warm(config: ClassifierConfig, error: Exception) -> Start:
 
 
 def _against(
-    session: Session, config: ClassifierConfig, start: Start, data: Manifest, *, changed: list[str], live: str
+    session: Session, config: ClassifierConfig, warm: Start, live: str, *, changed: list[str], share: float
 ) -> Iterator[str]:
-    """Reasons to start cold."""
+    """Reasons to start cold instead.
+
+    Args:
+        live: manifest key of the live model.
+        changed: settings that its training had not.
+        share: of the classes that changed.
+    """
     if config.start == "cold":
         yield "the setting `classifier.start` says so."
     if changed:
         yield f"the live model was trained with other settings ({', '.join(changed)})."
-    old = start.live.extra["classes"] if start.live else ()
-    share = changed_share(old, data.extra["classes"], start.parts)
     if share > config.cold_changed:
         most = f"`classifier.cold_changed` allows {config.cold_changed:.0%}"
         yield f"{share:.0%} of the classes are new, merged or gone; {most}."
-    if start.chain > config.cold_every:
+    if warm.chain > config.cold_every:
         yield f"{config.cold_every} trainings in a row were warm (`classifier.cold_every`)."
     if (refused := refusals(session, config.channel, live)) >= config.cold_refusals:
         yield f"the gate has refused {refused} models in a row (`classifier.cold_refusals`)."
@@ -137,7 +139,7 @@ def refusals(session: Session, name: str, live: str) -> int:
 
 def record_of(start: Start) -> dict[str, Any]:
     """What the training's manifest says of its start."""
-    live = start.live.key if start.chain and start.live else ""
+    live = start.live.key if start.live else ""
     return {"kind": start.kind, "why": start.why, "chain": start.chain, "live": live}
 
 

@@ -99,8 +99,8 @@ def train_work(config: TrainingConfig, dataset: Manifest, *, model: Model, backb
     """What a training does; how long it may take and how fast it computes are no part of it."""
     silent: tuple[str, ...] = SILENT
     if isinstance(config, ClassifierConfig):
-        silent += config.STARTS if start.chain else (*config.STARTS, *config.WARM)
-    weights = {"backbone": backbone, **({"start": start.sha256} if start.chain else {})}
+        silent += config.STARTS if start.live else (*config.STARTS, *config.WARM)
+    weights = {"backbone": backbone, **({"start": start.sha256} if start.live else {})}
     settings = identified(config, backbone).decisive(*silent)
     return Work("train", VERSION, model, settings, content_of(dataset), weights=weights)
 
@@ -128,7 +128,7 @@ def foresee_start(session: Session) -> str:
 @contextlib.contextmanager
 def _earlier_model(session: Session, start: Start) -> Iterator[dict[str, Any] | None]:
     """What `carpipe.training.child` wants to know of the model that a training starts from."""
-    if not (start.chain and start.live):
+    if start.live is None:
         yield None
         return
     with results.local_file(session.store, start.live, results.MODEL) as path:

@@ -8,11 +8,12 @@ import pytest
 
 from carpipe import manifest
 from carpipe.errors import InputError
+from carpipe.evaluation.decision import Decision
 from carpipe.manifest import Work
 from carpipe.photos import to_parquet
 from carpipe.steps import results
 from carpipe.steps.models import train
-from carpipe.steps.models.gate import _count_seen
+from carpipe.steps.models.gate import _count_seen, _with_seen
 from carpipe.steps.models.seen import count_seen, seen_files, trained_on
 from carpipe.steps.models.start import Start, record_of
 from carpipe.weights import channel
@@ -238,3 +239,14 @@ def test_the_gate_counts_what_either_model_has_seen(bucket):
     assert seen == {"candidate": {"photos": 0, "vehicles": 0}, "champion": {"photos": 1, "vehicles": 1}}
     bucket.session.store.delete([first.key])
     assert set(_count_seen(bucket.session, candidate, release)) == {"candidate"}
+
+
+def test_the_gate_says_what_was_seen_and_decides_nothing_by_it():
+    before = Decision("publish", ("it is better.",), {"photos": 9})
+    seen = {"candidate": {"photos": 0, "vehicles": 0}, "champion": {"photos": 1200, "vehicles": 31}}
+
+    said = _with_seen(before, seen)
+
+    assert (said.outcome, said.reasons, said.numbers) == ("publish", before.reasons, {"photos": 9, "seen": seen})
+    assert "by the live one 1,200 (of 31 vehicles)" in said.render()
+    assert "the new model" not in said.render()
