@@ -26,5 +26,5 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     if options.json:
         print(json.dumps({**asdict(planned), "training": training, "backbone": backbone}, indent=1))
     else:
-        print(f"{render_plan(planned.forecast)}\n\nThe next training of the classifier starts {training}")
+        print(f"{render_plan(planned.forecast)}\n\n{training}")
         print(f"Its backbone: {backbone}")

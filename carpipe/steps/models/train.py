@@ -112,17 +112,19 @@ def start_of(session: Session, config: TrainingConfig, data: Manifest, *, backbo
 
 
 def foresee_start(session: Session) -> str:
-    """How the classifier's next training starts, if its dataset has the classes of the newest one."""
+    """How the classifier's next training starts, if its dataset has the classes of the newest one; a sentence."""
     config = session.config.classifier
     if not has_dataset(session):
-        return "cold: there is no dataset yet."
+        return "The first training of the classifier starts cold: there is no dataset yet."
     with contextlib.ExitStack() as opened:
         try:
             _, sha256 = opened.enter_context(backbone_weights(session, config))
         except InputError:  # workers may have what this machine has not
-            return "in a way that cannot be told from here."
+            return "How the next training of the classifier starts cannot be told from here."
         start = start_of(session, config, find_dataset(session, None), backbone=sha256)
-    return f"not at all, unless there is a new dataset: {start.why}" if start.done else str(start)
+    if start.done:
+        return f"Without a new dataset the classifier is not trained: {start.why}"
+    return f"The next training of the classifier starts {start}"
 
 
 @contextlib.contextmanager

@@ -109,6 +109,16 @@ def test_a_night_with_nothing_new_is_that_of_before(bucket):
     assert not bucket.start(data).done
 
 
+def test_what_comes_next_is_foreseen(bucket):
+    assert train.foresee_start(bucket.session).endswith("starts cold: there is no dataset yet.")
+    data = bucket.dataset("a")
+    assert "starts cold: nothing is live" in train.foresee_start(bucket.session)
+    bucket.night(data)
+    assert train.foresee_start(bucket.session).startswith("Without a new dataset the classifier is not trained")
+    bucket.dataset("b", classes=[*CLASSES, "new"])
+    assert "starts warm from models/classifier/" in train.foresee_start(bucket.session)
+
+
 def test_a_cold_training_is_the_same_work_whatever_a_warm_one_would_be(bucket):
     data = bucket.dataset("a")
     works = {
