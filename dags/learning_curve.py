@@ -6,7 +6,7 @@ the same test photos. The page says what the last doubling brought, overall and 
 
 Start it by hand. It takes about as long as trainings of these shares one after the other: `1.75` times a cold one by
 default, less where all photos were trained on cold before, since that model is judged then. The pool `gpu` says how
-many train at a time; nightly runs wait for it too.
+many train at a time. A nightly training that waits goes before the next point.
 
 | parameter | means |
 | --- | --- |
@@ -38,6 +38,7 @@ SHARES = [0.25, 0.5, 1]
 
 @dag(
     schedule=None,
+    max_active_runs=1,
     default_args=DEFAULT_ARGS,
     description="Would more photos help? Models that learnt from shares of them.",
     doc_md=__doc__,

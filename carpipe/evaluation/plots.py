@@ -102,8 +102,9 @@ def accuracy_by_share(points: Sequence[Mapping[str, Any]]) -> bytes:
     axes.minorticks_off()
     axes.set(xlabel="photos learnt from", ylabel="on the test photos")
     axes.set_xlim(photos.min() / 1.3, photos.max() * 1.3)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.legend(loc="lower right", frameon=False)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return _to_png(figure)
 
 

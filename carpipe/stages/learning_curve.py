@@ -13,8 +13,6 @@ import pandas as pd
 
 from carpipe.errors import InputError
 
-VERSION = 1
-
 
 def check_shares(shares: Sequence[float]) -> list[float]:
     """The shares in rising order.
