@@ -6,6 +6,7 @@ from carpipe.cli.common import Commands, accepting, add, add_accept_option, now,
 from carpipe.config import Config
 
 MODELS = ("car_filter", "classifier")
+SHARES = [0.25, 0.5, 1.0]  # of a learning curve
 
 
 def add_command(commands: Commands) -> None:
@@ -57,6 +58,11 @@ def _add_training_steps(steps: Commands) -> None:
     command = add(steps, "train", _train, "train on a dataset or label set")
     command.add_argument("model", choices=MODELS)
     command.add_argument("dataset", help="manifest key")
+    command = add(steps, "learning_curve", _learning_curve, "train on shares of the photos: would more of them help?")
+    command.add_argument("dataset", help="manifest key of a dataset")
+    command.add_argument(
+        "--shares", nargs="+", type=float, default=SHARES, help="of the training vehicles; default: 0.25 0.5 1"
+    )
     command = add(steps, "evaluate", _evaluate, "judge a trained model on its test split")
     command.add_argument("trained", help="manifest key that `step train` printed")
     command.add_argument("dataset", help="manifest key of the dataset or label set it was trained on")
@@ -149,6 +155,12 @@ def _train(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.train import train
 
     print(train(session(config), options.dataset, model=options.model).key)
+
+
+def _learning_curve(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.models.learning_curve import learning_curve
+
+    print(learning_curve(session(config), options.dataset, options.shares, at=now()).key)
 
 
 def _evaluate(options: argparse.Namespace, config: Config) -> None:

@@ -84,6 +84,30 @@ def newest_curve(nights: Sequence[Mapping[str, Any]]) -> bytes:
     return _to_png(figure)
 
 
+def accuracy_by_share(points: Sequence[Mapping[str, Any]]) -> bytes:
+    """Photos right, with bounds, and macro F1 by photos learnt from; equal steps to the right are equal factors.
+
+    Args:
+        points: of `learning_curve.judge_curve`.
+    """
+    rows = pd.DataFrame([dict(point) for point in points])
+    figure = Figure(figsize=(7.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    right, photos = rows["test_accuracy"], rows["photos"]
+    axes.errorbar(photos, right, yerr=[right - rows["low"], rows["high"] - right], color=MAIN, ecolor=FAINT,
+                  marker="o", markersize=5, linewidth=1.2, elinewidth=1, capsize=3, label="photos right")  # fmt: skip
+    axes.plot(photos, rows["test_macro_f1"], color=OTHER, marker="s", markersize=4, linewidth=1, label="macro F1")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(photos, [f"{number:,}" for number in photos])
+    axes.minorticks_off()
+    axes.set(xlabel="photos learnt from", ylabel="on the test photos")
+    axes.set_xlim(photos.min() / 1.3, photos.max() * 1.3)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    return _to_png(figure)
+
+
 def reliability_diagram(predictions: Predictions, temperature: float) -> bytes:
     """How often answers are right against how sure they are, before and after calibration; below, how many are."""
     figure = Figure(figsize=(5.4, 4.6), layout="constrained")

@@ -30,7 +30,7 @@ from carpipe.steps.chain import needs_filter
 from carpipe.steps.session import Session, open_session
 
 HOME = Path("local")
-DAGS = ("train_filter", "prepare_dataset", "retrain_classifier", "promote_weights")
+DAGS = ("train_filter", "prepare_dataset", "retrain_classifier", "promote_weights", "learning_curve")
 SAMPLE_SEED = 0
 # The scheduler sees a dataset event within a second or two; when it has not after this, something is odd.
 ASSET_RUN_TIMEOUT_S = 60

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 STAGES = ("clean", "filter", "crop")
 # Works on one partition too; nothing is made of what it says.
 SCORE = "score"
+# Works on a dataset, on demand: the curve is under `all`, its points under the model's name.
+CURVE = "learning_curve"
+WHOLE = "all"
 
 PHOTOS = "photos.parquet"
 THUMBNAILS = "thumbnails.parquet"

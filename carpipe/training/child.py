@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from carpipe import config as settings
-from carpipe.errors import CarpipeError
+from carpipe.errors import CarpipeError, InputError
 
 if TYPE_CHECKING:
     from carpipe.training.warm import Warm
@@ -56,6 +56,8 @@ def _train(spec: dict[str, Any], events: TextIO) -> list[dict[str, Any]]:
     from carpipe.training.data import Shards
 
     folder = Path(spec["folder"])
+    if spec.get("only"):
+        _thin_out(spec)
     job = fit.Job(
         config=SECTIONS[spec["section"]].model_validate(spec["config"]),
         classes=spec["classes"],
@@ -76,6 +78,16 @@ def _train(spec: dict[str, Any], events: TextIO) -> list[dict[str, Any]]:
         _tell(events, event="step", **figures)
 
     return fit.train(job, resume=Path(spec["resume"]) if spec["resume"] else None, report=report, pulse=pulse)
+
+
+def _thin_out(spec: dict[str, Any]) -> None:
+    """Leave of the training photos those that the file `only` names."""
+    from carpipe.training.data import thin_out
+
+    paths, photos = spec["shards"]["train"]
+    left = thin_out([Path(path) for path in paths], frozenset(json.loads(Path(spec["only"]).read_text("utf-8"))))
+    if left != photos:
+        raise InputError(f"The shards hold {left:,} of the {photos:,} photos to train on: they are not this dataset's.")
 
 
 def _warm(spec: dict[str, Any] | None) -> "Warm | None":

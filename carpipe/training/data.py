@@ -5,7 +5,7 @@ read, so shards outlive changes of the class list. What an epoch's batches hold 
 and the epoch, so a training that is resumed sees what it would have seen.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,20 @@ def write_shard(path: "Path", records: Iterable[tuple[str, str, bytes]]) -> int:
             )
             written += 1
     return written
+
+
+def thin_out(paths: "Iterable[Path]", keys: Collection[str]) -> int:
+    """Keep the photos of these keys alone in shards, one shard after the other; returns how many are left.
+
+    Their order stays, so shards that were random samples of the photos are random samples of those that are left.
+    Memory is that of a few records, and disk that of one shard more.
+    """
+    left = 0
+    for path in paths:
+        thinner = path.with_suffix(".thin")
+        left += write_shard(thinner, (record for record in iter_records([path]) if record[0] in keys))
+        thinner.replace(path)
+    return left
 
 
 def training_batches(shards: Shards, classes: Sequence[str], *, config: TrainingConfig, epoch: int) -> Any:

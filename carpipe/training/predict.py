@@ -1,5 +1,6 @@
 """Predict with a trained model."""
 
+import contextlib
 import io
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -28,6 +29,7 @@ def load_predictor(file: Path, *, energy: bool = False) -> Predict:
     Raises:
         InputError: the file is no Keras model.
     """
+    _share_gpu()
     network = with_energy(load_network(file)) if energy else load_network(file)
     side = network.input_shape[1]
 
@@ -37,6 +39,15 @@ def load_predictor(file: Path, *, energy: bool = False) -> Predict:
         return np.concatenate([_predict_chunk(network, chunk) for chunk in chunks])
 
     return predict
+
+
+def _share_gpu() -> None:
+    """Take no more of a GPU's memory than is needed: this process may start a training next, which has its own."""
+    from tensorflow import config
+
+    for gpu in config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # in use already
+            config.experimental.set_memory_growth(gpu, True)
 
 
 def load_network(file: Path) -> Any:

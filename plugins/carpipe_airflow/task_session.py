@@ -59,8 +59,13 @@ def _statsd_of_airflow() -> str | None:
 
 def label(key: str) -> str:
     """Show the partition of a manifest key as the mapped task's label; returns the key."""
-    get_current_context()["partition"] = key.split("/")[2]  # type: ignore[typeddict-unknown-key]  # ours
+    show(key.split("/")[2])
     return key
+
+
+def show(text: str) -> None:
+    """Show a text as the mapped task's label."""
+    get_current_context()["partition"] = text  # type: ignore[typeddict-unknown-key]  # ours
 
 
 def run_facts() -> dict[str, str]:

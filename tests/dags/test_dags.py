@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
-DAGS = ("prepare_dataset", "promote_weights", "retrain_classifier", "train_filter")
+DAGS = ("learning_curve", "prepare_dataset", "promote_weights", "retrain_classifier", "train_filter")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def dags(tmp_path_factory):
     return bag.dags
 
 
-def test_the_four_dags_are_there(dags):
+def test_the_five_dags_are_there(dags):
     assert sorted(dags) == sorted(DAGS)
 
 
@@ -103,6 +103,27 @@ def test_the_live_classifier_answers_what_is_new_before_it_is_trained_on(dags):
     assert score.downstream_task_ids == {"train"}
     assert (score.queue, score.pool) == ("gpu", "gpu")
     assert not dags["train_filter"].has_task("score")
+
+
+def test_points_of_a_learning_curve_are_mapped_over_shares_that_were_checked(dags):
+    dag = dags["learning_curve"]
+    point = dag.get_task("point")
+
+    assert point.is_mapped
+    assert point.upstream_task_ids == {"choose_dataset", "choose_shares"}
+    assert (point.partial_kwargs["queue"], point.partial_kwargs["pool"]) == ("gpu", "gpu")
+    assert point.map_index_template == "{{ partition }}"
+    assert dag.get_task("draw").upstream_task_ids == {"choose_dataset", "point"}
+    assert dag.params["shares"] == [0.25, 0.5, 1]
+    assert dag.timetable.can_be_scheduled is False, "by hand"
+
+
+def test_a_night_trains_before_the_next_point_of_a_curve(dags):
+    """Both wait for the pool; Airflow runs first what more tasks wait for."""
+    night, point = dags["retrain_classifier"].get_task("train"), dags["learning_curve"].get_task("point")
+
+    assert night.weight_rule == point.weight_rule
+    assert len(night.get_flat_relative_ids(upstream=False)) > len(point.get_flat_relative_ids(upstream=False))
 
 
 @pytest.mark.parametrize("name", ["train_filter", "retrain_classifier"])

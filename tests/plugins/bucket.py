@@ -101,6 +101,13 @@ def add_dataset(session: Session) -> Manifest:
     return manifest.commit(session.store, work, files, counts={"in": len(photos), "kept": kept}, extra=extra)
 
 
+def add_curve(session: Session, dataset: str) -> Manifest:
+    """A learning curve of the dataset."""
+    files = {"learning_curve.html": b"<!DOCTYPE html><title>curve of the test</title>"}
+    work = Work("learning_curve", 1, "all", {}, (dataset,))
+    return manifest.commit(session.store, work, files, counts={}, extra={"says": f"It brought {SCRIPT}."})
+
+
 def refuse(session: Session, validation: str) -> None:
     """What a failed validation leaves: pages, no manifest."""
     for name in (results.REPORT, "data_docs/index.html"):

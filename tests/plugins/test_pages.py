@@ -59,7 +59,7 @@ def places(made, session):
     bucket.refuse(session, REFUSED)
     return {
         "{name}": "style.css", "{dataset}": dataset.key.split("/")[1], "{name:path}": "index.html",
-        "{validation}": REFUSED,
+        "{validation}": REFUSED, "{curve}": bucket.add_curve(session, dataset.key).key.split("/")[3],
         "{channel}": "classifier", "{model}": models[0].key.split("/")[2], "{stage}": part[1],
         "{partition}": part[2], "{fingerprint}": part[3], "data}/photos/{row}": "", "{row}": "0",
     }  # fmt: skip
@@ -227,6 +227,16 @@ def test_pages_of_the_bucket_run_nothing_and_link_to_each_other(clients, places)
         sandbox = re.search(r"; sandbox ([^;]*);", policy)
         assert sandbox[1].split() == ["allow-same-origin"], "an origin for the cookie, and no scripts or forms"
         assert "script-src" not in policy
+
+
+def test_the_newest_learning_curve_is_linked_from_its_dataset(clients, places, session):
+    text = clients["viewer"].get(fill_in("/data/{dataset}", places)).text
+
+    assert f'href="{fill_in("/data/curves/{curve}", places)}">Learning curve</a>' in text
+    assert "It brought &lt;script&gt;" in text
+    answer = clients["viewer"].get(fill_in("/data/curves/{curve}", places))
+    assert "curve of the test" in answer.text
+    assert "sandbox allow-same-origin" in answer.headers["content-security-policy"]
 
 
 def test_photos_are_small_and_without_metadata(clients, places):
@@ -501,6 +511,18 @@ def test_a_task_links_to_what_it_made(clients, places, session):
         assert clients["viewer"].get(link).status_code == 200, link
 
 
+def test_a_learning_curve_is_linked_from_its_task(clients, places):
+    run = clients["admin"].post("/api/v2/dags/learning_curve/dagRuns", json={"logical_date": None}).json()
+    task = f"/api/v2/dags/learning_curve/dagRuns/{run['dag_run_id']}/taskInstances/draw"
+    key = f"stages/learning_curve/all/{places['{curve}']}/manifest.json"
+    clients["admin"].post(f"{task}/xcomEntries", json={"key": "return_value", "value": key}).raise_for_status()
+
+    links = clients["viewer"].get(f"{task}/links").json()["extra_links"]
+
+    assert {name for name, link in links.items() if link} == {"Learning curve"}
+    assert "curve of the test" in clients["viewer"].get(links["Learning curve"]).text
+
+
 def test_a_validation_that_failed_is_linked_from_its_task(clients, places):
     run = clients["admin"].post("/api/v2/dags/prepare_dataset/dagRuns", json={"logical_date": None}).json()
     task = f"/api/v2/dags/prepare_dataset/dagRuns/{run['dag_run_id']}/taskInstances/validate"
@@ -525,4 +547,4 @@ def test_the_pages_are_in_the_navigation(clients):
         plugins = clients["admin"].get("/api/v2/plugins").json()
     [ours] = [plugin for plugin in plugins["plugins"] if plugin["name"] == "carpipe"]
     assert ours["external_views"][0]["href"] == "/carpipe/"
-    assert len(ours["global_operator_extra_links"]) == 6
+    assert len(ours["global_operator_extra_links"]) == 7

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from carpipe.training.data import Shards, evaluation_batches, training_batches, write_shard
+from carpipe.training.data import Shards, evaluation_batches, iter_records, thin_out, training_batches, write_shard
 from carpipe.training.fit import class_weights
 from tests.training.conftest import CLASSES, draw
 
@@ -106,3 +106,15 @@ def test_rare_classes_weigh_more_up_to_the_limit():
 
 def test_all_classes_weigh_alike_by_default():
     assert set(class_weights([240, 50, 10], 1.0).values()) == {1.0}
+
+
+def test_shards_are_thinned_out_in_their_order(tmp_path):
+    records = [(f"{number}.jpg", "audi_a3", bytes([number])) for number in range(20)]
+    paths = [tmp_path / f"{name}.tfrecord" for name in "ab"]
+    for path, part in zip(paths, (records[:12], records[12:]), strict=True):
+        write_shard(path, part)
+
+    assert thin_out(paths, {"3.jpg", "11.jpg", "7.jpg", "not there.jpg"}) == 3
+
+    assert list(iter_records(paths)) == [records[3], records[7], records[11]]
+    assert sorted(tmp_path.iterdir()) == paths, "an empty shard is one too"

@@ -104,7 +104,7 @@ def answer_test(session: Session, model: str, dataset: str) -> Manifest:
 
     started = time.monotonic()
     with results.local_shards(session.store, data, "test") as shards:
-        photos, p = _answers(session, data, shards["test"], load_trained(session.store, source))
+        photos, p = answer_shards(session, data, shards["test"], load_trained(session.store, source))
     names = np.array(source.extra["classes"], dtype=object)
     table = photos[["key", "vehicle", "class_name"]].assign(answer=names[p.argmax(axis=1)])
     files = {PREDICTIONS: to_parquet(table)}
@@ -137,7 +137,7 @@ def _predict(
     """The answers on a split, and the energy of each photo."""
     from carpipe.evaluation.predictions import Predictions
 
-    photos, found = _answers(session, data, shards, predict)
+    photos, found = answer_shards(session, data, shards, predict)
     return Predictions(photos, found[:, :-1], tuple(trained.extra["classes"])), found[:, -1]
 
 
@@ -164,7 +164,7 @@ def _costs(files: Mapping[str, bytes], **splits: "Predictions") -> dict[str, dic
     return costs
 
 
-def _answers(session: Session, data: Manifest, shards: Sequence[Path], predict: Any) -> tuple["pd.DataFrame", Any]:
+def answer_shards(session: Session, data: Manifest, shards: Sequence[Path], predict: Any) -> tuple["pd.DataFrame", Any]:
     """The photos of the shards, as `carpipe.evaluation` wants them, and the model's probabilities for each."""
     from carpipe.evaluation.predictions import COLUMNS
     from carpipe.training.data import iter_records

@@ -1,12 +1,13 @@
 """Train: from a dataset to a model, in a process of its own."""
 
 import contextlib
+import json
 import logging
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from carpipe import manifest
 from carpipe.config import ClassifierConfig, TrainingConfig
@@ -20,6 +21,9 @@ from carpipe.steps.models.start import SILENT, Start, choose_start, record_of
 from carpipe.steps.models.train_process import TrainingRun, train_in_process
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +51,12 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
         log.info("train %s: %s", model, start)
         started = time.monotonic()
         run = TrainingRun(session.store, f"runs/train/{work.fingerprint}")
-        files, epochs = _fit(session, source, run, model=model, weights=weights, sha256=sha256, start=start)
+        trained, history = fit(session, source, run, model=model, weights=weights, sha256=sha256, start=start)
+    files = {results.MODEL: trained, "history.json": results.to_json(history), **seen_files(session, start, source)}
     done = session.commit(
         work,
         files,
-        counts={"in": source.extra["splits"]["train"], "epochs": epochs},
+        counts={"in": source.extra["splits"]["train"], "epochs": len(history)},
         seconds=round(time.monotonic() - started, 3),
         extra={
             "classes": source.extra["classes"],
@@ -65,7 +70,7 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
     return done
 
 
-def _fit(
+def fit(
     session: Session,
     source: Manifest,
     run: TrainingRun,
@@ -74,25 +79,38 @@ def _fit(
     weights: Path | None,
     sha256: str,
     start: Start,
-) -> tuple[dict[str, bytes], int]:
-    """The files of a training, and its epochs."""
+    only: "pd.DataFrame | None" = None,
+) -> tuple[bytes, list[dict[str, Any]]]:
+    """The model that a training came to, a `.keras` file, and its history, an entry per epoch.
+
+    Args:
+        run: where its checkpoints are: it goes on from the last one.
+        weights: of the backbone, as `backbone_weights` has them, and their `sha256`.
+        only: `key` and `class_name` of the photos to train on; None: all training photos.
+    """
     config: TrainingConfig = getattr(session.config, model)
     with (
         results.local_shards(session.store, source, "train", "val") as shards,
         tempfile.TemporaryDirectory(prefix="carpipe-train-") as folder,
         _earlier_model(session, start) as warm,
     ):
-        spec = {
-            "classes": count_training_photos(session, source),
+        spec: dict[str, Any] = {
+            "classes": count_photos(source, only) if only is not None else count_training_photos(session, source),
             "shards": {name: [[str(path) for path in paths], source.extra["splits"].get(name, 0)]
                        for name, paths in shards.items()},
             "weights": str(private_copy(config, weights, Path(folder), sha256=sha256) or ""),
             "warm": warm,
         }  # fmt: skip
+        if only is not None:
+            spec["only"] = str(_write_keys(only, Path(folder) / "only.json"))
+            spec["shards"]["train"][1] = len(only)
         history = train_in_process(run, section=model, config=config, spec=spec, folder=Path(folder))
-        trained = (Path(folder) / results.MODEL).read_bytes()
-    files = {results.MODEL: trained, "history.json": results.to_json(history), **seen_files(session, start, source)}
-    return files, len(history)
+        return (Path(folder) / results.MODEL).read_bytes(), history
+
+
+def _write_keys(photos: "pd.DataFrame", path: Path) -> Path:
+    path.write_text(json.dumps(photos["key"].tolist()), encoding="utf-8")
+    return path
 
 
 def train_work(config: TrainingConfig, dataset: Manifest, *, model: Model, backbone: str, start: Start) -> Work:
@@ -147,8 +165,18 @@ def content_of(dataset: Manifest) -> tuple[str, ...]:
 
 def count_training_photos(session: Session, source: Manifest) -> dict[str, int]:
     """Photos to train on, by class, in the order of the labels."""
+    return count_photos(source, training_photos(session, source, "class_name"))
+
+
+def training_photos(session: Session, source: Manifest, *columns: str) -> "pd.DataFrame":
+    """These columns of the photos to train on."""
     from carpipe.photos import kept
 
-    photos = kept(results.read_photos(session.store, source, columns=["class_name", "split", "dropped"]))
-    counts = photos.loc[photos["split"] == "train", "class_name"].value_counts()
+    photos = kept(results.read_photos(session.store, source, columns=list({*columns, "split", "dropped"})))
+    return photos.loc[photos["split"] == "train", list(columns)]
+
+
+def count_photos(source: Manifest, photos: "pd.DataFrame") -> dict[str, int]:
+    """Photos by class, in the order of the labels."""
+    counts = photos["class_name"].value_counts()
     return {name: int(counts.get(name, 0)) for name in source.extra["classes"]}

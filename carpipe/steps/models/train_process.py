@@ -79,7 +79,8 @@ def train_in_process(
 
     Args:
         section: of the configuration, `car_filter` or `classifier`.
-        spec: `classes`, `shards`, `weights` and `warm` as `carpipe.training.child` wants them.
+        spec: `classes`, `shards`, `weights` and `warm` as `carpipe.training.child` wants them; `only`, where it is
+            there, is a JSON file with the keys of the photos to train on.
 
     Raises:
         UnavailableError: the process was killed or crashed; another attempt goes on from its last checkpoint.

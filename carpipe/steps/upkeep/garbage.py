@@ -33,7 +33,7 @@ KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{LEDGER}/")
 # The stages whose results may be garbage.
 KNOWN = (
     "inventory", *STAGES, "identify", "classes", "split", "validate", "pack", "label_set", "train", "evaluate",
-    "export", "answers", results.SCORE,
+    "export", "answers", results.SCORE, results.CURVE,
 )  # fmt: skip
 RESULT = re.compile(rf"stages/({'|'.join(KNOWN)})/[^/]+/[0-9a-f]{{20}}/.+")
 MANIFEST = re.compile(r"(stages/[^/]+/[^/]+|datasets|models/[^/]+)/[^/]+/manifest\.json")
@@ -164,12 +164,22 @@ def _roots(session: Session) -> Iterator[str]:
         for info in session.store.list_usable(prefix):
             if MANIFEST.fullmatch(info.key):
                 yield info.key
+    yield from _curves(session)
     yield from _named_by_channels(session)
     yield from _named_by_unknown_stages(session)
     if state := latest_inventory(session):
         yield from _references([state.partitions, state.gone, state.unknown])
         for part in state.partitions:
             yield from _newest_results(session, part)
+
+
+def _curves(session: Session) -> Iterator[str]:
+    """Learning curves of datasets that are there: people look at them."""
+    for info in session.store.list_usable(f"stages/{results.CURVE}/{results.WHOLE}"):
+        if info.key.endswith("/manifest.json"):
+            with contextlib.suppress(MissingError, InputError):
+                if session.store.head(manifest.read(session.store, info.key).inputs[0]):
+                    yield info.key
 
 
 def _named_by_channels(session: Session) -> Iterator[str]:

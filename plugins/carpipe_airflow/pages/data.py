@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from carpipe.steps import results
-from carpipe.steps.views import datasets
+from carpipe.steps.views import curves, datasets
 from carpipe_airflow.pages.access import READ
 from carpipe_airflow.pages.render import document, photo, render
 from carpipe_airflow.pages.threads import PageRoute
@@ -52,6 +52,12 @@ def verdict_docs(request: Request, validation: Id, name: str) -> Response:
     return document(datasets.read_verdict(request.app.state.bucket.cache, validation, f"data_docs/{name}"))
 
 
+@router.get("/curves/{curve}")
+def learning_curve(request: Request, curve: Id) -> Response:
+    """The page of a learning curve."""
+    return document(curves.read_curve(request.app.state.bucket.cache, curve))
+
+
 @router.get("/{dataset}/photos/{row}")
 def example(request: Request, dataset: Id, row: int) -> Response:
     """An example of a reason, by its row of the photo table; often enough there is nothing to see of it."""
@@ -64,4 +70,5 @@ def _page(request: Request, dataset: str) -> Response:
     there = datasets.list_datasets(cache)
     dataset = dataset or (there.rows[0].id if there.rows else "")
     shown = datasets.show_dataset(cache, dataset) if dataset else None
-    return render(request, "data", datasets=there.rows, newer=there.newer, shown=shown)
+    curve = curves.newest_curve(cache, dataset) if dataset else None
+    return render(request, "data", datasets=there.rows, newer=there.newer, shown=shown, curve=curve)

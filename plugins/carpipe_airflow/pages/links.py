@@ -1,4 +1,4 @@
-"""Links from a task's page to what it made: report, Data Docs, model card, evaluation. Computed from its XCom.
+"""Links from a task's page to what it made: report, Data Docs, model card, evaluation, learning curve, by its XCom.
 
 Imported in every Airflow process: cheap.
 """
@@ -16,6 +16,7 @@ from carpipe_airflow.pages import MOUNT
 
 DATASET = re.compile(r"datasets/([0-9a-f]{20})/manifest\.json")
 VALIDATION = re.compile(r"stages/validate/all/([0-9a-f]{20})/manifest\.json")
+CURVE = re.compile(r"stages/learning_curve/all/([0-9a-f]{20})/manifest\.json")
 MODEL = re.compile(r"models/([^/]+)/([0-9a-f]{20})/manifest\.json")
 # By this key a task says what it is about to make, so that there is a link where it fails.
 FORESEEN = "foreseen"
@@ -32,6 +33,8 @@ def path_of(text: str, name: str) -> str:
     if found := VALIDATION.fullmatch(text):
         folder = f"/data/validations/{found[1]}"
         return {"Dataset report": f"{folder}/report.html", "Data Docs": f"{folder}/data_docs/index.html"}.get(name, "")
+    if found := CURVE.fullmatch(text):
+        return {"Learning curve": f"/data/curves/{found[1]}"}.get(name, "")
     if found := MODEL.fullmatch(text):
         folder = f"/weights/{found[1]}"
         return {
@@ -95,7 +98,15 @@ class EvaluationLink(_ManifestLink):
     name = "Evaluation"
 
 
-LINKS = [DatasetLink(), ReportLink(), DataDocsLink(), WeightsLink(), ModelCardLink(), EvaluationLink()]
+class CurveLink(_ManifestLink):
+    """The page of a learning curve."""
+
+    name = "Learning curve"
+
+
+LINKS = [
+    DatasetLink(), ReportLink(), DataDocsLink(), WeightsLink(), ModelCardLink(), EvaluationLink(), CurveLink(),
+]  # fmt: skip
 
 
 def _made(ti_key: Any) -> str:

@@ -1,0 +1,93 @@
+"""
+### Would more photos help?
+
+Trains the classifier on shares of the training photos, a quarter, a half and all of them by default, and judges each on
+the same test photos. The page says what the last doubling brought, overall and by class. Nothing goes live.
+
+Start it by hand. It takes about as long as trainings of these shares one after the other: `1.75` times a cold one by
+default, less where all photos were trained on cold before, since that model is judged then. The pool `gpu` says how
+many train at a time. A nightly training that waits goes before the next point.
+
+| parameter | means |
+| --- | --- |
+| `dataset` | manifest key under `datasets/`; empty: the newest |
+| `shares` | of the training vehicles, each above 0 and up to 1 |
+| `head_epochs`, `finetune_epochs`, `batch` | as in `retrain_classifier`; the same for all shares |
+
+A point is made once: another run with more shares reuses those that are there. The page is linked from the task
+`draw`, and from the dataset on the page Data.
+
+**When it fails**, the task's log ends in one sentence that says what to do: no dataset yet (run `prepare_dataset`), a
+share that is too small for the classes, missing backbone weights. A training that was killed goes on from its last
+epoch when the task is tried again or cleared. A `point` that stays scheduled waits for a slot of pool `gpu`.
+"""
+
+from airflow.sdk import Param, dag, task
+
+from carpipe_airflow.dag_defaults import DEFAULT_ARGS, setting
+from carpipe_airflow.gpu_pods import gpu_task
+from carpipe_airflow.task_session import MAP_LABEL, open_task_session, run_facts, show
+
+SETTINGS = {
+    "head_epochs": "classifier.head_epochs",
+    "finetune_epochs": "classifier.finetune_epochs",
+    "batch": "classifier.batch",
+}
+SHARES = [0.25, 0.5, 1]
+
+
+@dag(
+    schedule=None,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    description="Would more photos help? Models that learnt from shares of them.",
+    doc_md=__doc__,
+    tags=["carpipe"],
+    params={
+        "dataset": Param(
+            None, type=["null", "string"], description="Manifest key under `datasets/`. Empty: the newest."
+        ),
+        "shares": Param(
+            SHARES,
+            type="array",
+            minItems=1,
+            items={"type": "number"},
+            description="Shares of the training vehicles, each above 0 and up to 1.",
+        ),
+        "head_epochs": setting("classifier.head_epochs", "integer", "Epochs with the backbone frozen.", minimum=0),
+        "finetune_epochs": setting("classifier.finetune_epochs", "integer", "Epochs with all layers.", minimum=0),
+        "batch": setting("classifier.batch", "integer", "Photos per step.", minimum=1),
+    },
+)
+def learning_curve():
+    @task
+    def choose_dataset(*, params) -> str:
+        from carpipe.steps.data.datasets import find_dataset
+
+        return find_dataset(open_task_session(**SETTINGS), params["dataset"]).key
+
+    @task
+    def choose_shares(dataset: str, *, params) -> list[float]:
+        from carpipe.steps.models.learning_curve import check_points
+
+        return check_points(open_task_session(**SETTINGS), dataset, params["shares"])
+
+    @task(map_index_template=MAP_LABEL, **gpu_task())
+    def point(share: float, dataset: str) -> str:
+        from carpipe.steps.models.learning_curve import learning_curve_point
+
+        session = open_task_session(**SETTINGS)
+        show(f"{100 * share:g} %")
+        return learning_curve_point(session, dataset, share).key
+
+    @task
+    def draw(dataset: str, points: list[str]) -> str:
+        from carpipe.steps.models.learning_curve import draw_learning_curve
+
+        return draw_learning_curve(open_task_session(**SETTINGS), dataset, list(points), at=run_facts()["at"]).key
+
+    dataset = choose_dataset()
+    draw(dataset, point.partial(dataset=dataset).expand(share=choose_shares(dataset)))
+
+
+learning_curve()
