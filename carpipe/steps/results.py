@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 STAGES = ("clean", "filter", "crop")
 # Works on one partition too; nothing is made of what it says.
 SCORE = "score"
+# How two models differ, and which photos its page shows. Nothing is made of it, and it can be made anew.
+COMPARISON, COMPARED = "comparison", "comparison.json"
 
 PHOTOS = "photos.parquet"
 THUMBNAILS = "thumbnails.parquet"
