@@ -54,9 +54,10 @@ class Comparison:
         figures: on the same photos, rows of `compare_figures`.
         own: of each model's own evaluation, the same rows; without changes where the test photos were others.
         same_test: whether those were on the same photos.
-        fell, rose: a row per class whose recall changed, the largest change first: `class_name`, `note`, `photos`,
-            `vehicles`, `before` and `now` (recall), `change`, `better` and `worse` (vehicles), `p` (of a change as
-            large or larger by chance, this class by itself), `chance` (that explains it) and `ruined` (by the gate).
+        fell, rose: a row per class whose recall changed, first those that chance does not explain, the largest change
+            first: `class_name`, `note`, `photos`, `vehicles`, `before` and `now` (recall), `change`, `better` and
+            `worse` (vehicles), `p` (of a change as large or larger by chance, this class by itself), `chance` (that
+            explains it) and `ruined` (by the gate).
         names: `new`, `gone`, `renamed` and `merged` classes.
         settings: rows of `name`, `before`, `now` that differ; None: those of a model are not known.
         facts: likewise, of what is no setting.
@@ -185,10 +186,11 @@ def _changed_classes(
     # The test is of a fall. That of a rise is the same, with the models changed about.
     rose = judge_classes(pairs.rename(columns={"candidate": "champion", "champion": "candidate"}), rules=rules)
     classes = fell.assign(p=np.where(fell["fall"] > 0, fell["p"], rose["p"]))
-    classes = classes[classes["class_name"].notna() & (classes["fall"] != 0)].sort_values(["fall", "class_name"])
+    classes = classes[classes["class_name"].notna() & (classes["fall"] != 0)]
     rows = [_class_row(row, names, accident=1 - rules.confidence) for row in classes.to_dict("records")]
-    falls = sorted((row for row in rows if row["change"] < 0), key=lambda row: (row["change"], row["class_name"]))
-    return falls, [row for row in rows if row["change"] > 0]
+    # Of many small classes some fall from 1 to 0 by one vehicle: they must not hide those that really fell.
+    rows.sort(key=lambda row: (row["chance"] and not row["ruined"], -abs(row["change"]), row["class_name"]))
+    return [row for row in rows if row["change"] < 0], [row for row in rows if row["change"] > 0]
 
 
 def _class_row(row: Mapping[Any, Any], names: Mapping[str, Any], *, accident: float) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from carpipe.names import brief, in_markdown
 
 TEMPLATE = "comparison.html.j2"
 LISTED = 200  # classes in a table; the JSON has them all
+FEW = 7  # vehicles: 2^-7 < 0.01, see `carpipe.evaluation.gate`
 NAMED = 5  # classes in the short texts
 NAME = 200  # characters of a name on the page: of real classes they have 10 to 40
 
@@ -66,8 +67,8 @@ def verdict(comparison: Comparison) -> str:
         f"{said}: {per_cent(numbers['candidate'], 2)} of {numbers['photos']:,} test photos of "
         f"{numbers['vehicles']:,} vehicles right, before {per_cent(numbers['champion'], 2)}; a difference of "
         f"{_points(numbers['difference'])} points ({_points(numbers['low'])} at least and "
-        f"{_points(numbers['high'])} at most, each {sure} sure). {numbers['better_vehicles']:,} vehicles did better, "
-        f"{numbers['worse_vehicles']:,} worse."
+        f"{_points(numbers['high'])} at most, each {sure} sure). Of the vehicles {numbers['better_vehicles']:,} did "
+        f"better, {numbers['worse_vehicles']:,} worse."
     )
 
 
@@ -75,8 +76,12 @@ def judge(row: Mapping[str, Any]) -> str:
     """What is to be thought of the change of a class, in a few words."""
     if row["ruined"]:
         return "ruined"
-    few = "one vehicle" if row["better"] + row["worse"] == 1 else f"{row['better'] + row['worse']:,} vehicles"
-    return f"only {few} changed, chance explains it" if row["chance"] else "no accident by itself"
+    if not row["chance"]:
+        return "no accident by itself"
+    changed = row["better"] + row["worse"]
+    # So few prove nothing, even where all of them changed in one direction.
+    few = f"only {'one vehicle' if changed == 1 else f'{changed} vehicles'} changed, " if changed < FEW else ""
+    return f"{few}chance explains it"
 
 
 def render_markdown(comparison: Comparison) -> str:
@@ -123,7 +128,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     elif not comparison.settings:
         yield "The settings are the same."
     for row in (*(comparison.settings or ()), *comparison.facts):
-        yield f"{row['name']}: before {_brief(row['before'])}, now {_brief(row['now'])}"
+        yield f"{_brief(row['name'])}: before {_brief(row['before'])}, now {_brief(row['now'])}"
 
 
 def _recall(row: Mapping[str, Any]) -> str:
