@@ -561,4 +561,4 @@ def test_the_pages_are_in_the_navigation(clients):
         plugins = clients["admin"].get("/api/v2/plugins").json()
     [ours] = [plugin for plugin in plugins["plugins"] if plugin["name"] == "carpipe"]
     assert ours["external_views"][0]["href"] == "/carpipe/"
-    assert len(ours["global_operator_extra_links"]) == 6
+    assert len(ours["global_operator_extra_links"]) == 7
