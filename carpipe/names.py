@@ -23,6 +23,14 @@ _BRIEF = 100
 # The part of it that no request can be made for.
 _UNREQUESTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
+# Text of the data, such as names of classes, is not to become links or pictures: Airflow's page reads GitHub's
+# Markdown, in which an address is a link by itself.
+_MARKUP = re.compile(r"[\\`*_\[\]<>&!~|]")
+# What makes a heading, a list or a rule of a line, where it stands at its beginning.
+_AT_START = re.compile(r"^(\d*)([#+\-=.)])")
+_WITHIN_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
+_ZERO_WIDTH_SPACE = "\u200b"
+
 
 def normalise_key(name: str) -> str:
     """NFC, as S3 keys should be: file systems hand out decomposed names too."""
@@ -72,6 +80,12 @@ def brief(name: str, *, max_characters: int = _BRIEF) -> str:
     """As `shown`, in `max_characters` at most: for names that somebody else has made as long as they like."""
     cut = shown(name[: max_characters + 1])
     return cut if len(cut) <= max_characters else f"{cut[: max_characters - 1]}…"
+
+
+def in_markdown(line: str) -> str:
+    """As Markdown that shows the line and does nothing else."""
+    inline = _MARKUP.sub(r"\\\g<0>", _WITHIN_ADDRESS.sub(_ZERO_WIDTH_SPACE, line))
+    return _AT_START.sub(r"\1\\\2", inline)
 
 
 def storable(key: str) -> str:

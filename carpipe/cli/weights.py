@@ -11,13 +11,20 @@ from carpipe.names import shown
 
 def add_command(commands: Commands) -> None:
     """Declare it."""
-    parent = commands.add_parser("weights", help="published models: list, show, promote, roll back, pull, sign, verify")
+    parent = commands.add_parser(
+        "weights", help="published models: list, show, compare, promote, roll back, pull, sign, verify"
+    )
     actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
     command = add(actions, "list", _list, "every model of a channel, and what was live, when and why")
     command.add_argument("channel")
     command = add(actions, "show", _show, "figures of a model, and what the gate said of it")
     command.add_argument("channel")
     command.add_argument("model", nargs="?", help="id or manifest key; default: the live one")
+    command = add(actions, "compare", _compare, "how a model differs from the live one: figures, classes, settings")
+    command.add_argument("channel")
+    command.add_argument("model", help="id or manifest key, as `weights list` prints it")
+    command.add_argument("--with", dest="other", metavar="MODEL", help="id or manifest key; default: the live one")
+    command.add_argument("--out", type=Path, metavar="HTML", help="write the page with pictures here")
     command = add(actions, "promote", _promote, "make any model the live one, an older one too")
     command.add_argument("channel")
     command.add_argument("model", help="id or manifest key, as `weights list` prints it")
@@ -49,6 +56,16 @@ def _show(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.views.weights import show_weights
 
     print(show_weights(session(config), options.channel, options.model))
+
+
+def _compare(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import shown_text
+    from carpipe.steps.models.comparison import compare_named
+
+    summary, page = compare_named(session(config), options.channel, options.model, other=options.other, at=now())
+    if options.out:
+        options.out.write_bytes(page)
+    print(shown_text(summary))
 
 
 def _promote(options: argparse.Namespace, config: Config) -> None:

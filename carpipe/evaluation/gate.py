@@ -108,7 +108,7 @@ def compare(candidate: pd.DataFrame, champion: pd.DataFrame | None, *, rules: Ga
     few = vehicles < rules.min_vehicles
     if champion is None:
         return _first(counts, rules, few=few)
-    found = _judge(_pair(candidate, champion), rules)
+    found = _judge(pair_answers(candidate, champion), rules)
     reasons = (*_against_rules(found, rules, counts), *_sentences(found, counts, rules))
     numbers = {**counts, **_numbers(found, rules)}
     if accuracy < rules.min_accuracy:
@@ -239,8 +239,12 @@ def _records(classes: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(map(str, classes), row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _pair(candidate: pd.DataFrame, champion: pd.DataFrame) -> pd.DataFrame:
-    """A row per photo: `vehicle`, `class_name`, and whether `candidate` and `champion` were right."""
+def pair_answers(candidate: pd.DataFrame, champion: pd.DataFrame) -> pd.DataFrame:
+    """A row per photo of the candidate: `vehicle`, `class_name`, whether `candidate` and `champion` were right.
+
+    Raises:
+        InputError: the tables are not of the same photos, or one is none, as `compare` says.
+    """
     _check(champion, "live model")
     if len(candidate) == len(champion):
         theirs = champion

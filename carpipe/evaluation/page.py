@@ -17,11 +17,11 @@ from carpipe.errors import InputError
 from carpipe.evaluation import plots, tables
 from carpipe.evaluation.calibration import Threshold
 from carpipe.evaluation.decision import Decision
-from carpipe.evaluation.metrics import figures
+from carpipe.evaluation.metrics import FIGURES, figures, show_figure
 from carpipe.evaluation.newest import APART
 from carpipe.evaluation.page_pictures import PAIRS, choose_pictures, make_pairs
 from carpipe.evaluation.predictions import Predictions
-from carpipe.html_page import POLICY, environment, minus
+from carpipe.html_page import POLICY, environment
 
 __all__ = ["PageInput", "choose_pictures", "draw_plots", "render_page"]
 
@@ -29,20 +29,6 @@ TEMPLATE = "evaluation.html.j2"
 WORST = 20  # classes; a model of no more shows them all anyway
 NIGHTS = 12  # of newest listings in the table; more are in the curve
 FEW_MAKES = 30  # more of them are folded away
-
-# What a figure means, and whether more of it is better (+1), worse (-1), or neither.
-FIGURES = {
-    "test_accuracy": ("photos answered rightly", 1),
-    "test_top5_accuracy": ("the truth is among the five likeliest", 1),
-    "test_listing_accuracy": ("listings, all photos of one together", 1),
-    "test_macro_f1": ("F1, every class counting the same", 1),
-    "test_nll": ("negative log-likelihood, nats", -1),
-    "test_ece_before": ("calibration error before calibration", -1),
-    "test_ece": ("calibration error", -1),
-    "test_photos": ("test photos", 0),
-    "test_listings": ("test listings", 0),
-    "test_vehicles": ("test vehicles", 0),
-}
 
 
 @dataclass(frozen=True)
@@ -59,7 +45,6 @@ class PageInput:
         threshold: from where on an answer is sure; None: not chosen.
         positive: of a two-class model the class that is looked for; empty: no precision/recall curve.
         positive_threshold: p(positive) from where on a photo counts as such.
-        champion: figures of the live model on the same photos; empty: none is live.
         decision: of the gate; None: not asked.
         pictures: JPEGs by photo key, of those that `choose_pictures` names.
         facts: whatever else belongs to it, such as dataset, manifests and settings.
@@ -76,7 +61,6 @@ class PageInput:
     threshold: Threshold | None = None
     positive: str = ""
     positive_threshold: float = 0.5
-    champion: Mapping[str, float] = field(default_factory=dict)
     decision: Decision | None = None
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -104,7 +88,7 @@ def render_page(page: PageInput) -> str:
             figures=found,
             finetuned={epoch.get("finetune") for epoch in page.history} == {0.0, 1.0},
             resumed=any(epoch.get("resumed") for epoch in page.history),
-            compared=_compare(found, page.champion),
+            meanings=[(name, meaning) for name, (meaning, _) in FIGURES.items() if name in found],
             pictures={name: _as_uri(png) for name, png in draw_plots(page).items()},
             classes=_rows(classes),
             worst=_rows(tables.worst_classes(classes, count=WORST)) if len(classes) > WORST else [],
@@ -147,39 +131,11 @@ def _as_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def _compare(found: Mapping[str, float], champion: Mapping[str, float]) -> list[dict[str, Any]]:
-    """A row per figure that there is, with the champion's where known, and whether the change is for the better."""
-    rows = []
-    for name, (meaning, sign) in FIGURES.items():
-        if name not in found:
-            continue
-        change = found[name] - champion[name] if name in champion else None
-        rows.append(
-            {
-                "name": name,
-                "meaning": meaning,
-                "value": found[name],
-                "before": champion.get(name),
-                "change": change,
-                "verdict": "" if not change or not sign else "good" if change * sign > 0 else "bad",
-            }
-        )
-    return rows
-
-
 def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
     return table.to_dict("records")
 
 
 def _environment() -> Environment:
     made = environment(Path(__file__).parent)
-    made.filters |= {
-        "figure": _figure,
-        "change": lambda value: "0" if not value else minus(_figure(value, sign="+")),
-    }
+    made.filters["figure"] = show_figure
     return made
-
-
-def _figure(value: float, sign: str = "") -> str:
-    """Counts as they are, shares with four places."""
-    return f"{value:{sign},.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:{sign}.4f}"

@@ -27,6 +27,8 @@ SCORE = "score"
 # Works on a dataset, on demand: the curve is under `all`, its points under the model's name.
 CURVE = "learning_curve"
 WHOLE = "all"
+# How two models differ, and which photos its page shows. Nothing is made of it, and it can be made anew.
+COMPARISON, COMPARED = "comparison", "comparison.json"
 
 PHOTOS = "photos.parquet"
 THUMBNAILS = "thumbnails.parquet"

@@ -1,6 +1,5 @@
 """The tasks that `train_filter` and `retrain_classifier` have in common: from data to live weights."""
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
@@ -8,6 +7,7 @@ from typing import Any, Literal
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import task
 
+from carpipe.names import in_markdown
 from carpipe_airflow.dag_defaults import WEIGHTS
 from carpipe_airflow.gpu_pods import gpu_task
 from carpipe_airflow.notify import announce, tell_published
@@ -16,13 +16,6 @@ from carpipe_airflow.task_session import open_task_session, run_facts
 
 # A person who does not answer by then means no: the weights stay packaged, `promote_weights` can publish them.
 ANSWER_WITHIN = timedelta(hours=20)
-# Text of the data, such as names of classes, is not to become links or pictures: Airflow's page reads GitHub's
-# Markdown, in which an address is a link by itself.
-MARKUP = re.compile(r"[\\`*_\[\]<>&!~|]")
-# What makes a heading, a list or a rule of a line, where it stands at its beginning.
-AT_START = re.compile(r"^(\d*)([#+\-=.)])")
-WITHIN_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
-ZERO_WIDTH_SPACE = "\u200b"
 
 
 def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"], settings: Mapping[str, str]) -> None:
@@ -123,12 +116,7 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
 def _question(context: Any, jinja_env: Any) -> str:
     """What a person decides by, Markdown: what the gate said, and where to read more about the model."""
     verdict = context["ti"].xcom_pull(task_ids="gate")
-    said = [_as_text(line.strip()) for line in verdict["text"].splitlines()[1:]]
-    pages = [f"[{name}]({full_address(verdict['model'], name)})" for name in ("Model card", "Evaluation")]
+    said = [in_markdown(line.strip()) for line in verdict["text"].splitlines()[1:]]
+    names = ("Model card", "Evaluation", *(["Comparison"] if verdict.get("champion") else []))
+    pages = [f"[{name}]({full_address(verdict['model'], name)})" for name in names]
     return "\n".join([*(f"- {line}" for line in said), "", ", ".join(pages)])
-
-
-def _as_text(line: str) -> str:
-    """As Markdown that shows the line and does nothing else."""
-    inline = MARKUP.sub(r"\\\g<0>", WITHIN_ADDRESS.sub(ZERO_WIDTH_SPACE, line))
-    return AT_START.sub(r"\1\\\2", inline)

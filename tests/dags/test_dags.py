@@ -147,6 +147,7 @@ def test_who_is_asked_finds_the_gates_words_and_the_pages_of_the_model(dags, nam
 
     approve.render_template_fields({"ti": SimpleNamespace(xcom_pull=lambda task_ids: {"gate": verdict}[task_ids])})
 
+    pages = approve.body.splitlines()[-1]
     page = f"https://airflow.example/air/carpipe/weights/classifier/{'a' * 20}"
     assert approve.body.splitlines() == [
         "- Too few.",
@@ -154,6 +155,10 @@ def test_who_is_asked_finds_the_gates_words_and_the_pages_of_the_model(dags, nam
         "",
         f"[Model card]({page}/card), [Evaluation]({page}/evaluation.html)",
     ]
+    verdict["champion"] = f"models/classifier/{'b' * 20}/manifest.json"
+    approve = copy(dags[name].get_task("approve"))
+    approve.render_template_fields({"ti": SimpleNamespace(xcom_pull=lambda task_ids: verdict)})
+    assert approve.body.splitlines()[-1] == f"{pages}, [Comparison]({page}/comparison.html)"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from carpipe.manifest import Manifest, Work
 from carpipe.photos import to_parquet
 from carpipe.steps import results
 from carpipe.steps.data.inventory import inventory, latest_inventory
+from carpipe.steps.models.comparison import CARD as CARD_OF_COMPARISON
+from carpipe.steps.models.comparison import PAGE, comparison_work
 from carpipe.steps.session import Session
 from carpipe.weights import channel
 
@@ -122,14 +124,22 @@ def add_model(session: Session, dataset: str, *, accuracy: float) -> Manifest:
     return manifest.commit(session.store, work, files, counts={}, extra=extra)
 
 
-def decide(session: Session, model: str, *, at: str) -> None:
+def compare(session: Session, model: Manifest, champion: Manifest) -> Manifest:
+    """A comparison of two models, and the decision that it belongs to, the oldest."""
+    page = b"<!DOCTYPE html><title>comparison</title>"
+    files = {PAGE: page, CARD_OF_COMPARISON: f"## Against {SCRIPT}\n".encode()}
+    decide(session, model.key, at="2025-12-31T02:59:00Z", champion=champion.key)
+    return session.commit(comparison_work(model, champion.key), files, counts={})
+
+
+def decide(session: Session, model: str, *, at: str, champion: str = "") -> None:
     entry = {
         "outcome": "publish", "reasons": ["Proven better.", f"Because {SCRIPT}."], "checks": [],
         "numbers": {
             "photos": 90, "classes_alone": 1, "difference": 0.0123, "better": True, "worse": False,
             "falls": [{"class_name": "a", "fall": 0.5, "ruined": False}],
         },
-        "channel": "classifier", "model": model, "champion": "", "run": "nightly", "at": at,
+        "channel": "classifier", "model": model, "champion": champion, "run": "nightly", "at": at,
     }  # fmt: skip
     session.store.put(f"channels/classifier/decisions/{at.replace(':', '')}-x.json", _json(entry))
 

@@ -57,6 +57,7 @@ def places(made, session):
     dataset, models = made
     part = labels_photo(session)
     bucket.refuse(session, REFUSED)
+    bucket.compare(session, *models)
     return {
         "{name}": "style.css", "{dataset}": dataset.key.split("/")[1], "{name:path}": "index.html",
         "{validation}": REFUSED, "{curve}": bucket.add_curve(session, dataset.key).key.split("/")[3],
@@ -496,6 +497,41 @@ def test_a_model_card_is_a_page_and_its_html_is_text(clients, places):
     assert 'href="javascript:' not in text
 
 
+def test_a_comparison_is_shown_where_there_is_one(clients, places, made):
+    client = clients["viewer"]
+    page = client.get(fill_in("/weights/{channel}/{model}/comparison.html", places))
+    assert "<title>comparison</title>" in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'unsafe-inline'; img-src")
+    assert "sandbox allow-same-origin" in page.headers["content-security-policy"]
+    card = client.get(fill_in("/weights/{channel}/{model}/card", places)).text
+    assert "<h2>Against &lt;script&gt;alert(1)&lt;/script&gt;</h2>" in card
+    link = f"/carpipe/weights/classifier/{places['{model}']}/comparison.html"
+    assert link in card
+    weights = client.get("/carpipe/weights/classifier").text
+    assert weights.count(f'href="{link}"') == 1
+    assert weights.count("Against the live model") == 1
+    other = {**places, "{model}": made[1][1].key.split("/")[2]}
+    none = client.get(fill_in("/weights/{channel}/{model}/comparison.html", other))
+    assert none.status_code == 404
+    assert "has been compared with no model yet" in none.text
+    assert "Against" not in client.get(fill_in("/weights/{channel}/{model}/card", other)).text
+
+
+def test_only_a_verdict_against_a_live_model_links_to_a_comparison(clients, places):
+    client = clients["admin"]
+    run = client.post("/api/v2/dags/retrain_classifier/dagRuns", json={"logical_date": None}).json()
+    task = f"/api/v2/dags/retrain_classifier/dagRuns/{run['dag_run_id']}/taskInstances/gate"
+    key = f"models/classifier/{places['{model}']}/manifest.json"
+    for champion in ("", "models/classifier/x/manifest.json"):
+        entry = {"key": "return_value", "value": {"model": key, "champion": champion}}
+        client.post(f"{task}/xcomEntries", json=entry).raise_for_status()
+        links = client.get(f"{task}/links").json()["extra_links"]
+        assert links["Evaluation"]
+        assert bool(links["Comparison"]) == bool(champion)
+        client.delete(f"{task}/xcomEntries/return_value")
+    client.patch(f"/api/v2/dags/retrain_classifier/dagRuns/{run['dag_run_id']}", json={"state": "failed"})
+
+
 def test_a_task_links_to_what_it_made(clients, places, session):
     path = fill_in("/weights/{channel}/promote", places)
     clients["user"].post(path, data={"model": places["{model}"]})
@@ -547,4 +583,4 @@ def test_the_pages_are_in_the_navigation(clients):
         plugins = clients["admin"].get("/api/v2/plugins").json()
     [ours] = [plugin for plugin in plugins["plugins"] if plugin["name"] == "carpipe"]
     assert ours["external_views"][0]["href"] == "/carpipe/"
-    assert len(ours["global_operator_extra_links"]) == 7
+    assert len(ours["global_operator_extra_links"]) == 8

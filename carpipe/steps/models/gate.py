@@ -19,9 +19,9 @@ from carpipe.manifest import Manifest
 from carpipe.metrics import Metric
 from carpipe.names import shown
 from carpipe.steps.models.backbone import backbone_weights
-from carpipe.steps.models.class_names import class_map
+from carpipe.steps.models.comparison import answers_of, keep_comparison
 from carpipe.steps.models.decisions import decisions
-from carpipe.steps.models.evaluate import answer_test, evaluate_work, read_answers
+from carpipe.steps.models.evaluate import evaluate_work, read_answers
 from carpipe.steps.models.package import package_work
 from carpipe.steps.models.score_log import find_score
 from carpipe.steps.models.seen import count_seen
@@ -31,8 +31,6 @@ from carpipe.weights import channel
 from carpipe.weights.channel import Release
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from carpipe.evaluation.decision import Decision
 
 log = logging.getLogger(__name__)
@@ -87,9 +85,12 @@ def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) ->
     except InputError as error:
         decision = decision.with_check("servable", False, str(error))
     body = {**decision.to_json(), "rules": session.config.gate.decisive(), "manifest_sha256": candidate.sha256}
-    return _record(
+    verdict = _record(
         session, config.channel, body, model=packaged, current=current, run=run, at=at, text=decision.render()
     )
+    if current and "champion" in decision.numbers:  # it could be judged
+        keep_comparison(session, packaged, current.model, at=at)
+    return verdict
 
 
 def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, at: str) -> Verdict | None:
@@ -155,11 +156,12 @@ def _compare(session: Session, candidate: Manifest, current: Release | None) -> 
     if current is None:
         return compare(table, None, rules=session.config.gate)
     try:
-        champion = _champion_answers(session, candidate, current)
+        live = channel.read_released(session.store, current).manifest
+        champion = answers_of(session, candidate, live)
         seen = _count_seen(session, candidate, current)
     except (InputError, MissingError) as error:
-        live = shown(current.model)
-        reason = f"The live model {live} cannot be judged on these photos ({error}); look at both and decide."
+        which = shown(current.model)
+        reason = f"The live model {which} cannot be judged on these photos ({error}); look at both and decide."
         return Decision("ask", (reason,))
     decision = _with_seen(compare(table, champion, rules=session.config.gate), seen)
     return _with_newest(session, decision, candidate, current)
@@ -197,15 +199,6 @@ def _with_newest(session: Session, decision: "Decision", candidate: Manifest, li
     figures = {name: value for name, value in found.items() if name not in ("channel", "model", "dataset")}
     known = replace(decision, numbers={**decision.numbers, "newest": figures})
     return known.with_check("newest", True, describe(found))
-
-
-def _champion_answers(session: Session, candidate: Manifest, live: Release) -> "pd.DataFrame":
-    """The live model on the candidate's test photos. A class that was renamed or merged counts as what it became."""
-    champion = channel.read_released(session.store, live).manifest
-    answers = answer_test(session, live.model, candidate.extra["dataset"])
-    table = read_answers(session, answers)
-    became = class_map(session, champion, candidate)
-    return table.assign(correct=table["answer"].map(lambda name: became.get(name, name)) == table["class_name"])
 
 
 def _decided(session: Session, name: str, model: str, current: Release | None, *, run: str) -> str:

@@ -107,6 +107,7 @@ def _finish(session: Session, listing: str, at: str) -> Forgotten:
         session.store.delete([f"{folder}/manifest.json"])
         session.store.delete(info.key for info in session.store.list_objects(folder))
     label_sets, unread = _drop_label_sets(session, listing)
+    unread += _drop_comparisons(session, listing)
     left = [
         folder
         for partition in noted["partitions"]
@@ -264,6 +265,30 @@ def _drop_label_sets(session: Session, listing: str) -> tuple[int, list[str]]:
             session.store.delete(info.key for info in session.store.list_objects(folder))
             dropped += 1
     return dropped, unread
+
+
+def _drop_comparisons(session: Session, listing: str) -> list[str]:
+    """Remove the pages that compare two models and show the listing; they are made anew when asked for.
+
+    Returns the folders of those that cannot be read.
+    """
+    unread = []
+    for home in session.store.list_folders(f"stages/{results.COMPARISON}"):
+        for folder, done in _committed_in(session, home):
+            if done is None:
+                unread.append(folder)
+            elif _shows(session, done, listing):
+                session.store.delete([f"{folder}/manifest.json"])
+                session.store.delete(info.key for info in session.store.list_objects(folder))
+    return unread
+
+
+def _shows(session: Session, done: Manifest, listing: str) -> bool:
+    """Whether a comparison shows a photo of the listing, or has lost what says so."""
+    try:
+        return listing.encode() in manifest.read_file(session.store, done, results.COMPARED).lower()
+    except (InputError, MissingError):
+        return True
 
 
 def _datasets_with(session: Session, listing: str) -> list[str]:

@@ -1,8 +1,8 @@
 """What the page Weights shows: channels, their models side by side, what the gate said, and the history.
 
-All of it but the live release is written once, so a page costs four listings (channels; and the channel's models,
-history and decisions), the live release, what is new since the last one, and one listing of each model that it shows:
-somebody may have changed it.
+All of it but the live release is written once, so a page costs five listings (channels; the channel's models, history,
+decisions and comparisons), the live release, what is new since the last one, and one listing of each model that it
+shows: somebody may have changed it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,9 @@ from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
+from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
+from carpipe.steps.models import comparison
 from carpipe.steps.models.decisions import parse_decision
 from carpipe.steps.models.evaluate import PAGE
 from carpipe.steps.models.publish import release_before
@@ -73,6 +75,7 @@ class ChannelView:
         models: the live one, then the newest.
         figures: name on the page by name in the metrics, of every figure that a model of these has.
         decisions, history: the newest first.
+        compared: by model, the one that `read_comparison` holds it against; those that have a comparison.
         problem: why the live model is not to be used; empty where it may be.
         newer: how many models, decisions and releases only a newer carpipe understands.
     """
@@ -87,6 +90,7 @@ class ChannelView:
     history: list[Release]
     problem: str
     newer: int
+    compared: Mapping[str, str]
 
 
 def list_channels(cache: ResultCache) -> list[str]:
@@ -107,6 +111,7 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
     history = _history(past, live)
     # An odd decision costs itself only. A rollback goes by the history, so of that only what is newer is passed over.
     decided = [*_read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES, passed_over=InputError)]
+    decided_last = [one for one in reversed(decided) if one is not None]
     infos = cache.manifests(f"models/{name}")
     infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
     standings = look_at(cache, [info.key for info in infos[:COLUMNS]], history)
@@ -124,10 +129,11 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
         back=release_before(history) if history and None not in past else None,
         models=models,
         figures={figure: names[figure] for figure in order},
-        decisions=[one for one in reversed(decided) if one is not None],
+        decisions=decided_last,
         history=history[: -ENTRIES - 1 : -1],
         problem=_problem(live, standings),
         newer=sum(one is None for one in (*past, *decided)) + sum(one.newer for one in standings.values()),
+        compared=_compared(cache, name, decided_last),
     )
 
 
@@ -147,6 +153,48 @@ def read_page(cache: ResultCache, name: str, model: str) -> bytes:
 def read_card(cache: ResultCache, name: str, model: str) -> str:
     """The model card, Markdown. Raises InputError where the model has none."""
     return manifest.read_file(cache.session.store, find_model(cache, name, model), CARD).decode()
+
+
+def read_comparison(cache: ResultCache, name: str, model: str, file: str) -> bytes:
+    """A file of the comparison of a model with the one that was live at its newest decision that has one.
+
+    Raises:
+        InputError: there is no such model, or no comparison of it.
+    """
+    found, store = find_model(cache, name, model), cache.session.store
+    decided = _read_all(cache, f"channels/{name}/decisions", parse_decision, passed_over=InputError)
+    for one in reversed([*decided]):
+        if one is None or one["model"] != found.key or not one["champion"]:
+            continue
+        if done := comparison.find_comparison(store, found, one["champion"]):
+            return manifest.read_file(store, done, file)
+    raise InputError(
+        f"Model {model} has been compared with no model yet, or gc has deleted it. `carpipe weights compare {name} "
+        f"{model}` compares it with the live one."
+    )
+
+
+def read_comparison_card(cache: ResultCache, name: str, model: str) -> str:
+    """The comparison for the model card, Markdown; empty where there is none."""
+    try:
+        return read_comparison(cache, name, model, comparison.CARD).decode()
+    except InputError:
+        return ""
+
+
+def _compared(cache: ResultCache, name: str, decided: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """By model, the one it is held against: by the newest decision whose comparison is there."""
+    config = cache.session.config
+    sections = {config.classifier.channel: "classifier", config.car_filter.channel: "car_filter"}
+    if name not in sections or not any(one["champion"] for one in decided):
+        return {}
+    there = {*cache.session.store.list_folders(f"stages/{results.COMPARISON}/{sections[name]}")}
+    found: dict[str, str] = {}
+    for one in decided:
+        key = comparison.comparison_key(sections[name], one["model"], one["champion"])
+        if one["champion"] and key.rpartition("/")[0] in there:
+            found.setdefault(one["model"], one["champion"])
+    return found
 
 
 def _history(past: Sequence[Release | None], live: Release | None) -> list[Release]:

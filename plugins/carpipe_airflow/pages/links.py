@@ -41,6 +41,7 @@ def path_of(text: str, name: str) -> str:
             "Weights": folder,
             "Model card": f"{folder}/{found[2]}/card",
             "Evaluation": f"{folder}/{found[2]}/evaluation.html",
+            "Comparison": f"{folder}/{found[2]}/comparison.html",
         }.get(name, "")
     return ""
 
@@ -57,9 +58,13 @@ class _ManifestLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The page's address below the Airflow host, empty where the task made nothing of the kind."""
-        path = path_of(_made(ti_key), self.name)
+        path = path_of(self.made(ti_key), self.name)
         root = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
         return f"{root}{MOUNT}{path}" if path else ""
+
+    def made(self, ti_key: Any) -> str:
+        """What the task returned, text or a verdict that names a model; else what it said it would make."""
+        return _text(_value(ti_key, BaseXCom.XCOM_RETURN_KEY)) or _text(_value(ti_key, FORESEEN))
 
 
 class DatasetLink(_ManifestLink):
@@ -98,6 +103,17 @@ class EvaluationLink(_ManifestLink):
     name = "Evaluation"
 
 
+class ComparisonLink(_ManifestLink):
+    """How the model differs from the one that was live when the gate decided."""
+
+    name = "Comparison"
+
+    def made(self, ti_key: Any) -> str:
+        """The model of a verdict that held it against another one."""
+        verdict = _value(ti_key, BaseXCom.XCOM_RETURN_KEY)
+        return _text(verdict) if isinstance(verdict, dict) and verdict.get("champion") else ""
+
+
 class CurveLink(_ManifestLink):
     """The page of a learning curve."""
 
@@ -105,16 +121,13 @@ class CurveLink(_ManifestLink):
 
 
 LINKS = [
-    DatasetLink(), ReportLink(), DataDocsLink(), WeightsLink(), ModelCardLink(), EvaluationLink(), CurveLink(),
+    DatasetLink(), ReportLink(), DataDocsLink(), WeightsLink(), ModelCardLink(), EvaluationLink(), ComparisonLink(),
+    CurveLink(),
 ]  # fmt: skip
 
 
-def _made(ti_key: Any) -> str:
-    """What the task returned, where that is text or a verdict that names a model; else what it said it would make."""
-    return _xcom(ti_key, BaseXCom.XCOM_RETURN_KEY) or _xcom(ti_key, FORESEEN)
-
-
-def _xcom(ti_key: Any, key: str) -> str:
+def _value(ti_key: Any, key: str) -> Any:
+    """What a task has left under a key; empty where it has left nothing."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
@@ -130,6 +143,11 @@ def _xcom(ti_key: Any, key: str) -> str:
     value = row[0] if row else ""
     if isinstance(value, str) and value[:1] in ('"', "{"):  # as the database keeps it: JSON
         value = json.loads(value)
+    return value
+
+
+def _text(value: Any) -> str:
+    """The text, or the model of a verdict; empty where it is neither."""
     if isinstance(value, dict):
         value = value.get("model", "")
     return value if isinstance(value, str) else ""

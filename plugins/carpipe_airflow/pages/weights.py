@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from carpipe.errors import InputError
 from carpipe.names import shown
+from carpipe.steps.models.comparison import PAGE
 from carpipe.steps.views import channels
 from carpipe.weights.channel import check_reason
 from carpipe_airflow.pages.access import PROMOTE, PROMOTE_DAG, READ, may
@@ -43,14 +44,22 @@ def one(request: Request, user: GetUserDep, session: SessionDep, dag_bag: DagBag
 @router.get("/{channel}/{model}/card", dependencies=READ)
 def card(request: Request, channel: str, model: Id) -> Response:
     """The model card, as text."""
-    text = channels.read_card(request.app.state.bucket.cache, channel, model)
-    return render(request, "card", channel=channel, model=model, text=text)
+    cache = request.app.state.bucket.cache
+    text = channels.read_card(cache, channel, model)
+    compared = channels.read_comparison_card(cache, channel, model)
+    return render(request, "card", channel=channel, model=model, text=text, compared=compared)
 
 
 @router.get("/{channel}/{model}/evaluation.html", dependencies=READ)
 def evaluation(request: Request, channel: str, model: Id) -> Response:
     """The evaluation page."""
     return document(channels.read_page(request.app.state.bucket.cache, channel, model))
+
+
+@router.get("/{channel}/{model}/comparison.html", dependencies=READ)
+def comparison(request: Request, channel: str, model: Id) -> Response:
+    """How the model differs from the one that was live when the gate last decided about it."""
+    return document(channels.read_comparison(request.app.state.bucket.cache, channel, model, PAGE))
 
 
 @router.post("/{channel}/promote", dependencies=PROMOTE)

@@ -1,0 +1,176 @@
+"""Comparison: how a packaged model differs from the live one, as a page, as JSON, and as Markdown for the card.
+
+A package must not depend on what is live when it is made. So this is a result of its own, found by both models.
+"""
+
+import contextlib
+import json
+import logging
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from carpipe import manifest
+from carpipe.errors import InputError, MissingError
+from carpipe.manifest import Manifest, Work
+from carpipe.steps import results
+from carpipe.steps.models.class_names import class_map, parts_of
+from carpipe.steps.models.evaluate import answer_test, read_answers
+from carpipe.steps.models.weights import find_model
+from carpipe.steps.reuse import reused
+from carpipe.steps.session import Session
+from carpipe.storage import Store
+from carpipe.weights import channel
+from carpipe.weights.card import backbone_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from carpipe.evaluation.comparison import Comparison, Side
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+PAGE, CARD, TEXT = "comparison.html", "comparison.md", "comparison.txt"
+
+
+def compare_models(session: Session, packaged: str, live_key: str, *, at: str) -> Manifest:
+    """Commit how a packaged model differs from another one, on the test photos of its own dataset.
+
+    Args:
+        packaged: manifest key of the model that it is about.
+        live_key: of the one that it is held against; the live one, or any of the same channel.
+        at: now, UTC, ISO 8601, for the page.
+
+    Raises:
+        InputError: both are one model or of different kinds, or one cannot be judged on these photos.
+        MissingError: a model, its evaluation or its dataset is gone.
+    """
+    now, before = (channel.read_known(session.store, key).manifest for key in (packaged, live_key))
+    if now.key == before.key or now.partition != before.partition:
+        raise InputError(f"{packaged} cannot be compared with {live_key}: name two models of one channel.")
+    if done := find_comparison(session.store, now, before.key):
+        return reused(done)
+    started = time.monotonic()
+    found = _compare(session, now, before)
+    files = _files(session, found, now, at=at)
+    seconds = round(time.monotonic() - started, 3)
+    log.info("comparison: %d bytes in %.1f s", sum(map(len, files.values())), seconds)
+    return session.commit(
+        comparison_work(now, before.key),
+        files,
+        counts={"in": found.numbers["photos"]},
+        seconds=seconds,
+        extra={"dataset": now.extra["dataset"]},
+    )
+
+
+def compare_named(session: Session, name: str, model: str, *, other: str | None, at: str) -> tuple[str, bytes]:
+    """The comparison of two models of a channel, for the command line: in short, and the page.
+
+    Args:
+        model, other: id or manifest key; other: None means the live one.
+
+    Raises:
+        InputError: there is no such model, nothing is live, or as `compare_models`.
+    """
+    now, before = find_model(session, name, model), find_model(session, name, other)
+    done = compare_models(session, now.key, before.key, at=at)
+    return manifest.read_file(session.store, done, TEXT).decode(), manifest.read_file(session.store, done, PAGE)
+
+
+def comparison_work(now: Manifest, before: str) -> Work:
+    """What `compare_models` does with a model and the key of another one."""
+    return Work(results.COMPARISON, VERSION, now.partition, {}, (now.key, before))
+
+
+def comparison_key(section: str, now: str, before: str) -> str:
+    """Where the comparison of two models is, by their keys, if somebody has made it."""
+    return Work(results.COMPARISON, VERSION, section, {}, (now, before)).key
+
+
+def find_comparison(store: Store, now: Manifest, before: str) -> Manifest | None:
+    """The comparison of a model with another one, if somebody has made it."""
+    return manifest.find(store, comparison_work(now, before))
+
+
+def keep_comparison(session: Session, packaged: str, live_key: str, *, at: str) -> None:
+    """As `compare_models`, for the gate: what can be found out is; that it cannot is logged and stops nobody."""
+    try:
+        compare_models(session, packaged, live_key, at=at)
+    except (InputError, MissingError) as error:
+        log.warning("There is no page that compares the model with the live one: %s", error)
+
+
+def answers_of(session: Session, candidate: Manifest, champion: Manifest) -> "pd.DataFrame":
+    """Another model on the candidate's test photos. A class that was renamed or merged counts as what it became.
+
+    Returns:
+        What `answer_test` committed, with `today`, the answer by the candidate's names, and `correct`.
+    """
+    table = read_answers(session, answer_test(session, champion.key, candidate.extra["dataset"]))
+    became = class_map(session, champion, candidate)
+    today = table["answer"].map(lambda name: became.get(name, name))
+    return table.assign(today=today, correct=today == table["class_name"])
+
+
+def _compare(session: Session, now: Manifest, before: Manifest) -> "Comparison":
+    from carpipe.evaluation.comparison import compare_sides
+
+    judged = manifest.read(session.store, now.inputs[0])
+    return compare_sides(
+        (_side(session, now), read_answers(session, judged)),
+        (_side(session, before), answers_of(session, now, before)),
+        parts=parts_of(before.extra["classes"], now.extra["classes"], class_map(session, before, now)),
+        same_test=_is_same_test(session, judged, before),
+        rules=session.config.gate,
+    )
+
+
+def _files(session: Session, found: "Comparison", now: Manifest, *, at: str) -> dict[str, bytes]:
+    from carpipe.evaluation import comparison_page as page
+    from carpipe.training.data import iter_records
+
+    wanted = page.wanted_photos(found)
+    data = manifest.read(session.store, now.extra["dataset"])
+    with results.local_shards(session.store, data, "test") as shards:
+        pictures = {key: jpeg for key, _, jpeg in iter_records(shards["test"]) if key in wanted}
+    rules = json.loads(session.config.gate.model_dump_json())
+    return {
+        PAGE: page.render_comparison(found, pictures=pictures, made=datetime.fromisoformat(at)).encode(),
+        # `pictures`: whose photos the page shows, so that a listing that is to be forgotten is found.
+        results.COMPARED: results.to_json({**found.to_json(), "rules": rules, "pictures": sorted(wanted)}),
+        CARD: page.render_markdown(found).encode(),
+        TEXT: page.render_text(found).encode(),
+    }
+
+
+def _is_same_test(session: Session, judged: Manifest, before: Manifest) -> bool:
+    """Whether both models were evaluated on the same photos; no where that cannot be told any more."""
+    with contextlib.suppress(MissingError, InputError):
+        return judged.inputs[1:] == manifest.read(session.store, before.inputs[0]).inputs[1:]
+    return False
+
+
+def _side(session: Session, model: Manifest) -> "Side":
+    from carpipe.evaluation.comparison import Side
+
+    settings, facts = None, {}
+    with contextlib.suppress(MissingError, InputError):  # the training has been deleted since, or cannot be read
+        trained = manifest.read(session.store, model.extra["trained"])
+        settings = {**trained.config, "backbone": backbone_of(trained)}
+        facts = _facts(trained)
+    return Side(model.key, tuple(model.extra["classes"]), model.extra["metrics"], settings, facts)
+
+
+def _facts(trained: Manifest) -> dict[str, Any]:
+    """What a training was of, beside its settings."""
+    start = trained.extra.get("start")
+    return {
+        "carpipe": trained.carpipe,
+        "dataset": trained.extra["dataset"],
+        "weights of the backbone": trained.weights.get("backbone"),
+        "start": f"{start.get('kind')}: {start.get('why')}" if isinstance(start, dict) else None,
+        "epochs": trained.counts.get("epochs"),
+        "photos trained on": trained.counts.get("in"),
+    }
