@@ -117,6 +117,6 @@ def _question(context: Any, jinja_env: Any) -> str:
     """What a person decides by, Markdown: what the gate said, and where to read more about the model."""
     verdict = context["ti"].xcom_pull(task_ids="gate")
     said = [in_markdown(line.strip()) for line in verdict["text"].splitlines()[1:]]
-    names = ("Model card", "Evaluation", *(["Comparison"] if verdict.get("champion") else []))
+    names = ("Model card", "Evaluation", *(["Comparison"] if verdict.get("compared") else []))
     pages = [f"[{name}]({full_address(verdict['model'], name)})" for name in names]
     return "\n".join([*(f"- {line}" for line in said), "", ", ".join(pages)])

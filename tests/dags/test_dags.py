@@ -155,7 +155,7 @@ def test_who_is_asked_finds_the_gates_words_and_the_pages_of_the_model(dags, nam
         "",
         f"[Model card]({page}/card), [Evaluation]({page}/evaluation.html)",
     ]
-    verdict["champion"] = f"models/classifier/{'b' * 20}/manifest.json"
+    verdict["compared"] = True
     approve = copy(dags[name].get_task("approve"))
     approve.render_template_fields({"ti": SimpleNamespace(xcom_pull=lambda task_ids: verdict)})
     assert approve.body.splitlines()[-1] == f"{pages}, [Comparison]({page}/comparison.html)"

@@ -517,17 +517,17 @@ def test_a_comparison_is_shown_where_there_is_one(clients, places, made):
     assert "Against" not in client.get(fill_in("/weights/{channel}/{model}/card", other)).text
 
 
-def test_only_a_verdict_against_a_live_model_links_to_a_comparison(clients, places):
+def test_only_a_verdict_that_came_with_a_comparison_links_to_it(clients, places):
     client = clients["admin"]
     run = client.post("/api/v2/dags/retrain_classifier/dagRuns", json={"logical_date": None}).json()
     task = f"/api/v2/dags/retrain_classifier/dagRuns/{run['dag_run_id']}/taskInstances/gate"
     key = f"models/classifier/{places['{model}']}/manifest.json"
-    for champion in ("", "models/classifier/x/manifest.json"):
-        entry = {"key": "return_value", "value": {"model": key, "champion": champion}}
+    for compared in (False, True):
+        entry = {"key": "return_value", "value": {"model": key, "champion": key, "compared": compared}}
         client.post(f"{task}/xcomEntries", json=entry).raise_for_status()
         links = client.get(f"{task}/links").json()["extra_links"]
         assert links["Evaluation"]
-        assert bool(links["Comparison"]) == bool(champion)
+        assert bool(links["Comparison"]) == compared
         client.delete(f"{task}/xcomEntries/return_value")
     client.patch(f"/api/v2/dags/retrain_classifier/dagRuns/{run['dag_run_id']}", json={"state": "failed"})
 

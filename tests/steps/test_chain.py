@@ -366,6 +366,7 @@ def test_a_model_as_good_as_the_live_one_is_refused_with_its_numbers(session, ou
     verdict = gate(session, second.key, model="classifier", run="again", at="2026-01-09T00:00:00Z")
 
     assert verdict.outcome == "refuse"
+    assert verdict.compared
     kept = json.loads(session.store.get(verdict.key))
     assert kept["numbers"]["difference"] == 0
     assert kept["champion"] == outcome.verdict.model

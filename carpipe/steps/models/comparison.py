@@ -94,12 +94,14 @@ def find_comparison(store: Store, now: Manifest, before: str) -> Manifest | None
     return manifest.find(store, comparison_work(now, before))
 
 
-def keep_comparison(session: Session, packaged: str, live_key: str, *, at: str) -> None:
-    """As `compare_models`, for the gate: what can be found out is; that it cannot is logged and stops nobody."""
+def keep_comparison(session: Session, packaged: str, live_key: str, *, at: str) -> bool:
+    """As `compare_models`, for the gate: whether there is one now. That there is none is logged and stops nobody."""
     try:
         compare_models(session, packaged, live_key, at=at)
     except (InputError, MissingError) as error:
         log.warning("There is no page that compares the model with the live one: %s", error)
+        return False
+    return True
 
 
 def answers_of(session: Session, candidate: Manifest, champion: Manifest) -> "pd.DataFrame":

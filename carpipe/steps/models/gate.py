@@ -53,6 +53,7 @@ class Verdict:
         reason: the deciding one, a sentence.
         text: the whole of it, for people.
         manifest_sha256: of the model's manifest that was judged: no other goes live for this verdict.
+        compared: there is a page that compares the model with the live one.
     """
 
     outcome: str
@@ -64,6 +65,7 @@ class Verdict:
     reason: str
     text: str
     manifest_sha256: str = ""
+    compared: bool = False
 
 
 def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) -> Verdict:
@@ -88,9 +90,9 @@ def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) ->
     verdict = _record(
         session, config.channel, body, model=packaged, current=current, run=run, at=at, text=decision.render()
     )
-    if current and "champion" in decision.numbers:  # it could be judged
-        keep_comparison(session, packaged, current.model, at=at)
-    return verdict
+    could_judge = current is not None and "champion" in decision.numbers
+    compared = could_judge and keep_comparison(session, packaged, verdict.champion, at=at)
+    return replace(verdict, compared=compared)
 
 
 def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, at: str) -> Verdict | None:

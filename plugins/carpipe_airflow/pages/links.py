@@ -109,9 +109,9 @@ class ComparisonLink(_ManifestLink):
     name = "Comparison"
 
     def made(self, ti_key: Any) -> str:
-        """The model of a verdict that held it against another one."""
+        """The model of a verdict that came with a comparison."""
         verdict = _value(ti_key, BaseXCom.XCOM_RETURN_KEY)
-        return _text(verdict) if isinstance(verdict, dict) and verdict.get("champion") else ""
+        return _text(verdict) if isinstance(verdict, dict) and verdict.get("compared") else ""
 
 
 class CurveLink(_ManifestLink):

@@ -125,7 +125,7 @@ def test_models_that_cannot_be_compared_are_a_sentence(bucket, models, caplog):
     for key in (now.key, other):
         with pytest.raises(InputError, match="name two models of one channel"):
             compare_models(bucket, now.key, key, at=AT)
-    keep_comparison(bucket, now.key, "models/classifier/gone/manifest.json", at=AT)
+    assert not keep_comparison(bucket, now.key, "models/classifier/gone/manifest.json", at=AT)
     assert "There is no page that compares the model with the live one" in caplog.text
 
 
@@ -139,6 +139,7 @@ def test_the_gate_decides_though_no_comparison_can_be_made(bucket, models, monke
     with caplog.at_level(logging.WARNING):
         verdict = gate(bucket, now.key, model="classifier", run="r1", at=AT)
     assert decided, "it was tried"
+    assert not verdict.compared
     assert json.loads(bucket.store.get(verdict.key))["champion"] == before.key
     assert "live one: odd photo" in caplog.text
     # An outage is what a task is tried again for.
