@@ -301,7 +301,7 @@ class ClassifierConfig(TrainingConfig):
         "cold where backbone or recipe changed, or one of the limits of `cold_...` is passed",
     )
     warm_epochs: int = Field(6, ge=1, description="epochs of a warm training, all layers")
-    warm_learning_rate: float = Field(1e-3, gt=0, description="Adam, warm training; at its highest")
+    warm_learning_rate: float = Field(2e-3, gt=0, description="Adam, warm training; at its highest")
     warm_shrink: float = Field(1.0, gt=0, le=1, description="a warm training first multiplies all weights by it")
     warm_noise: float = Field(
         0.0, ge=0, lt=1, description="and then adds so many times the weights of a network that was never trained"
