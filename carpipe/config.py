@@ -192,6 +192,14 @@ def _name_or_file(backbone: str) -> str:
 BackboneOrFile = Annotated[str, AfterValidator(_name_or_file)]
 
 
+# Of settings that the car filter and the classifier have other defaults for.
+SCHEDULE = (
+    "of fine-tuning's learning rate: `cosine` falls to 0 over `finetune_epochs`, all of which are run; `plateau` falls "
+    "when the validation loss does not, and ends early"
+)
+BATCH_NORM = "of the backbone in fine-tuning; with `weights` `none` it is always trained"
+
+
 class TrainingConfig(Section):
     """One block for both models; the sections `car_filter` and `classifier` differ in defaults only."""
 
@@ -207,17 +215,11 @@ class TrainingConfig(Section):
     batch: int = Field(32, ge=1, description="photos per step")
     head_learning_rate: float = Field(1e-3, gt=0, description="Adam, head phase")
     finetune_learning_rate: float = Field(1e-4, gt=0, description="Adam, fine-tuning phase; at its highest")
-    schedule: Literal["cosine", "plateau"] = Field(
-        "plateau",
-        description="of fine-tuning's learning rate: `cosine` falls to 0 over `finetune_epochs`, all of which are run; "
-        "`plateau` falls when the validation loss does not, and ends early",
-    )
+    schedule: Literal["cosine", "plateau"] = Field("plateau", description=SCHEDULE)
     warmup: float = Field(
         0.05, ge=0, lt=1, description="share of fine-tuning in which a `cosine` learning rate first rises from 0"
     )
-    batch_norm: Literal["frozen", "trained"] = Field(
-        "frozen", description="of the backbone in fine-tuning; with `weights` `none` it is always trained"
-    )
+    batch_norm: Literal["frozen", "trained"] = Field("frozen", description=BATCH_NORM)
     dropout: float = Field(0.2, ge=0, lt=1, description="before the last layer")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the cross entropy's targets")
     max_class_weight: float = Field(
@@ -259,7 +261,7 @@ class TrainingConfig(Section):
         if self.own_backbone and (self.weights, self.alpha) != ("imagenet", 1.0):
             raise ValueError(
                 f"backbone is the file {self.backbone}, which brings its weights and its width; leave out weights and "
-                "alpha"
+                "alpha, or set them to imagenet and 1.0"
             )
         return self
 
@@ -289,8 +291,8 @@ class ClassifierConfig(TrainingConfig):
     head_epochs: int = Field(2, ge=0, description="epochs with the backbone frozen")
     finetune_epochs: int = Field(28, ge=0, description="epochs, at most, with the backbone trained")
     finetune_learning_rate: float = Field(2e-3, gt=0, description="Adam, fine-tuning phase; at its highest")
-    schedule: Literal["cosine", "plateau"] = Field("cosine", description="of fine-tuning's learning rate; see above")
-    batch_norm: Literal["frozen", "trained"] = Field("trained", description="of the backbone in fine-tuning; see above")
+    schedule: Literal["cosine", "plateau"] = Field("cosine", description=SCHEDULE)
+    batch_norm: Literal["frozen", "trained"] = Field("trained", description=BATCH_NORM)
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the cross entropy's targets")
     max_class_weight: float = Field(
         3.0, ge=1, description="a class with few photos counts up to this many times more in the loss; 1: all alike"

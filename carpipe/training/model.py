@@ -12,6 +12,7 @@ import keras
 
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, UnavailableError
+from carpipe.names import brief
 from carpipe.training.backbone import load_backbone, thaw
 
 # Momentum of batch norm's running statistics: they follow within some tens of steps, or some hundreds.
@@ -97,13 +98,14 @@ def _backbone(config: TrainingConfig, weights: Path | None) -> Any:
     try:
         return make(input_shape=shape, include_top=False, pooling="avg", weights=source, name="backbone", **options)
     except Exception as error:  # h5py, urllib and Keras raise all sorts
+        why = brief(str(error), max_characters=300)  # Keras names each layer that does not fit
         if source == "imagenet" and "Input size" not in str(error):
             raise UnavailableError(
-                f"The ImageNet weights of {config.backbone} cannot be downloaded: {error}. Where there is no way to "
+                f"The ImageNet weights of {config.backbone} cannot be downloaded: {why}. Where there is no way to "
                 "the internet, set `weights` to a file."
             ) from error
         raise InputError(
-            f"The weights {source!r} cannot be used for {config.backbone} at {config.image_size} px: {error}. "
+            f"The weights {source!r} cannot be used for {config.backbone} at {config.image_size} px: {why}. "
             "Set `weights` to a file that fits, to `imagenet` where the network allows, or to `none`."
         ) from error
 
