@@ -68,12 +68,19 @@ class Bucket:
         )
         return start, trained, packaged
 
-    def decide(self, outcome, champion, number):
+    def decide(self, outcome, champion, number, *, model=""):
         entry = {
-            "model": champion, "champion": champion, "run": f"r{number}", "at": f"2026-01-0{number}",
+            "model": model or champion, "champion": champion, "run": f"r{number}", "at": f"2026-01-{number:02}",
             "outcome": outcome, "reasons": ["it is so."], "checks": [], "numbers": {},
         }  # fmt: skip
-        self.session.store.put(f"channels/classifier/decisions/2026-01-0{number}.json", json.dumps(entry).encode())
+        self.session.store.put(f"channels/classifier/decisions/2026-01-{number:02}.json", json.dumps(entry).encode())
+
+    def refused(self, number, *, champion):
+        """A night whose model the gate refuses: its start, and the model."""
+        data = self.dataset(f"night {number}")
+        packaged = self.package(self.train(data, start := self.start(data)), data)
+        self.decide("refuse", champion, number, model=packaged.key)
+        return start, packaged.key
 
 
 @pytest.fixture
@@ -137,7 +144,7 @@ def test_a_cold_training_is_the_same_work_whatever_a_warm_one_would_be(bucket):
         ({"label_smoothing": 0.0, "seed": 5}, r"other settings \(label_smoothing, seed\)"),
         ({"backbone": "EfficientNetB2"}, "another backbone"),
         ({"alpha": 0.5}, "another backbone"),
-        ({"cold_every": 1}, "1 trainings in a row were warm"),
+        ({"cold_every": 1}, r"the last training was warm \(`classifier.cold_every`\)"),
     ],
 )
 def test_what_speaks_against_a_warm_start(bucket, settings, why):
@@ -164,7 +171,7 @@ def test_few_classes_may_change(bucket, new, kind):
     found = bucket.start(bucket.dataset("b", classes=classes))
 
     assert found.kind == kind
-    assert kind == "warm" or "13% of the classes are new, merged or gone" in found.why
+    assert kind == "warm" or "13.0 % of the classes are new, merged or gone" in found.why
 
 
 def test_a_merged_class_has_its_parts_and_a_renamed_one_is_no_change(bucket):
@@ -179,22 +186,99 @@ def test_a_merged_class_has_its_parts_and_a_renamed_one_is_no_change(bucket):
     assert found.parts["make_x"] == ["make_0", "make_1"]
     assert found.parts["make_y"] == ["make_2"]
     tight = changed(bucket, cold_changed=0.05)
-    assert "5% of the classes" in bucket.start(bucket.dataset("b", classes=merged, taxonomy=after), config=tight).why
+    assert "5.3 % of the classes" in bucket.start(bucket.dataset("b", classes=merged, taxonomy=after), config=tight).why
 
 
-def test_three_refusals_in_a_row_start_cold(bucket):
+def test_three_refusals_in_a_row_start_one_training_cold(bucket):
+    _, _, live = bucket.night(bucket.dataset("a"))
+
+    starts = [bucket.refused(number, champion=live.key)[0] for number in range(2, 10)]
+
+    assert "".join(start.kind[0] for start in starts) == "wwwcwwwc"
+    assert starts[3].why == "the gate has refused the last 3 warm models (`classifier.cold_refusals`)."
+
+
+def test_what_ends_a_row_of_refusals(bucket):
     _, _, live = bucket.night(bucket.dataset("a"))
     data = bucket.dataset("b")
     bucket.decide("refuse", "", 1)
-    for number, outcome in enumerate(("refuse", "nothing_to_do", "refuse"), 2):
-        bucket.decide(outcome, live.key, number)
-    assert bucket.start(data).kind == "warm"
-
-    bucket.decide("refuse", live.key, 5)
-    assert bucket.start(data).why == "the gate has refused 3 models in a row (`classifier.cold_refusals`)."
+    _, model = bucket.refused(2, champion=live.key)
+    bucket.decide("nothing_to_do", "", 3)
+    bucket.refused(4, champion=live.key)
+    bucket.decide("refuse", live.key, 5, model=model)
+    assert bucket.start(data).kind == "warm", "one model that was judged twice is one"
+    assert bucket.start(data, config=changed(bucket, cold_refusals=2)).kind == "cold"
 
     bucket.decide("ask", live.key, 6)
-    assert bucket.start(data).kind == "warm"
+    assert bucket.start(data, config=changed(bucket, cold_refusals=1)).kind == "warm"
+    bucket.decide("refuse", live.key, 7, model="models/classifier/gone/manifest.json")
+    once = bucket.start(data, config=changed(bucket, cold_refusals=1))
+    assert once.why == "the gate has refused the last warm model (`classifier.cold_refusals`)."
+
+
+def test_warm_settings_that_changed_are_a_reason_to_train_a_warm_model_anew(bucket):
+    data = bucket.dataset("b")
+    longer = changed(bucket, warm_epochs=bucket.config.warm_epochs + 1)
+    bucket.night(bucket.dataset("a"))
+    assert bucket.start(bucket.dataset("a"), config=longer).done, "a cold training has none of them"
+
+    bucket.night(data)
+
+    assert bucket.start(data).done
+    assert bucket.start(data, config=changed(bucket, cold_every=9)).done
+    again = bucket.start(data, config=longer)
+    assert (again.kind, again.chain, again.done) == ("warm", 2, False)
+    assert bucket.start(data, config=changed(bucket, warm_noise=0.1)).kind == "warm"
+
+
+@pytest.mark.parametrize("start", ["warm", [], {}, *({"chain": odd} for odd in ("x", None, [1], -5, True, 0.5))])
+def test_a_live_model_with_an_odd_record_of_its_start_is_not_started_from(bucket, start):
+    data = bucket.dataset("a")
+    _, trained, _ = bucket.night(data)
+    body = json.loads(bucket.session.store.get(trained.key))
+    body["extra"]["start"] = start
+    bucket.session.store.put(trained.key, json.dumps(body).encode())
+
+    found = bucket.start(bucket.dataset("b"))
+
+    assert (found.kind, found.done) == ("cold", False)
+    assert "does not say how many trainings in a row were warm: expected a count, got" in found.why
+    assert bucket.start(data).kind == "cold"
+    with pytest.raises(InputError, match=r"No training can start warm: .* expected a count"):
+        bucket.start(data, config=changed(bucket, start="warm"))
+
+
+def test_another_version_of_the_training_is_named_as_such(bucket, monkeypatch):
+    data = bucket.dataset("a")
+    bucket.night(data)
+    monkeypatch.setattr(train, "VERSION", train.VERSION + 1)
+
+    assert bucket.start(data).why == (
+        f"the live model was trained by another version of the stage `train`: {train.VERSION - 1}, now {train.VERSION}."
+    )
+
+
+@pytest.mark.parametrize(("new", "most", "share", "limit"), [(11, 0.1, "10.3", "10.0"), (1, 0.004, "1.0", "0.4")])
+def test_shares_of_classes_are_told_apart(bucket, new, most, share, limit):
+    names = [f"make_{number}" for number in range(96)]
+    bucket.night(bucket.dataset("a", classes=names))
+    more = [*names, *(f"new_{number}" for number in range(new))]
+
+    why = bucket.start(bucket.dataset("b", classes=more), config=changed(bucket, cold_changed=most)).why
+
+    most_of = f"more than `classifier.cold_changed` allows ({limit} %)"
+    assert why == f"{share} % of the classes are new, merged or gone, {most_of}."
+
+
+def test_a_forced_warm_start_says_what_spoke_against_it(bucket):
+    bucket.night(bucket.dataset("a"))
+    data = bucket.dataset("b")
+
+    assert bucket.start(data, config=changed(bucket, start="warm")).why == "the setting `classifier.start` says so."
+    forced = bucket.start(data, config=changed(bucket, start="warm", image_size=260))
+    assert forced.why == (
+        "the setting `classifier.start` says so, though the live model was trained with other settings (image_size)."
+    )
 
 
 def test_warm_alone_takes_what_auto_would_not_and_says_what_cannot_be(bucket):
