@@ -2,94 +2,24 @@
 
 import json
 import re
+from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.evaluation.decision import Decision
-from carpipe.manifest import Work
-from carpipe.photos import to_parquet
-from carpipe.steps import results
 from carpipe.steps.models import train
 from carpipe.steps.models.gate import _count_seen, _with_seen
-from carpipe.steps.models.seen import count_seen, seen_files, trained_on
-from carpipe.steps.models.start import Start, record_of
+from carpipe.steps.models.seen import count_seen, trained_on
+from carpipe.steps.models.start import Start
 from carpipe.weights import channel
-
-CLASSES = [f"make_{number}" for number in range(20)]
-
-
-class Bucket:
-    """Nights made by hand: datasets, trainings of them, and models that go live."""
-
-    def __init__(self, session):
-        self.session = session
-        self.config = session.config.classifier
-
-    def dataset(self, tag, *, classes=(), photos=(), taxonomy=""):
-        """`photos`: (key, side, vehicle); without a side it is dropped."""
-        table = pd.DataFrame(photos, columns=["key", "split", "vehicle"])
-        table["dropped"] = table["split"].map(lambda side: None if side else "other_side")
-        files = {results.PHOTOS: to_parquet(table)}
-        if taxonomy:
-            files[results.TAXONOMY] = taxonomy.encode()
-        work = Work("dataset", 1, "all", {"tag": tag}, (f"stages/split/all/{tag}/manifest.json",), home="datasets")
-        extra = {"classes": list(classes or CLASSES), "splits": {"train": 1, "val": 1, "test": 1}, "packed": []}
-        return manifest.commit(self.session.store, work, files, counts={}, extra=extra)
-
-    def start(self, data, *, config=None, backbone="none"):
-        return train.start_of(self.session, config or self.config, data, backbone=backbone)
-
-    def train(self, data, start=None, *, config=None):
-        """A training of a dataset, committed as `train` does."""
-        config, start = config or self.config, start or Start("a test.")
-        work = train.train_work(config, data, model="classifier", backbone="none", start=start)
-        files = {results.MODEL: work.fingerprint.encode(), **seen_files(self.session, start, data)}
-        extra = {"classes": data.extra["classes"], "dataset": data.key, "start": record_of(start)}
-        return manifest.commit(self.session.store, work, files, counts={}, extra=extra)
-
-    def package(self, trained, data):
-        work = Work("model", 1, "classifier", {}, (trained.key,), home="models/classifier")
-        files = {results.MODEL: manifest.read_file(self.session.store, trained, results.MODEL)}
-        if results.TAXONOMY in data.files:
-            files[results.TAXONOMY] = manifest.read_file(self.session.store, data, results.TAXONOMY)
-        extra = {"classes": data.extra["classes"], "trained": trained.key, "dataset": data.key}
-        return manifest.commit(self.session.store, work, files, counts={}, extra=extra)
-
-    def night(self, data, *, config=None):
-        """Train as a night would, and let the model go live."""
-        start = self.start(data, config=config)
-        trained = self.train(data, start, config=config)
-        packaged = self.package(trained, data)
-        channel.promote(
-            self.session.store, "classifier", model=packaged.key, reason="test", run=packaged.key, at="2026-01-01"
-        )
-        return start, trained, packaged
-
-    def decide(self, outcome, champion, number, *, model=""):
-        entry = {
-            "model": model or champion, "champion": champion, "run": f"r{number}", "at": f"2026-01-{number:02}",
-            "outcome": outcome, "reasons": ["it is so."], "checks": [], "numbers": {},
-        }  # fmt: skip
-        self.session.store.put(f"channels/classifier/decisions/2026-01-{number:02}.json", json.dumps(entry).encode())
-
-    def refused(self, number, *, champion):
-        """A night whose model the gate refuses: its start, and the model."""
-        data = self.dataset(f"night {number}")
-        packaged = self.package(self.train(data, start := self.start(data)), data)
-        self.decide("refuse", champion, number, model=packaged.key)
-        return start, packaged.key
+from tests.steps.models.nights import CLASSES, Bucket, changed
 
 
 @pytest.fixture
 def bucket(make_session):
     return Bucket(make_session(classifier__weights="none"))
-
-
-def changed(bucket, **settings):
-    return bucket.config.model_copy(update=settings)
 
 
 def test_the_first_training_is_cold_and_the_next_ones_are_warm(bucket):
@@ -124,6 +54,24 @@ def test_what_comes_next_is_foreseen(bucket):
     assert train.foresee_start(bucket.session).startswith("Without a new dataset the classifier is not trained")
     bucket.dataset("b", classes=[*CLASSES, "new"])
     assert "starts warm from models/classifier/" in train.foresee_start(bucket.session)
+
+
+def test_a_start_that_cannot_be_foreseen_is_a_sentence_and_no_plan_is_lost(bucket):
+    bucket.night(bucket.dataset("a"))
+    bucket.dataset("b")
+    told = "How the next training of the classifier starts cannot be told from here: "
+
+    other = replace(bucket.session, config=with_classifier(bucket, start="warm", backbone="VGG16"))
+    assert train.foresee_start(other).startswith(f"{told}No training can start warm: the live model has another")
+    gone = replace(bucket.session, config=with_classifier(bucket, weights="s3:weights/none.h5"))
+    assert train.foresee_start(gone).startswith(f"{told}There are no weights")
+    bucket.session.store.put("channels/classifier/decisions/odd.json", b"[]")
+    said = train.foresee_start(bucket.session)
+    assert said.startswith(f"{told}channels/classifier/decisions/odd.json is not a decision of the gate")
+
+
+def with_classifier(bucket, **settings):
+    return bucket.session.config.model_copy(update={"classifier": changed(bucket, **settings)})
 
 
 def test_a_cold_training_is_the_same_work_whatever_a_warm_one_would_be(bucket):
@@ -331,8 +279,16 @@ def test_the_gate_counts_what_either_model_has_seen(bucket):
     seen = _count_seen(bucket.session, candidate, release)
 
     assert seen == {"candidate": {"photos": 0, "vehicles": 0}, "champion": {"photos": 1, "vehicles": 1}}
+    later(bucket, manifest.read(bucket.session.store, release.model).extra["trained"])
+    assert set(_count_seen(bucket.session, candidate, release)) == {"candidate"}, "its training is of a later form"
     bucket.session.store.delete([first.key])
     assert set(_count_seen(bucket.session, candidate, release)) == {"candidate"}
+
+
+def later(bucket, key):
+    """Give an object a form that a later carpipe means something else by."""
+    body = json.loads(bucket.session.store.get(key))
+    bucket.session.store.put(key, json.dumps({**body, "form": 2}).encode())
 
 
 def test_the_gate_says_what_was_seen_and_decides_nothing_by_it():
