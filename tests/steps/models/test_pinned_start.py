@@ -2,6 +2,7 @@
 
 import json
 import logging
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from carpipe.errors import CarpipeError, UnavailableError
 from carpipe.steps import results
 from carpipe.steps.models import train
 from carpipe.steps.models.start import record_of
+from carpipe.steps.upkeep.garbage import find_garbage
 from tests.steps.models.nights import Bucket, changed
 
 
@@ -153,6 +155,16 @@ def test_a_dataset_that_is_deleted_during_a_training_costs_nothing(bucket, monke
 
     assert done.fresh
     assert manifest.read_file(bucket.session.store, done, results.MODEL) == b"a model"
+
+
+def test_an_old_one_is_garbage(bucket):
+    bucket.night(bucket.dataset("a"))
+    start(bucket, bucket.dataset("b"))
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+
+    for age, found in ((timedelta(hours=1), kept(bucket)), (timedelta(days=2), [])):
+        garbage = find_garbage(bucket.session, older_than=age, now=tomorrow)
+        assert [info.key for info in garbage.objects if info.key.startswith("runs/train/")] == found
 
 
 def test_a_start_that_cannot_be_chosen_is_not_kept(bucket):
