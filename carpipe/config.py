@@ -312,7 +312,7 @@ class ClassifierConfig(TrainingConfig):
     cold_changed: float = Field(
         0.1, ge=0, le=1, description="`auto`: share of the classes that are new, merged or gone, at most"
     )
-    cold_refusals: int = Field(3, ge=1, description="`auto`: refusals of the gate in a row, after which one is cold")
+    cold_refusals: int = Field(3, ge=1, description="`auto`: warm models refused in a row, after which one is cold")
 
     # What decides how a training starts, and what a warm one is like: no part of a cold training.
     STARTS: ClassVar[tuple[str, ...]] = ("start", "cold_every", "cold_changed", "cold_refusals")

@@ -88,7 +88,7 @@ def retrain_classifier(
 def _train(
     session: Session, source: str, *, model: Model, run: str, at: str, progress: Progress
 ) -> tuple[Manifest, Verdict]:
-    trained = train(session, source, model=model)
+    trained = train(session, source, model=model, run=run)
     progress(f"train {model}", trained)
     judged = evaluate(session, trained.key, source, at=at)
     progress(f"evaluate {model}", judged)

@@ -44,8 +44,8 @@ def _start(start: object) -> str:
         return ""
     if not start.get("chain"):
         return f"\nThe training started cold: {start.get('why')}\n"
-    chain = f"{start['chain']} trainings in a row were warm" if start["chain"] > 1 else "the one before was cold"
-    return f"\nThe training started warm, from `{start.get('live')}`; {chain}.\n"
+    chain = f"{start['chain']} trainings in a row were warm" if start["chain"] != 1 else "the one before was cold"
+    return f"\nThe training started warm, from `{start.get('live')}`; {chain}. Why: {start.get('why')}\n"
 
 
 def backbone_of(trained: Manifest) -> str:

@@ -18,7 +18,10 @@ from carpipe_airflow.task_session import open_task_session, run_facts
 ANSWER_WITHIN = timedelta(hours=20)
 
 
-def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"], settings: Mapping[str, str]) -> None:
+Model = Literal["car_filter", "classifier"]
+
+
+def train_and_publish(source: Any, *, model: Model, settings: Mapping[str, str]) -> None:
     """Wire anything_new -> [score] -> train -> evaluate -> package -> gate -> [approve] -> publish.
 
     Args:
@@ -27,14 +30,21 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
         settings: dotted setting by name of the DAG parameter that overrides it.
     """
 
-    gpu = gpu_task()
-
     @task.short_circuit
     def anything_new(source: str) -> str | None:
         from carpipe.steps.models.gate import find_nothing_new
 
         found = find_nothing_new(open_task_session(**settings), source, model=model, **run_facts())
         return None if found else source
+
+    new = anything_new(source)
+    verdict = _gate(_train(new, model=model, settings=settings), model=model, settings=settings)
+    _publish(verdict, model=model, settings=settings)
+
+
+def _train(new: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
+    """[score] -> train -> evaluate -> package; `new` is anything_new's result, and package's is returned."""
+    gpu = gpu_task()
 
     @task(**gpu)
     def score(source: str) -> str:
@@ -46,7 +56,7 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
     def train(source: str) -> str:
         from carpipe.steps.models.train import train
 
-        return train(open_task_session(**settings), source, model=model).key
+        return train(open_task_session(**settings), source, model=model, run=run_facts()["run"]).key
 
     @task(**gpu)
     def evaluate(trained: str, source: str) -> str:
@@ -60,13 +70,28 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
 
         return package(open_task_session(signs=True, **settings), evaluated, model=model).key
 
-    @task(**gpu)
+    trained = train(new)
+    if model == "classifier":
+        score(new) >> trained
+    return package(evaluate(trained, new))
+
+
+def _gate(packaged: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
+    """gate; its verdict."""
+
+    @task(**gpu_task())
     def gate(packaged: str) -> dict[str, Any]:
         from dataclasses import asdict
 
         from carpipe.steps.models.gate import gate
 
         return asdict(gate(open_task_session(**settings), packaged, model=model, **run_facts()))
+
+    return gate(packaged)
+
+
+def _publish(verdict: Any, *, model: Model, settings: Mapping[str, str]) -> None:
+    """decide -> [approve] -> publish, by the gate's verdict."""
 
     @task.branch
     def decide(verdict: dict[str, Any]) -> str | None:
@@ -82,35 +107,34 @@ def train_and_publish(source: Any, *, model: Literal["car_filter", "classifier"]
 
     @task(outlets=[WEIGHTS], trigger_rule="none_failed_min_one_success", on_success_callback=tell_published)
     def publish(verdict: dict[str, Any], *, ti: Any, outlet_events: Any) -> str:
-        from carpipe.steps.models.publish import publish
-
         answer = ti.xcom_pull(task_ids="approve") if verdict["outcome"] == "ask" else {}
         by = (answer.get("responded_by_user") or {}).get("name", "")
         reason = f"approved by {by}" if by else verdict["reason"]
-        expected = int(verdict["generation"])
-        session = open_task_session(**settings)
-        release = publish(
-            session,
-            verdict["model"],
-            model=model,
-            reason=reason,
-            expected=expected,
-            # A gate of carpipe 0.1.0 has not said.
-            manifest_sha256=verdict.get("manifest_sha256", ""),
-            **run_facts(),
-        )
+        release = _release(open_task_session(**settings), verdict, model=model, reason=reason)
         outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
-        announce(session, release)
-        return release.model
+        return str(release.model)
 
-    new = anything_new(source)
-    trained = train(new)
-    if model == "classifier":
-        score(new) >> trained
-    verdict = gate(package(evaluate(trained, new)))
     published = publish(verdict)
     decide(verdict) >> [approve, published]
     approve >> published
+
+
+def _release(session: Any, verdict: Mapping[str, Any], *, model: Model, reason: str) -> Any:
+    """Publish what the gate judged and announce it; the release."""
+    from carpipe.steps.models.publish import publish
+
+    release = publish(
+        session,
+        verdict["model"],
+        model=model,
+        reason=reason,
+        expected=int(verdict["generation"]),
+        # A gate of carpipe 0.1.0 has not said.
+        manifest_sha256=verdict.get("manifest_sha256", ""),
+        **run_facts(),
+    )
+    announce(session, release)
+    return release
 
 
 def _question(context: Any, jinja_env: Any) -> str:

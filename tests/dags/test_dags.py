@@ -126,6 +126,23 @@ def test_a_night_trains_before_the_next_point_of_a_curve(dags):
     assert len(night.get_flat_relative_ids(upstream=False)) > len(point.get_flat_relative_ids(upstream=False))
 
 
+@pytest.mark.parametrize(("name", "model"), [("train_filter", "car_filter"), ("retrain_classifier", "classifier")])
+def test_attempts_of_one_run_start_their_training_alike(dags, name, model, monkeypatch):
+    call = dags[name].get_task("train").python_callable
+    given = []
+
+    def train(session, source, **facts):
+        given.append((session, source, facts))
+        return SimpleNamespace(key="trained")
+
+    monkeypatch.setattr("carpipe.steps.models.train.train", train)
+    monkeypatch.setitem(call.__globals__, "open_task_session", lambda **settings: "session")
+    monkeypatch.setitem(call.__globals__, "run_facts", lambda: {"run": "scheduled__1", "at": "now"})
+
+    assert call("dataset") == "trained"
+    assert given == [("session", "dataset", {"model": model, "run": "scheduled__1"})]
+
+
 @pytest.mark.parametrize("name", ["train_filter", "retrain_classifier"])
 def test_weights_go_live_by_the_gate_or_by_a_person(dags, name):
     publish, approve = dags[name].get_task("publish"), dags[name].get_task("approve")

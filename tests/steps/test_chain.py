@@ -468,8 +468,10 @@ def test_a_night_starts_from_the_live_model_and_says_so(warm_night, url, monkeyp
     assert trained.extra["dataset"] == data.key
     assert (trained.extra["start"]["kind"], trained.extra["start"]["live"]) == ("warm", live)
     assert trained.counts["epochs"] == 1
+    pinned = [json.loads(night.store.get(info.key)) for info in night.store.list_objects("runs/train/starts")]
+    assert live in {start["live"] for start in pinned}, "another attempt of this run would start alike"
     assert (
-        f"started warm, from `{live}`; the one before was cold"
+        f"started warm, from `{live}`; the one before was cold. Why: the live model fits."
         in manifest.read_file(night.store, packaged, "README.md").decode()
     )
     monkeypatch.setenv("CARPIPE_STORE", url)

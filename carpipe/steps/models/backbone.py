@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from carpipe.config import TrainingConfig
-from carpipe.errors import InputError
+from carpipe.errors import CarpipeError, InputError
 from carpipe.steps import given_weights
 from carpipe.steps.session import Session
 
@@ -53,5 +53,5 @@ def describe_backbone(session: Session, config: TrainingConfig) -> str:
     try:
         with backbone_weights(session, config) as (path, sha256):
             return f"{path.name}, sha256 {sha256}"
-    except InputError as error:
+    except CarpipeError as error:
         return f"not found from here: {error}"

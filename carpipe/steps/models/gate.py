@@ -68,6 +68,27 @@ class Verdict:
     compared: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    """Of a decision, what is no part of the judgement: the model, what was live if that was asked, who asked, when."""
+
+    channel: str
+    model: str
+    current: Release | None = None
+    run: str
+    at: str
+
+    @property
+    def key(self) -> str:
+        """Where the decision is kept."""
+        which = manifest.digest([self.run, self.model])[:8]
+        return f"channels/{self.channel}/decisions/{self.at.replace(':', '')}-{which}.json"
+
+    def to_json(self) -> dict[str, str]:
+        champion = self.current.model if self.current else ""
+        return {"channel": self.channel, "model": self.model, "champion": champion, "run": self.run, "at": self.at}
+
+
 def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) -> Verdict:
     """Hold a packaged model against the live one, and against itself as an app would run it; records the decision.
 
@@ -80,19 +101,19 @@ def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) ->
     candidate = channel.read_model(session.store, packaged)
     current = channel.read_channel(session.store, config.channel)
     if before := _decided(session, config.channel, packaged, current, run=run):
-        return _record_nothing(session, config.channel, packaged, reason=before, run=run, at=at)
+        return _record_nothing(session, _Facts(channel=config.channel, model=packaged, run=run, at=at), before)
     decision = _compare(session, candidate.manifest, current)
     try:
         decision = decision.with_check("servable", True, check_servable(session, packaged))
     except InputError as error:
         decision = decision.with_check("servable", False, str(error))
     body = {**decision.to_json(), "rules": session.config.gate.decisive(), "manifest_sha256": candidate.sha256}
-    verdict = _record(
-        session, config.channel, body, model=packaged, current=current, run=run, at=at, text=decision.render()
-    )
-    could_judge = current is not None and "champion" in decision.numbers
-    compared = could_judge and keep_comparison(session, packaged, verdict.champion, at=at)
-    return replace(verdict, compared=compared)
+    compared = False
+    if current and "champion" in decision.numbers:
+        # Before the record: where the bucket is away, a retry judges again, and one run leaves one decision.
+        compared = keep_comparison(session, packaged, current.model, at=at)
+    facts = _Facts(channel=config.channel, model=packaged, current=current, run=run, at=at)
+    return replace(_record(session, facts, body, text=decision.render()), compared=compared)
 
 
 def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, at: str) -> Verdict | None:
@@ -116,7 +137,7 @@ def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, 
     if not before:
         return None
     reason = f"dataset, settings and code are those of {packaged.key}. {before}"
-    return _record_nothing(session, config.channel, packaged.key, reason=reason, run=run, at=at)
+    return _record_nothing(session, _Facts(channel=config.channel, model=packaged.key, run=run, at=at), reason)
 
 
 def check_servable(session: Session, model: str) -> str:
@@ -160,11 +181,11 @@ def _compare(session: Session, candidate: Manifest, current: Release | None) -> 
     try:
         live = channel.read_released(session.store, current).manifest
         champion = answers_of(session, candidate, live)
-        seen = _count_seen(session, candidate, current)
     except (InputError, MissingError) as error:
         which = shown(current.model)
         reason = f"The live model {which} cannot be judged on these photos ({error}); look at both and decide."
         return Decision("ask", (reason,))
+    seen = _count_seen(session, candidate, current)
     decision = _with_seen(compare(table, champion, rules=session.config.gate), seen)
     return _with_newest(session, decision, candidate, current)
 
@@ -175,7 +196,8 @@ def _count_seen(session: Session, candidate: Manifest, live: Release) -> dict[st
     models = {"candidate": candidate, "champion": channel.read_released(session.store, live).manifest}
     found = {}
     for name, model in models.items():
-        with contextlib.suppress(MissingError):  # its training, or the dataset of that, has been deleted since
+        # Its training, or the dataset of that, has been deleted since or is of a later form: that decides nothing.
+        with contextlib.suppress(MissingError, InputError):
             trained = manifest.read(session.store, model.extra["trained"])
             found[name] = count_seen(session, trained, data)
     return found
@@ -222,32 +244,29 @@ def _decided(session: Session, name: str, model: str, current: Release | None, *
     return ""
 
 
-def _record_nothing(session: Session, name: str, model: str, *, reason: str, run: str, at: str) -> Verdict:
+def _record_nothing(session: Session, facts: _Facts, reason: str) -> Verdict:
     """Record that a run found nothing to do, and why."""
     body = {"outcome": "nothing_to_do", "reasons": [reason], "numbers": {}, "checks": []}
-    return _record(session, name, body, model=model, current=None, run=run, at=at, text=f"nothing to do: {reason}")
+    return _record(session, facts, body, text=f"nothing to do: {reason}")
 
 
-def _record(
-    session: Session,
-    name: str,
-    body: Mapping[str, Any],
-    *,
-    model: str,
-    current: Release | None,
-    run: str,
-    at: str,
-    text: str,
-) -> Verdict:
-    champion, generation = (current.model, current.generation) if current else ("", 0)
-    key = f"channels/{name}/decisions/{at.replace(':', '')}-{manifest.digest([run, model])[:8]}.json"
-    entry = {**body, "channel": name, "model": model, "champion": champion, "run": run, "at": at}
+def _record(session: Session, facts: _Facts, body: Mapping[str, Any], *, text: str) -> Verdict:
+    entry = {**body, **facts.to_json()}
     data = json.dumps(entry, indent=1, ensure_ascii=False).encode()
     try:
-        session.store.create(key, data)
-        session.send([Metric("decisions", (name, body["outcome"]), 1)])
+        session.store.create(facts.key, data)
+        session.send([Metric("decisions", (facts.channel, body["outcome"]), 1)])
     except ConflictError:  # the task was tried again within the same second
         log.info("the decision is on record already")
-    log.info("%s\nkept in %s", text, key)
-    judged = body.get("manifest_sha256", "")
-    return Verdict(body["outcome"], name, model, champion, generation, key, body["reasons"][0], text, judged)
+    log.info("%s\nkept in %s", text, facts.key)
+    return Verdict(
+        outcome=body["outcome"],
+        channel=facts.channel,
+        model=facts.model,
+        champion=entry["champion"],
+        generation=facts.current.generation if facts.current else 0,
+        key=facts.key,
+        reason=body["reasons"][0],
+        text=text,
+        manifest_sha256=body.get("manifest_sha256", ""),
+    )

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from carpipe import manifest
 from carpipe.config import ClassifierConfig, TrainingConfig
-from carpipe.errors import InputError
+from carpipe.errors import CarpipeError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.data.datasets import find_dataset, has_dataset
 from carpipe.steps.models.backbone import backbone_weights, identified, private_copy
+from carpipe.steps.models.pinned_start import pin_start
 from carpipe.steps.models.seen import seen_files
 from carpipe.steps.models.start import SILENT, Start, choose_start, record_of
 from carpipe.steps.models.train_process import TrainingRun, train_in_process
@@ -32,7 +33,7 @@ VERSION = 2
 Model = Literal["car_filter", "classifier"]
 
 
-def train(session: Session, dataset: str, *, model: Model) -> Manifest:
+def train(session: Session, dataset: str, *, model: Model, run: str = "") -> Manifest:
     """Train on a dataset; the same dataset, settings and weights to start from are trained once.
 
     Runs in a process of its own. Killed at any moment, the next attempt goes on from the last epoch.
@@ -40,19 +41,21 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
     Args:
         dataset: manifest key of a dataset, or of a label set.
         model: which section of the configuration to train by.
+        run: id of the run: its attempts start alike, whatever goes live meanwhile. Empty: each chooses by what is live.
     """
     config: TrainingConfig = getattr(session.config, model)
     source = manifest.read(session.store, dataset)
     with backbone_weights(session, config) as (weights, sha256):
-        start = start_of(session, config, source, backbone=sha256)
+        start = start_of(session, config, source, backbone=sha256, run=run)
         work = train_work(config, source, model=model, backbone=sha256, start=start)
         if done := start.trained if start.done else manifest.find(session.store, work):
             return reused(done)
         log.info("train %s: %s", model, start)
         started = time.monotonic()
-        run = TrainingRun(session.store, f"runs/train/{work.fingerprint}")
-        trained, history = fit(session, source, run, model=model, weights=weights, sha256=sha256, start=start)
-    files = {results.MODEL: trained, "history.json": results.to_json(history), **seen_files(session, start, source)}
+        seen = seen_files(session, start, source)  # first: a dataset that is deleted meanwhile costs no training
+        kept = TrainingRun(session.store, f"runs/train/{work.fingerprint}")
+        trained, history = fit(session, source, kept, model=model, weights=weights, sha256=sha256, start=start)
+    files = {results.MODEL: trained, "history.json": results.to_json(history), **seen}
     done = session.commit(
         work,
         files,
@@ -61,12 +64,12 @@ def train(session: Session, dataset: str, *, model: Model) -> Manifest:
         extra={
             "classes": source.extra["classes"],
             "dataset": dataset,
-            "tensorboard": f"{run.prefix}/tensorboard",
+            "tensorboard": f"{kept.prefix}/tensorboard",
             "start": record_of(start),
             **({"backbone_file": weights.name} if config.own_backbone else {}),
         },
     )
-    run.forget_checkpoint()
+    kept.forget_checkpoint()
     return done
 
 
@@ -123,23 +126,33 @@ def train_work(config: TrainingConfig, dataset: Manifest, *, model: Model, backb
     return Work("train", VERSION, model, settings, content_of(dataset), weights=weights)
 
 
-def start_of(session: Session, config: TrainingConfig, data: Manifest, *, backbone: str) -> Start:
-    """How a training on a dataset starts. Raises InputError where it is to be warm and cannot."""
+def start_of(session: Session, config: TrainingConfig, data: Manifest, *, backbone: str, run: str = "") -> Start:
+    """How a training on a dataset starts; in a run, as its first attempt chose.
+
+    Raises:
+        InputError: it is to be warm and cannot.
+    """
     settings, content = identified(config, backbone), content_of(data)
-    return choose_start(session, settings, data, version=VERSION, backbone=backbone, content=content)
+
+    def choose() -> Start:
+        return choose_start(session, settings, data, version=VERSION, backbone=backbone, content=content)
+
+    if not run or not isinstance(config, ClassifierConfig):
+        return choose()
+    of = [run, "classifier", content, VERSION, backbone, settings.decisive(*SILENT)]
+    return pin_start(session, of, data, choose)
 
 
 def foresee_start(session: Session) -> str:
     """How the classifier's next training starts, if its dataset has the classes of the newest one; a sentence."""
     config = session.config.classifier
-    if not has_dataset(session):
-        return "The first training of the classifier starts cold: there is no dataset yet."
-    with contextlib.ExitStack() as opened:
-        try:
-            _, sha256 = opened.enter_context(backbone_weights(session, config))
-        except InputError:  # workers may have what this machine has not
-            return "How the next training of the classifier starts cannot be told from here."
-        start = start_of(session, config, find_dataset(session, None), backbone=sha256)
+    try:
+        if not has_dataset(session):
+            return "The first training of the classifier starts cold: there is no dataset yet."
+        with backbone_weights(session, config) as (_, sha256):
+            start = start_of(session, config, find_dataset(session, None), backbone=sha256)
+    except CarpipeError as error:  # workers may have what this machine has not; and no plan is lost by this
+        return f"How the next training of the classifier starts cannot be told from here: {error}"
     if start.done:
         return f"Without a new dataset the classifier is not trained: {start.why}"
     return f"The next training of the classifier starts {start}"

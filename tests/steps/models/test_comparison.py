@@ -25,6 +25,7 @@ from carpipe.steps.models.comparison import (
     find_comparison,
     keep_comparison,
 )
+from carpipe.steps.models.decisions import decisions
 from carpipe.steps.models.evaluate import PREDICTIONS, answer_test, read_answers
 from carpipe.steps.models.gate import gate
 from carpipe.steps.results import COMPARED
@@ -142,10 +143,15 @@ def test_the_gate_decides_though_no_comparison_can_be_made(bucket, models, monke
     assert not verdict.compared
     assert json.loads(bucket.store.get(verdict.key))["champion"] == before.key
     assert "live one: odd photo" in caplog.text
-    # An outage is what a task is tried again for.
-    monkeypatch.setattr(module, "_files", lambda *facts, **more: _raise(UnavailableError("away")))
-    with pytest.raises(UnavailableError):
-        gate(bucket, now.key, model="classifier", run="r2", at="2026-02-02T03:00:00Z")
+    # An outage is what a task is tried again for. No attempt leaves a decision but the last.
+    earlier = len(decisions(bucket, "classifier"))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_files", lambda *facts, **more: _raise(UnavailableError("away")))
+        with pytest.raises(UnavailableError):
+            gate(bucket, now.key, model="classifier", run="r2", at="2026-02-02T03:00:00Z")
+    assert len(decisions(bucket, "classifier")) == earlier
+    gate(bucket, now.key, model="classifier", run="r2", at="2026-02-02T03:01:00Z")
+    assert len(decisions(bucket, "classifier")) == earlier + 1
 
 
 def _raise(error):

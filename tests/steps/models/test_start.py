@@ -2,87 +2,24 @@
 
 import json
 import re
+from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.evaluation.decision import Decision
-from carpipe.manifest import Work
-from carpipe.photos import to_parquet
-from carpipe.steps import results
 from carpipe.steps.models import train
 from carpipe.steps.models.gate import _count_seen, _with_seen
-from carpipe.steps.models.seen import count_seen, seen_files, trained_on
-from carpipe.steps.models.start import Start, record_of
+from carpipe.steps.models.seen import count_seen, trained_on
+from carpipe.steps.models.start import Start
 from carpipe.weights import channel
-
-CLASSES = [f"make_{number}" for number in range(20)]
-
-
-class Bucket:
-    """Nights made by hand: datasets, trainings of them, and models that go live."""
-
-    def __init__(self, session):
-        self.session = session
-        self.config = session.config.classifier
-
-    def dataset(self, tag, *, classes=(), photos=(), taxonomy=""):
-        """`photos`: (key, side, vehicle); without a side it is dropped."""
-        table = pd.DataFrame(photos, columns=["key", "split", "vehicle"])
-        table["dropped"] = table["split"].map(lambda side: None if side else "other_side")
-        files = {results.PHOTOS: to_parquet(table)}
-        if taxonomy:
-            files[results.TAXONOMY] = taxonomy.encode()
-        work = Work("dataset", 1, "all", {"tag": tag}, (f"stages/split/all/{tag}/manifest.json",), home="datasets")
-        extra = {"classes": list(classes or CLASSES), "splits": {"train": 1, "val": 1, "test": 1}, "packed": []}
-        return manifest.commit(self.session.store, work, files, counts={}, extra=extra)
-
-    def start(self, data, *, config=None, backbone="none"):
-        return train.start_of(self.session, config or self.config, data, backbone=backbone)
-
-    def train(self, data, start=None, *, config=None):
-        """A training of a dataset, committed as `train` does."""
-        config, start = config or self.config, start or Start("a test.")
-        work = train.train_work(config, data, model="classifier", backbone="none", start=start)
-        files = {results.MODEL: work.fingerprint.encode(), **seen_files(self.session, start, data)}
-        extra = {"classes": data.extra["classes"], "dataset": data.key, "start": record_of(start)}
-        return manifest.commit(self.session.store, work, files, counts={}, extra=extra)
-
-    def package(self, trained, data):
-        work = Work("model", 1, "classifier", {}, (trained.key,), home="models/classifier")
-        files = {results.MODEL: manifest.read_file(self.session.store, trained, results.MODEL)}
-        if results.TAXONOMY in data.files:
-            files[results.TAXONOMY] = manifest.read_file(self.session.store, data, results.TAXONOMY)
-        extra = {"classes": data.extra["classes"], "trained": trained.key, "dataset": data.key}
-        return manifest.commit(self.session.store, work, files, counts={}, extra=extra)
-
-    def night(self, data, *, config=None):
-        """Train as a night would, and let the model go live."""
-        start = self.start(data, config=config)
-        trained = self.train(data, start, config=config)
-        packaged = self.package(trained, data)
-        channel.promote(
-            self.session.store, "classifier", model=packaged.key, reason="test", run=packaged.key, at="2026-01-01"
-        )
-        return start, trained, packaged
-
-    def decide(self, outcome, champion, number):
-        entry = {
-            "model": champion, "champion": champion, "run": f"r{number}", "at": f"2026-01-0{number}",
-            "outcome": outcome, "reasons": ["it is so."], "checks": [], "numbers": {},
-        }  # fmt: skip
-        self.session.store.put(f"channels/classifier/decisions/2026-01-0{number}.json", json.dumps(entry).encode())
+from tests.steps.models.nights import CLASSES, Bucket, changed
 
 
 @pytest.fixture
 def bucket(make_session):
     return Bucket(make_session(classifier__weights="none"))
-
-
-def changed(bucket, **settings):
-    return bucket.config.model_copy(update=settings)
 
 
 def test_the_first_training_is_cold_and_the_next_ones_are_warm(bucket):
@@ -119,6 +56,24 @@ def test_what_comes_next_is_foreseen(bucket):
     assert "starts warm from models/classifier/" in train.foresee_start(bucket.session)
 
 
+def test_a_start_that_cannot_be_foreseen_is_a_sentence_and_no_plan_is_lost(bucket):
+    bucket.night(bucket.dataset("a"))
+    bucket.dataset("b")
+    told = "How the next training of the classifier starts cannot be told from here: "
+
+    other = replace(bucket.session, config=with_classifier(bucket, start="warm", backbone="VGG16"))
+    assert train.foresee_start(other).startswith(f"{told}No training can start warm: the live model has another")
+    gone = replace(bucket.session, config=with_classifier(bucket, weights="s3:weights/none.h5"))
+    assert train.foresee_start(gone).startswith(f"{told}There are no weights")
+    bucket.session.store.put("channels/classifier/decisions/odd.json", b"[]")
+    said = train.foresee_start(bucket.session)
+    assert said.startswith(f"{told}channels/classifier/decisions/odd.json is not a decision of the gate")
+
+
+def with_classifier(bucket, **settings):
+    return bucket.session.config.model_copy(update={"classifier": changed(bucket, **settings)})
+
+
 def test_a_cold_training_is_the_same_work_whatever_a_warm_one_would_be(bucket):
     data = bucket.dataset("a")
     works = {
@@ -137,7 +92,7 @@ def test_a_cold_training_is_the_same_work_whatever_a_warm_one_would_be(bucket):
         ({"label_smoothing": 0.0, "seed": 5}, r"other settings \(label_smoothing, seed\)"),
         ({"backbone": "EfficientNetB2"}, "another backbone"),
         ({"alpha": 0.5}, "another backbone"),
-        ({"cold_every": 1}, "1 trainings in a row were warm"),
+        ({"cold_every": 1}, r"the last training was warm \(`classifier.cold_every`\)"),
     ],
 )
 def test_what_speaks_against_a_warm_start(bucket, settings, why):
@@ -164,7 +119,7 @@ def test_few_classes_may_change(bucket, new, kind):
     found = bucket.start(bucket.dataset("b", classes=classes))
 
     assert found.kind == kind
-    assert kind == "warm" or "13% of the classes are new, merged or gone" in found.why
+    assert kind == "warm" or "13.0 % of the classes are new, merged or gone" in found.why
 
 
 def test_a_merged_class_has_its_parts_and_a_renamed_one_is_no_change(bucket):
@@ -179,22 +134,99 @@ def test_a_merged_class_has_its_parts_and_a_renamed_one_is_no_change(bucket):
     assert found.parts["make_x"] == ["make_0", "make_1"]
     assert found.parts["make_y"] == ["make_2"]
     tight = changed(bucket, cold_changed=0.05)
-    assert "5% of the classes" in bucket.start(bucket.dataset("b", classes=merged, taxonomy=after), config=tight).why
+    assert "5.3 % of the classes" in bucket.start(bucket.dataset("b", classes=merged, taxonomy=after), config=tight).why
 
 
-def test_three_refusals_in_a_row_start_cold(bucket):
+def test_three_refusals_in_a_row_start_one_training_cold(bucket):
+    _, _, live = bucket.night(bucket.dataset("a"))
+
+    starts = [bucket.refused(number, champion=live.key)[0] for number in range(2, 10)]
+
+    assert "".join(start.kind[0] for start in starts) == "wwwcwwwc"
+    assert starts[3].why == "the gate has refused the last 3 warm models (`classifier.cold_refusals`)."
+
+
+def test_what_ends_a_row_of_refusals(bucket):
     _, _, live = bucket.night(bucket.dataset("a"))
     data = bucket.dataset("b")
     bucket.decide("refuse", "", 1)
-    for number, outcome in enumerate(("refuse", "nothing_to_do", "refuse"), 2):
-        bucket.decide(outcome, live.key, number)
-    assert bucket.start(data).kind == "warm"
-
-    bucket.decide("refuse", live.key, 5)
-    assert bucket.start(data).why == "the gate has refused 3 models in a row (`classifier.cold_refusals`)."
+    _, model = bucket.refused(2, champion=live.key)
+    bucket.decide("nothing_to_do", "", 3)
+    bucket.refused(4, champion=live.key)
+    bucket.decide("refuse", live.key, 5, model=model)
+    assert bucket.start(data).kind == "warm", "one model that was judged twice is one"
+    assert bucket.start(data, config=changed(bucket, cold_refusals=2)).kind == "cold"
 
     bucket.decide("ask", live.key, 6)
-    assert bucket.start(data).kind == "warm"
+    assert bucket.start(data, config=changed(bucket, cold_refusals=1)).kind == "warm"
+    bucket.decide("refuse", live.key, 7, model="models/classifier/gone/manifest.json")
+    once = bucket.start(data, config=changed(bucket, cold_refusals=1))
+    assert once.why == "the gate has refused the last warm model (`classifier.cold_refusals`)."
+
+
+def test_warm_settings_that_changed_are_a_reason_to_train_a_warm_model_anew(bucket):
+    data = bucket.dataset("b")
+    longer = changed(bucket, warm_epochs=bucket.config.warm_epochs + 1)
+    bucket.night(bucket.dataset("a"))
+    assert bucket.start(bucket.dataset("a"), config=longer).done, "a cold training has none of them"
+
+    bucket.night(data)
+
+    assert bucket.start(data).done
+    assert bucket.start(data, config=changed(bucket, cold_every=9)).done
+    again = bucket.start(data, config=longer)
+    assert (again.kind, again.chain, again.done) == ("warm", 2, False)
+    assert bucket.start(data, config=changed(bucket, warm_noise=0.1)).kind == "warm"
+
+
+@pytest.mark.parametrize("start", ["warm", [], {}, *({"chain": odd} for odd in ("x", None, [1], -5, True, 0.5))])
+def test_a_live_model_with_an_odd_record_of_its_start_is_not_started_from(bucket, start):
+    data = bucket.dataset("a")
+    _, trained, _ = bucket.night(data)
+    body = json.loads(bucket.session.store.get(trained.key))
+    body["extra"]["start"] = start
+    bucket.session.store.put(trained.key, json.dumps(body).encode())
+
+    found = bucket.start(bucket.dataset("b"))
+
+    assert (found.kind, found.done) == ("cold", False)
+    assert "does not say how many trainings in a row were warm: expected a count, got" in found.why
+    assert bucket.start(data).kind == "cold"
+    with pytest.raises(InputError, match=r"No training can start warm: .* expected a count"):
+        bucket.start(data, config=changed(bucket, start="warm"))
+
+
+def test_another_version_of_the_training_is_named_as_such(bucket, monkeypatch):
+    data = bucket.dataset("a")
+    bucket.night(data)
+    monkeypatch.setattr(train, "VERSION", train.VERSION + 1)
+
+    assert bucket.start(data).why == (
+        f"the live model was trained by another version of the stage `train`: {train.VERSION - 1}, now {train.VERSION}."
+    )
+
+
+@pytest.mark.parametrize(("new", "most", "share", "limit"), [(11, 0.1, "10.3", "10.0"), (1, 0.004, "1.0", "0.4")])
+def test_shares_of_classes_are_told_apart(bucket, new, most, share, limit):
+    names = [f"make_{number}" for number in range(96)]
+    bucket.night(bucket.dataset("a", classes=names))
+    more = [*names, *(f"new_{number}" for number in range(new))]
+
+    why = bucket.start(bucket.dataset("b", classes=more), config=changed(bucket, cold_changed=most)).why
+
+    most_of = f"more than `classifier.cold_changed` allows ({limit} %)"
+    assert why == f"{share} % of the classes are new, merged or gone, {most_of}."
+
+
+def test_a_forced_warm_start_says_what_spoke_against_it(bucket):
+    bucket.night(bucket.dataset("a"))
+    data = bucket.dataset("b")
+
+    assert bucket.start(data, config=changed(bucket, start="warm")).why == "the setting `classifier.start` says so."
+    forced = bucket.start(data, config=changed(bucket, start="warm", image_size=260))
+    assert forced.why == (
+        "the setting `classifier.start` says so, though the live model was trained with other settings (image_size)."
+    )
 
 
 def test_warm_alone_takes_what_auto_would_not_and_says_what_cannot_be(bucket):
@@ -247,8 +279,16 @@ def test_the_gate_counts_what_either_model_has_seen(bucket):
     seen = _count_seen(bucket.session, candidate, release)
 
     assert seen == {"candidate": {"photos": 0, "vehicles": 0}, "champion": {"photos": 1, "vehicles": 1}}
+    later(bucket, manifest.read(bucket.session.store, release.model).extra["trained"])
+    assert set(_count_seen(bucket.session, candidate, release)) == {"candidate"}, "its training is of a later form"
     bucket.session.store.delete([first.key])
     assert set(_count_seen(bucket.session, candidate, release)) == {"candidate"}
+
+
+def later(bucket, key):
+    """Give an object a form that a later carpipe means something else by."""
+    body = json.loads(bucket.session.store.get(key))
+    bucket.session.store.put(key, json.dumps({**body, "form": 2}).encode())
 
 
 def test_the_gate_says_what_was_seen_and_decides_nothing_by_it():
