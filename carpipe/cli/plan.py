@@ -21,7 +21,8 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.train import foresee_start
 
     opened = session(config)
-    planned, training = plan(opened, inventory(opened).key), foresee_start(opened)
+    planned = plan(opened, inventory(opened).key)
+    training = foresee_start(opened, new_dataset=planned.forecast[-1].partitions > 0)
     backbone = describe_backbone(opened, config.classifier)
     if options.json:
         print(json.dumps({**asdict(planned), "training": training, "backbone": backbone}, indent=1))

@@ -143,14 +143,21 @@ def start_of(session: Session, config: TrainingConfig, data: Manifest, *, backbo
     return pin_start(session, of, data, choose)
 
 
-def foresee_start(session: Session) -> str:
-    """How the classifier's next training starts, if its dataset has the classes of the newest one; a sentence."""
+def foresee_start(session: Session, *, new_dataset: bool) -> str:
+    """How the classifier's next training starts, if its dataset has the classes of the newest one; a sentence.
+
+    Args:
+        new_dataset: another dataset than the newest is to be made first.
+    """
     config = session.config.classifier
     try:
         if not has_dataset(session):
             return "The first training of the classifier starts cold: there is no dataset yet."
         with backbone_weights(session, config) as (_, sha256):
-            start = start_of(session, config, find_dataset(session, None), backbone=sha256)
+            data = find_dataset(session, None)
+            content = () if new_dataset else content_of(data)
+            settings = identified(config, sha256)
+            start = choose_start(session, settings, data, version=VERSION, backbone=sha256, content=content)
     except CarpipeError as error:  # workers may have what this machine has not; and no plan is lost by this
         return f"How the next training of the classifier starts cannot be told from here: {error}"
     if start.done:
