@@ -57,12 +57,12 @@ def main(photos: Path, truth: Path, settings: Path) -> None:
         session = open_at(settings, url)
         upload(session, early)
         import_labels(session, truth.read_bytes(), at="20260101T000000Z")
-        chain.train_filter(session, run="benchmark", at=AT, progress=quiet)
+        chain.train_filter(session, run="benchmark", now=lambda: AT, progress=quiet)
         first = night("night 1", session)
         upload(session, late)
         second = night("night 2, new photos", session)
         other = open_at(settings, url, seed=21)
-        chain.train_filter(other, run="benchmark", at=AT, progress=quiet)
+        chain.train_filter(other, run="benchmark", now=lambda: AT, progress=quiet)
         third = night("night 3, new car filter", other)
         print(f"night 2 took {second / first:.2f}, night 3 {third / first:.2f} of the time of night 1")
 
@@ -97,7 +97,7 @@ def night(name: str, session: Session) -> float:
             entry[i] += value
 
     started = time.perf_counter()
-    done = chain.prepare_dataset(Session(session.config, store), at=AT, progress=note)
+    done = chain.prepare_dataset(Session(session.config, store), now=lambda: AT, progress=note)
     seconds = time.perf_counter() - started
     print(f"\n{name}: {seconds:.1f} s, {done.counts['in']} photos, {done.counts['kept']} kept")
     print(f"  objects read: {shown(store.reads)}; written: {shown(store.writes)}")

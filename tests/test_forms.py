@@ -85,7 +85,7 @@ def test_releases_decisions_inventories_ledgers_and_labels_are_read(session, sto
 def test_a_night_takes_over_what_a_later_version_has_made(session):
     made = []
 
-    chain.run(session, run_id="r", at="2026-02-01T00:00:00Z", progress=lambda stage, done: made.append(done))
+    chain.run(session, run_id="r", now=lambda: "2026-02-01T00:00:00Z", progress=lambda stage, done: made.append(done))
 
     assert made
     assert not any(done.fresh for done in made)

@@ -69,7 +69,7 @@ def session(s3, data):
 def outcome(session, data, raw):
     upload(session, raw)
     import_labels(session, (data / "truth.csv").read_bytes(), at="20260101T000000Z")
-    told = {"at": "2026-01-01T00:00:00Z", "progress": lambda stage, done: None}
+    told = {"now": lambda: "2026-01-01T00:00:00Z", "progress": lambda stage, done: None}
     verdict = chain.train_filter(session, run="real", **told)
     return verdict, chain.prepare_dataset(session, **told)
 

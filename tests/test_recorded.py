@@ -81,7 +81,7 @@ def test_a_night_over_an_old_bucket_makes_nothing_else_anew(session):
         if stage in PHOTO_BY_PHOTO:
             worked[stage] += done.counts["in"] - done.reused
 
-    outcome = chain.run(session, run_id="later", at="2026-02-01T01:00:00Z", progress=progress)
+    outcome = chain.run(session, run_id="later", now=lambda: "2026-02-01T01:00:00Z", progress=progress)
 
     after = objects_of(session)
     assert len(stages) >= 16

@@ -72,7 +72,9 @@ def live_through(session: Session, world: World, folder: Path) -> None:
 
 def run(session: Session, night: int) -> None:
     """One night, whole."""
-    chain.run(session, run_id=f"night-{night}", at=f"2026-01-0{night}T01:00:00Z", progress=lambda stage, done: None)
+    chain.run(
+        session, run_id=f"night-{night}", now=lambda: f"2026-01-0{night}T01:00:00Z", progress=lambda stage, done: None
+    )
 
 
 def shrunk(data: bytes) -> bytes:

@@ -17,7 +17,7 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.views.summary import summary
 
     opened = session(accepting(options, config))
-    outcome = chain.run(opened, run_id=f"cli-{now()}", at=now(), progress=lambda stage, done: None)
+    outcome = chain.run(opened, run_id=f"cli-{now()}", now=now, progress=lambda stage, done: None)
     verdict = outcome.verdict
     print(
         summary(opened, dataset=outcome.dataset, evaluation=outcome.evaluation, model=verdict.model,

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Called after each piece of work with the stage's name and what it committed.
 Progress = Callable[[str, Manifest], None]
+# The time of day, UTC, ISO 8601, whenever something is recorded: a training may take most of a day.
+Clock = Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,14 @@ class Outcome:
     verdict: Verdict
 
 
-def train_filter(session: Session, *, run: str, at: str, progress: Progress) -> Verdict:
+def train_filter(session: Session, *, run: str, now: Clock, progress: Progress) -> Verdict:
     """Labels to a car filter, live if the gate lets it."""
     labelled = label_set(session)
     progress("label_set", labelled)
-    return _train(session, labelled.key, model="car_filter", run=run, at=at, progress=progress)[1]
+    return _train(session, labelled.key, model="car_filter", run=run, now=now, progress=progress)[1]
 
 
-def prepare_dataset(session: Session, *, at: str, progress: Progress) -> Manifest:
+def prepare_dataset(session: Session, *, now: Clock, progress: Progress) -> Manifest:
     """Photos under raw/ to a dataset."""
     planned = plan(session, inventory(session).key)
     log.info("this run will do:\n%s", render_plan(planned.forecast))
@@ -67,7 +69,7 @@ def prepare_dataset(session: Session, *, at: str, progress: Progress) -> Manifes
     progress("classes", done)
     splitted = split(session, done.key)
     progress("split", splitted)
-    validated = validate(session, splitted.key, at=at)
+    validated = validate(session, splitted.key, at=now())
     progress("validate", validated)
     packed = [pack(session, splitted.key, key) for key in cropped]
     for done in packed:
@@ -78,26 +80,26 @@ def prepare_dataset(session: Session, *, at: str, progress: Progress) -> Manifes
 
 
 def retrain_classifier(
-    session: Session, dataset_key: str, *, run: str, at: str, progress: Progress
+    session: Session, dataset_key: str, *, run: str, now: Clock, progress: Progress
 ) -> tuple[Manifest, Verdict]:
     """Dataset to classifier weights, live if the gate lets them; first what the live ones make of what is new."""
-    score(session, dataset_key, at=at)
-    return _train(session, dataset_key, model="classifier", run=run, at=at, progress=progress)
+    score(session, dataset_key, at=now())
+    return _train(session, dataset_key, model="classifier", run=run, now=now, progress=progress)
 
 
 def _train(
-    session: Session, source: str, *, model: Model, run: str, at: str, progress: Progress
+    session: Session, source: str, *, model: Model, run: str, now: Clock, progress: Progress
 ) -> tuple[Manifest, Verdict]:
     trained = train(session, source, model=model, run=run)
     progress(f"train {model}", trained)
-    judged = evaluate(session, trained.key, source, at=at)
+    judged = evaluate(session, trained.key, source, at=now())
     progress(f"evaluate {model}", judged)
     packaged = package(session, judged.key, model=model)
     progress(f"package {model}", packaged)
-    verdict = gate(session, packaged.key, model=model, run=run, at=at)
+    verdict = gate(session, packaged.key, model=model, run=run, at=now())
     if verdict.outcome == "publish":
         publish(
-            session, packaged.key, model=model, reason=verdict.reason, run=run, at=at, expected=verdict.generation,
+            session, packaged.key, model=model, reason=verdict.reason, run=run, at=now(), expected=verdict.generation,
             manifest_sha256=verdict.manifest_sha256,
         )  # fmt: skip
     return judged, verdict
@@ -109,14 +111,14 @@ def needs_filter(session: Session) -> bool:
     return has_labels or read_channel(session.store, session.config.filter.channel) is None
 
 
-def run(session: Session, *, run_id: str, at: str, progress: Progress) -> Outcome:
+def run(session: Session, *, run_id: str, now: Clock, progress: Progress) -> Outcome:
     """Everything: the car filter where there are labels for one, the dataset, the classifier.
 
     Raises:
         InputError: there are neither labels nor a published car filter, or what the steps say.
     """
     if needs_filter(session):
-        train_filter(session, run=run_id, at=at, progress=progress)
-    done = prepare_dataset(session, at=at, progress=progress)
-    judged, verdict = retrain_classifier(session, done.key, run=run_id, at=at, progress=progress)
+        train_filter(session, run=run_id, now=now, progress=progress)
+    done = prepare_dataset(session, now=now, progress=progress)
+    judged, verdict = retrain_classifier(session, done.key, run=run_id, now=now, progress=progress)
     return Outcome(done, judged, verdict)

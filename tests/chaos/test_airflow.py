@@ -78,7 +78,7 @@ def calm(bench: Bench, objects: dict[str, bytes], settings: Path) -> dict[str, A
     store = bench.store(bench.fill(objects))
     with environment(bench.server.settings.env()):
         session = Session(load_config(settings, {"store.url": store.url}), store)
-        chain.prepare_dataset(session, at=AT, progress=lambda stage, done: None)
+        chain.prepare_dataset(session, now=lambda: AT, progress=lambda stage, done: None)
     return picture(store)
 
 

@@ -37,7 +37,7 @@ JSON_OBJECTS = ("channels/", "stages/inventory/log/", "stages/inventory/forgotte
 def restore_later(session: Session) -> None:
     """Put the bucket of a later version into the session's: the recorded one and a night over it, then aged."""
     restore(session)
-    chain.run(session, run_id="now", at="2026-01-20T00:00:00Z", progress=lambda stage, done: None)
+    chain.run(session, run_id="now", now=lambda: "2026-01-20T00:00:00Z", progress=lambda stage, done: None)
     changed: dict[str, bytes] = {}  # by the sha256 of what was there before
     manifests = []
     for key in sorted(info.key for info in session.store.list_objects("")):

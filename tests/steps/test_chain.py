@@ -75,7 +75,8 @@ def outcome(session, world):
     for key, data in zip(OUTSIDE, (photo, b"\0\0\0\1Bud1", b"\xd0\xcf\x11\xe0"), strict=True):
         session.store.put(f"raw/{key}", data)
     import_labels(session, (world.folder / "labels.csv").read_bytes(), at="20260101T000000Z")
-    return chain.run(session, run_id="run-1", at="2026-01-01T00:00:00Z", progress=silent)
+    minutes = itertools.count()  # whenever the time is asked for, a minute has gone by
+    return chain.run(session, run_id="run-1", now=lambda: f"2026-01-01T00:{next(minutes):02}:00Z", progress=silent)
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +190,7 @@ def test_the_dataset_holds_what_people_look_up(session, outcome):
 def test_the_model_is_published_with_all_that_belongs_to_it(session, outcome):
     live = channel.read_channel(session.store, "classifier")
     assert (live.generation, live.model) == (1, outcome.verdict.model)
+    assert live.at > json.loads(session.store.get(outcome.verdict.key))["at"] > "2026-01-01T00:03", "when it was so"
     model = manifest.read(session.store, live.model)
 
     assert set(model.files) >= {
@@ -236,7 +238,7 @@ def test_golden_pictures_get_the_golden_answers(session, outcome, tmp_path):
 def test_a_second_run_writes_nothing(session, outcome):
     before = objects(session)
 
-    again = chain.run(session, run_id="run-2", at="2026-01-02T00:00:00Z", progress=silent)
+    again = chain.run(session, run_id="run-2", now=lambda: "2026-01-02T00:00:00Z", progress=silent)
 
     decision = f"channels/{again.verdict.channel}/decisions/"
     new = {key for key in objects(session).keys() - before.keys() if not key.startswith("channels/")}
@@ -251,7 +253,7 @@ def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url
     before = objects(session)
 
     done = chain.prepare_dataset(
-        open_session(make_config(url, **SETTINGS, filter__threshold=0.75)), at=AT, progress=silent
+        open_session(make_config(url, **SETTINGS, filter__threshold=0.75)), now=lambda: AT, progress=silent
     )
 
     new = Counter(key.split("/")[1] for key in objects(session).keys() - before.keys() if key.startswith("stages/"))
@@ -333,7 +335,7 @@ def test_one_new_photo_makes_one_new_partition(session, outcome, world, tmp_path
     assert (after.generation, after.new_photos) == (before.generation + 1, 1)
     assert after.partitions[:-1] == before.partitions
     assert after.partitions[-1]["photos"] == 1
-    done = chain.prepare_dataset(session, at=AT, progress=silent)
+    done = chain.prepare_dataset(session, now=lambda: AT, progress=silent)
     assert done.extra["crop"]["detector_sha256"]
     assert len(results.read_photos(session.store, done)) == len(world.photos) + len(OUTSIDE) + 1
     session.store.delete([f"raw/{new}"])
@@ -380,7 +382,7 @@ def test_a_model_can_be_rolled_back_and_no_night_undoes_that(session, outcome, s
 
     back = rollback(session, "classifier", run="r", at=AT, reason="worse")
     promote(session, "classifier", second.key, run="r2", at=AT, reason="after all")
-    _, nightly = chain.retrain_classifier(session, outcome.dataset.key, run="n", at=AT, progress=silent)
+    _, nightly = chain.retrain_classifier(session, outcome.dataset.key, run="n", now=lambda: AT, progress=silent)
 
     assert (moved.generation, back.generation, back.model) == (2, 3, first)
     assert nightly.outcome == "nothing_to_do"
@@ -398,8 +400,8 @@ def test_a_model_of_another_channel_is_not_promoted(session, outcome):
 def test_other_tolerances_are_no_reason_to_train_anew(url, session, outcome):
     other = open_session(make_config(url, **SETTINGS, validation__class_tolerance=0.09))
 
-    before = chain.prepare_dataset(session, at=AT, progress=silent)
-    after = chain.prepare_dataset(other, at=AT, progress=silent)
+    before = chain.prepare_dataset(session, now=lambda: AT, progress=silent)
+    after = chain.prepare_dataset(other, now=lambda: AT, progress=silent)
 
     assert after.key != before.key
     assert content_of(after) == content_of(before)
@@ -455,8 +457,10 @@ def warm_night(url, outcome):
     """A night on another dataset of the same classes: its session, and what came of it."""
     night = open_session(make_config(url, **SETTINGS, classes__max_photos=30, classifier__warm_epochs=1))
     live = channel.read_channel(night.store, "classifier").model
-    data = chain.prepare_dataset(night, at=AT, progress=silent)
-    judged, verdict = chain.retrain_classifier(night, data.key, run="warm", at="2026-01-12T00:00:00Z", progress=silent)
+    data = chain.prepare_dataset(night, now=lambda: AT, progress=silent)
+    judged, verdict = chain.retrain_classifier(
+        night, data.key, run="warm", now=lambda: "2026-01-12T00:00:00Z", progress=silent
+    )
     return night, live, data, judged, verdict
 
 
@@ -492,7 +496,9 @@ def test_the_gate_counts_cars_that_either_model_has_seen(warm_night):
 def test_a_second_warm_night_on_the_same_trains_nothing(warm_night):
     night, _, data, judged, _ = warm_night
 
-    again, verdict = chain.retrain_classifier(night, data.key, run="again", at="2026-01-13T00:00:00Z", progress=silent)
+    again, verdict = chain.retrain_classifier(
+        night, data.key, run="again", now=lambda: "2026-01-13T00:00:00Z", progress=silent
+    )
 
     assert (again.key, again.fresh) == (judged.key, False)
     assert verdict.outcome == "nothing_to_do"

@@ -63,7 +63,7 @@ class Bucket:
     def night(self):
         """Run the pipeline; returns the dataset and the objects that are new."""
         before = {info.key for info in self.store.list_objects("")}
-        done = chain.prepare_dataset(self.session, at=AT, progress=silent)
+        done = chain.prepare_dataset(self.session, now=lambda: AT, progress=silent)
         return done, [key for key in (info.key for info in self.store.list_objects("")) if key not in before]
 
     def photos(self, dataset=None):
@@ -93,7 +93,7 @@ def bucket(s3, small, later, tmp_path_factory):
     upload(bucket.session, pick(small, tmp_path_factory.mktemp("first"), lambda listing: listing not in later))
     rows = "".join(f"{row.key},{row.label}\n" for row in small.photos if row.label)
     import_labels(bucket.session, f"key,label\n{rows}".encode(), at="20260101T000000Z")
-    chain.train_filter(bucket.session, run="r", at=AT, progress=silent)
+    chain.train_filter(bucket.session, run="r", now=lambda: AT, progress=silent)
     return bucket
 
 
@@ -451,7 +451,7 @@ def test_a_changed_taxonomy_makes_a_dataset_that_says_what_changed(bucket, tmp_p
 
     assert main(["classes", "diff", str(changed)]) == 0
     told = capsys.readouterr().out
-    done = chain.prepare_dataset(bucket.open(classes__taxonomy=str(changed)), at=AT, progress=silent)
+    done = chain.prepare_dataset(bucket.open(classes__taxonomy=str(changed)), now=lambda: AT, progress=silent)
 
     assert model in told
     assert done.key != before.key
