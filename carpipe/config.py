@@ -289,8 +289,8 @@ class ClassifierConfig(TrainingConfig):
     head_epochs: int = Field(2, ge=0, description="epochs with the backbone frozen")
     finetune_epochs: int = Field(28, ge=0, description="epochs, at most, with the backbone trained")
     finetune_learning_rate: float = Field(2e-3, gt=0, description="Adam, fine-tuning phase; at its highest")
-    schedule: Literal["cosine", "plateau"] = Field("cosine", description="of fine-tuning's learning rate; see above")
-    batch_norm: Literal["frozen", "trained"] = Field("trained", description="of the backbone in fine-tuning; see above")
+    schedule: Literal["cosine", "plateau"] = Field("cosine", description="as `car_filter.schedule`")
+    batch_norm: Literal["frozen", "trained"] = Field("trained", description="as `car_filter.batch_norm`")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the cross entropy's targets")
     max_class_weight: float = Field(
         3.0, ge=1, description="a class with few photos counts up to this many times more in the loss; 1: all alike"

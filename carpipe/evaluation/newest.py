@@ -62,8 +62,8 @@ def interval(vehicles: "pd.Series[str]", correct: "pd.Series[bool]", *, confiden
 
     Wilson's interval for as many independent photos as these are worth: photos of one car are right or wrong together.
     Unlike the gate's bootstrap it says something where few cars are new, and where all are right. Of cars that differ
-    by a beta distribution, 2 to 100 of them with 1 to 20 photos each, a bound of 99 % was missed in 2.6 % of simulations
-    at most, and one of 95 % in 7 %: `high`, where 98 % are right. In most cases it was less than 1 and 5 %.
+    by a beta distribution, 2 to 100 of them with 1 to 20 photos each, a bound of 99 % was missed in 2.6 % of
+    simulations at most, and one of 95 % in 7 %: `high`, where 95 % and more are right. Mostly it was less than 1 and 5.
     Source: E. L. Korn and B. I. Graubard, "Confidence intervals for proportions with small expected number of positive
     counts estimated from survey data", Survey Methodology 24, 1998; with Wilson's interval for that of Clopper and
     Pearson, and with the two cars of `_worth`.

@@ -96,7 +96,7 @@ def train(job: Job, *, resume: Path | None, report: Report, pulse: Report) -> li
 
 
 def with_own_draws(job: Job) -> Job:
-    """The job with the seed that it draws by: the configured one, or, of a warm training, one of its place in the chain.
+    """The job with the seed that it draws by: the configured one or, in a chain of warm trainings, one of its place.
 
     Else each night would draw the orders and the noise of the night before.
     """

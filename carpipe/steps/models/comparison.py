@@ -83,7 +83,7 @@ def compare_named(session: Session, name: str, model: str, *, other: str | None,
 
 
 def comparison_work(now: Manifest, before: str, *, rules: Mapping[str, Any]) -> Work:
-    """What `compare_models` does with a model and the key of another one, by rules as `GateConfig.decisive` has them."""
+    """What `compare_models` does with a model and the key of another one, by rules as `decisive` has them."""
     return _work(now.partition, now.key, before, rules=rules)
 
 

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
@@ -196,7 +196,7 @@ def _answer(
     started = time.monotonic()
     jpegs = _readable(results.read_blobs(session.store, cropped, results.CROPS, keys=keys), cropped)
     classes = live.model.extra["classes"]
-    temperature = contract.read_temperature(live.model, lambda name: manifest.read_file(session.store, live.model, name))
+    temperature = contract.read_temperature(live.model, partial(manifest.read_file, session.store, live.model))
     found, p = _ask(jpegs, predict, classes=len(classes))
     table = pd.DataFrame({"key": pd.Series(found, dtype="str")})
     top = keep_top(table, p[:, :-1], energy=p[:, -1], temperature=temperature, classes=classes)

@@ -10,11 +10,11 @@ from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.evaluation.decision import Decision
 from carpipe.manifest import Work
-from carpipe.photos import to_parquet
+from carpipe.photos import from_parquet, to_parquet
 from carpipe.steps import results
 from carpipe.steps.models import train
 from carpipe.steps.models.gate import _count_seen, _with_seen
-from carpipe.steps.models.seen import count_seen, seen_files, trained_on
+from carpipe.steps.models.seen import SEEN, count_seen, seen_files, trained_on
 from carpipe.steps.models.start import Start, record_of
 from carpipe.weights import channel
 
@@ -83,6 +83,25 @@ def bucket(make_session):
 
 def changed(bucket, **settings):
     return bucket.config.model_copy(update=settings)
+
+
+def test_names_of_forgotten_listings_are_not_handed_on(bucket):
+    gone = "0b9b1b0e-52f8-4e7c-9a80-0d3b2f9a4c11"
+    name = f"raw/audi_a3_2001/x_{gone.upper()}_1.jpg"
+    first = bucket.dataset("first", photos=[(name, "train", "v1"), ("raw/b.jpg", "train", "v2")])
+    trained = bucket.train(first)
+    live = bucket.package(trained, first)
+    later = bucket.dataset("later", photos=[("raw/c.jpg", "train", "v3")])
+    start = Start("a test.", live, trained, chain=1)
+    assert set(seen_of(bucket, start, later)) == {name, "raw/b.jpg"}
+
+    bucket.session.store.put(f"stages/inventory/forgotten/{gone}.json", b"{}")
+
+    assert set(seen_of(bucket, start, later)) == {"raw/b.jpg"}
+
+
+def seen_of(bucket, start, data):
+    return from_parquet(seen_files(bucket.session, start, data)[SEEN])["key"]
 
 
 def test_the_first_training_is_cold_and_the_next_ones_are_warm(bucket):
