@@ -79,6 +79,11 @@ def per_cent(share: float, digits: int = 1) -> str:
     return f"< {least:g} %" if 0 < 100 * share < least else f"{100 * share:.{digits}f} %"
 
 
+def in_points(share: float, *, places: int = 2) -> str:
+    """A difference of shares in points, signed: `+1.25`."""
+    return minus(f"{100 * share:+.{places}f}")
+
+
 def minus(number: str) -> str:
     """With a minus sign instead of a hyphen."""
     return number.replace("-", "−")

@@ -112,9 +112,7 @@ def compare_sides(
     (side, ours), (other, theirs) = now, before
     pairs = pair_answers(ours, theirs)
     theirs = theirs.set_index("key").loc[ours["key"]].reset_index()
-    gain = count_vehicles(pairs).gain
-    numbers = dict(compare(ours, theirs, rules=rules).numbers)
-    numbers |= {"better_vehicles": int((gain > 0).sum()), "worse_vehicles": int((gain < 0).sum())}
+    numbers = _numbers(pairs, compare(ours, theirs, rules=rules).numbers)
     names = compare_names(side.classes, other.classes, parts)
     fell, rose = _changed_classes(pairs, names, rules=rules)
     known = side.settings is not None and other.settings is not None
@@ -123,10 +121,7 @@ def compare_sides(
         now=side,
         before=other,
         numbers=numbers,
-        figures=compare_figures(
-            {"test_accuracy": numbers["candidate"], "test_macro_f1": _macro_f1(ours, ours["answer"], side.classes)},
-            {"test_accuracy": numbers["champion"], "test_macro_f1": _macro_f1(ours, theirs["today"], side.classes)},
-        ),
+        figures=_figures(numbers, ours, theirs["today"], classes=side.classes),
         own=own if same_test else [{**row, "change": None, "verdict": ""} for row in own],
         same_test=same_test,
         fell=fell,
@@ -169,6 +164,22 @@ def choose_photos(comparison: Comparison) -> list[tuple[dict[str, Any], list[dic
         groups = dict(iter(photos.sort_values("turn", kind="stable").groupby("class_name")))
         chosen += [(row, groups[row["class_name"]].head(PER_CLASS).to_dict("records")) for row in rows[:SHOWN]]
     return chosen
+
+
+def _numbers(pairs: pd.DataFrame, known: Mapping[str, Any]) -> dict[str, Any]:
+    gain = count_vehicles(pairs).gain
+    return {**known, "better_vehicles": int((gain > 0).sum()), "worse_vehicles": int((gain < 0).sum())}
+
+
+def _figures(
+    numbers: Mapping[str, Any], ours: pd.DataFrame, today: "pd.Series[str]", *, classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Of both models on the same photos."""
+    now, before = (_macro_f1(ours, answers, classes) for answers in (ours["answer"], today))
+    return compare_figures(
+        {"test_accuracy": numbers["candidate"], "test_macro_f1": now},
+        {"test_accuracy": numbers["champion"], "test_macro_f1": before},
+    )
 
 
 def _macro_f1(truth: pd.DataFrame, answers: "pd.Series[str]", classes: Sequence[str]) -> float:

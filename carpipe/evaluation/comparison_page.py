@@ -11,7 +11,7 @@ from typing import Any
 from carpipe.errors import InputError
 from carpipe.evaluation.comparison import SHOWN, Comparison, choose_photos
 from carpipe.evaluation.metrics import show_figure
-from carpipe.html_page import POLICY, environment, make_card, minus, per_cent
+from carpipe.html_page import POLICY, environment, in_points, make_card, minus, per_cent
 from carpipe.names import brief, in_markdown
 
 TEMPLATE = "comparison.html.j2"
@@ -40,7 +40,7 @@ def render_comparison(comparison: Comparison, *, pictures: Mapping[str, bytes], 
         raise InputError(f"The page's time needs a time zone; {made} has none.")
     shown = [(row, [_card(photo, pictures) for photo in photos]) for row, photos in choose_photos(comparison)]
     page = environment(Path(__file__).parent)
-    page.filters |= {"figure": show_figure, "change": _change, "points": _points, "brief": _brief}
+    page.filters |= {"figure": show_figure, "change": _change, "points": in_points, "brief": _brief}
     return page.get_template(TEMPLATE).render(
         page=comparison,
         numbers=comparison.numbers,
@@ -66,8 +66,8 @@ def verdict(comparison: Comparison) -> str:
     return (
         f"{said}: {per_cent(numbers['candidate'], 2)} of {numbers['photos']:,} test photos of "
         f"{numbers['vehicles']:,} vehicles right, before {per_cent(numbers['champion'], 2)}; a difference of "
-        f"{_points(numbers['difference'])} points ({_points(numbers['low'])} at least and "
-        f"{_points(numbers['high'])} at most, each {sure} sure). Of the vehicles {numbers['better_vehicles']:,} did "
+        f"{in_points(numbers['difference'])} points ({in_points(numbers['low'])} at least and "
+        f"{in_points(numbers['high'])} at most, each {sure} sure). Of the vehicles {numbers['better_vehicles']:,} did "
         f"better, {numbers['worse_vehicles']:,} worse."
     )
 
@@ -165,7 +165,3 @@ def _brief(value: object) -> str:
 
 def _change(value: float | None) -> str:
     return "–" if value is None else "0" if not value else minus(show_figure(value, "+"))
-
-
-def _points(share: float) -> str:
-    return minus(f"{100 * share:+.2f}")

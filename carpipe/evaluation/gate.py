@@ -34,7 +34,7 @@ from carpipe.config import GateConfig
 from carpipe.errors import InputError
 from carpipe.evaluation.decision import Decision
 from carpipe.evaluation.gate_statistics import bootstrap_interval, count_vehicles, judge_classes, sign_flip_p
-from carpipe.html_page import per_cent
+from carpipe.html_page import in_points, per_cent
 
 COLUMNS = ("key", "vehicle", "class_name", "correct")
 FALLS = 10  # classes named in the numbers, those that fell furthest
@@ -177,8 +177,8 @@ def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> l
     overall = (
         f"{verdict} than the live model: {per_cent(found.candidate, 2)} against "
         f"{per_cent(found.champion, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles, a "
-        f"difference of {_points(found.difference)} points ({_points(found.low)} at least and "
-        f"{_points(found.high)} at most, each {100 * rules.confidence:.4g} % sure)."
+        f"difference of {in_points(found.difference)} points ({in_points(found.low)} at least and "
+        f"{in_points(found.high)} at most, each {100 * rules.confidence:.4g} % sure)."
     )
     scope = f"{len(found.alone):,} classes were judged one by one"
     if found.pool:
@@ -207,10 +207,6 @@ def _fall(row: dict[str, Any]) -> str:
         f"recall {per_cent(row['champion'])} to {per_cent(row['candidate'])}, {row['worse']} of {row['vehicles']} "
         f"vehicles worse and {row['better']} better"
     )
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.2f}".replace("-", "−")
 
 
 def _numbers(found: _Compared, rules: GateConfig) -> dict[str, Any]:

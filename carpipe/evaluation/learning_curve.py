@@ -14,7 +14,7 @@ from carpipe.config import GateConfig
 from carpipe.errors import InputError
 from carpipe.evaluation.gate_statistics import bootstrap_interval, count_vehicles, judge_classes, sign_flip_p
 from carpipe.evaluation.newest import interval
-from carpipe.html_page import minus, per_cent
+from carpipe.html_page import in_points, per_cent
 
 FIGURES = ("test_accuracy", "test_macro_f1", "test_listing_accuracy")
 # A doubling, as near as whole vehicles come to it.
@@ -76,12 +76,14 @@ def describe_step(step: Mapping[str, Any], *, confidence: float) -> str:
     """What a step of the curve brought, in sentences."""
     low, high = DOUBLE
     what = "The last doubling of photos" if low <= step["times"] <= high else f"{step['times']:.3g} times the photos"
-    said = (
-        f"{what} brought {_points(step['difference'])} points ({_points(step['low'])} at least, "
-        f"{_points(step['high'])} at most, each {100 * confidence:.4g} % sure)."
-    )
+    difference, least, most = (in_points(step[name], places=1) for name in ("difference", "low", "high"))
+    said = f"{what} brought {difference} points ({least} at least, {most} at most, each {100 * confidence:.4g} % sure)."
     if step["better"]:
-        return f"{said} More photos are likely to help again, though each further doubling tends to bring less."
+        return (
+            f"{said} Training took {step['times']:.3g} times the steps too, so part of that may come from training for "
+            "longer. As far as it comes from the photos, more are likely to help again, though each further doubling "
+            "tends to bring less."
+        )
     if step["high"] <= 0:
         return f"{said} More photos of this kind did not help."
     return f"{said} That more photos help is not proven."
@@ -146,10 +148,6 @@ def _pair(before: Point, after: Point) -> pd.DataFrame:
             "photos that are not the same; compute the curve anew."
         )
     return pairs
-
-
-def _points(share: float) -> str:
-    return minus(f"{100 * share:+.1f}")
 
 
 def share_text(share: float) -> str:

@@ -4,12 +4,13 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from carpipe.errors import InputError
 from carpipe.evaluation.learning_curve import share_text
-from carpipe.html_page import POLICY, environment, minus
+from carpipe.html_page import POLICY, environment, in_points
 
 TEMPLATE = "learning_curve.html.j2"
 GAINED = 20  # classes shown
@@ -43,7 +44,7 @@ def render_curve(page: CurvePage) -> str:
     if page.made.tzinfo is None:
         raise InputError(f"The page's time needs a time zone; {page.made} has none.")
     made = environment(Path(__file__).parent)
-    made.filters |= {"points": lambda share: minus(f"{100 * share:+.1f}"), "share": share_text}
+    made.filters |= {"points": partial(in_points, places=1), "share": share_text}
     gained = [row for row in page.curve["classes"] if row["gain"] > 0]
     return made.get_template(TEMPLATE).render(
         page=page,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from carpipe.html_page import per_cent
 
@@ -18,6 +19,7 @@ APART = {
     "seen_vehicle": "of a car that the model knows from another listing",
     "unknown_class": "of a class that the model does not know",
     "not_in_dataset": "not in today's dataset",
+    "no_crop": "without a crop that can be read",
 }
 
 
@@ -56,20 +58,23 @@ def judge_newest(photos: pd.DataFrame, *, confidence: float) -> dict[str, Any]:
 
 
 def interval(vehicles: "pd.Series[str]", correct: "pd.Series[bool]", *, confidence: float) -> tuple[float, float]:
-    """Bounds of the share of photos that are right; each holds with `confidence`.
+    """Bounds of the share of photos that are right; each holds with nearly `confidence`.
 
     Wilson's interval for as many independent photos as these are worth: photos of one car are right or wrong together.
-    Unlike the gate's bootstrap it says something where few cars are new, and where all are right.
+    Unlike the gate's bootstrap it says something where few cars are new, and where all are right. Of cars that differ
+    by a beta distribution, 2 to 100 of them with 1 to 20 photos each, a bound of 99 % was missed in 2.6 % of
+    simulations at most, and one of 95 % in 7 %: `high`, where 95 % and more are right. Mostly it was less than 1 and 5.
     Source: E. L. Korn and B. I. Graubard, "Confidence intervals for proportions with small expected number of positive
     counts estimated from survey data", Survey Methodology 24, 1998; with Wilson's interval for that of Clopper and
-    Pearson.
+    Pearson, and with the two cars of `_worth`.
     """
     number = pd.factorize(vehicles)[0]
     sizes = np.bincount(number)
     right = np.bincount(number, weights=correct.to_numpy(float))
     share = float(right.sum() / sizes.sum())
-    worth = _worth(sizes, right, share)
     z = float(norm.ppf(confidence))
+    # How much cars differ is estimated, of few cars badly: as many photos as give t's interval, not the normal one's.
+    worth = _worth(sizes, right) * (z / float(student.ppf(confidence, max(len(sizes) - 1, 1)))) ** 2
     centre = (share + z**2 / (2 * worth)) / (1 + z**2 / worth)
     half = z / (1 + z**2 / worth) * np.sqrt(share * (1 - share) / worth + z**2 / (4 * worth**2))
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
@@ -90,7 +95,7 @@ def describe(found: Mapping[str, Any]) -> str:
         f"The live model answers {per_cent(found['accuracy'])} of {_count(found['photos'], 'photo')} of "
         f"{_count(found['listings'], 'listing')} rightly that were not there when it was trained "
         f"({per_cent(found['low'])} at least and {per_cent(found['high'])} at most, each "
-        f"{100 * found['confidence']:.4g} % sure).{beside}{more}"
+        f"about {100 * found['confidence']:.4g} % sure).{beside}{more}"
     )
 
 
@@ -98,13 +103,16 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _worth(sizes: Any, right: Any, share: float) -> float:
+def _worth(sizes: Any, right: Any) -> float:
     """How many independent photos tell as much as these: never fewer than one, nor more than there are.
 
-    Where all are right or all wrong, how much photos of one car are alike cannot be seen: then it is the cars.
+    By the variance between cars. Where next to all are right, those few do not show how much photos of one car are
+    alike. So two cars of the mean size are thought of beside them, one right and one wrong, as A. Agresti and B. Coull
+    add trials ("Approximate is better than exact", The American Statistician 52, 1998).
     """
-    cars, photos = len(sizes), float(sizes.sum())
-    variance = ((right - share * sizes) ** 2).sum() * cars / max(cars - 1, 1) / photos**2
-    if not 0 < share < 1 or cars == 1 or variance <= 0:
-        return float(cars)
-    return float(min(photos, max(1.0, share * (1 - share) / variance)))
+    cars, photos, mean = len(sizes), float(sizes.sum()), float(sizes.mean())
+    sizes, right = np.append(sizes, [mean, mean]), np.append(right, [mean, 0.0])
+    share = right.sum() / sizes.sum()
+    variance = ((right - share * sizes) ** 2).sum() * (cars + 2) / (cars + 1) / sizes.sum() ** 2
+    worth = share * (1 - share) / variance * cars / (cars + 2)
+    return float(min(photos, max(1.0, worth)))

@@ -12,6 +12,7 @@ import numpy as np
 from carpipe.errors import InputError
 from carpipe.names import brief
 from carpipe.training import keras_file
+from carpipe.training.precision import with_policy
 
 
 def load_backbone(file: Path, *, side: int) -> Any:
@@ -56,23 +57,16 @@ def _in_policy(network: Any) -> Any:
     policy = keras.mixed_precision.global_policy().name
     if policy == "float32":
         return network
-    copy = type(network).from_config(_with_policy(network.get_config(), policy))
-    copy.set_weights(network.get_weights())
-    return copy
-
-
-def _with_policy(value: Any, policy: str) -> Any:
-    if isinstance(value, dict):
-        if value.get("class_name") == "DTypePolicy" and value.get("config") == {"name": "float32"}:
-            return {**value, "config": {"name": policy}}
-        return {name: _with_policy(item, policy) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_with_policy(item, policy) for item in value)
-    return value
+    return with_policy(network, policy, replaces=lambda config: config == {"name": "float32"})
 
 
 def _check_input(file: Path, network: Any, side: int) -> None:
-    inputs, outputs = (len(keras.tree.flatten(getattr(network, name, None))) for name in ("inputs", "outputs"))
+    if getattr(network, "inputs", None) is None:
+        raise InputError(
+            f"{file.name} does not say what it takes: it was saved before it was built. Begin the network with "
+            f"`keras.Input(({side}, {side}, 3))`, or call `build((None, {side}, {side}, 3))` before saving it."
+        )
+    inputs, outputs = (len(keras.tree.flatten(getattr(network, name))) for name in ("inputs", "outputs"))
     if (inputs, outputs) != (1, 1):
         raise InputError(f"{file.name} has {inputs} inputs and {outputs} outputs, expected one of each.")
     [entry] = network.inputs

@@ -93,7 +93,7 @@ def _thin_out(spec: dict[str, Any]) -> None:
 def _warm(spec: dict[str, Any] | None) -> "Warm | None":
     from carpipe.training.warm import Warm
 
-    return Warm(Path(spec["model"]), spec["classes"], spec["parts"]) if spec else None
+    return Warm(Path(spec["model"]), spec["classes"], spec["parts"], spec["chain"]) if spec else None
 
 
 def _take_stdout() -> TextIO:

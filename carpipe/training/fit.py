@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,18 +52,22 @@ class Job:
 class Phase(NamedTuple):
     """A part of the training, with a learning rate and an optimizer of its own.
 
-    `cosine`: the rate rises and falls with the steps, and all epochs are run; else it falls on a plateau.
+    `setting` is where the learning rate comes from. `cosine`: the rate rises and falls with the steps, and all epochs
+    are run; else it falls on a plateau.
     """
 
     name: str
     epochs: int
     learning_rate: float
+    setting: str
     cosine: bool = False
 
 
 # Called with figures: after every epoch, when the checkpoint is written; and within one, about every minute.
 Report = Callable[[dict[str, Any]], None]
 PULSE_S = 60.0
+# A prime: no two seeds that anybody tries meet in a chain.
+CHAIN = 1_000_003
 
 
 def train(job: Job, *, resume: Path | None, report: Report, pulse: Report) -> list[dict[str, Any]]:
@@ -80,6 +84,7 @@ def train(job: Job, *, resume: Path | None, report: Report, pulse: Report) -> li
     for name in ("train", "val"):
         if name not in job.shards or not job.shards[name].photos:
             raise InputError(f"There are no {name} photos to train on; the dataset needs more vehicles.")
+    job = with_own_draws(job)
     _set_up(job.config)
     network, progress = _resumed(resume, job) if resume else _started(job)
     training = _Training(job, network, progress, report=report, pulse=pulse)
@@ -88,6 +93,17 @@ def train(job: Job, *, resume: Path | None, report: Report, pulse: Report) -> li
             training.run(phase)
     _strip_optimizer(job.best)
     return progress.history
+
+
+def with_own_draws(job: Job) -> Job:
+    """The job with the seed that it draws by: the configured one or, in a chain of warm trainings, one of its place.
+
+    Else each night would draw the orders and the noise of the night before.
+    """
+    if job.warm is None:
+        return job
+    seed = (job.config.seed + CHAIN * job.warm.chain) % 2**31
+    return replace(job, config=job.config.model_copy(update={"seed": seed}))
 
 
 def _started(job: Job) -> tuple[Any, Progress]:
@@ -109,10 +125,11 @@ def phases(config: TrainingConfig, *, is_warm: bool = False) -> list[Phase]:
     """The phases that have epochs. A warm training has one: its head knows most classes already."""
     if is_warm:
         known = _warm_config(config)
-        return [Phase("finetune", known.warm_epochs, known.warm_learning_rate, cosine=True)]
+        return [Phase("finetune", known.warm_epochs, known.warm_learning_rate, "warm_learning_rate", cosine=True)]
+    cosine, rate = config.schedule == "cosine", config.finetune_learning_rate
     both = (
-        Phase("head", config.head_epochs, config.head_learning_rate),
-        Phase("finetune", config.finetune_epochs, config.finetune_learning_rate, config.schedule == "cosine"),
+        Phase("head", config.head_epochs, config.head_learning_rate, "head_learning_rate"),
+        Phase("finetune", config.finetune_epochs, rate, "finetune_learning_rate", cosine),
     )
     return [phase for phase in both if phase.epochs]
 
@@ -166,7 +183,7 @@ class _Training:
         seconds = time.monotonic() - started
         figures = {name: float(values[-1]) for name, values in logs.items()}
         if not math.isfinite(figures["loss"] + figures["val_loss"]):
-            raise InputError(f"Training has diverged in epoch {number + 1}; lower the {phase.name}_learning_rate.")
+            raise InputError(f"Training has diverged in epoch {number + 1}; lower the setting `{phase.setting}`.")
         if figures["val_loss"] < self._progress.best:
             self._progress.best = figures["val_loss"]
             self._network.save(self._job.best)

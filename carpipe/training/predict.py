@@ -13,6 +13,7 @@ import numpy as np
 from carpipe.errors import InputError
 from carpipe.pictures.model_input import to_batch
 from carpipe.training.energy import with_energy
+from carpipe.training.precision import with_policy
 
 # Photos per forward pass.
 BATCH = 32
@@ -99,22 +100,8 @@ def _in_float32(network: Any) -> Any:
     """A copy that computes in float32, where it was trained in mixed precision: not every processor has halves."""
     if network.compute_dtype == "float32" and all(layer.compute_dtype == "float32" for layer in _layers(network)):
         return network
-    config = _with_dtype(network.get_config())
-    copy = keras.Model.from_config(config)
-    copy.set_weights(network.get_weights())
-    return copy
+    return with_policy(network, "float32", replaces=lambda config: "float16" in str(config))
 
 
 def _layers(network: Any) -> list[Any]:
     return [layer for layer in network._flatten_layers() if hasattr(layer, "compute_dtype")]  # nested models too
-
-
-def _with_dtype(value: Any) -> Any:
-    """The configuration with every mixed-precision policy replaced by float32."""
-    if isinstance(value, dict):
-        if value.get("class_name") == "DTypePolicy" and "float16" in str(value.get("config")):
-            return {**value, "config": {"name": "float32"}}
-        return {name: _with_dtype(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_with_dtype(item) for item in value]
-    return value

@@ -29,11 +29,13 @@ class Warm:
         model: the earlier model, a `.keras` file.
         classes: its classes, in the order of its output.
         parts: by class of the new network, the earlier classes that it is made of. A class that has none is new.
+        chain: warm trainings in a row, this one too.
     """
 
     model: Path
     classes: Sequence[str]
     parts: Mapping[str, Sequence[str]]
+    chain: int = 1
 
 
 def start_from(network: Any, warm: Warm, *, classes: Sequence[str], config: ClassifierConfig) -> None:
@@ -54,10 +56,9 @@ def start_from(network: Any, warm: Warm, *, classes: Sequence[str], config: Clas
         raise InputError(
             f"A training cannot start warm from {warm.model.name}: {error}. Set `classifier.start` to `cold`."
         ) from error
+    network.get_layer(HEAD).set_weights(_head(kernel, bias, warm, classes=classes, seed=config.seed))
     if config.warm_shrink < 1 or config.warm_noise:
         _shrink_and_perturb(network, config, classes=len(classes))
-        kernel, bias = config.warm_shrink * kernel, config.warm_shrink * bias
-    network.get_layer(HEAD).set_weights(_head(kernel, bias, warm, classes=classes, seed=config.seed))
 
 
 def _head(kernel: Any, bias: Any, warm: Warm, *, classes: Sequence[str], seed: int) -> list[Any]:

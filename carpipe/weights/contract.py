@@ -119,10 +119,15 @@ def describe(manifest: Manifest, read: Read) -> Description:
     """
     classes = _parsed(manifest, LABELS, read, _classes)
     side = _parsed(manifest, PREPROCESSING, read, lambda value: _whole(value, "side", least=1, most=MAX_SIDE))
-    temperature = _parsed(manifest, CALIBRATION, read, lambda value: _number(value, "temperature", least=1e-3))
+    temperature = read_temperature(manifest, read)
     threshold = _parsed(manifest, CALIBRATION, read, lambda value: _number(value, "threshold", least=0, most=_SURE))
     crop = _parsed(manifest, CROP, read, _crop) if CROP in manifest.files else None
     return Description(classes, side, temperature, threshold, crop)
+
+
+def read_temperature(manifest: Manifest, read: Read) -> float:
+    """The temperature of a model, above 0. Arguments and errors are those of `describe`."""
+    return _parsed(manifest, CALIBRATION, read, lambda value: _number(value, "temperature", least=1e-3))
 
 
 def _parsed(manifest: Manifest, name: str, read: Read, parse: Callable[[Any], T]) -> T:

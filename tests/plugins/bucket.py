@@ -129,7 +129,8 @@ def compare(session: Session, model: Manifest, champion: Manifest) -> Manifest:
     page = b"<!DOCTYPE html><title>comparison</title>"
     files = {PAGE: page, CARD_OF_COMPARISON: f"## Against {SCRIPT}\n".encode()}
     decide(session, model.key, at="2025-12-31T02:59:00Z", champion=champion.key)
-    return session.commit(comparison_work(model, champion.key), files, counts={})
+    work = comparison_work(model, champion.key, rules=session.config.gate.decisive())
+    return session.commit(work, files, counts={})
 
 
 def decide(session: Session, model: str, *, at: str, champion: str = "") -> None:

@@ -87,6 +87,18 @@ def test_a_sequential_model_is_as_good(tmp_path):
     assert load_backbone(saved(keras.Sequential(stack), tmp_path), side=32).output_shape == (None, 4)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_a_sequential_model_that_was_never_built_is_a_sentence(tmp_path, policy):
+    with pytest.warns(UserWarning, match="has not yet been built"):
+        file = saved(keras.Sequential([layers.Conv2D(4, 3)]), tmp_path)
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        with pytest.raises(InputError, match=r"saved before it was built.*`build\(\(None, 32, 32, 3\)\)`"):
+            load_backbone(file, side=32)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 def softmax_inside():
     inputs = picture()
     inside = keras.Sequential([picture(), layers.Flatten(), layers.Dense(9, activation="softmax")])

@@ -1,16 +1,19 @@
 """Comparison: how a packaged model differs from the live one, as a page, as JSON, and as Markdown for the card.
 
-A package must not depend on what is live when it is made. So this is a result of its own, found by both models.
+A package must not depend on what is live when it is made. So this is a result of its own, found by both models and by
+the gate's rules, which say what chance explains and which class is ruined.
 """
 
 import contextlib
 import json
 import logging
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
+from carpipe.config import GateConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
@@ -19,7 +22,6 @@ from carpipe.steps.models.evaluate import answer_test, read_answers
 from carpipe.steps.models.weights import find_model
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
-from carpipe.storage import Store
 from carpipe.weights import channel
 from carpipe.weights.card import backbone_of
 
@@ -35,7 +37,7 @@ PAGE, CARD, TEXT = "comparison.html", "comparison.md", "comparison.txt"
 
 
 def compare_models(session: Session, packaged: str, live_key: str, *, at: str) -> Manifest:
-    """Commit how a packaged model differs from another one, on the test photos of its own dataset.
+    """Commit how a packaged model differs from another one, on the test photos of its own dataset, by today's rules.
 
     Args:
         packaged: manifest key of the model that it is about.
@@ -49,7 +51,8 @@ def compare_models(session: Session, packaged: str, live_key: str, *, at: str) -
     now, before = (channel.read_known(session.store, key).manifest for key in (packaged, live_key))
     if now.key == before.key or now.partition != before.partition:
         raise InputError(f"{packaged} cannot be compared with {live_key}: name two models of one channel.")
-    if done := find_comparison(session.store, now, before.key):
+    work = comparison_work(now, before.key, rules=session.config.gate.decisive())
+    if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
     found = _compare(session, now, before)
@@ -57,7 +60,7 @@ def compare_models(session: Session, packaged: str, live_key: str, *, at: str) -
     seconds = round(time.monotonic() - started, 3)
     log.info("comparison: %d bytes in %.1f s", sum(map(len, files.values())), seconds)
     return session.commit(
-        comparison_work(now, before.key),
+        work,
         files,
         counts={"in": found.numbers["photos"]},
         seconds=seconds,
@@ -79,19 +82,24 @@ def compare_named(session: Session, name: str, model: str, *, other: str | None,
     return manifest.read_file(session.store, done, TEXT).decode(), manifest.read_file(session.store, done, PAGE)
 
 
-def comparison_work(now: Manifest, before: str) -> Work:
-    """What `compare_models` does with a model and the key of another one."""
-    return Work(results.COMPARISON, VERSION, now.partition, {}, (now.key, before))
+def comparison_work(now: Manifest, before: str, *, rules: Mapping[str, Any]) -> Work:
+    """What `compare_models` does with a model and the key of another one, by rules as `decisive` has them."""
+    return _work(now.partition, now.key, before, rules=rules)
 
 
-def comparison_key(section: str, now: str, before: str) -> str:
-    """Where the comparison of two models is, by their keys, if somebody has made it."""
-    return Work(results.COMPARISON, VERSION, section, {}, (now, before)).key
+def comparison_key(section: str, decision: Mapping[str, Any], *, today: GateConfig) -> str:
+    """Where the comparison that a decision rests on is, if somebody has made it: of its models, by its rules.
+
+    Args:
+        today: the rules where it does not say by which it was made.
+    """
+    rules = decision.get("rules")
+    known = rules if isinstance(rules, dict) else today.decisive()
+    return _work(section, decision["model"], decision["champion"], rules=known).key
 
 
-def find_comparison(store: Store, now: Manifest, before: str) -> Manifest | None:
-    """The comparison of a model with another one, if somebody has made it."""
-    return manifest.find(store, comparison_work(now, before))
+def _work(section: str, now: str, before: str, *, rules: Mapping[str, Any]) -> Work:
+    return Work(results.COMPARISON, VERSION, section, rules, (now, before))
 
 
 def keep_comparison(session: Session, packaged: str, live_key: str, *, at: str) -> bool:

@@ -64,21 +64,11 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
         files |= {"golden.npz": _golden(shards["test"], source, lambda jpegs: predict(jpegs)[:, :-1])}
         files |= _pages(session, source, data, test, shards["test"], files=files, at=at)
     figures = json.loads(files["metrics.json"])
-    costs = _costs(files, val=val, test=test)
     log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-    return session.commit(
-        work,
-        files,
-        counts={"in": len(test.photos)},
-        seconds=round(time.monotonic() - started, 3),
-        extra={
-            "classes": list(test.classes),
-            "metrics": figures,
-            "dataset": dataset,
-            "trained": trained,
-            "top_answers": costs,
-        },
-    )
+    facts = {"metrics": figures, "dataset": dataset, "trained": trained}
+    extra = {"classes": list(test.classes), **facts, "top_answers": _costs(files, val=val, test=test)}
+    seconds = round(time.monotonic() - started, 3)
+    return session.commit(work, files, counts={"in": len(test.photos)}, seconds=seconds, extra=extra)
 
 
 def evaluate_work(session: Session, trained: Manifest, data: Manifest) -> Work:

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 VERSION = 1
 MODEL: Model = "classifier"
-SHARES = (0.25, 0.5, 1.0)
+SHARES = (0.25, 0.5, 1.0)  # of the vehicles, unless somebody asks for others
 ANSWERS = "predictions.parquet"
 CURVE = "learning_curve.json"
 PAGE = "learning_curve.html"
@@ -99,7 +99,6 @@ def learning_curve_point(session: Session, dataset: str, share: float) -> Manife
         run = TrainingRun(session.store, f"runs/train/{work.fingerprint}")
         before = manifest.find(session.store, whole) if share == 1 else None
         if before:
-            log.info("learning_curve: all vehicles were trained on before, by %s", before.key)
             model, history = _read_training(session, before)
         else:
             log.info("learning_curve: training on %d photos of %d vehicles", len(chosen), chosen["vehicle"].nunique())
@@ -107,13 +106,10 @@ def learning_curve_point(session: Session, dataset: str, share: float) -> Manife
             model, history = fit(session, data, run, model=MODEL, weights=weights, sha256=sha256, start=COLD, only=only)
     trained_s = 0.0 if before else time.monotonic() - started
     facts = _facts(session.config.classifier, data, chosen, epochs=len(history), seconds=trained_s)
-    done = session.commit(
-        work,
-        {**_judge(session, data, model), "history.json": results.to_json(history)},
-        counts={"in": len(chosen)},
-        seconds=round(time.monotonic() - started, 3),
-        extra={**facts, "share": share, "dataset": dataset, "trained": before.key if before else ""},
-    )
+    extra = {**facts, "share": share, "dataset": dataset, "trained": before.key if before else ""}
+    files = {**_judge(session, data, model), "history.json": results.to_json(history)}
+    seconds = round(time.monotonic() - started, 3)
+    done = session.commit(work, files, counts={"in": len(chosen)}, seconds=seconds, extra=extra)
     run.forget_checkpoint()
     return done
 
@@ -168,6 +164,7 @@ def _training_photos(session: Session, data: Manifest) -> "pd.DataFrame":
 
 def _read_training(session: Session, trained: Manifest) -> tuple[bytes, list[dict[str, Any]]]:
     """The model of a training, and its history."""
+    log.info("learning_curve: all vehicles were trained on before, by %s", trained.key)
     return (
         manifest.read_file(session.store, trained, results.MODEL),
         manifest.read_json(session.store, trained, "history.json"),

@@ -7,22 +7,23 @@ else, so neither another taxonomy nor another split asks again. What the right a
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.errors import CarpipeError, InputError, UnavailableError
 from carpipe.manifest import Manifest, Work
+from carpipe.names import shown
 from carpipe.steps import results
 from carpipe.steps.models.class_names import class_map, names_then
-from carpipe.steps.models.evaluate import CALIBRATION, load_trained
+from carpipe.steps.models.evaluate import load_trained
 from carpipe.steps.models.score_log import accuracy_of, find_score, record_score
 from carpipe.steps.models.seen import listings_before
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
-from carpipe.weights import channel
+from carpipe.weights import channel, contract
 from carpipe.weights.channel import Release
 
 if TYPE_CHECKING:
@@ -126,9 +127,13 @@ def _find(session: Session, release: Release) -> _Live:
     model = channel.read_released(session.store, release).manifest
     try:
         trained = manifest.read(session.store, model.extra["trained"])
-        return _Live(release, model, trained, manifest.read(session.store, trained.extra["dataset"]))
+        live = _Live(release, model, trained, manifest.read(session.store, trained.extra["dataset"]))
     except KeyError as error:
         raise InputError(f"{model.key} does not say what it was trained on: {error} is missing.") from None
+    classes = model.extra.get("classes")
+    if not isinstance(classes, list) or not classes or results.MODEL not in model.files:
+        raise InputError(f"{model.key} is no model that can be asked: its class names or {results.MODEL} are missing.")
+    return live
 
 
 def _new_photos(session: Session, live: _Live, data: Manifest) -> "pd.DataFrame | None":
@@ -155,7 +160,9 @@ def _answer_all(session: Session, live: _Live, data: Manifest, photos: "pd.DataF
     crops = _crops_of(session, data)
     found = []
     for partition, rows in photos[photos["is_new"]].groupby("partition", sort=True):
-        source = manifest.read(session.store, crops[str(partition)])
+        if partition not in crops:
+            raise InputError(f"{data.key} does not say where the crops of partition {partition} are.")
+        source = manifest.read(session.store, crops[partition])
         done = _answer(session, live, source, rows["key"], predict=predict)
         top = read_scores(session, done)
         found.append(pd.DataFrame({"key": top.photos["key"], "partition": partition, "answer": top.answer}))
@@ -164,33 +171,35 @@ def _answer_all(session: Session, live: _Live, data: Manifest, photos: "pd.DataF
 
 def _crops_of(session: Session, data: Manifest) -> dict[str, str]:
     """Manifest key of the crops by partition."""
-    splitted = manifest.read(session.store, data.inputs[0])
-    classed = manifest.read(session.store, splitted.inputs[0])
-    identified = manifest.read(session.store, classed.inputs[0])
-    return {key.split("/")[2]: key for key in identified.inputs}
+    found = data
+    for _ in BEHIND:
+        if not found.inputs:
+            raise InputError(f"{found.key} does not say what it was made from.")
+        found = manifest.read(session.store, found.inputs[0])
+    return {key.split("/")[2]: key for key in found.inputs if key.startswith("stages/crop/")}
 
 
 def _answer(
     session: Session, live: _Live, cropped: Manifest, keys: "pd.Series[str]", *, predict: Callable[[], Any]
 ) -> Manifest:
     """Commit the live model's answers on some crops of a partition, unless they are there."""
-    crops = cropped.files[results.CROPS]
+    crops = cropped.files.get(results.CROPS)
+    if crops is None:
+        raise InputError(f"{cropped.key} has no crops.")
     work = score_work(live.model, cropped.partition, crops["sha256"])
     if done := manifest.find(session.store, work):
         return reused(done)
     import pandas as pd
 
     from carpipe.evaluation.top_answers import keep_top, to_parquet
-    from carpipe.training.predict import predict_records
 
     started = time.monotonic()
-    jpegs = results.read_blobs(session.store, cropped, results.CROPS, keys=keys)
-    found, p = predict_records(_records(jpegs), predict=predict())
-    temperature = manifest.read_json(session.store, live.model, CALIBRATION)["temperature"]
-    top = keep_top(
-        pd.DataFrame({"key": found}), p[:, :-1], energy=p[:, -1], temperature=temperature,
-        classes=live.model.extra["classes"],
-    )  # fmt: skip
+    jpegs = _readable(results.read_blobs(session.store, cropped, results.CROPS, keys=keys), cropped)
+    classes = live.model.extra["classes"]
+    temperature = contract.read_temperature(live.model, partial(manifest.read_file, session.store, live.model))
+    found, p = _ask(jpegs, predict, classes=len(classes))
+    table = pd.DataFrame({"key": pd.Series(found, dtype="str")})
+    top = keep_top(table, p[:, :-1], energy=p[:, -1], temperature=temperature, classes=classes)
     data = to_parquet(top)
     log.info("score %s: %d photos of new listings answered, kept in %d bytes", cropped.partition, len(found), len(data))
     return session.commit(
@@ -199,12 +208,37 @@ def _answer(
         counts={"in": len(found)},
         seconds=round(time.monotonic() - started, 3),
         bytes_read=crops["bytes"],
-        extra={"classes": live.model.extra["classes"]},
+        extra={"classes": classes},
     )
 
 
-def _records(jpegs: dict[str, bytes]) -> Iterator[tuple[str, str, bytes]]:
-    return ((key, "", jpegs[key]) for key in sorted(jpegs))
+def _readable(jpegs: dict[str, bytes], cropped: Manifest) -> dict[str, bytes]:
+    """The crops that are pictures: one that is none must not cost the others their answers."""
+    from carpipe.pictures.model_input import check_jpeg
+
+    found = {}
+    for key, jpeg in jpegs.items():
+        try:
+            check_jpeg(jpeg)
+        except InputError as error:
+            log.warning("The crop of %s in %s is not answered: %s", shown(key), cropped.key, error)
+        else:
+            found[key] = jpeg
+    return found
+
+
+def _ask(jpegs: dict[str, bytes], predict: Callable[[], Any], *, classes: int) -> tuple[list[str], Any]:
+    """Keys, sorted, and what the model answers: float32 (photos, classes + 1), the energy last."""
+    import numpy as np
+
+    from carpipe.training.predict import predict_records
+
+    if not jpegs:
+        return [], np.zeros((0, classes + 1), np.float32)
+    keys, p = predict_records(((key, "", jpegs[key]) for key in sorted(jpegs)), predict=predict())
+    if p.shape[1] != classes + 1:
+        raise InputError(f"The live model answers {p.shape[1] - 1} classes, and has names for {classes}.")
+    return keys, p
 
 
 def _judge(
@@ -215,12 +249,13 @@ def _judge(
 
     from carpipe.evaluation.newest import judge_newest
 
-    rows = photos[photos["is_new"]].merge(answers, on=["key", "partition"], validate="one_to_one")
+    rows = photos[photos["is_new"]].merge(answers, on=["key", "partition"], how="left", validate="one_to_one")
     became = class_map(session, live.model, data)
     today = {became.get(name, name) for name in live.model.extra["classes"]}
     then = names_then(session, live.model, data, rows)
     known = rows["class_name"].isin(today) | then.isin(live.model.extra["classes"])
     apart = pd.Series(None, index=rows.index, dtype="object")
+    apart[rows["answer"].isna()] = "no_crop"
     apart[~known] = "unknown_class"
     apart[rows["seen"]] = "seen_vehicle"
     apart[rows["dropped"].notna()] = "not_in_dataset"

@@ -4,11 +4,13 @@ Sides of the split are for ever. But two vehicles may turn out to be one. Where 
 is tested on today was not new to an older model, nor to any that started from it.
 """
 
+import re
 from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.manifest import Manifest
 from carpipe.steps import results
+from carpipe.steps.data.inventory import forgotten_listings
 from carpipe.steps.models.start import Start
 from carpipe.steps.session import Session
 
@@ -26,7 +28,16 @@ def seen_files(session: Session, start: Start, data: Manifest) -> dict[str, byte
     from carpipe.photos import to_parquet
 
     before = trained_on(session, start.trained)
-    return {SEEN: to_parquet(before[~before.isin(_training_keys(session, data))].to_frame("key"))}
+    known = before.isin(_training_keys(session, data)) | _is_forgotten(session, before)
+    return {SEEN: to_parquet(before[~known].to_frame("key"))}
+
+
+def _is_forgotten(session: Session, keys: "pd.Series[str]") -> "pd.Series[bool]":
+    """Photos of listings that were forgotten: their names are not handed on. A key holds its listing's uuid."""
+    gone = forgotten_listings(session)
+    if not gone:
+        return keys.isna()
+    return keys.str.lower().str.contains("|".join(map(re.escape, gone)), regex=True)
 
 
 def count_seen(session: Session, trained: Manifest, data: Manifest) -> dict[str, int]:

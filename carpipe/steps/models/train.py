@@ -172,7 +172,7 @@ def _earlier_model(session: Session, start: Start) -> Iterator[dict[str, Any] | 
         yield None
         return
     with results.local_file(session.store, start.live, results.MODEL) as path:
-        yield {"model": str(path), "classes": start.live.extra["classes"], "parts": start.parts}
+        yield {"model": str(path), "classes": start.live.extra["classes"], "parts": start.parts, "chain": start.chain}
 
 
 def content_of(dataset: Manifest) -> tuple[str, ...]:

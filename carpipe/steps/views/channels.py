@@ -5,13 +5,14 @@ decisions and comparisons), the live release, what is new since the last one, an
 shows: somebody may have changed it.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from carpipe import manifest
-from carpipe.errors import InputError
+from carpipe.errors import InputError, MissingError
 from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
@@ -75,7 +76,7 @@ class ChannelView:
         models: the live one, then the newest.
         figures: name on the page by name in the metrics, of every figure that a model of these has.
         decisions, history: the newest first.
-        compared: by model, the one that `read_comparison` holds it against; those that have a comparison.
+        compared: by model, the decision whose comparison `read_comparison` has; of models that have one.
         problem: why the live model is not to be used; empty where it may be.
         newer: how many models, decisions and releases only a newer carpipe understands.
     """
@@ -90,7 +91,7 @@ class ChannelView:
     history: list[Release]
     problem: str
     newer: int
-    compared: Mapping[str, str]
+    compared: Mapping[str, Mapping[str, Any]]
 
 
 def list_channels(cache: ResultCache) -> list[str]:
@@ -158,6 +159,8 @@ def read_card(cache: ResultCache, name: str, model: str) -> str:
 def read_comparison(cache: ResultCache, name: str, model: str, file: str) -> bytes:
     """A file of the comparison of a model with the one that was live at its newest decision that has one.
 
+    It is by the rules of that decision: other rules may come to another one.
+
     Raises:
         InputError: there is no such model, or no comparison of it.
     """
@@ -166,11 +169,12 @@ def read_comparison(cache: ResultCache, name: str, model: str, file: str) -> byt
     for one in reversed([*decided]):
         if one is None or one["model"] != found.key or not one["champion"]:
             continue
-        if done := comparison.find_comparison(store, found, one["champion"]):
-            return manifest.read_file(store, done, file)
+        with contextlib.suppress(MissingError):  # nobody has made it, or gc has deleted it
+            key = comparison.comparison_key(found.partition, one, today=cache.session.config.gate)
+            return manifest.read_file(store, manifest.read(store, key), file)
     raise InputError(
         f"Model {model} has been compared with no model yet, or gc has deleted it. `carpipe weights compare {name} "
-        f"{model}` compares it with the live one."
+        f"{model} --out comparison.html` compares it with the live one."
     )
 
 
@@ -182,18 +186,18 @@ def read_comparison_card(cache: ResultCache, name: str, model: str) -> str:
         return ""
 
 
-def _compared(cache: ResultCache, name: str, decided: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """By model, the one it is held against: by the newest decision whose comparison is there."""
+def _compared(cache: ResultCache, name: str, decided: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """By model, its newest decision whose comparison is there."""
     config = cache.session.config
     sections = {config.classifier.channel: "classifier", config.car_filter.channel: "car_filter"}
     if name not in sections or not any(one["champion"] for one in decided):
         return {}
     there = {*cache.session.store.list_folders(f"stages/{results.COMPARISON}/{sections[name]}")}
-    found: dict[str, str] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for one in decided:
-        key = comparison.comparison_key(sections[name], one["model"], one["champion"])
+        key = comparison.comparison_key(sections[name], one, today=config.gate)
         if one["champion"] and key.rpartition("/")[0] in there:
-            found.setdefault(one["model"], one["champion"])
+            found.setdefault(one["model"], one)
     return found
 
 

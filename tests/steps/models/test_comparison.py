@@ -22,7 +22,6 @@ from carpipe.steps.models.comparison import (
     TEXT,
     answers_of,
     compare_models,
-    find_comparison,
     keep_comparison,
 )
 from carpipe.steps.models.decisions import decisions
@@ -87,8 +86,33 @@ def test_it_is_made_once_and_found_by_both_models(bucket, models, made):
     assert set(made.files) == {PAGE, COMPARED, CARD, TEXT}
     again = compare_models(bucket, now.key, before.key, at="2026-03-01T00:00:00Z")
     assert (again.key, again.fresh) == (made.key, False)
-    assert find_comparison(bucket.store, now, before.key).key == made.key
-    assert find_comparison(bucket.store, before, now.key) is None, "the other way round is another one"
+    assert find(bucket, now, before) == made.key
+    assert find(bucket, before, now) is None, "the other way round is another one"
+
+
+def find(session, now, before):
+    done = manifest.find(session.store, module.comparison_work(now, before.key, rules=session.config.gate.decisive()))
+    return done and done.key
+
+
+def test_other_rules_are_another_comparison_and_pages_show_that_of_the_decision(bucket, models, made):
+    now, before = models
+    lax = session_of(bucket, {"gate.confidence": 0.6, "gate.class_margin": 0, "gate.min_class_vehicles": 1})
+    other = compare_models(lax, now.key, before.key, at=AT)
+    assert other.key != made.key
+    assert manifest.read_json(bucket.store, other, COMPARED)["rules"]["confidence"] == 0.6
+    cache, model = ResultCache(bucket), now.key.split("/")[2]
+    decide(bucket, now.key, before.key, at="2026-11-01T00:00:00Z", session_rules=bucket)
+    decide(bucket, now.key, before.key, at="2026-11-02T00:00:00Z", session_rules=lax)
+    assert channels.read_comparison(cache, "classifier", model, COMPARED) == manifest.read_file(
+        bucket.store, other, COMPARED
+    )
+    view = channels.show_channel(cache, "classifier")
+    assert view.compared[now.key]["at"] == "2026-11-02T00:00:00Z", "the older decision is not that page's"
+
+
+def session_of(session, settings):
+    return open_session(load_config(recorded.SETTINGS, {"store.url": session.store.url, **settings}))
 
 
 def test_its_figures_are_those_of_the_answers(bucket, models, made):
@@ -136,7 +160,7 @@ def test_the_gate_decides_though_no_comparison_can_be_made(bucket, models, monke
     monkeypatch.setattr(gate_module, "_decided", lambda *facts, **more: "")
     monkeypatch.setattr(gate_module, "check_servable", lambda *facts: "it is")
     monkeypatch.setattr(module, "_files", lambda *facts, **more: decided.append(1) or _raise(InputError("odd photo")))
-    monkeypatch.setattr(module, "find_comparison", lambda *facts: None)
+    monkeypatch.setattr(module.manifest, "find", lambda *facts: None)
     with caplog.at_level(logging.WARNING):
         verdict = gate(bucket, now.key, model="classifier", run="r1", at=AT)
     assert decided, "it was tried"
@@ -161,20 +185,22 @@ def _raise(error):
 def test_pages_find_it_by_the_decision(bucket, models, made):
     now, before = models
     cache = ResultCache(bucket)
-    decide(bucket, now.key, before.key, at="2026-02-03T00:00:00Z")
+    decide(bucket, now.key, before.key, at="2026-11-03T00:00:00Z")
     view = channels.show_channel(cache, "classifier")
-    assert view.compared == {now.key: before.key}
+    assert view.compared[now.key]["champion"] == before.key
     name, model = "classifier", now.key.split("/")[2]
     assert channels.read_comparison(cache, name, model, PAGE) == manifest.read_file(bucket.store, made, PAGE)
     with pytest.raises(InputError, match="has been compared with no model"):
         channels.read_comparison(cache, name, before.key.split("/")[2], PAGE)
 
 
-def decide(session, model, champion, *, at):
+def decide(session, model, champion, *, at, session_rules=None):
     entry = {
         "model": model, "champion": champion, "run": "r", "at": at, "outcome": "refuse", "reasons": ["r"],
         "checks": [], "numbers": {},
     }  # fmt: skip
+    if session_rules:
+        entry["rules"] = session_rules.config.gate.decisive()
     session.store.put(f"channels/classifier/decisions/{at.replace(':', '')}-x.json", json.dumps(entry).encode())
 
 
@@ -195,12 +221,13 @@ def test_a_comparison_that_shows_a_forgotten_listing_goes_and_gc_takes_others(bu
     now, before = models
     done = compare_models(bucket, now.key, before.key, at=AT)
     shown = manifest.read_json(bucket.store, done, COMPARED)["pictures"]
-    other = module.comparison_work(before, now.key)
+    rules = bucket.config.gate.decisive()
+    other = module.comparison_work(before, now.key, rules=rules)
     bucket.store.delete([other.key])
     kept = bucket.commit(other, {COMPARED: json.dumps({"pictures": []}).encode()}, counts={})
     listing = shown[0].rpartition("/")[2].split("_")[2]
     forget(bucket, listing, at=AT)
-    assert manifest.find(bucket.store, module.comparison_work(now, before.key)) is None
+    assert find(bucket, now, before) is None
     assert not [*bucket.store.list_objects(done.key.rpartition("/")[0])]
     assert manifest.find(bucket.store, other)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import keras
 import numpy as np
@@ -64,6 +65,7 @@ class Bucket:
 
     def __init__(self, session, network):
         self.session, self.store, self.network = session, session.store, network
+        self.crops = {}  # of photos whose crop is not the one drawn
 
     def commit(self, stage, tag, files=None, inputs=(), *, partition="all", home="", extra=None):
         work = Work(stage, 1, partition, {"tag": tag}, tuple(inputs), home=home)
@@ -73,7 +75,7 @@ class Bucket:
         crops = {}
         for row, shows in photos:
             if row["dropped_by"] not in ("clean", "filter", "crop"):
-                crops.setdefault(row["partition"], {})[row["key"]] = jpeg(shows)
+                crops.setdefault(row["partition"], {})[row["key"]] = self.crops.get(row["key"], jpeg(shows))
         cropped = [
             self.commit("crop", "", {results.CROPS: blobs_to_parquet(blobs)}, partition=partition).key
             for partition, blobs in sorted(crops.items())
@@ -335,6 +337,70 @@ def test_a_model_that_cannot_be_loaded_is_a_sentence(bucket, network):
     said = score(bucket.session, bucket.dataset("new", [*OLD, *NEW]).key, at=AT)
 
     assert "model.keras is no Keras model" in said
+
+
+ODD = {
+    "no temperature": ({"calibration.json": b"{}"}, {}, "calibration.json of .* it has no 'temperature'"),
+    "a text": ({"calibration.json": b'{"temperature": "x"}'}, {}, "temperature: expected a number, got 'x'"),
+    "zero": ({"calibration.json": b'{"temperature": 0}'}, {}, "temperature: expected at least 0.001, got 0"),
+    "a list": ({"calibration.json": b"[]"}, {}, "calibration.json of .* is not what the contract says"),
+    "no JSON": ({"calibration.json": b"oops"}, {}, "calibration.json of "),
+    "other classes": ({}, {"classes": ["red", "green"]}, "answers 3 classes, and has names for 2"),
+    "no classes": ({}, {"classes": []}, "its class names or model.keras are missing"),
+}
+
+
+@pytest.mark.parametrize(("files", "more", "says"), ODD.values(), ids=ODD.keys())
+def test_an_odd_live_model_is_a_sentence(bucket, files, more, says):
+    """A night must not end here, whatever the model's small files hold."""
+    bucket.live(bucket.dataset("old", OLD), **files, **more)
+
+    said = score(bucket.session, bucket.dataset("new", [*OLD, *NEW]).key, at=AT)
+
+    assert said.startswith("The newest listings were not answered.")
+    assert re.search(says, said), said
+    assert bucket.keys("stages/score") == bucket.keys("channels/classifier/scores") == []
+
+
+def test_datasets_that_do_not_say_where_crops_are_are_a_sentence(bucket):
+    bucket.live(bucket.dataset("old", OLD))
+    new = bucket.dataset("new", [*OLD, *NEW])
+    files = {name: manifest.read_file(bucket.store, new, name) for name in new.files}
+    alone = bucket.commit("dataset", "alone", files, home="datasets", extra=new.extra)
+    assert "does not say what it was made from" in score(bucket.session, alone.key, at=AT)
+
+    chain = bucket.commit("identify", "odd", inputs=["stages/crop/p00000-a/x/manifest.json"]).key
+    for stage in ("classes", "split"):
+        chain = bucket.commit(stage, "odd", inputs=[chain]).key
+    other = bucket.commit("dataset", "other", files, [chain], home="datasets", extra=new.extra)
+    said = score(bucket.session, other.key, at=AT)
+    assert "does not say where the crops of partition p00001-b are" in said
+
+
+@pytest.mark.parametrize("odd", [b"", b"oops", jpeg("green")[:400]], ids=["empty", "no JPEG", "cut off"])
+def test_a_crop_that_is_no_picture_is_named_and_the_rest_is_answered(bucket, caplog, odd):
+    live = bucket.live(bucket.dataset("old", OLD))
+    bucket.crops = {"e": odd}
+    data = bucket.dataset("new", [*OLD, *NEW])
+
+    said = score(bucket.session, data.key, at=AT)
+
+    entry = bucket.entry(live, data)
+    assert (entry["photos"], entry["correct"], entry["apart"]["no_crop"]["photos"]) == (2, 1, 1)
+    assert said.endswith("Apart from these, 1 are without a crop that can be read.")
+    assert "The crop of e in stages/crop/p00001-b/" in caplog.text
+
+
+def test_a_partition_without_any_picture_is_not_asked_again(bucket):
+    live = bucket.live(bucket.dataset("old", OLD))
+    bucket.crops = dict.fromkeys("def", b"oops")
+    data = bucket.dataset("new", [*OLD, *NEW])
+
+    assert score(bucket.session, data.key, at=AT).startswith("No photo of a new listing can be counted.")
+
+    assert bucket.entry(live, data)["apart"]["no_crop"]["photos"] == 3
+    [key] = [key for key in bucket.keys("stages/score") if key.endswith("manifest.json")]
+    assert len(read_scores(bucket.session, manifest.read(bucket.store, key)).photos) == 0
 
 
 def test_a_bucket_that_refuses_is_a_sentence_and_one_that_is_away_is_tried_again(bucket, monkeypatch):

@@ -9,9 +9,10 @@ import pytest
 from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.evaluation.decision import Decision
+from carpipe.photos import from_parquet
 from carpipe.steps.models import train
 from carpipe.steps.models.gate import _count_seen, _with_seen
-from carpipe.steps.models.seen import count_seen, trained_on
+from carpipe.steps.models.seen import SEEN, count_seen, seen_files, trained_on
 from carpipe.steps.models.start import Start
 from carpipe.weights import channel
 from tests.steps.models.nights import CLASSES, Bucket, changed
@@ -20,6 +21,25 @@ from tests.steps.models.nights import CLASSES, Bucket, changed
 @pytest.fixture
 def bucket(make_session):
     return Bucket(make_session(classifier__weights="none"))
+
+
+def test_names_of_forgotten_listings_are_not_handed_on(bucket):
+    gone = "0b9b1b0e-52f8-4e7c-9a80-0d3b2f9a4c11"
+    name = f"raw/audi_a3_2001/x_{gone.upper()}_1.jpg"
+    first = bucket.dataset("first", photos=[(name, "train", "v1"), ("raw/b.jpg", "train", "v2")])
+    trained = bucket.train(first)
+    live = bucket.package(trained, first)
+    later = bucket.dataset("later", photos=[("raw/c.jpg", "train", "v3")])
+    start = Start("a test.", live, trained, chain=1)
+    assert set(seen_of(bucket, start, later)) == {name, "raw/b.jpg"}
+
+    bucket.session.store.put(f"stages/inventory/forgotten/{gone}.json", b"{}")
+
+    assert set(seen_of(bucket, start, later)) == {"raw/b.jpg"}
+
+
+def seen_of(bucket, start, data):
+    return from_parquet(seen_files(bucket.session, start, data)[SEEN])["key"]
 
 
 def test_the_first_training_is_cold_and_the_next_ones_are_warm(bucket):
