@@ -23,7 +23,9 @@ def add_command(commands: Commands) -> None:
     command = add(actions, "compare", _compare, "how a model differs from the live one: figures, classes, settings")
     command.add_argument("channel")
     command.add_argument("model", help="id or manifest key, as `weights list` prints it")
-    command.add_argument("--with", dest="other", metavar="MODEL", help="id or manifest key; default: the live one")
+    command.add_argument(
+        "--with", dest="other", metavar="MODEL", help="default: the live one; for that, the one before it"
+    )
     command.add_argument("--out", type=Path, metavar="HTML", help="write the page with pictures here")
     command = add(actions, "promote", _promote, "make any model the live one, an older one too")
     command.add_argument("channel")

@@ -68,7 +68,18 @@ def verdict(comparison: Comparison) -> str:
         f"{numbers['vehicles']:,} vehicles right, before {per_cent(numbers['champion'], 2)}; a difference of "
         f"{in_points(numbers['difference'])} points ({in_points(numbers['low'])} at least and "
         f"{in_points(numbers['high'])} at most, each {sure} sure). Of the vehicles {numbers['better_vehicles']:,} did "
-        f"better, {numbers['worse_vehicles']:,} worse."
+        f"better, {numbers['worse_vehicles']:,} worse.{_small_classes(numbers['pool'])}"
+    )
+
+
+def _small_classes(pool: Mapping[str, Any] | None) -> str:
+    """What the gate says of the classes that have too few vehicles to be judged one by one, where they are ruined."""
+    if not pool or not pool["ruined"]:
+        return ""
+    return (
+        f" The classes of few vehicles, judged together, are ruined: recall {per_cent(pool['champion'])} to "
+        f"{per_cent(pool['candidate'])}, {pool['worse']:,} of {pool['vehicles']:,} vehicles worse and "
+        f"{pool['better']:,} better."
     )
 
 
@@ -77,11 +88,11 @@ def judge(row: Mapping[str, Any]) -> str:
     if row["ruined"]:
         return "ruined"
     if not row["chance"]:
-        return "no accident by itself"
+        return "more than chance"
     changed = row["better"] + row["worse"]
-    # So few prove nothing, even where all of them changed in one direction.
-    few = f"only {'one vehicle' if changed == 1 else f'{changed} vehicles'} changed, " if changed < FEW else ""
-    return f"{few}chance explains it"
+    if changed < FEW:  # so few prove nothing, even where all of them changed in one direction
+        return f"only {'one vehicle' if changed == 1 else f'{changed} vehicles'} changed, too few to tell"
+    return "may be chance"
 
 
 def render_markdown(comparison: Comparison) -> str:

@@ -84,7 +84,7 @@ def test_chance_is_told_from_what_is_none_both_ways():
     assert (b["class_name"], b["p"], b["chance"]) == ("b", 0.5, True)
     assert (c["class_name"], c["p"], c["chance"], c["ruined"]) == ("c", pytest.approx(2**-10), False, False)
     assert [judge(row) for row in (a, b, c)] == [
-        "ruined", "only one vehicle changed, chance explains it", "no accident by itself",
+        "ruined", "only one vehicle changed, too few to tell", "more than chance",
     ]  # fmt: skip
 
 

@@ -513,7 +513,7 @@ def test_a_comparison_is_shown_where_there_is_one(clients, places, made):
     other = {**places, "{model}": made[1][1].key.split("/")[2]}
     none = client.get(fill_in("/weights/{channel}/{model}/comparison.html", other))
     assert none.status_code == 404
-    assert "has been compared with no model yet" in none.text
+    assert "The gate has compared model" in none.text
     assert "Against" not in client.get(fill_in("/weights/{channel}/{model}/card", other)).text
 
 

@@ -19,6 +19,7 @@ from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.models.class_names import class_map, parts_of
 from carpipe.steps.models.evaluate import answer_test, read_answers
+from carpipe.steps.models.publish import release_before
 from carpipe.steps.models.weights import find_model
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -72,14 +73,22 @@ def compare_named(session: Session, name: str, model: str, *, other: str | None,
     """The comparison of two models of a channel, for the command line: in short, and the page.
 
     Args:
-        model, other: id or manifest key; other: None means the live one.
+        model, other: id or manifest key; other: None means the live one, and of that the one that was live before.
 
     Raises:
         InputError: there is no such model, nothing is live, or as `compare_models`.
     """
-    now, before = find_model(session, name, model), find_model(session, name, other)
+    now = find_model(session, name, model)
+    before = find_model(session, name, other or _live_before(session, name, now.key))
     done = compare_models(session, now.key, before.key, at=at)
     return manifest.read_file(session.store, done, TEXT).decode(), manifest.read_file(session.store, done, PAGE)
+
+
+def _live_before(session: Session, name: str, model: str) -> str | None:
+    """Of the live model, the one that was so before, if there was one; of any other model None."""
+    history = channel.history(session.store, name)
+    before = release_before(history) if history and history[-1].model == model else None
+    return before.model if before else None
 
 
 def comparison_work(now: Manifest, before: str, *, rules: Mapping[str, Any]) -> Work:

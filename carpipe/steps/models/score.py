@@ -159,7 +159,8 @@ def _answer_all(session: Session, live: _Live, data: Manifest, photos: "pd.DataF
     predict = cache(lambda: load_trained(session.store, live.model, energy=True))  # loaded once, if at all
     crops = _crops_of(session, data)
     found = []
-    for partition, rows in photos[photos["is_new"]].groupby("partition", sort=True):
+    for named, rows in photos[photos["is_new"]].groupby("partition", sort=True):
+        partition = str(named)
         if partition not in crops:
             raise InputError(f"{data.key} does not say where the crops of partition {partition} are.")
         source = manifest.read(session.store, crops[partition])

@@ -173,8 +173,8 @@ def read_comparison(cache: ResultCache, name: str, model: str, file: str) -> byt
             key = comparison.comparison_key(found.partition, one, today=cache.session.config.gate)
             return manifest.read_file(store, manifest.read(store, key), file)
     raise InputError(
-        f"Model {model} has been compared with no model yet, or gc has deleted it. `carpipe weights compare {name} "
-        f"{model} --out comparison.html` compares it with the live one."
+        f"The gate has compared model {model} with none, or `carpipe gc` has deleted the page. "
+        f"`carpipe weights compare {name} {model} --out comparison.html` writes one to your disk."
     )
 
 

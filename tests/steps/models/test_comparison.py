@@ -22,6 +22,7 @@ from carpipe.steps.models.comparison import (
     TEXT,
     answers_of,
     compare_models,
+    compare_named,
     keep_comparison,
 )
 from carpipe.steps.models.decisions import decisions
@@ -190,7 +191,7 @@ def test_pages_find_it_by_the_decision(bucket, models, made):
     assert view.compared[now.key]["champion"] == before.key
     name, model = "classifier", now.key.split("/")[2]
     assert channels.read_comparison(cache, name, model, PAGE) == manifest.read_file(bucket.store, made, PAGE)
-    with pytest.raises(InputError, match="has been compared with no model"):
+    with pytest.raises(InputError, match="has compared model"):
         channels.read_comparison(cache, name, before.key.split("/")[2], PAGE)
 
 
@@ -215,6 +216,18 @@ def test_the_command_prints_it_in_short_and_writes_the_page(bucket, models, made
     assert page.read_bytes() == manifest.read_file(bucket.store, made, PAGE)
     assert main(["weights", "compare", "classifier", before.key.split("/")[2], "--with", model]) == 0
     assert capsys.readouterr().out.startswith(f"{before.key}\nagainst {now.key}\n")
+
+
+def test_the_live_model_is_compared_with_the_one_before_it(bucket, models, made):
+    now, before = models
+    live = channel.read_channel(bucket.store, "classifier").model
+    facts = {"reason": "test", "run": "r", "at": AT}
+    channel.promote(bucket.store, "classifier", model=now.key, **facts)
+    try:
+        said, _ = compare_named(bucket, "classifier", now.key, other=None, at=AT)
+    finally:
+        channel.promote(bucket.store, "classifier", model=live, **facts)
+    assert said.startswith(f"{now.key}\nagainst {before.key}\n")
 
 
 def test_a_comparison_that_shows_a_forgotten_listing_goes_and_gc_takes_others(bucket, models):
