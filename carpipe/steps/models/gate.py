@@ -209,7 +209,7 @@ def _with_seen(decision: "Decision", seen: Mapping[str, Mapping[str, int]]) -> "
     if not counts:
         return known
     of = " and ".join(f"{name} {one['photos']:,} (of {one['vehicles']:,} vehicles)" for name, one in counts)
-    says = f"Some test photos were trained on before two vehicles turned out to be one: by {of}."
+    says = f"Some test photos show cars that were trained on before two vehicles turned out to be one: by {of}."
     return known.with_check("seen", True, says)
 
 

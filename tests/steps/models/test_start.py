@@ -322,5 +322,8 @@ def test_the_gate_says_what_was_seen_and_decides_nothing_by_it():
     said = _with_seen(before, seen)
 
     assert (said.outcome, said.reasons, said.numbers) == ("publish", before.reasons, {"photos": 9, "seen": seen})
-    assert "by the live one 1,200 (of 31 vehicles)" in said.render()
+    assert (
+        "Some test photos show cars that were trained on before two vehicles turned out to be one: "
+        "by the live one 1,200 (of 31 vehicles)."
+    ) in said.render()
     assert "the new model" not in said.render()
