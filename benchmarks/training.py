@@ -4,10 +4,10 @@
 
 `<raw>` holds `<make>_<model>_<year>/*.jpg`. Its photos are scaled to the size of crops and written twice: as TFRecord
 shards, which carpipe trains from, and as a folder per class, for what one would use instead: PyTorch's DataLoader with
-simplejpeg and torchvision (two workers, the same augmentation), and `keras.utils.image_dataset_from_directory`, which
-does not augment. Each feeds nobody first: how fast it could be. Then all feed the same network (MobileNetV2 0.35 at
-240 px, from scratch). Each is measured in a process of its own, so that peak memory is its own too; that of PyTorch's
-workers is not counted. Rounds take turns, and the median is shown: other programs slow down all alike.
+simplejpeg and torchvision (a worker per core, the same augmentation), and `keras.utils.image_dataset_from_directory`,
+which does not augment. Each feeds nobody first: how fast it could be. Then all feed the same network (MobileNetV2 0.35
+at 240 px, from scratch). Each is measured in a process of its own, so that peak memory is its own too; that of
+PyTorch's workers is not counted. Rounds take turns, and the median is shown: other programs slow down all alike.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from carpipe.config import ClassifierConfig
 
 SIDE = 240
 CONFIG = ClassifierConfig(backbone="MobileNetV2", alpha=0.35, weights="none", image_size=SIDE, batch=32)
-# Of PyTorch's, as it wants to be told; tf.data finds out by itself.
-WORKERS = 2
+# Of PyTorch's, as it wants to be told; tf.data takes all cores by itself.
+WORKERS = os.cpu_count() or 1
 
 
 # By name in the table: the way, and how often the photos are there.
