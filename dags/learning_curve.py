@@ -24,7 +24,7 @@ epoch when the task is tried again or cleared. A `point` that stays scheduled wa
 
 from airflow.sdk import Param, dag, task
 
-from carpipe.steps.models.learning_curve import SHARES
+from carpipe.steps.results import CURVE_SHARES
 from carpipe_airflow.dag_defaults import DEFAULT_ARGS, setting
 from carpipe_airflow.gpu_pods import gpu_task
 from carpipe_airflow.task_session import MAP_LABEL, open_task_session, run_facts, show
@@ -48,7 +48,7 @@ SETTINGS = {
             None, type=["null", "string"], description="Manifest key under `datasets/`. Empty: the newest."
         ),
         "shares": Param(
-            list(SHARES),
+            list(CURVE_SHARES),
             type="array",
             minItems=1,
             items={"type": "number"},

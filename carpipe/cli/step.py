@@ -4,7 +4,7 @@ import argparse
 
 from carpipe.cli.common import Commands, accepting, add, add_accept_option, now, session
 from carpipe.config import Config
-from carpipe.steps.models.learning_curve import SHARES
+from carpipe.steps.results import CURVE_SHARES
 
 MODELS = ("car_filter", "classifier")
 
@@ -61,7 +61,11 @@ def _add_training_steps(steps: Commands) -> None:
     command = add(steps, "learning_curve", _learning_curve, "train on shares of the photos: would more of them help?")
     command.add_argument("dataset", help="manifest key of a dataset")
     command.add_argument(
-        "--shares", nargs="+", type=float, default=list(SHARES), help="of the training vehicles; default: 0.25 0.5 1"
+        "--shares",
+        nargs="+",
+        type=float,
+        default=list(CURVE_SHARES),
+        help="of the training vehicles; default: 0.25 0.5 1",
     )
     command = add(steps, "evaluate", _evaluate, "judge a trained model on its test split")
     command.add_argument("trained", help="manifest key that `step train` printed")

@@ -27,6 +27,7 @@ SCORE = "score"
 # Works on a dataset, on demand: the curve is under `all`, its points under the model's name.
 CURVE = "learning_curve"
 WHOLE = "all"
+CURVE_SHARES = (0.25, 0.5, 1.0)  # of the vehicles, unless somebody asks for others
 # How two models differ, and which photos its page shows. Nothing is made of it, and it can be made anew.
 COMPARISON, COMPARED = "comparison", "comparison.json"
 

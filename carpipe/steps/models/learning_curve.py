@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 
 VERSION = 1
 MODEL: Model = "classifier"
-SHARES = (0.25, 0.5, 1.0)  # of the vehicles, unless somebody asks for others
 ANSWERS = "predictions.parquet"
 CURVE = "learning_curve.json"
 PAGE = "learning_curve.html"
