@@ -1,6 +1,7 @@
 """Nights on real cars: what a training that starts from the last night's model costs, and whether it is as good.
 
     python benchmarks/warm_starts.py <models196> --weights <backbone weights> [--nights 10] [--classes 60] [--size 128]
+        [--first-photos 0.5] [--first-classes 0.8]
 
 `<models196>` and `<backbone weights>` are those of `benchmarks/recipe.py`. Photos arrive from night to night, and so do
 classes; on some nights two classes become one. Each night is trained three times, by the code of a night:
@@ -29,8 +30,6 @@ import recipe  # the benchmark beside this one
 from carpipe.config import ClassifierConfig
 
 Record = tuple[str, str, bytes]
-# Of the photos to train on, and of the classes: what is there on the first night.
-PHOTOS, CLASSES = 0.5, 0.8
 # Two classes become one on every so many nights.
 MERGES = 3
 
@@ -52,7 +51,8 @@ def main() -> None:
     """Run the nights, print the table."""
     options = parse()
     data = recipe.read(options.models, only=options.classes)
-    nights = nights_of({name: part.records for name, part in data.items()}, options.nights)
+    records = {name: part.records for name, part in data.items()}
+    nights = nights_of(records, options.nights, photos=options.first_photos, classes=options.first_classes)
     print(f"{'night':>5} {'classes':>8} {'photos':>7} {'cold':>7} {'warm':>7} {'cold, as short':>15}", flush=True)
     right: list[dict[str, dict[str, bool]]] = []
     with tempfile.TemporaryDirectory(prefix="carpipe-warm-") as name:
@@ -75,6 +75,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--weights", required=True, help="of MobileNetV2 0.35 without its top, as Keras keeps them")
     parser.add_argument("--nights", type=int, default=10)
     parser.add_argument("--classes", type=int, default=60, help="the first so many alone; 0: all")
+    parser.add_argument("--first-photos", type=float, default=0.5, help="share of the photos there on the first night")
+    parser.add_argument(
+        "--first-classes", type=float, default=0.8, help="share of the classes there on the first night"
+    )
     parser.add_argument("--size", type=int, default=128, help="pixels of the pictures' side")
     parser.add_argument("--epochs", type=int, default=30, help="of a cold training; a warm one has a fifth")
     parser.add_argument("--repeat", type=int, default=0, help="how often more a new photo is trained on")
@@ -82,15 +86,15 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def nights_of(parts: dict[str, list[Record]], count: int) -> list[Night]:
+def nights_of(parts: dict[str, list[Record]], count: int, *, photos: float, classes: float) -> list[Night]:
     """What there is on each night, the same on every run."""
     random = np.random.default_rng(5)
     names = sorted({name for _, name, _ in parts["train"]})
-    first_seen = dict(zip(random.permutation(names), arrivals(len(names), CLASSES, count), strict=True))
+    first_seen = dict(zip(random.permutation(names), arrivals(len(names), classes, count), strict=True))
     came = {}
     for records in parts.values():
         keys = [key for key, _, _ in records]
-        came |= dict(zip(random.permutation(keys), arrivals(len(keys), PHOTOS, count), strict=True))
+        came |= dict(zip(random.permutation(keys), arrivals(len(keys), photos, count), strict=True))
     pairs = iter(list(zip(names[::2], names[1::2], strict=False)))
     merged: dict[str, str] = {}
     found = []

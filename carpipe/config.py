@@ -317,6 +317,11 @@ class ClassifierConfig(TrainingConfig):
     # What decides how a training starts, and what a warm one is like: no part of a cold training.
     STARTS: ClassVar[tuple[str, ...]] = ("start", "cold_every", "cold_changed", "cold_refusals")
     WARM: ClassVar[tuple[str, ...]] = ("warm_epochs", "warm_learning_rate", "warm_shrink", "warm_noise")
+    # What a warm training does not use: it has one phase, with a rate and a length of its own.
+    COLD: ClassVar[tuple[str, ...]] = (
+        "head_epochs", "head_learning_rate", "finetune_epochs", "finetune_learning_rate", "schedule", "plateau_factor",
+        "plateau_patience", "stop_patience",
+    )  # fmt: skip
 
 
 class ServingConfig(Section):

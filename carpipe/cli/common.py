@@ -3,9 +3,11 @@
 import argparse
 import datetime
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from carpipe.config import Config
+from carpipe.errors import InputError
 from carpipe.steps.session import Session, open_session
 
 Commands = Any  # argparse keeps the type of add_subparsers to itself
@@ -38,6 +40,18 @@ def accepting(options: argparse.Namespace, config: Config) -> Config:
     if not options.accept_unreadable:
         return config
     return config.model_copy(update={"clean": config.clean.model_copy(update={"accept_unreadable": True})})
+
+
+def check_out(path: Path | None) -> None:
+    """Before any work: whether a file can be written there.
+
+    Raises:
+        InputError: its folder is not there, or it is a folder itself.
+    """
+    if path and path.is_dir():
+        raise InputError(f"--out {path} is a folder; name a file in it.")
+    if path and not path.absolute().parent.is_dir():
+        raise InputError(f"--out {path}: there is no folder {path.parent}; make it, or name another file.")
 
 
 def session(config: Config) -> Session:

@@ -17,8 +17,7 @@ def add_command(commands: Commands) -> None:
 def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.inventory import inventory
     from carpipe.steps.data.plan import plan, render_plan
-    from carpipe.steps.models.backbone import describe_backbone
-    from carpipe.steps.models.train import foresee_start
+    from carpipe.steps.models.foresee import describe_backbone, foresee_start
 
     opened = session(config)
     planned = plan(opened, inventory(opened).key)

@@ -19,7 +19,9 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     opened = session(accepting(options, config))
     outcome = chain.run(opened, run_id=f"cli-{now()}", now=now, progress=lambda stage, done: None)
     verdict = outcome.verdict
-    print(
-        summary(opened, dataset=outcome.dataset, evaluation=outcome.evaluation, model=verdict.model,
-                verdict=f"{verdict.outcome}: {verdict.reason}")
-    )  # fmt: skip
+    said = f"{verdict.outcome}: {verdict.reason}"
+    print(summary(opened, dataset=outcome.dataset, evaluation=outcome.evaluation, model=verdict.model, verdict=said))
+    if verdict.compared:
+        model = verdict.model.split("/")[2]
+        other = f" --with {verdict.champion.split('/')[2]}"
+        print(f"What changed: carpipe weights compare {verdict.channel} {model}{other} --out comparison.html")

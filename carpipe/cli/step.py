@@ -1,8 +1,9 @@
 """`carpipe step ...`: each task of the DAGs as a command. Prints the key of the manifest it committed."""
 
 import argparse
+from pathlib import Path
 
-from carpipe.cli.common import Commands, accepting, add, add_accept_option, now, session
+from carpipe.cli.common import Commands, accepting, add, add_accept_option, check_out, now, session
 from carpipe.config import Config
 from carpipe.steps.results import CURVE_SHARES
 
@@ -67,6 +68,7 @@ def _add_training_steps(steps: Commands) -> None:
         default=list(CURVE_SHARES),
         help="of the training vehicles; default: 0.25 0.5 1",
     )
+    command.add_argument("--out", type=Path, metavar="HTML", help="write the page here, too")
     command = add(steps, "evaluate", _evaluate, "judge a trained model on its test split")
     command.add_argument("trained", help="manifest key that `step train` printed")
     command.add_argument("dataset", help="manifest key of the dataset or label set it was trained on")
@@ -162,9 +164,15 @@ def _train(options: argparse.Namespace, config: Config) -> None:
 
 
 def _learning_curve(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.models.learning_curve import learning_curve
+    from carpipe import manifest
+    from carpipe.steps.models.learning_curve import PAGE, learning_curve
 
-    print(learning_curve(session(config), options.dataset, options.shares, at=now()).key)
+    check_out(options.out)
+    opened = session(config)
+    done = learning_curve(opened, options.dataset, options.shares, at=now())
+    if options.out:
+        options.out.write_bytes(manifest.read_file(opened.store, done, PAGE))
+    print(done.key)
 
 
 def _evaluate(options: argparse.Namespace, config: Config) -> None:

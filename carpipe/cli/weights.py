@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from carpipe.cli.common import Commands, add, now, session
+from carpipe.cli.common import Commands, add, check_out, now, session
 from carpipe.config import Config
 from carpipe.names import shown
 
@@ -64,6 +64,7 @@ def _compare(options: argparse.Namespace, config: Config) -> None:
     from carpipe.names import shown_text
     from carpipe.steps.models.comparison import compare_named
 
+    check_out(options.out)
     summary, page = compare_named(session(config), options.channel, options.model, other=options.other, at=now())
     if options.out:
         options.out.write_bytes(page)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score
 
-from carpipe.config import GateConfig
+from carpipe.config import ClassifierConfig, GateConfig
 from carpipe.evaluation.gate import compare, pair_answers
 from carpipe.evaluation.gate_statistics import count_vehicles, judge_classes
 from carpipe.evaluation.metrics import compare_figures
@@ -59,7 +59,8 @@ class Comparison:
             `worse` (vehicles), `p` (of a change as large or larger by chance, this class by itself), `chance` (that
             explains it) and `ruined` (by the gate).
         names: `new`, `gone`, `renamed` and `merged` classes.
-        settings: rows of `name`, `before`, `now` that differ; None: those of a model are not known.
+        settings: rows of `name`, `before`, `now` that differ; None: those of a model are not known. Where one training
+            was warm and the other cold, without those that only one of them uses: `facts` say how each started.
         facts: likewise, of what is no setting.
         changed: photos that one model had right and the other wrong: `key`, `vehicle`, `class_name`, `now` and
             `before` (answers), `fell` (bool).
@@ -127,7 +128,7 @@ def compare_sides(
         fell=fell,
         rose=rose,
         names=names,
-        settings=differences(side.settings or {}, other.settings or {}) if known else None,
+        settings=_settings(side.settings or {}, other.settings or {}) if known else None,
         facts=differences(side.facts, other.facts) if known else [],
         changed=_changed_photos(ours, theirs),
     )
@@ -150,6 +151,12 @@ def differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[dict[
     names = sorted(now.keys() | before.keys())
     rows = [{"name": name, "before": before.get(name), "now": now.get(name)} for name in names]
     return [row for row in rows if row["before"] != row["now"]]
+
+
+def _settings(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[dict[str, Any]]:
+    of_one_start = {*ClassifierConfig.COLD, *ClassifierConfig.WARM}
+    rows = differences(now, before)
+    return [row for row in rows if row["name"] not in of_one_start or {row["name"]} <= now.keys() & before.keys()]
 
 
 def choose_photos(comparison: Comparison) -> list[tuple[dict[str, Any], list[dict[Any, Any]]]]:

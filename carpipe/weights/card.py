@@ -3,6 +3,9 @@
 Source of the form: M. Mitchell et al., "Model Cards for Model Reporting", 2019.
 """
 
+from typing import Any
+
+from carpipe.config import ClassifierConfig, TrainingConfig
 from carpipe.manifest import Manifest
 from carpipe.names import shown
 
@@ -12,7 +15,9 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
     classes = trained.extra["classes"]
     figures = "\n".join(f"| {name} | {show_figure(value)} |" for name, value in judged.extra["metrics"].items())
     photos = "photos cut as `crop.json` says" if trained.partition == "classifier" else "whole photos"
-    settings = "\n".join(f"| {name} | {value} |" for name, value in sorted(trained.config.items()))
+    # The card of a training of carpipe 0.1 stays what it was: a model that was packaged then is held against it.
+    used = settings_of(trained) if "start" in trained.extra else dict(sorted(trained.config.items()))
+    settings = "\n".join(f"| {name} | {value} |" for name, value in used.items())
     start = _start(trained.extra.get("start"))
     return f"""# {trained.config["channel"]}
 
@@ -46,6 +51,18 @@ def _start(start: object) -> str:
         return f"\nThe training started cold: {start.get('why')}\n"
     chain = f"{start['chain']} trainings in a row were warm" if start["chain"] != 1 else "the one before was cold"
     return f"\nThe training started warm, from `{start.get('live')}`; {chain}. Why: {start.get('why')}\n"
+
+
+def settings_of(trained: Manifest) -> dict[str, Any]:
+    """The settings that a training used, by name, in alphabetical order; the backbone as `backbone_of` calls it.
+
+    Those that its manifest leaves out because they are as before they came (`Section.ADDED`) are there. Of a warm
+    training those are left out that only a cold one uses.
+    """
+    start = trained.extra.get("start")
+    unused = ClassifierConfig.COLD if isinstance(start, dict) and start.get("chain") else ()
+    known = {**TrainingConfig.ADDED, **trained.config, "backbone": backbone_of(trained)}
+    return {name: known[name] for name in sorted(known) if name not in unused}
 
 
 def backbone_of(trained: Manifest) -> str:

@@ -160,6 +160,14 @@ def test_settings_that_differ_and_none_that_do_not():
         assert "The settings cannot be compared: a training is gone." in shown
 
 
+def test_settings_of_one_kind_of_start_alone_are_no_change():
+    cold = side("old", "abc", settings={"finetune_epochs": 28, "batch": 32}, facts={"start": "cold: no reason"})
+    warm = side("new", "abc", settings={"warm_epochs": 6, "batch": 64}, facts={"start": "warm: it fits"})
+    found = compared("abc", "abc", "abc", sides=(warm, cold))
+    assert found.settings == [{"name": "batch", "before": 32, "now": 64}]
+    assert found.facts == [{"name": "start", "before": "cold: no reason", "now": "warm: it fits"}]
+
+
 def test_own_figures_are_subtracted_on_the_same_photos_alone():
     rows = compare_figures(
         {"test_nll": 0.3, "test_photos": 6.0, "odd": "x", "nan": float("nan")},

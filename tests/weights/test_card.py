@@ -1,21 +1,26 @@
-"""What a model card says of how a training started."""
+"""What a model card says of how a training started, and of its settings."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from carpipe.manifest import Manifest
-from carpipe.weights.card import model_card
+from carpipe.weights.card import model_card, settings_of
 
 LIVE = f"models/classifier/{'a' * 20}/manifest.json"
 
 
-def card(start):
-    config = {"backbone": "EfficientNetB1", "channel": "classifier", "image_size": 240}
+def training(start, **settings):
+    config = {"backbone": "EfficientNetB1", "channel": "classifier", "image_size": 240, **settings}
     extra = {"classes": ["kia_rio"], "dataset": "datasets/x/manifest.json", **({"start": start} if start else {})}
     facts = {"version": 1, "weights": {}, "inputs": [], "settings": "", "files": {}, "counts": {}}
-    trained = Manifest("k", stage="train", partition="classifier", config=config, extra=extra, **facts)
-    judged = Manifest("k", stage="evaluate", partition="classifier", config={}, extra={"metrics": {}}, **facts)
+    return Manifest("k", stage="train", partition="classifier", config=config, extra=extra, **facts)
+
+
+def card(start):
+    trained = training(start)
+    judged = replace(trained, stage="evaluate", config={}, extra={"metrics": {}})
     found = re.search(r"The training started .*", model_card(trained, judged))
     return found[0] if found else ""
 
@@ -37,3 +42,16 @@ def card(start):
 )
 def test_how_the_training_started_and_why(start, says):
     assert card(start) == (f"The training started {says}" if says else "")
+
+
+def test_a_setting_that_came_later_is_shown_with_what_it_was_before():
+    assert settings_of(training(None))["schedule"] == "plateau"
+    assert settings_of(training(None, schedule="cosine"))["schedule"] == "cosine"
+
+
+def test_settings_that_a_warm_training_does_not_use_are_left_out():
+    warm = {"kind": "warm", "why": "it fits.", "chain": 1, "live": LIVE}
+    cold = {"kind": "cold", "why": "nothing is live.", "chain": 0}
+    assert "finetune_epochs" not in settings_of(training(warm, finetune_epochs=28, warm_epochs=6))
+    assert settings_of(training(warm, finetune_epochs=28, warm_epochs=6))["warm_epochs"] == 6
+    assert settings_of(training(cold, finetune_epochs=28))["finetune_epochs"] == 28

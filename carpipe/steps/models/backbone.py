@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from carpipe.config import TrainingConfig
-from carpipe.errors import CarpipeError, InputError
+from carpipe.errors import InputError
 from carpipe.steps import given_weights
 from carpipe.steps.session import Session
 
@@ -44,14 +44,3 @@ def private_copy(config: TrainingConfig, weights: Path | None, folder: Path, *, 
     if given_weights.sha256_of(copy) != sha256:
         raise InputError(f"{weights} was changed while it was read; run this again.")
     return copy
-
-
-def describe_backbone(session: Session, config: TrainingConfig) -> str:
-    """What a training starts from, for people; says so where the file cannot be found from this machine."""
-    if not config.own_backbone:
-        return f"{config.backbone}, weights {config.weights}"
-    try:
-        with backbone_weights(session, config) as (path, sha256):
-            return f"{path.name}, sha256 {sha256}"
-    except CarpipeError as error:
-        return f"not found from here: {error}"

@@ -24,7 +24,7 @@ from carpipe.steps.models.weights import find_model
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.weights import channel
-from carpipe.weights.card import backbone_of
+from carpipe.weights.card import settings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,7 +177,7 @@ def _side(session: Session, model: Manifest) -> "Side":
     settings, facts = None, {}
     with contextlib.suppress(MissingError, InputError):  # the training has been deleted since, or cannot be read
         trained = manifest.read(session.store, model.extra["trained"])
-        settings = {**trained.config, "backbone": backbone_of(trained)}
+        settings = settings_of(trained)
         facts = _facts(trained)
     return Side(model.key, tuple(model.extra["classes"]), model.extra["metrics"], settings, facts)
 

@@ -17,7 +17,7 @@ from carpipe.steps.models.train import content_of, count_training_photos
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.storage import Store
-from carpipe.weights.card import backbone_of
+from carpipe.weights.card import settings_of
 from carpipe.weights.contract import CAR
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _pages(
         positive=CAR if filters else "",
         positive_threshold=calibration["threshold"],
         pictures={key: jpeg for key, _, jpeg in iter_records(shards) if key in wanted},
-        facts={"training": trained.key, "dataset": data.key, **trained.config, "backbone": backbone_of(trained)},
+        facts={"training": trained.key, "dataset": data.key, **settings_of(trained)},
         newest=[] if filters else scores(session, trained.config["channel"]),
     )
     plots = {f"plots/{name}.png": png for name, png in draw_plots(page).items()}

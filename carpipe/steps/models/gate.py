@@ -116,12 +116,29 @@ def gate(session: Session, packaged: str, *, model: Model, run: str, at: str) ->
     return replace(_record(session, facts, body, text=decision.render()), compared=compared)
 
 
+@dataclass(frozen=True)
+class Decided:
+    """That a dataset was trained on and decided about before: the packaged model's manifest key, and a sentence."""
+
+    model: str
+    reason: str
+
+
 def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, at: str) -> Verdict | None:
     """Whether this dataset was trained on with these settings and decided about before; if so, that is recorded.
 
     Returns:
         None where there is something to do.
     """
+    before = decided_before(session, dataset, model=model, run=run)
+    if before is None:
+        return None
+    channel_name = getattr(session.config, model).channel
+    return _record_nothing(session, _Facts(channel=channel_name, model=before.model, run=run, at=at), before.reason)
+
+
+def decided_before(session: Session, dataset: str, *, model: Model, run: str) -> Decided | None:
+    """As `find_nothing_new`, and records nothing. What the run itself has decided does not count."""
     config: TrainingConfig = getattr(session.config, model)
     data = manifest.read(session.store, dataset)
     with backbone_weights(session, config) as (_, sha256):
@@ -136,8 +153,7 @@ def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, 
     before = _decided(session, config.channel, packaged.key, current, run=run)
     if not before:
         return None
-    reason = f"dataset, settings and code are those of {packaged.key}. {before}"
-    return _record_nothing(session, _Facts(channel=config.channel, model=packaged.key, run=run, at=at), reason)
+    return Decided(packaged.key, f"dataset, settings and code are those of {packaged.key}. {before}")
 
 
 def check_servable(session: Session, model: str) -> str:

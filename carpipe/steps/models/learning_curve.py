@@ -64,12 +64,13 @@ def check_points(session: Session, dataset: str, shares: Sequence[float]) -> lis
     """The shares in rising order.
 
     Raises:
-        InputError: there are none, one is no share or leaves a class without a photo, two come to the same vehicles,
-            or the manifest is none of a dataset.
+        InputError: there are fewer than two, one is no share or leaves a class without a photo, two come to the same
+            vehicles, or the manifest is none of a dataset.
     """
     from carpipe.stages.learning_curve import check_shares, choose_all
 
-    check_shares(shares)  # before anything is read
+    if len(check_shares(shares)) == 1:  # before anything is read
+        raise InputError(f"A learning curve needs two shares or more, such as 0.5 and 1; got {shares[0]:g} alone.")
     photos = _training_photos(session, _read_dataset(session, dataset))
     return list(choose_all(photos, shares, seed=session.config.classifier.seed))
 

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from carpipe import manifest
 from carpipe.config import ClassifierConfig, TrainingConfig
-from carpipe.errors import CarpipeError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
-from carpipe.steps.data.datasets import find_dataset, has_dataset
 from carpipe.steps.models.backbone import backbone_weights, identified, private_copy
 from carpipe.steps.models.pinned_start import pin_start
 from carpipe.steps.models.seen import seen_files
@@ -141,28 +139,6 @@ def start_of(session: Session, config: TrainingConfig, data: Manifest, *, backbo
         return choose()
     of = [run, "classifier", content, VERSION, backbone, settings.decisive(*SILENT)]
     return pin_start(session, of, data, choose)
-
-
-def foresee_start(session: Session, *, new_dataset: bool) -> str:
-    """How the classifier's next training starts, if its dataset has the classes of the newest one; a sentence.
-
-    Args:
-        new_dataset: another dataset than the newest is to be made first.
-    """
-    config = session.config.classifier
-    try:
-        if not has_dataset(session):
-            return "The first training of the classifier starts cold: there is no dataset yet."
-        with backbone_weights(session, config) as (_, sha256):
-            data = find_dataset(session, None)
-            content = () if new_dataset else content_of(data)
-            settings = identified(config, sha256)
-            start = choose_start(session, settings, data, version=VERSION, backbone=sha256, content=content)
-    except CarpipeError as error:  # workers may have what this machine has not; and no plan is lost by this
-        return f"How the next training of the classifier starts cannot be told from here: {error}"
-    if start.done:
-        return f"Without a new dataset the classifier is not trained: {start.why}"
-    return f"The next training of the classifier starts {start}"
 
 
 @contextlib.contextmanager

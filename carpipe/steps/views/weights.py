@@ -13,6 +13,9 @@ from carpipe.steps.views.extra import check_shown
 from carpipe.weights import channel
 from carpipe.weights.card import show_figure
 
+_OUTCOMES = {"publish": "the gate let it pass", "ask": "the gate asked a person", "refuse": "refused"}
+_UNASKED = "the gate was not asked"
+
 
 def list_weights(session: Session, name: str) -> str:
     """The channel's history, and the models that were never live."""
@@ -29,8 +32,18 @@ def list_weights(session: Session, name: str) -> str:
         lines += [f"{one.generation:>4}  {shown(texts)}"]
     live = {release.model for release in releases}
     never = [f"{folder}/manifest.json" for folder in packaged if f"{folder}/manifest.json" not in live]
-    lines += [f"{'':>4}  {'never live':<20}  {shown(key)}" for key in never]
+    said = _last_said(session, name)
+    lines += [f"{'':>4}  {'never live':<20}  {shown(f'{key}  {said.get(key, _UNASKED)}')}" for key in never]
     return "\n".join(lines)
+
+
+def _last_said(session: Session, name: str) -> dict[str, str]:
+    """By model, what the gate said of it when it was last asked and had something to decide."""
+    found = {}
+    for entry in decisions(session, name, passed_over=InputError):
+        if entry["outcome"] in _OUTCOMES:
+            found[entry["model"]] = f"{_OUTCOMES[entry['outcome']]} {entry['at']}: {entry['reasons'][0]}"
+    return found
 
 
 def show_weights(session: Session, name: str, model: str | None) -> str:

@@ -195,7 +195,7 @@ def test_the_page_data_finds_it(session, dataset, curve):
         read_curve(cache, "0" * 20)
 
 
-@pytest.mark.parametrize("shares", [["0"], ["1.5"], ["0.5", "0.5"], ["1e-9", "1"], ["0.5", "0.51"]])
+@pytest.mark.parametrize("shares", [["0"], ["1"], ["1.5"], ["0.5", "0.5"], ["1e-9", "1"], ["0.5", "0.51"]])
 def test_shares_that_cannot_be_are_refused_before_anything_is_trained(url, dataset, shares, monkeypatch, capsys):
     monkeypatch.setenv("CARPIPE_STORE", url)
     monkeypatch.setattr(module, "learning_curve_point", None)
@@ -209,4 +209,4 @@ def test_only_a_dataset_has_a_curve(session, dataset):
     [packed] = dataset.extra["packed"]
 
     with pytest.raises(InputError, match=r"needs the manifest key of a dataset; .* is of stage pack"):
-        check_points(session, packed, [1])
+        check_points(session, packed, [0.5, 1])

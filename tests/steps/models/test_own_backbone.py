@@ -19,8 +19,9 @@ from carpipe.sample import DETECTOR
 from carpipe.steps import results
 from carpipe.steps.data.split import split_work
 from carpipe.steps.data.validate import validate_work
-from carpipe.steps.models.backbone import backbone_weights, describe_backbone, private_copy
+from carpipe.steps.models.backbone import backbone_weights, private_copy
 from carpipe.steps.models.evaluate import PREDICTIONS, evaluate, read_answers
+from carpipe.steps.models.foresee import describe_backbone
 from carpipe.steps.models.gate import find_nothing_new, gate
 from carpipe.steps.models.package import package
 from carpipe.steps.models.publish import publish
@@ -221,13 +222,15 @@ def test_what_is_no_backbone_fails_before_training_and_says_why(url, dataset, tm
     (tmp_path / "odd.keras").write_bytes(b"oops")
     with pytest.raises(InputError, match=r"odd\.keras is no \.keras file"):
         train(owned(url, tmp_path / "odd.keras"), dataset, model="classifier")
+    odd = owned(url, tmp_path / "odd.keras")
+    assert "cannot be used from here. odd.keras is no .keras file" in describe_backbone(odd, odd.config.classifier)
     (tmp_path / "folder.keras").mkdir()
     with pytest.raises(InputError, match=r"folder\.keras is a folder, expected a file"):
         train(owned(url, tmp_path / "folder.keras"), dataset, model="classifier")
     missing = owned(url, tmp_path / "none.keras")
     with pytest.raises(InputError, match=r"There are no weights at .*none\.keras"):
         train(missing, dataset, model="classifier")
-    assert "not found from here: There are no weights" in describe_backbone(missing, missing.config.classifier)
+    assert "cannot be used from here. There are no weights" in describe_backbone(missing, missing.config.classifier)
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(url, tmp_path, backbone):

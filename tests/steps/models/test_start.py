@@ -11,6 +11,7 @@ from carpipe.errors import InputError
 from carpipe.evaluation.decision import Decision
 from carpipe.photos import from_parquet
 from carpipe.steps.models import train
+from carpipe.steps.models.foresee import foresee_start
 from carpipe.steps.models.gate import _count_seen, _with_seen
 from carpipe.steps.models.seen import SEEN, count_seen, seen_files, trained_on
 from carpipe.steps.models.start import Start
@@ -67,15 +68,15 @@ def test_a_night_with_nothing_new_is_that_of_before(bucket):
 
 
 def test_what_comes_next_is_foreseen(bucket):
-    assert train.foresee_start(bucket.session, new_dataset=False).endswith("starts cold: there is no dataset yet.")
+    assert foresee_start(bucket.session, new_dataset=False).endswith("starts cold: there is no dataset yet.")
     data = bucket.dataset("a")
-    assert "starts cold: nothing is live" in train.foresee_start(bucket.session, new_dataset=False)
+    assert "starts cold: nothing is live" in foresee_start(bucket.session, new_dataset=False)
     bucket.night(data)
-    said = train.foresee_start(bucket.session, new_dataset=False)
+    said = foresee_start(bucket.session, new_dataset=False)
     assert said.startswith("Without a new dataset the classifier is not trained")
-    assert "starts warm from models/classifier/" in train.foresee_start(bucket.session, new_dataset=True)
+    assert "starts warm from models/classifier/" in foresee_start(bucket.session, new_dataset=True)
     bucket.dataset("b", classes=[*CLASSES, "new"])
-    assert "starts warm from models/classifier/" in train.foresee_start(bucket.session, new_dataset=False)
+    assert "starts warm from models/classifier/" in foresee_start(bucket.session, new_dataset=False)
 
 
 def test_a_start_that_cannot_be_foreseen_is_a_sentence_and_no_plan_is_lost(bucket):
@@ -84,13 +85,13 @@ def test_a_start_that_cannot_be_foreseen_is_a_sentence_and_no_plan_is_lost(bucke
     told = "How the next training of the classifier starts cannot be told from here: "
 
     other = replace(bucket.session, config=with_classifier(bucket, start="warm", backbone="VGG16"))
-    assert train.foresee_start(other, new_dataset=False).startswith(
+    assert foresee_start(other, new_dataset=False).startswith(
         f"{told}No training can start warm: the live model has another"
     )
     gone = replace(bucket.session, config=with_classifier(bucket, weights="s3:weights/none.h5"))
-    assert train.foresee_start(gone, new_dataset=False).startswith(f"{told}There are no weights")
+    assert foresee_start(gone, new_dataset=False).startswith(f"{told}There are no weights")
     bucket.session.store.put("channels/classifier/decisions/odd.json", b"[]")
-    said = train.foresee_start(bucket.session, new_dataset=False)
+    said = foresee_start(bucket.session, new_dataset=False)
     assert said.startswith(f"{told}channels/classifier/decisions/odd.json is not a decision of the gate")
 
 

@@ -52,6 +52,23 @@ def test_the_list_shows_texts_of_the_bucket_in_their_lines(session, release):
     assert "\\u200b\\u200b\\u200b" in lines[3]
 
 
+def test_the_list_says_why_a_model_never_went_live(session, release):
+    keys = [f"models/classifier/{name * 20}/manifest.json" for name in "bcd"]
+    for key in keys:
+        session.store.put(key, b"")
+    facts = {"champion": "", "run": "r", "checks": [], "numbers": {}}
+    for number, (key, outcome) in enumerate([(keys[0], "ask"), (keys[0], "refuse"), (keys[0], "nothing_to_do"),
+                                             (keys[1], "ask")]):  # fmt: skip
+        decision = {**facts, "model": key, "at": f"T{number}", "outcome": outcome, "reasons": [f"Because {number}."]}
+        session.store.put(f"channels/classifier/decisions/{number}.json", json.dumps(decision).encode())
+
+    found = list_weights(session, "classifier")
+
+    assert f"{keys[0]}  refused T1: Because 1." in found
+    assert f"{keys[1]}  the gate asked a person T3: Because 3." in found
+    assert f"{keys[2]}  the gate was not asked" in found
+
+
 def test_a_model_shows_figures_and_decisions_in_their_lines(session, model):
     decision = {
         "model": model.key, "champion": "", "run": EVIL, "at": EVIL, "outcome": EVIL, "reasons": [EVIL],
