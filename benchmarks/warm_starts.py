@@ -1,7 +1,7 @@
 """Nights on real cars: what a training that starts from the last night's model costs, and whether it is as good.
 
     python benchmarks/warm_starts.py <models196> --weights <backbone weights> [--nights 10] [--classes 60] [--size 128]
-        [--first-photos 0.5] [--first-classes 0.8]
+        [--first-photos 0.5] [--first-classes 0.8] [--cold-every 1] [--folder <kept models>]
 
 `<models196>` and `<backbone weights>` are those of `benchmarks/recipe.py`. Photos arrive from night to night, and so do
 classes; on some nights two classes become one. Each night is trained three times, by the code of a night:
@@ -10,12 +10,16 @@ classes; on some nights two classes become one. Each night is trained three time
 - warm, with a fifth of them, from the warm model of the night before; the first night is cold,
 - cold with that fifth: what the warm start has to beat.
 
-All three answer the same test photos. Reports their accuracy by night, and the mean difference over all nights with a
+With `--cold-every 3` the two cold ones are trained on the first night and on each third after it: the chain of warm
+starts is as long, and costs less to judge. With `--folder` a run that was stopped goes on with the models it has.
+
+All answer the same test photos. Reports their accuracy by night, and the mean difference over all nights with a
 95 % interval over photos (a photo counts with all of its nights). `--repeat` trains on photos of the last night so many
 times more; `--set '{"warm_shrink": 0.8}'` tries settings.
 """
 
 import argparse
+import contextlib
 import json
 import tempfile
 from collections import Counter
@@ -30,6 +34,8 @@ import recipe  # the benchmark beside this one
 from carpipe.config import ClassifierConfig
 
 Record = tuple[str, str, bytes]
+# How a night is trained.
+WAYS = ("cold", "warm", "short")
 # Two classes become one on every so many nights.
 MERGES = 3
 
@@ -55,16 +61,21 @@ def main() -> None:
     nights = nights_of(records, options.nights, photos=options.first_photos, classes=options.first_classes)
     print(f"{'night':>5} {'classes':>8} {'photos':>7} {'cold':>7} {'warm':>7} {'cold, as short':>15}", flush=True)
     right: list[dict[str, dict[str, bool]]] = []
-    with tempfile.TemporaryDirectory(prefix="carpipe-warm-") as name:
+    with contextlib.ExitStack() as stack:
+        home = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="carpipe-warm-")))
         model, known = None, list[str]()
         for number, night in enumerate(nights, 1):
-            found, model = judged(night, options, folder=Path(name) / str(number), model=model, known=known)
+            ways = WAYS if (number - 1) % options.cold_every == 0 else ("warm",)
+            found, model = judged(night, options, ways, folder=home / str(number), model=model, known=known)
             known = night.classes
-            shares = " ".join(f"{np.mean(list(one.values())):>7.4f}" for one in found.values())
+            shares = " ".join(
+                f"{np.mean([*found[way].values()]):>7.4f}" if way in found else f"{'':>7}" for way in WAYS
+            )
             print(f"{number:>5} {len(known):>8} {len(night.parts['train']):>7,} {shares}", flush=True)
             right.append(found)
+    right = [found for found in right[1:] if "cold" in found]
     for name in ("warm", "short"):
-        mean, low, high = difference(right[1:], name, "cold")
+        mean, low, high = difference(right, name, "cold")
         print(f"{name} - cold: {100 * mean:+.2f} points, 95 % from {100 * low:+.2f} to {100 * high:+.2f}")
 
 
@@ -79,6 +90,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--first-classes", type=float, default=0.8, help="share of the classes there on the first night"
     )
+    parser.add_argument("--cold-every", type=int, default=1, help="nights from one cold training to the next")
+    parser.add_argument("--folder", type=Path, help="keep the models here, and go on from those that are there")
     parser.add_argument("--size", type=int, default=128, help="pixels of the pictures' side")
     parser.add_argument("--epochs", type=int, default=30, help="of a cold training; a warm one has a fifth")
     parser.add_argument("--repeat", type=int, default=0, help="how often more a new photo is trained on")
@@ -124,7 +137,13 @@ def arrivals(count: int, first: float, nights: int) -> list[int]:
 
 
 def judged(
-    night: Night, options: argparse.Namespace, *, folder: Path, model: Path | None, known: Sequence[str]
+    night: Night,
+    options: argparse.Namespace,
+    ways: Sequence[str],
+    *,
+    folder: Path,
+    model: Path | None,
+    known: Sequence[str],
 ) -> tuple[dict[str, dict[str, bool]], Path]:
     """By way of training, whether each test photo is answered rightly; and the model of the night to start from."""
     short = max(1, options.epochs // 5)
@@ -134,26 +153,26 @@ def judged(
     }  # fmt: skip
     cold = ClassifierConfig(**{**base, "head_epochs": 2, "finetune_epochs": options.epochs - 2})
     brief = ClassifierConfig(**{**base, "head_epochs": 1, "finetune_epochs": max(1, short - 1)})
-    found, last = {}, Path()
-    for name, config, start in (("cold", cold, None), ("warm", cold, model), ("short", brief, None)):
+    settings = {"cold": (cold, None), "warm": (cold, model), "short": (brief, None)}
+    files = {}
+    for name in ways:
+        config, start = settings[name]
         if name == "warm" and start is None:
-            found[name] = found["cold"]
+            files[name] = files["cold"]
             continue
-        file = trained(night, config, folder / name, start=start, known=known, repeat=options.repeat)
-        found[name] = answers(night, file)
-        last = file if name == "warm" or not last.name else last
-    return found, last
+        files[name] = trained(night, config, folder / name, start=start, known=known, repeat=options.repeat)
+    return {name: answers(night, file) for name, file in files.items()}, files["warm"]
 
 
 def trained(
     night: Night, config: ClassifierConfig, folder: Path, *, start: Path | None, known: Sequence[str], repeat: int
 ) -> Path:
-    """Train; returns the model."""
+    """Train, unless that was done before; returns the model."""
     from carpipe.training import fit
     from carpipe.training.data import Shards, write_shard
     from carpipe.training.warm import Warm
 
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     records = {name: night.parts[name] for name in ("train", "val")}
     if start:
         records["train"] = [one for one in records["train"] for _ in range(1 + repeat * (one[0] in night.new))]
@@ -165,7 +184,12 @@ def trained(
     parts = {name: [one for one in night.before.get(name, ()) if one in known] for name in night.classes}
     warm = Warm(start, known, parts) if start else None
     job = fit.Job(config, {name: counts[name] for name in night.classes}, shards, Path(config.weights), folder, warm)
-    fit.train(job, resume=None, report=lambda figures: None, pulse=lambda figures: None)
+    if (done := folder / "done").exists():
+        return job.best
+    checkpoint = folder / "checkpoint.tar"
+    resume = checkpoint if checkpoint.exists() else None
+    fit.train(job, resume=resume, report=lambda figures: None, pulse=lambda figures: None)
+    done.touch()
     return job.best
 
 
