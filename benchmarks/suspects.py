@@ -66,22 +66,23 @@ def parse() -> argparse.Namespace:
 def run_world(options: argparse.Namespace) -> None:
     """Each kind of planted error by itself."""
     photos = suspects_world.draw_cars(options.cars, options.cache / "drawn")
-    truth = pd.Series({one.listing: one.truth for one in photos}).sort_index()
+    truth = pd.Series({one.listing: one.truth for one in photos})
     print(f"{len(photos):,} photos of {len(truth):,} listings of {truth.nunique()} classes")
     for how in suspects_world.PLANTS:
-        said = suspects_world.plant(truth, how)
         kept = options.cache / f"world-{how}-{options.cars}.npz"
         if not kept.exists():
-            table, p, classes = suspects_world.answer(photos, said)
-            np.savez(kept, key=table["key"].to_numpy(str), p=p, classes=classes)
+            names = suspects_world.plant(truth, how)
+            table, p, classes = suspects_world.answer(photos, names)
+            np.savez(kept, key=table["key"].to_numpy(str), p=p, classes=classes, said=names[truth.index].to_numpy(str))
         with np.load(kept) as found:
             keys, p, classes = found["key"], found["p"], tuple(found["classes"].tolist())
+            said = pd.Series(found["said"], index=truth.index)  # by whom the classifiers were trained
         listing = pd.Series({one.key: one.listing for one in photos})[keys].to_numpy()
         pooled, names = pool(listing, p, classes)
         given, right = (pd.Index(classes).get_indexer(one[names]) for one in (said, truth))
         known = (pooled.argmax(axis=1) == right).mean()
         print(f"\n{how}: {(given != right).sum()} planted; {known:.3f} of the listings are answered rightly")
-        show(pooled, given, given != right, variants=options.variants)
+        show(pooled, given, given != right, variants=options.variants, more=by_photo(listing, p, classes, said))
 
 
 def pool(listing: Any, p: Any, classes: tuple[str, ...]) -> tuple[Any, Any]:
@@ -93,12 +94,24 @@ def pool(listing: Any, p: Any, classes: tuple[str, ...]) -> tuple[Any, Any]:
     return pool_listings(Source("", top), np.arange(len(p)), listing=number, classes=classes).p, names
 
 
+def by_photo(listing: Any, p: Any, classes: tuple[str, ...], said: "pd.Series[str]") -> dict[str, Any]:
+    """Listings sorted without pooling: by what single photos get in the given class."""
+    own = p[np.arange(len(p)), pd.Index(classes).get_indexer(said[listing])]
+    by_listing = pd.Series(own).groupby(listing)
+    return {
+        "mean of the photos' given probabilities": np.argsort(by_listing.mean().to_numpy(), kind="stable"),
+        "lowest given probability of one photo": np.argsort(by_listing.min().to_numpy(), kind="stable"),
+    }
+
+
 def run_photos(options: argparse.Namespace) -> None:
     """Both kinds of planted error, three seeds; then what correcting them gains."""
     cars = suspects_photos.read_cars(options.models, options.backbone, options.cache)
     clean = suspects_photos.answer(cars, cars.truth, kept=options.cache / "photos-clean.npy")
     print(f"{len(cars.files):,} photos, {cars.doubtful.sum()} of them of two names, which do not count; "
           f"{(clean.argmax(1) == cars.truth).mean():.3f} are answered rightly by who has learnt the truth")  # fmt: skip
+    best = suspects_photos.accuracy(cars, cars.truth, np.ones(len(cars.truth), bool))
+    print(f"accuracy with nothing planted: {best:.4f}", flush=True)
     for how in suspects_photos.PLANTS:
         found = []
         for seed in range(SEEDS):
@@ -110,7 +123,9 @@ def run_photos(options: argparse.Namespace) -> None:
             planted = said != cars.truth
             print(f"\n{how}, seed {seed}: {planted.sum()} planted")
             counts = ~cars.doubtful[place]
-            show(pooled[counts], said[place][counts], planted[place][counts], variants=options.variants)
+            own = p[place][counts][np.arange(counts.sum()), said[place][counts]]
+            whole = {"lowest given probability, all classes kept": np.argsort(own, kind="stable")}
+            show(pooled[counts], said[place][counts], planted[place][counts], variants=options.variants, more=whole)
             found.append(gains(cars, said, place[ranked(pooled, said[place])]))
         for name in found[0]:
             values = np.array([one[name] for one in found])
@@ -126,7 +141,6 @@ def gains(cars: Any, said: Any, suspects: Any) -> dict[str, float]:
         "before": suspects_photos.accuracy(cars, said, every),
         "corrected": suspects_photos.accuracy(cars, np.where(first, cars.truth, said), every),
         "first 3 % left out": suspects_photos.accuracy(cars, said, ~first),
-        "nothing planted": suspects_photos.accuracy(cars, cars.truth, every),
     }
 
 
@@ -152,10 +166,10 @@ def orders(p: Any, given: Any, *, variants: bool) -> Iterator[tuple[str, Any]]:
             yield f"{how}, {rank}", np.flatnonzero(chosen)[np.argsort(score[chosen], kind="stable")]
 
 
-def show(p: Any, given: Any, planted: Any, *, variants: bool) -> None:
+def show(p: Any, given: Any, planted: Any, *, variants: bool, more: dict[str, Any] | None = None) -> None:
     """A line for each way to sort."""
     count = min(FIRST, int(planted.sum()))
-    for name, order in orders(p, given, variants=variants):
+    for name, order in [*orders(p, given, variants=variants), *(more or {}).items()]:
         first = planted[order[:count]]
         early = planted[order[: round(SHARE * len(p))]]
         at = f"precision at {count} {interval(int(first.sum()), count)}"

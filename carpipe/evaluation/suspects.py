@@ -1,11 +1,12 @@
-"""Suspects: listings that are probably in the wrong class, by confident learning over listings.
+"""Suspects: listings that are probably in the wrong class.
 
-A model that has not seen a listing says how likely each class is. Where it contradicts the given class, and is surer of
-another one than it is of listings that have that one's name, the listing is a suspect. Nothing is dropped or renamed
-for that: a person looks. The model has learnt from wrong listings too, so it errs with those who err alike.
+A model that was not trained on a listing says how likely each class is. Where it finds another class likelier than the
+given one, the listing is a suspect; the less likely the given class, the earlier it comes. Nothing is dropped or
+renamed for that: a person looks. The model has learnt from wrong listings too, so it errs with those who err alike.
 
-Source: C. Northcutt, L. Jiang, I. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021, by
-cleanlab; this is the only file that uses it.
+By cleanlab; this is the only file that uses it. Its stricter ways to find and to rank were measured, and are no better
+on listings: `benchmarks/suspects-log.md`. Source: C. Northcutt, L. Jiang, I. Chuang, "Confident Learning: Estimating
+Uncertainty in Dataset Labels", 2021.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from carpipe.evaluation.listing_answers import Source, pool_listings
 
+# Of cleanlab: what makes a suspect, and what they are sorted by.
+FILTER, RANK = "predicted_neq_given", "self_confidence"
 # Below so many judged listings of a class nobody can tell what is usual there.
 FEW = 5
 # Why listings were not judged, in the order in which they are told.
@@ -92,9 +95,6 @@ def rank_listings(p: NDArray[np.float32], given: NDArray[np.intp]) -> tuple[NDAr
     # In this process: it takes seconds, and others share the machine.
     found = find_label_issues(given, p, filter_by=FILTER, n_jobs=1)
     return np.asarray(found), np.asarray(get_label_quality_scores(given, p, method=RANK))
-
-
-FILTER, RANK = "predicted_neq_given", "self_confidence"
 
 
 def _one_class(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
