@@ -53,7 +53,7 @@ def test_help_lists_every_command(capsys):
     data = ("run", "sample", "upload", "labels", "plan", "forget", "gc", "config", "funnel", "report", "export")
     for name in (*data, "datasets", "photo"):
         assert f"    {name} " in text
-    for name in ("classes", "weights", "serve", "candidates", "step"):
+    for name in ("classes", "listings", "weights", "serve", "candidates", "step"):
         assert f"    {name} " in text
 
 

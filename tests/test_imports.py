@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("tensorflow", "keras", "torch", "ultralytics", "great_expectations", "pandas", "pyarrow", "scipy", "sklearn")
+HEAVY = ("tensorflow", "keras", "torch", "ultralytics", "great_expectations", "pandas", "pyarrow", "scipy", "sklearn",
+         "cleanlab")  # fmt: skip
 
 
 def loaded_by(code: str, tmp_path: Path, packages: tuple[str, ...] = HEAVY) -> set[str]:

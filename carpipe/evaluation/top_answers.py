@@ -72,6 +72,25 @@ def keep_top(
     return TopAnswers(photos.reset_index(drop=True), numbers, kept, energy.astype(np.float32), tuple(classes))
 
 
+def take(top: TopAnswers, rows: NDArray[Any]) -> TopAnswers:
+    """Some of the rows, by number or as a mask."""
+    photos = top.photos[rows] if rows.dtype == bool else top.photos.iloc[rows]
+    return TopAnswers(photos.reset_index(drop=True), top.numbers[rows], top.p[rows], top.energy[rows], top.classes)
+
+
+def join(tops: Sequence[TopAnswers]) -> TopAnswers:
+    """The rows of all of them, in their order.
+
+    Raises:
+        InputError: there are none, or they are not of the same classes.
+    """
+    if len({(top.classes, top.numbers.shape[1]) for top in tops}) != 1:
+        raise InputError("Answers that are joined must be of one model; these name different classes.")
+    photos = pd.concat([top.photos for top in tops], ignore_index=True)
+    numbers, p, energy = (np.concatenate([getattr(top, name) for top in tops]) for name in ("numbers", "p", "energy"))
+    return TopAnswers(photos, numbers, p, energy, tops[0].classes)
+
+
 def to_parquet(top: TopAnswers) -> bytes:
     """As one Parquet file: the columns of `photos`, then `top`, `p` (lists) and `energy`."""
     count = top.numbers.shape[1]

@@ -30,6 +30,8 @@ WHOLE = "all"
 CURVE_SHARES = (0.25, 0.5, 1.0)  # of the vehicles, unless somebody asks for others
 # How two models differ, and which photos its page shows. Nothing is made of it, and it can be made anew.
 COMPARISON, COMPARED = "comparison", "comparison.json"
+# Listings that are probably in the wrong class, and which these are. The same holds.
+SUSPECTS, SUSPECTED = "suspects", "suspects.json"
 
 PHOTOS = "photos.parquet"
 THUMBNAILS = "thumbnails.parquet"

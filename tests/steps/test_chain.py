@@ -29,6 +29,7 @@ from carpipe.steps.models.evaluate import TOP_ANSWERS, read_answers
 from carpipe.steps.models.gate import find_nothing_new, gate
 from carpipe.steps.models.package import package
 from carpipe.steps.models.publish import promote, rollback
+from carpipe.steps.models.suspects import suspects
 from carpipe.steps.models.train import content_of
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.garbage import find_garbage
@@ -218,6 +219,17 @@ def test_the_likeliest_classes_of_val_and_test_are_kept_and_not_published(sessio
         assert np.isfinite(top.energy).all()
         assert name not in model.files
     assert top.answer.tolist() == answers.loc[top.photos["key"], "answer"].tolist()
+
+
+def test_the_listings_of_val_and_test_are_judged_by_what_the_evaluation_kept(session, outcome, photos):
+    done = suspects(session, outcome.dataset.key)
+
+    found = manifest.read_json(session.store, done, results.SUSPECTED)
+    alive = photos[photos["dropped"].isna()]
+    sides = alive.groupby("listing_uuid")["split"].agg(set)
+    assert found["judged"] == sum("train" not in one for one in sides) > 0
+    told = {one["listing"] for one in found["suspects"]}
+    assert "train" not in set(alive.loc[alive["listing_uuid"].isin(told), "split"])
 
 
 def test_golden_pictures_get_the_golden_answers(session, outcome, tmp_path):

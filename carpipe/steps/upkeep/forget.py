@@ -107,7 +107,8 @@ def _finish(session: Session, listing: str, at: str) -> Forgotten:
         session.store.delete([f"{folder}/manifest.json"])
         session.store.delete(info.key for info in session.store.list_objects(folder))
     label_sets, unread = _drop_label_sets(session, listing)
-    unread += _drop_comparisons(session, listing)
+    for stage, file in ((results.COMPARISON, results.COMPARED), (results.SUSPECTS, results.SUSPECTED)):
+        unread += _drop_naming(session, listing, stage=stage, file=file)
     left = [
         folder
         for partition in noted["partitions"]
@@ -267,26 +268,26 @@ def _drop_label_sets(session: Session, listing: str) -> tuple[int, list[str]]:
     return dropped, unread
 
 
-def _drop_comparisons(session: Session, listing: str) -> list[str]:
-    """Remove the pages that compare two models and show the listing; they are made anew when asked for.
+def _drop_naming(session: Session, listing: str, *, stage: str, file: str) -> list[str]:
+    """Remove the results of a stage whose file names the listing: pages about two models, lists of suspects.
 
-    Returns the folders of those that cannot be read.
+    They are made anew when asked for. Returns the folders of those that cannot be read.
     """
     unread = []
-    for home in session.store.list_folders(f"stages/{results.COMPARISON}"):
+    for home in session.store.list_folders(f"stages/{stage}"):
         for folder, done in _committed_in(session, home):
             if done is None:
                 unread.append(folder)
-            elif _shows(session, done, listing):
+            elif _names(session, done, listing, file=file):
                 session.store.delete([f"{folder}/manifest.json"])
                 session.store.delete(info.key for info in session.store.list_objects(folder))
     return unread
 
 
-def _shows(session: Session, done: Manifest, listing: str) -> bool:
-    """Whether a comparison shows a photo of the listing, or has lost what says so."""
+def _names(session: Session, done: Manifest, listing: str, *, file: str) -> bool:
+    """Whether a file of a result names the listing, or has been lost."""
     try:
-        return listing.encode() in manifest.read_file(session.store, done, results.COMPARED).lower()
+        return listing.encode() in manifest.read_file(session.store, done, file).lower()
     except (InputError, MissingError):
         return True
 
