@@ -30,6 +30,8 @@ WHOLE = "all"
 CURVE_SHARES = (0.25, 0.5, 1.0)  # of the vehicles, unless somebody asks for others
 # How two models differ, and which photos its page shows. Nothing is made of it, and it can be made anew.
 COMPARISON, COMPARED = "comparison", "comparison.json"
+# Which classes should be one, or several: counts and names, no photo and no listing.
+ADVICE = "advice"
 
 PHOTOS = "photos.parquet"
 THUMBNAILS = "thumbnails.parquet"
