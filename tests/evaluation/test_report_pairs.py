@@ -5,8 +5,8 @@ import pytest
 from carpipe.errors import InputError
 from carpipe.evaluation.report_pairs import likely_pairs, read_report, render_pairs
 from carpipe.evaluation.tables import report_csv
-from tests.evaluation.make import make
 from tests.conftest import DATA
+from tests.evaluation.make import make
 
 CLASSES = ["a", "b", "c"]
 # The published project's rebadged twins, and the best rank that figures by class give each of them.
