@@ -48,6 +48,8 @@ def advise(session: Session, evaluation: str) -> Manifest:
     judged = manifest.read(session.store, evaluation)
     if judged.stage != "evaluate" or judged.partition != MODEL:
         raise InputError(f"{evaluation} is no evaluation of the classifier: advice needs one.")
+    if not isinstance(judged.extra.get("dataset"), str):
+        raise InputError(f"{evaluation} does not say which dataset it is of: evaluate the model again.")
     data = manifest.read(session.store, judged.extra["dataset"])
     work = _work(session, judged, data)
     if done := manifest.find(session.store, work):
@@ -177,6 +179,8 @@ def _kept_answers(session: Session, judged: Manifest) -> Iterator["TopAnswers"]:
         table = read_table(manifest.read_file(session.store, judged, PREDICTIONS))
         classes = tuple(judged.extra["classes"])
         numbers = {name: number for number, name in enumerate(classes)}
+        if not table["answer"].isin(classes).all():
+            raise InputError(f"{judged.key} has answers that are none of its classes: evaluate the model again.")
         answers = table["answer"].map(numbers).to_numpy(np.uint16)[:, None]
         scores = table["score"].to_numpy(np.float16)[:, None]
         yield TopAnswers(table[["key", "class_name"]], answers, scores, np.full(len(table), np.nan), classes)

@@ -20,6 +20,7 @@ from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
 from carpipe.steps.upkeep.garbage import collect, find_garbage
 from carpipe.taxonomy.read import load
+from carpipe.weights import channel
 from tests import recorded
 from tests.evaluation.drawn_answers import draw
 
@@ -175,6 +176,19 @@ def test_what_is_no_evaluation_of_the_classifier_is_a_sentence(session, done):
         advise(session, done.key)
 
 
+def test_an_evaluation_that_cannot_be_meant_is_a_sentence(session, answers):
+    strange = manifest.read(session.store, evaluate(session, answers, tag="strange", only_best=True))
+    work = Work("evaluate", 2, "classifier", {"odd": 1}, tuple(strange.inputs))
+    lost = manifest.commit(session.store, work, {}, counts={}, extra={"classes": []})
+    with pytest.raises(InputError, match="does not say which dataset"):
+        advise(session, lost.key)
+    work = Work("evaluate", 2, "classifier", {"odd": 2}, tuple(strange.inputs))
+    files = {"predictions.parquet": manifest.read_file(session.store, strange, "predictions.parquet")}
+    extra = {**strange.extra, "classes": list(answers.classes[1:])}
+    with pytest.raises(InputError, match="none of its classes"):
+        advise(session, manifest.commit(session.store, work, files, counts={}, extra=extra).key)
+
+
 def test_a_photo_that_the_dataset_has_lost_is_a_sentence(answers):
     with pytest.raises(InputError, match="lacks 1 photos"):
         _with_cars(_rows(answers, np.ones(len(answers.photos), bool)), answers.photos[1:])
@@ -185,6 +199,8 @@ def test_a_bucket_of_before_can_be_asked(s3):
     with pytest.raises(InputError, match="No classifier has been evaluated"):
         find_evaluation(old, None)
     recorded.restore(old)
+    live = channel.read_channel(old.store, "classifier").model
+    assert find_evaluation(old, live.split("/")[2]) == manifest.read(old.store, live).inputs[0]
     done = advise(old, find_evaluation(old, None))
     assert done.counts["in"] > 0
     listings = results.read_photos(
