@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from carpipe.evaluation.advice import Advice, advise_merges, count_looked_at, render
-from carpipe.evaluation.confusion import find_links
+from carpipe.evaluation.confusion import count_cars, find_links, lower_bound
 from carpipe.evaluation.confusion import group as group_links
 from carpipe.evaluation.tell_apart import TIGHT, logs_of
 from carpipe.evaluation.top_answers import TopAnswers, keep_top
@@ -168,6 +168,18 @@ def show(answers: TopAnswers) -> None:
     print(f"{len(unseen.classes)} classes, {right:.3f} of {len(unseen.cars):,} unseen cars right")
     looked_at = count_looked_at(unseen, asked=[], merged=set())
     print(render(Advice(len(unseen.photos), len(unseen.cars), merges[:SHOWN], (), looked_at)))
+    nearest(count_cars(unseen.cars, unseen.classes), unseen.classes)
+
+
+def nearest(counts: Any, classes: Sequence[str]) -> None:
+    """The pairs that are confused most, proven or not."""
+    mutual, cars = counts + counts.T, counts.sum(axis=1)
+    low = lower_bound(mutual, cars[:, None] + cars[None, :], alpha=0.05)
+    low = np.where(np.minimum(counts, counts.T) > 0, np.triu(low, 1), 0)
+    print("\nconfused most, proven or not:")
+    for i, j in zip(*np.unravel_index(np.argsort(-low, axis=None)[:SHOWN], low.shape), strict=True):
+        ways = f"{counts[i, j]} of {cars[i]} one way, {counts[j, i]} of {cars[j]} the other"
+        print(f"  {classes[i]} + {classes[j]}: {ways}; {low[i, j]:.3f} of both at least")
 
 
 def features(pictures: Any, network: Any) -> Any:

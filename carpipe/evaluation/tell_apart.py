@@ -2,8 +2,9 @@
 
 The network was trained to give all of them one name. Where it wavers between other classes in another way for each of
 them, a class of their own is within reach. A small linear model is asked for the model, by the logarithms of the kept
-probabilities, on cars that neither it nor the network was trained on. On 22 classes of two models each
-(`benchmarks/advice.py`) that tells as much as the network's features do, and no photo has to be read again.
+probabilities, on cars that neither it nor the network was trained on. No photo is read again. The network's features
+would tell about as much: on 22 real classes of two models each, of some 37 photos, mean recall was 0.743 and 0.713 by
+the kept answers, 0.729 and 0.749 by frozen features (two choices of photos, good to 0.02; `benchmarks/advice.py`).
 """
 
 import math
