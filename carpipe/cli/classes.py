@@ -1,8 +1,11 @@
 """`carpipe classes ...`: taxonomies, looked at before a run uses one."""
 
 import argparse
+import json
+import sys
+from pathlib import Path
 
-from carpipe.cli.common import Commands, add, add_dataset_option, session
+from carpipe.cli.common import Commands, add, add_dataset_option, check_out, session
 from carpipe.config import Config
 from carpipe.errors import InputError
 
@@ -22,6 +25,14 @@ def add_command(commands: Commands) -> None:
     command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
     command.add_argument("--all", action="store_true", help="also rules for models that the dataset has no photo of")
     add_dataset_option(command)
+    command = add(actions, "advise", _advise, "which classes should be one, or several; changes nothing")
+    command.add_argument("--model", help="id or manifest key of a published one; default: the newest evaluation")
+    command.add_argument("--out", type=Path, metavar="YAML", help="write the taxonomy with the advice followed here")
+    command.add_argument("--taxonomy", help="the one that --out changes; default: the settings'")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.add_argument(
+        "--report", type=Path, metavar="CSV", help="of a per-class report alone: what can be had of it"
+    )
 
 
 def _check(options: argparse.Namespace, config: Config) -> None:
@@ -48,3 +59,32 @@ def _diff(options: argparse.Namespace, config: Config) -> None:
     print(
         diff_taxonomy(session(config), options.taxonomy or config.classes.taxonomy, options.dataset, every=options.all)
     )
+
+
+def _advise(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import shown_text
+    from carpipe.steps.models.advice import advise, change_taxonomy, find_evaluation, read_advice
+
+    if options.report:
+        _advise_of_report(options)
+        return
+    check_out(options.out)
+    opened = session(config)
+    text, found = read_advice(opened, advise(opened, find_evaluation(opened, options.model)))
+    print(json.dumps(found, indent=1, ensure_ascii=False) if options.json else shown_text(text))
+    if options.out:
+        changed, left = change_taxonomy(found, options.taxonomy or config.classes.taxonomy)
+        options.out.write_text(changed, "utf-8")
+        for sentence in (*left, f"{options.out} is written; `carpipe classes diff {options.out}` shows what it does."):
+            print(shown_text(sentence), file=sys.stderr)
+
+
+def _advise_of_report(options: argparse.Namespace) -> None:
+    from carpipe.evaluation.report_pairs import likely_pairs, read_report, render_pairs
+
+    if options.out or options.model:
+        raise InputError(
+            "A report does not say which classes are confused: --report goes with no --out and no --model."
+        )
+    pairs = likely_pairs(read_report(options.report))
+    print(pairs.to_json(orient="records", indent=1) if options.json else render_pairs(pairs))

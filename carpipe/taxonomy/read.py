@@ -32,18 +32,25 @@ def load(source: str) -> Taxonomy:
     `published` holds the rules of the published 763 models -> 512 classes; `identity` has no rules, so
     each model is a class. Raises `ConfigError` where the file is missing or has lints.
     """
-    packaged = resources.files("carpipe.taxonomy") / f"{source}.yaml"
+    return parse(read_text(source), name=source if source in packaged_names() else Path(source).stem)
+
+
+def read_text(source: str) -> str:
+    """The YAML of a taxonomy as it is written, comments and all; not checked.
+
+    Raises:
+        ConfigError: there is no such file, or it is no text.
+    """
     if source in packaged_names():
-        return parse(packaged.read_text("utf-8"), name=source)
+        return (resources.files("carpipe.taxonomy") / f"{source}.yaml").read_text("utf-8")
     path = Path(source)
     if not path.is_file():
         known = ", ".join(packaged_names())
         raise ConfigError(f"there is no taxonomy {source!r}: give the path of a YAML file, or one of {known}")
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"taxonomy {source!r} must be UTF-8 text: {error}") from error
-    return parse(text, name=path.stem)
 
 
 def packaged_names() -> tuple[str, ...]:
