@@ -19,10 +19,9 @@ from carpipe.taxonomy.words import DROPPED
 def apply_corrections(
     photos: pd.DataFrame, corrections: Mapping[str, str], taxonomy: Taxonomy, *, stage: str
 ) -> pd.DataFrame:
-    """A copy with `corrected` (what was said of the listing) and `corrected_model` (what the photo counts with for that).
+    """A copy with `corrected`, which is what was said of a photo's listing, and `corrected_model`, which it counts with.
 
-    Both are null where nothing was said; of a photo that is dropped for what was said, `corrected_model` is.
-    Photos of listings that are not a car of any class, or of which somebody cannot tell, are dropped by `stage`.
+    Both are null where nothing was said, and `corrected_model` where a word was said. Photos of listings that are not a car of any class, or of which somebody cannot tell, are dropped by `stage`.
 
     Args:
         corrections: model, class or word of `taxonomy.words` by listing uuid, all of which change something.
