@@ -19,9 +19,10 @@ from carpipe.taxonomy.words import DROPPED
 def apply_corrections(
     photos: pd.DataFrame, corrections: Mapping[str, str], taxonomy: Taxonomy, *, stage: str
 ) -> pd.DataFrame:
-    """A copy with `corrected`, which is what was said of a photo's listing, and `corrected_model`, which it counts with.
+    """A copy with `corrected`, what was said of a photo's listing, and `corrected_model`, which it counts with for that.
 
-    Both are null where nothing was said, and `corrected_model` where a word was said. Photos of listings that are not a car of any class, or of which somebody cannot tell, are dropped by `stage`.
+    Both are null where nothing was said, and `corrected_model` where a word was said. Photos of listings that are not
+    a car of any class, or of which somebody cannot tell, are dropped by `stage`.
 
     Args:
         corrections: model, class or word of `taxonomy.words` by listing uuid, all of which change something.
