@@ -19,7 +19,7 @@ from carpipe.taxonomy.words import DROPPED
 def apply_corrections(
     photos: pd.DataFrame, corrections: Mapping[str, str], taxonomy: Taxonomy, *, stage: str
 ) -> pd.DataFrame:
-    """A copy with `corrected`, what was said of a photo's listing, and `corrected_model`, which it counts with for that.
+    """A copy with `corrected`, what was said of a photo's listing, and `corrected_model`, what it counts with for it.
 
     Both are null where nothing was said, and `corrected_model` where a word was said. Photos of listings that are not
     a car of any class, or of which somebody cannot tell, are dropped by `stage`.
