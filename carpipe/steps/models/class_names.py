@@ -18,7 +18,9 @@ def class_map(session: Session, old: Manifest, new: Manifest) -> dict[str, str]:
         return {}
     before, after = read_taxonomy(session, old), read_taxonomy(session, new)
     targets: dict[str, set[str | None]] = {}
-    for name in {*before.models, *old.extra["classes"]}:
+    # A class that is made of models is told by them: its own name is no model of the data.
+    own = {name for name in old.extra["classes"] if name not in before.classes}
+    for name in {*before.models, *own}:
         if (label := before.class_or_none(name)) is not None:
             targets.setdefault(label, set()).add(after.class_or_none(name))
     single = {label: next(iter(found)) for label, found in targets.items() if len(found) == 1}

@@ -5,21 +5,33 @@ import pandas as pd
 from carpipe import manifest
 from carpipe.manifest import Work
 from carpipe.steps import results
-from carpipe.steps.models.class_names import names_then
+from carpipe.steps.models.class_names import class_map, names_then
 
 APART = "version: 1\nunknown: keep\n"
 MERGED = "version: 1\nunknown: keep\nclasses:\n  small: [fiat_500, fiat_panda]\n"
 RULES_OF_CITY = "version: 1\nunknown: keep\nclasses:\n  city: [fiat_500, fiat_panda]\n"
 
 
-def of_rules(session, text):
+def of_rules(session, text, *classes):
     work = Work("dataset", 3, "all", {"rules": text}, ("a", "b"), home="datasets")
-    return manifest.commit(session.store, work, {results.TAXONOMY: text.encode()}, counts={}, extra={})
+    files, extra = {results.TAXONOMY: text.encode()}, {"classes": list(classes)}
+    return manifest.commit(session.store, work, files, counts={}, extra=extra)
 
 
 def photos(*rows):
     table = pd.DataFrame(rows, columns=["model", "class_name", "corrected", "corrected_model"])
     return table.astype("str").where(table.notna(), None)
+
+
+def test_a_class_that_is_no_model_may_be_renamed(session):
+    old, new = of_rules(session, MERGED, "small", "audi_a3"), of_rules(session, RULES_OF_CITY)
+    assert class_map(session, old, new) == {"small": "city"}
+
+
+def test_a_class_that_is_split_became_no_single_one(session):
+    old, new = of_rules(session, MERGED, "small", "audi_a3"), of_rules(session, APART)
+    assert class_map(session, old, new) == {}
+    assert class_map(session, of_rules(session, f"{APART}#", "fiat_500", "audi_a3"), old) == {"fiat_500": "small"}
 
 
 def test_a_corrected_photo_has_the_name_of_the_model_it_was_corrected_to(session):
