@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cached_property
 
 from carpipe.errors import InputError
-from carpipe.names import UUID, model_name, normalise_key
+from carpipe.names import UUID, is_printable, model_name, normalise_key
 from carpipe.steps.people.rows import NAME_CHARACTERS, check_name, check_time, short, unprintable
 from carpipe.taxonomy.words import WORDS
 
@@ -113,6 +113,8 @@ def known_of(listings: Mapping[str, str], names: Iterable[str]) -> Known:
 
 
 def _check_name(to: str, where: str, known: Known | None) -> str:
+    if "/" in to or not is_printable(to):  # no folder and no class has such a name
+        raise InputError(f"{where} says {short(to)}, which is no name of a model or a class.")
     if known is None:
         return to if to in WORDS else _spelled(to)
     if meant := known.meant(to):

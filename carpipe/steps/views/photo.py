@@ -51,8 +51,8 @@ def _describe(row: Mapping[Any, Any], said: Sequence[Correction]) -> str:
     fate = f"out: {row['dropped']}, by stage {row['dropped_by']}" if _known(row["dropped"]) else f"in: {row['split']}"
     facts = [(name, _text(row[name])) for name in FACTS if name in row and _known(row[name])]
     # What was said since the dataset was made is among it.
-    facts += [("said", shown(told(one))) for one in said if one.listing == row.get("listing_uuid")]
-    return "\n".join([shown(row["key"]), f"  {fate}", *(f"  {name:<11} {text}" for name, text in facts)])
+    facts += [("said", told(one)) for one in said if one.listing == row.get("listing_uuid")]
+    return "\n".join([shown(row["key"]), f"  {fate}", *(f"  {name:<11} {shown(text)}" for name, text in facts)])
 
 
 def _known(value: Any) -> bool:

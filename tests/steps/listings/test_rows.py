@@ -83,6 +83,13 @@ def test_capitals_of_a_uuid_make_no_difference():
     assert check_row(cells, "Line 2", known=known_of({one.lower(): "audi_a3"}, ())).listing == one.lower()
 
 
+@pytest.mark.parametrize("name", ["../../x", "a/b", "a_b\u2028c", "\u202eb_a"])
+def test_what_was_said_long_ago_is_a_name_all_the_same(name):
+    cells = {"listing": LISTING, "from": "", "to": name, "by": "", "at": ""}
+    with pytest.raises(InputError, match=r"Line 2 says .* which is no name of a model or a class"):
+        check_row(cells, "Line 2")
+
+
 def test_what_was_said_long_ago_may_name_anything():
     cells = {"listing": LISTING, "from": "", "to": "Gone_Class", "by": "", "at": ""}
     assert check_row(cells, "Line 2").to == "Gone_Class"
