@@ -11,6 +11,8 @@ from functools import lru_cache
 
 # What S3 allows, in UTF-8.
 MAX_KEY_BYTES = 1024
+# Of a listing or a photo, in lower case.
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # Beside control characters: what breaks a line or turns the reading direction, and bytes that were no UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Letters, marks and symbols that show nothing: Python does not know Unicode's property Default_Ignorable, but their

@@ -21,9 +21,13 @@ of an earlier stage.
 | crop_width, crop_height | int | crop | pixels of the stored crop |
 | vehicle | str | identify | id of the car that the photo shows: its oldest listing; dropped photos have one too |
 | class_name | str | classes | what the classifier shall answer |
+| corrected | str | classes | what a person said of its listing; null: nothing, or that the seller is right |
+| corrected_model | str | classes | the model that it counts with for that; null: it counts with `model` |
 | split | str | split | `train`, `val` or `test` |
 | partition | str | identify | id of the partition that the photo came in |
 | dropped, dropped_by | str, str | any | why the photo is out, and which stage put it out; null: it is in |
+
+`corrected` and `corrected_model` are there only where something was said of a listing.
 """
 
 import io
@@ -47,6 +51,8 @@ _GROUP_ROWS, _GROUP_BYTES = 256, 16_000_000
 _READ_ROWS = 256
 
 SPLITS = ("train", "val", "test")
+# Columns that only some tables have.
+CORRECTED = ("corrected", "corrected_model")
 # Of the published split tables, in their order.
 PUBLISHED_COLUMNS = (
     "car_model",
@@ -65,13 +71,25 @@ def to_parquet(photos: pd.DataFrame) -> bytes:
     return sink.getvalue()
 
 
-def from_parquet(data: bytes, *, columns: list[str] | None = None, partition: str | None = None) -> pd.DataFrame:
+def from_parquet(
+    data: bytes,
+    *,
+    columns: list[str] | None = None,
+    also: "Collection[str]" = (),
+    partition: str | None = None,
+) -> pd.DataFrame:
     """The table of one Parquet file; only those columns, and the rows of that partition, where named.
+
+    Args:
+        also: columns beside `columns` that are read where the file has them.
 
     Raises:
         TooLargeError: it comes to far more in memory than such a table does; see `carpipe.parquet`.
         InputError: it cannot be read, or lacks a column.
     """
+    if columns is not None and also:
+        there = column_names(data)
+        columns = [*columns, *(name for name in also if name in there and name not in columns)]
     needed = None if columns is None else [*columns, *(["partition"] if partition else [])]
     parquet.open_table(data, columns=needed)
     filters = [("partition", "==", partition)] if partition else None
@@ -82,6 +100,13 @@ def from_parquet(data: bytes, *, columns: list[str] | None = None, partition: st
 def kept(photos: pd.DataFrame) -> pd.DataFrame:
     """The rows that no stage has dropped so far."""
     return photos[photos["dropped"].isna()]
+
+
+def counted_models(photos: pd.DataFrame) -> "pd.Series[str]":
+    """The model that each photo counts with: what a person has corrected its listing to, else that of its folder."""
+    if "corrected_model" not in photos:
+        return photos["model"]
+    return photos["corrected_model"].where(photos["corrected_model"].notna(), photos["model"]).rename("model")
 
 
 def drop(photos: pd.DataFrame, where: "pd.Series[bool]", *, stage: str, reason: str) -> pd.DataFrame:
@@ -125,6 +150,12 @@ def count(photos: pd.DataFrame, *, stage: str) -> dict[str, Any]:
     dropped = Counter(photos.loc[photos["dropped_by"] == stage, "dropped"])
     still_in = int(photos["dropped"].isna().sum())
     return {"in": still_in + dropped.total(), "kept": still_in, "dropped": dict(sorted(dropped.items()))}
+
+
+def column_names(data: bytes) -> list[str]:
+    """Names of the columns of a Parquet file. Raises InputError where it cannot be read."""
+    with parquet.readable(data):
+        return list(pq.read_schema(io.BytesIO(data)).names)
 
 
 def has_keys(data: bytes) -> bool:

@@ -80,6 +80,7 @@ PROMISES = {
         "plugins/test_pages.py::test_pages_of_the_bucket_run_nothing_and_link_to_each_other",
         "validation/test_validate.py::test_docs_show_hostile_values_as_text",
         "test_spreadsheet.py::test_a_formula_gets_an_apostrophe",
+        "steps/listings/test_files.py::test_what_a_spreadsheet_saves_otherwise_comes_back_as_it_was",
         "dags/test_dags.py::test_what_the_gate_says_is_text_to_markdown",
     ],
     "The S3 server of `make run` asks for a key": [

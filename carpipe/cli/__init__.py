@@ -53,6 +53,7 @@ COMMANDS = (
     photo,
     export,
     classes,
+    listings,
     weights,
     serve,
     candidates,

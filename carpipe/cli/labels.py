@@ -45,9 +45,10 @@ def _add_sample(actions: Commands) -> None:
 
 
 def _import(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels.store import count_missing, import_labels, read_file
+    from carpipe.steps.labels.store import count_missing, import_labels
+    from carpipe.steps.people.files import read_file
 
-    opened, data = session(config), read_file(options.file)
+    opened, data = session(config), read_file(options.file, "labels")
     done = import_labels(opened, data, at=now(), by=options.by)
     undecided = f"; {done.undecided:,} photos are not decided" if done.undecided else ""
     if done.added:
@@ -66,9 +67,9 @@ def _export(options: argparse.Namespace, config: Config) -> None:
 
 def _sample(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.labels.sampling import format_of, sample, write_sample
-    from carpipe.steps.labels.store import refuse_existing
+    from carpipe.steps.people.files import refuse_existing
 
-    refuse_existing(options.out)
+    refuse_existing(options.out, "labels")
     opened = session(config)
     keys = sample(opened, options.count, how=options.how, seed=options.seed)
     file_format = options.format or format_of(options.out)

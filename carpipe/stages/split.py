@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from carpipe.config import SplitConfig
 from carpipe.errors import InputError
-from carpipe.photos import PUBLISHED_COLUMNS, SPLITS, drop, kept
+from carpipe.photos import PUBLISHED_COLUMNS, SPLITS, counted_models, drop, kept
 
 VERSION = 2
 STAGE = "split"
@@ -28,7 +28,8 @@ def split(
     """Add `split` to every kept photo, and say which listings were put on a side for the first time.
 
     A vehicle whose photos lie in folders of several classes keeps those of its main class, the others
-    are dropped as `other_class`. Where vehicles of two sides turned out to be one, test wins over val over
+    are dropped as `other_class`. What a person has said of one of its listings comes before what sellers say.
+    Where vehicles of two sides turned out to be one, test wins over val over
     train, and the photos of the listings on the losing side are dropped as `in_two_splits`. A class that does
     not reach all sides cannot be judged: it is dropped as `too_few_vehicles`.
 
@@ -101,7 +102,10 @@ def _fill(sides: NDArray[Any], sizes: NDArray[Any], shares: NDArray[Any]) -> lis
 
 
 def _main_classes(alive: pd.DataFrame) -> "pd.Series[str]":
-    """The class that most photos of each vehicle are in."""
+    """The class that most photos of each vehicle are in; of those that a person has corrected, where there are some."""
+    if "corrected" in alive:
+        said = alive["corrected"].notna()
+        alive = alive[said | ~alive["vehicle"].isin(alive.loc[said, "vehicle"])]
     sizes = alive.groupby(["vehicle", "class_name"]).size().rename("photos").reset_index()
     sizes = sizes.sort_values(["vehicle", "photos", "class_name"], ascending=[True, False, True])
     return sizes.drop_duplicates("vehicle").set_index("vehicle")["class_name"]
@@ -126,10 +130,11 @@ def _new_entries(photos: pd.DataFrame, sides: "pd.Series[str]", ledger: "pd.Seri
 def tables(photos: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The published tables: one row per vehicle and model, for each split.
 
-    Columns: `car_model`, `single_car_index` (listing number), `nof_photos`, `directory_size` (photos of the
-    model before the cap), `cumsum_by_model` (running sum of `nof_photos` over all splits),
-    `updated_directory_size` (photos of the model in the dataset), then ours: `class_name`, `vehicle`, `split`.
+    Columns: `car_model` (the model that its photos count with), `single_car_index` (listing number), `nof_photos`,
+    `directory_size` (photos of the model before the cap), `cumsum_by_model` (running sum of `nof_photos` over all
+    splits), `updated_directory_size` (photos of the model in the dataset), then ours: `class_name`, `vehicle`, `split`.
     """
+    photos = photos.assign(model=counted_models(photos))
     alive = kept(photos)
     rows = (
         alive.groupby(["model", "class_name", "vehicle", "split"])

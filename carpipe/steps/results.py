@@ -5,7 +5,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +57,21 @@ def newest_result(store: Store, stage: str, partition: str) -> str | None:
 
 
 def read_photos(
-    store: Store, source: Manifest, *, columns: list[str] | None = None, partition: str | None = None
+    store: Store,
+    source: Manifest,
+    *,
+    columns: list[str] | None = None,
+    also: Collection[str] = (),
+    partition: str | None = None,
 ) -> "pd.DataFrame":
-    """The photo table of a commit, or some columns of it, or the rows of one partition of a dataset."""
+    """The photo table of a commit, or some columns of it, or the rows of one partition of a dataset.
+
+    Args:
+        also: columns beside `columns` that are read where the table has them.
+    """
     from carpipe.photos import from_parquet
 
-    return from_parquet(manifest.read_file(store, source, PHOTOS), columns=columns, partition=partition)
+    return from_parquet(manifest.read_file(store, source, PHOTOS), columns=columns, also=also, partition=partition)
 
 
 def read_blobs(store: Store, source: Manifest, name: str, *, keys: "pd.Series[str] | None" = None) -> dict[str, bytes]:

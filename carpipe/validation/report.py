@@ -47,6 +47,8 @@ MEANINGS = {
     "superseded": "overwritten in raw/ later; the newer version counts",
     "banner": "the same picture is in many listings: a dealer's banner, not their car",
     "duplicate": "the same picture as one that stays: the same file, encoded anew, or edited",
+    "said_not_a_car": "a person has said of its listing that it is not a car of any class",
+    "said_cannot_tell": "a person has said of its listing that nobody can tell which class it is of",
     "erased_class": "the taxonomy gives the model no class",
     "too_few_photos": "its model has fewer photos than classes.min_photos",
     "over_cap": "its model has more photos than classes.max_photos; whole vehicles go",

@@ -85,8 +85,14 @@ def _facts(row: Mapping[Any, Any]) -> Iterator[str]:
         yield f"p(car) {row['p_car']:.3f}"
     if {"box", "width", "height"} <= row.keys():
         yield f"box {100 * _box_share(row):.1f} % of the frame"
+    yield from _class_facts(row)
+
+
+def _class_facts(row: Mapping[Any, Any]) -> Iterator[str]:
     if row.get("class_name") != row.get("model") and "class_name" in row:
         yield f"class {row['class_name']}"
+    if "corrected" in row:
+        yield f"a person says {row['corrected']}"
     if "split" in row:
         yield str(row["split"])
 

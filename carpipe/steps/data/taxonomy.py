@@ -58,10 +58,14 @@ def read_taxonomy(session: Session, source: Manifest) -> "Taxonomy":
 
 
 def count_models(session: Session, source: Manifest) -> dict[str, int]:
-    """Photos by model, as they came to the `classes` stage."""
-    photos = results.read_photos(session.store, source, columns=["model", "dropped", "dropped_by"])
-    there = photos[photos["dropped"].isna() | photos["dropped_by"].isin(["classes", "split"])]
-    return {str(model): int(number) for model, number in there["model"].value_counts().items()}
+    """Photos by model as the `classes` stage counted them: corrected ones with the model that people say."""
+    from carpipe.photos import CORRECTED, counted_models
+    from carpipe.taxonomy.words import DROPPED
+
+    photos = results.read_photos(session.store, source, columns=["model", "dropped", "dropped_by"], also=CORRECTED)
+    mine = photos["dropped_by"].isin(["classes", "split"]) & ~photos["dropped"].isin([*DROPPED.values()])
+    there = photos[photos["dropped"].isna() | mine]
+    return {str(model): int(number) for model, number in counted_models(there).value_counts().items()}
 
 
 def class_changes(session: Session, before: str, after: Manifest) -> dict[str, Any]:

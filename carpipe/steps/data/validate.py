@@ -125,7 +125,7 @@ def _tables(session: Session, source: Manifest, photos: "pd.DataFrame") -> dict[
     """The tables as they were written, and those that they are held against."""
     import pandas as pd
 
-    from carpipe.photos import SPLITS, kept
+    from carpipe.photos import SPLITS, counted_models, kept
     from carpipe.spreadsheet import plain
     from carpipe.validation.joins import AUDIT_COLUMNS
 
@@ -134,15 +134,17 @@ def _tables(session: Session, source: Manifest, photos: "pd.DataFrame") -> dict[
         name: pd.read_csv(io.BytesIO(data), converters=dict.fromkeys(("car_model", "class_name", "vehicle"), plain))
         for name, data in written.items()
     }
+    # Limits hold for the model that a photo counts with.
+    photos = photos.assign(model=counted_models(photos))
     return {**tables, "audit": kept(photos)[list(AUDIT_COLUMNS)].reset_index(drop=True), "photos": photos}
 
 
 def _classes(session: Session, source: Manifest, photos: "pd.DataFrame") -> list[str]:
-    """What the taxonomy makes of the models in the dataset."""
-    from carpipe.photos import kept
+    """What the taxonomy makes of the models in the dataset, corrected ones as people say."""
+    from carpipe.photos import counted_models, kept
 
     taxonomy = read_taxonomy(session, source)
-    found = {taxonomy.class_of(model) for model in kept(photos)["model"].unique()}
+    found = {taxonomy.class_of(model) for model in counted_models(kept(photos)).unique()}
     return sorted(name for name in found if name)
 
 

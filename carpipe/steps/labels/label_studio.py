@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from carpipe.errors import InputError
-from carpipe.steps.labels.rows import Label, Row, short, write_time
+from carpipe.steps.labels.rows import Label, Row
+from carpipe.steps.people.rows import short, write_time
 
 # Names of the labelling interface in docs/train-the-car-filter.md: Label Studio refuses predictions that do not fit it.
 CHOICES, IMAGE = "car", "photo"

@@ -22,7 +22,8 @@ from carpipe.steps.data.inventory import Inventory, forgotten_listings, latest_i
 from carpipe.steps.data.raw import Raw, objects_named
 from carpipe.steps.labels import label_studio
 from carpipe.steps.labels.files import blank_csv
-from carpipe.steps.labels.store import image_url, read_labels, refuse_existing, write_new
+from carpipe.steps.labels.store import image_url, read_labels
+from carpipe.steps.people.files import refuse_existing, write_new
 from carpipe.steps.session import Session
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def write_sample(session: Session, out: Path, keys: Sequence[str], *, file_forma
     Raises:
         InputError: the file exists, or a photo would lie outside of the folder or on another file.
     """
-    refuse_existing(out)
+    refuse_existing(out, "labels")
     places = _download(session, keys, photos) if photos else {}
     wanted = [key for key in keys if key in places or not photos]
     if file_format == "csv":

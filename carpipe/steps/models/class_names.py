@@ -18,7 +18,9 @@ def class_map(session: Session, old: Manifest, new: Manifest) -> dict[str, str]:
         return {}
     before, after = read_taxonomy(session, old), read_taxonomy(session, new)
     targets: dict[str, set[str | None]] = {}
-    for name in {*before.models, *old.extra["classes"]}:
+    # A class that is made of models is told by them: its own name is no model of the data.
+    own = {name for name in old.extra["classes"] if name not in before.classes}
+    for name in {*before.models, *own}:
         if (label := before.class_or_none(name)) is not None:
             targets.setdefault(label, set()).add(after.class_or_none(name))
     single = {label: next(iter(found)) for label, found in targets.items() if len(found) == 1}
@@ -29,14 +31,17 @@ def names_then(session: Session, old: Manifest, new: Manifest, photos: "pd.DataF
     """The class that each photo of today would have had for an old model; today's where nobody can tell.
 
     Args:
-        photos: `model` and `class_name`, either may be null.
+        photos: `model` and `class_name`, either may be null; and `CORRECTED`, where the table has them.
 
     Returns:
-        Names, null where the old taxonomy has no class for the photo's model.
+        Names, null where the old taxonomy has no class for the photo's model. A photo that a person has corrected has
+        the model that it was corrected to; where that was a class of several, nobody can tell.
     """
     if results.TAXONOMY not in old.files or results.TAXONOMY not in new.files:
         return photos["class_name"]
     import pandas as pd
+
+    from carpipe.photos import counted_models
 
     before, after = read_taxonomy(session, old), read_taxonomy(session, new)
 
@@ -44,11 +49,16 @@ def names_then(session: Session, old: Manifest, new: Manifest, photos: "pd.DataF
         # What a person has put into another class is not what its model says.
         return before.class_or_none(model) if after.class_or_none(model) == today else today
 
-    pairs = photos[["model", "class_name"]].dropna().drop_duplicates()
+    table = pd.DataFrame({"model": counted_models(photos), "class_name": photos["class_name"]})
+    pairs = table.dropna().drop_duplicates()
     named = [then(*pair) for pair in pairs.itertuples(index=False, name=None)]
     pairs["then"] = pd.Series(named, index=pairs.index, dtype="object")
-    found = photos[["model", "class_name"]].merge(pairs, on=["model", "class_name"], how="left")
-    return found["then"].set_axis(photos.index)
+    found = table.merge(pairs, on=["model", "class_name"], how="left")["then"].set_axis(photos.index)
+    if "corrected" not in photos:
+        return found
+    # The model that such a photo counts with is only the most frequent of its class.
+    vague = photos["corrected"].notna() & (photos["corrected"] != photos["corrected_model"])
+    return found.mask(vague, photos["class_name"])
 
 
 def parts_of(old: Sequence[str], new: Sequence[str], became: Mapping[str, str]) -> dict[str, list[str]]:

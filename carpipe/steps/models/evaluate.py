@@ -155,14 +155,19 @@ def _costs(files: Mapping[str, bytes], **splits: "Predictions") -> dict[str, dic
 
 
 def answer_shards(session: Session, data: Manifest, shards: Sequence[Path], predict: Any) -> tuple["pd.DataFrame", Any]:
-    """The photos of the shards, as `carpipe.evaluation` wants them, and the model's probabilities for each."""
+    """The photos of the shards, as `carpipe.evaluation` wants them, and the model's probabilities for each.
+
+    `model` is that which a photo counts with, as people have corrected it.
+    """
     from carpipe.evaluation.predictions import COLUMNS
+    from carpipe.photos import CORRECTED, counted_models
     from carpipe.training.data import iter_records
     from carpipe.training.predict import predict_records
 
     keys, p = predict_records(iter_records(shards), predict=predict)
     columns = [*COLUMNS, "split", "dropped"]
-    photos = results.read_photos(session.store, data, columns=columns)
+    photos = results.read_photos(session.store, data, columns=columns, also=CORRECTED)
+    photos = photos.assign(model=counted_models(photos))
     # A photo that was overwritten has two rows, the old one dropped.
     photos = photos[photos["dropped"].isna() & photos["split"].notna()].set_index("key")
     return photos.loc[keys].reset_index()[list(COLUMNS)], p

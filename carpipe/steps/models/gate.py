@@ -20,6 +20,7 @@ from carpipe.metrics import Metric
 from carpipe.names import shown
 from carpipe.steps.models.backbone import backbone_weights
 from carpipe.steps.models.comparison import answers_of, keep_comparison
+from carpipe.steps.models.corrected import count_corrected, with_corrected
 from carpipe.steps.models.decisions import decisions
 from carpipe.steps.models.evaluate import evaluate_work, read_answers
 from carpipe.steps.models.package import package_work
@@ -203,6 +204,8 @@ def _compare(session: Session, candidate: Manifest, current: Release | None) -> 
         return Decision("ask", (reason,))
     seen = _count_seen(session, candidate, current)
     decision = _with_seen(compare(table, champion, rules=session.config.gate), seen)
+    data = manifest.read(session.store, candidate.extra["dataset"])
+    decision = with_corrected(decision, count_corrected(session, data))
     return _with_newest(session, decision, candidate, current)
 
 

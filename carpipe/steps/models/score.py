@@ -143,7 +143,9 @@ def _new_photos(session: Session, live: _Live, data: Manifest) -> "pd.DataFrame 
     """
     if live.dataset.inputs[:1] == data.inputs[:1]:
         return None
-    photos = results.read_photos(session.store, data, columns=list(COLUMNS))
+    from carpipe.photos import CORRECTED
+
+    photos = results.read_photos(session.store, data, columns=list(COLUMNS), also=CORRECTED)
     known = photos["listing_uuid"].isin(listings_before(session, live.trained, photos))
     cut = photos["dropped"].isna() | photos["dropped_by"].isin(BEHIND)
     # By every photo of it, dropped ones too: a relisted car is also known by its dashboard.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import forms, manifest
 from carpipe.errors import AccessError, ConflictError, InputError, MissingError, StoreError, UnavailableError
 from carpipe.manifest import Manifest
-from carpipe.names import is_odd
+from carpipe.names import UUID, is_odd
 from carpipe.steps import results
 from carpipe.steps.data.inventory import ATTEMPTS, FORGOTTEN, LOG, Inventory, latest_inventory, record
 from carpipe.steps.session import Session
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 RECORD = re.compile(rf"{FORGOTTEN}/{UUID.pattern}\.json")
 PARTITION = re.compile(r"p\d{5}-[0-9a-f]+")
 

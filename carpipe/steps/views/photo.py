@@ -1,12 +1,14 @@
 """What became of a photo, for people: its fate, and what each stage found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from carpipe.errors import InputError
 from carpipe.names import match_key, shown
 from carpipe.steps import results
 from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.listings.rows import Correction
+from carpipe.steps.listings.store import read_corrections, told
 from carpipe.steps.session import Session
 
 # Photos shown of those whose key holds the words somebody looks for.
@@ -14,12 +16,12 @@ SHOWN = 20
 # What each stage found out, in the order of the stages.
 FACTS = (
     "format", "width", "height", "damage", "repaired", "p_car", "box_label", "box_score", "box", "vehicle", "model",
-    "class_name", "split", "partition",
+    "corrected", "class_name", "split", "partition",
 )  # fmt: skip
 
 
 def describe_photos(session: Session, words: str, dataset: str | None) -> str:
-    """Fate and findings of the photos whose key is, or contains, `words`, as text.
+    """Fate and findings of the photos whose key is, or contains, `words`, and what people said of them, as text.
 
     Args:
         words: a key with or without `raw/`, a file name, a listing uuid, or any other part of a key.
@@ -38,16 +40,19 @@ def describe_photos(session: Session, words: str, dataset: str | None) -> str:
         raise InputError(
             f"No photo of {source.key} has {wanted!r} in its key; one that was uploaded later is in the next dataset."
         )
-    lines = [_describe(row) for row in found.head(SHOWN).to_dict("records")]
+    said = read_corrections(session)
+    lines = [_describe(row, said) for row in found.head(SHOWN).to_dict("records")]
     if len(found) > SHOWN:
         lines.append(f"... and {len(found) - SHOWN:,} more photos; look for more of the key.")
     return "\n\n".join(lines)
 
 
-def _describe(row: Mapping[Any, Any]) -> str:
+def _describe(row: Mapping[Any, Any], said: Sequence[Correction]) -> str:
     fate = f"out: {row['dropped']}, by stage {row['dropped_by']}" if _known(row["dropped"]) else f"in: {row['split']}"
-    facts = [(name, row[name]) for name in FACTS if name in row and _known(row[name])]
-    return "\n".join([shown(row["key"]), f"  {fate}", *(f"  {name:<11} {_text(value)}" for name, value in facts)])
+    facts = [(name, _text(row[name])) for name in FACTS if name in row and _known(row[name])]
+    # What was said since the dataset was made is among it.
+    facts += [("said", told(one)) for one in said if one.listing == row.get("listing_uuid")]
+    return "\n".join([shown(row["key"]), f"  {fate}", *(f"  {name:<11} {shown(text)}" for name, text in facts)])
 
 
 def _known(value: Any) -> bool:

@@ -9,7 +9,7 @@ from carpipe.photos import kept, to_parquet
 from carpipe.stages.inventory import list_photos
 from carpipe.steps import results
 from carpipe.steps.data.classes import classes, classes_work
-from carpipe.steps.data.taxonomy import read_taxonomy
+from carpipe.steps.data.taxonomy import count_models, read_taxonomy
 from carpipe.storage import ObjectInfo
 from carpipe.taxonomy.read import load
 from carpipe.taxonomy.slug import slugs_of
@@ -58,3 +58,55 @@ def test_a_night_without_twins_has_the_taxonomy_as_it_is(night, caplog):
     done = classes(night, identified(night, ["fiat_500_2011", "citroën_c3_2012", "citroën_c3_2013"]))
     assert read_taxonomy(night, done).to_yaml() == load("identity").to_yaml()
     assert "twin" not in caplog.text
+
+
+def say(session, listing, to, *, at="2026-01-01T00:00:00Z", by="ann"):
+    name = f"labels/classes/{at.replace('-', '').replace(':', '')}-{listing[-1]}{to}.csv"
+    session.store.put(name, f"listing,to,by,at\n{listing},{to},{by},{at}\n".encode())
+
+
+LISTINGS = [line.split("_")[2] for line in LINES]
+
+
+def test_a_correction_makes_other_work_and_one_that_changes_nothing_makes_none(night):
+    key = identified(night, ["fiat_500_2011", "audi_a3_2012", "audi_a3_2013"])
+    before = classes_work(night, key, load("identity"))
+    assert set(before.config) == {"taxonomy", "min_photos", "max_photos"}, "fingerprints stay what they were"
+    say(night, LISTINGS[0], "seller-is-right")
+    assert classes_work(night, key, load("identity")) == before
+    assert "corrected" not in results.read_photos(night.store, classes(night, key))
+
+    say(night, LISTINGS[1], "fiat_500")
+    changed = classes_work(night, key, load("identity"))
+    say(night, LISTINGS[1], "fiat_500", at="2026-01-02T00:00:00Z", by="bob")
+    assert classes_work(night, key, load("identity")) == changed, "who and when decide nothing"
+    done = classes(night, key)
+
+    assert (done.key, done.fresh) == (changed.key, True)
+    photos = results.read_photos(night.store, done)
+    assert photos["class_name"].tolist() == ["fiat_500", "fiat_500", "audi_a3"]
+    assert photos["corrected"].fillna("-").tolist() == ["-", "fiat_500", "-"]
+    assert photos["model"].tolist() == ["fiat_500", "audi_a3", "audi_a3"]
+    assert count_models(night, done) == {"fiat_500": 2, "audi_a3": 1}
+
+    say(night, LISTINGS[1], "seller-is-right", at="2026-01-03T00:00:00Z")
+    assert classes_work(night, key, load("identity")) == before, "taken back"
+
+
+def test_what_was_said_of_a_forgotten_listing_counts_no_more(night):
+    key = identified(night, ["fiat_500_2011", "audi_a3_2012", "audi_a3_2013"])
+    before = classes_work(night, key, load("identity"))
+    say(night, LISTINGS[1], "fiat_500")
+    assert classes_work(night, key, load("identity")) != before
+    night.store.put(f"stages/inventory/forgotten/{LISTINGS[1]}.json", b"{}")
+    assert classes_work(night, key, load("identity")) == before
+
+
+def test_words_are_counted_with_no_model_and_a_name_that_is_gone_is_told(night, caplog):
+    key = identified(night, ["fiat_500_2011", "audi_a3_2012", "audi_a3_2013"])
+    say(night, LISTINGS[1], "not-a-car")
+    say(night, LISTINGS[2], "gone_class")
+    done = classes(night, key)
+    assert done.counts["dropped"] == {"said_not_a_car": 1}
+    assert count_models(night, done) == {"fiat_500": 1, "gone_class": 1}
+    assert "1 listings were corrected to 'gone_class', which no other photo has and no rule" in caplog.text

@@ -5,21 +5,23 @@ import json
 import pytest
 
 from carpipe.errors import InputError
-from carpipe.steps.labels import candidates, store
+from carpipe.steps.labels import candidates
 from carpipe.steps.labels.candidates import download_candidates, list_candidates
-from carpipe.steps.labels.store import read_file, read_labels
+from carpipe.steps.labels.store import read_labels
+from carpipe.steps.people import files
+from carpipe.steps.people.files import read_file
 
 FOLDER = "labels/classifier/candidates/2026-01-01"
 
 
 def test_a_huge_file_of_labels_is_named(session, monkeypatch, tmp_path):
-    monkeypatch.setattr(store, "MAX_LABELS_BYTES", 1000)
+    monkeypatch.setattr(files, "MAX_BYTES", 1000)
     session.store.put("labels/car-filter/huge.csv", b"key,label\n" + bytes(1000))
     with pytest.raises(InputError, match=r"huge\.csv in .* has more than the 1,000 bytes"):
         read_labels(session)
     (tmp_path / "huge.csv").write_bytes(bytes(1001))
     with pytest.raises(InputError, match="more than 1,000 bytes"):
-        read_file(tmp_path / "huge.csv")
+        read_file(tmp_path / "huge.csv", "labels")
 
 
 def test_huge_candidates_are_left_out(make_session, monkeypatch, tmp_path, caplog):

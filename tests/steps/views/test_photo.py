@@ -51,3 +51,15 @@ def test_an_odd_name_is_found_and_shown_in_one_line(session, asked):
 def test_what_turns_the_reading_direction_is_escaped(session):
     done = add_dataset(session, "\u202egpj.exe_a_2001/1.jpg")
     assert describe_photos(session, "a_2001", done.key).startswith(r"\u202egpj.exe")
+
+
+def test_it_says_who_corrected_what_also_since_the_dataset(session):
+    done = add_dataset(session, NFC, "fiat_500_2011/x.jpg")
+    listing = NFC.split("_")[4]
+    assert "said" not in describe_photos(session, NFC, done.key)
+    rows = f"listing,from,to,by,at\n{listing},citroën_c4,fiat_500,ann,2026-01-01\n{listing},,not-a-car,,2026-01-02\n"
+    session.store.put("labels/classes/x.csv", rows.encode())
+    text = describe_photos(session, NFC, done.key)
+    assert "said        fiat_500 (was citroën_c4, by ann, 2026-01-01T00:00:00Z)" in text
+    assert text.index("fiat_500 (was") < text.index("not-a-car (by (unknown), 2026-01-02T00:00:00Z)")
+    assert "said" not in describe_photos(session, "fiat_500_2011", done.key)

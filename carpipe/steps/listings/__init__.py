@@ -1,0 +1,1 @@
+"""What people say of listings: corrections of their class, kept append-only."""

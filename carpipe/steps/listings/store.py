@@ -1,0 +1,173 @@
+"""Corrections: which class a listing is really of, by people, kept append-only under `labels/classes/`.
+
+Each import is one object of `carpipe.steps.people.store`: columns `listing,from,to,by,at`. They are an overlay: the
+stage `classes` applies them, and `raw/` stays as it is.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from carpipe.errors import InputError
+from carpipe.steps.listings.files import parse_corrections, to_csv
+from carpipe.steps.listings.rows import Correction, Known, check_row
+from carpipe.steps.people import store
+from carpipe.steps.people.files import refuse_existing, write_new
+from carpipe.steps.people.rows import check_name, parse_time, write_time
+from carpipe.steps.session import Session
+from carpipe.taxonomy.words import SELLER_IS_RIGHT, WORDS
+
+log = logging.getLogger(__name__)
+
+FOLDER = "labels/classes"
+# The corrections of an object by its key and etag.
+Parsings = store.Parsings[Correction]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Where an import lies, how many corrections it added, and how many listings of the file nobody has decided.
+
+    Nothing was added where the file, or all it says, was there already.
+    """
+
+    key: str
+    added: int
+    undecided: int
+
+
+def correct_listing(session: Session, listing: str, to: str, *, known: Known, at: str, by: str = "") -> Correction:
+    """Keep what somebody says of one listing.
+
+    Args:
+        listing: its uuid.
+        to: a model or a class, or one of `words.WORDS`.
+        known: what it may name.
+        at: now, UTC, ISO 8601.
+        by: who says it.
+
+    Raises:
+        InputError: there is no such listing, or nothing of that name; says the nearest names.
+    """
+    _check_folder(session)
+    cells = {"listing": listing, "from": "", "to": to, "by": by, "at": at}
+    found = check_row(cells, "The correction", known=known)
+    if found is None:
+        raise InputError(f"The correction says nothing; name a model or a class, or one of {', '.join(WORDS)}.")
+    [said] = _with_before(session, [found], known)
+    moment = parse_time(at, "The correction")
+    store.add(session, KIND, [said], source=to_csv([said]), moment=moment, by=said.by)
+    return said
+
+
+def import_corrections(
+    session: Session, data: bytes, *, known: Known, at: str, by: str = "", read: Parsings | None = None
+) -> Imported:
+    """Keep the corrections of a CSV; all of them or none.
+
+    The same file twice is one, and so is what `listings export` wrote: what counts already is not added.
+
+    Args:
+        known: what they may name.
+        at: time of the import, UTC, ISO 8601.
+        by: who gave the corrections of which the file does not say it.
+        read: see `read_corrections`.
+
+    Raises:
+        InputError: the file cannot be read, a row of it cannot be right, or no row says anything.
+    """
+    _check_folder(session)
+    moment, by = parse_time(at, "The import of the corrections"), check_name(by, "The import of the corrections")
+    parsed = parse_corrections(data, known=known, latest=moment + store.MAX_CLOCK_AHEAD)
+    if not parsed.corrections:
+        raise InputError("The corrections are empty: no row has anything in the column `to`.")
+    given = _with_before(session, parsed.corrections, known)
+    added = store.add(session, KIND, given, source=data, moment=moment, by=by, known=read)
+    return Imported(added.key, added.added, parsed.undecided)
+
+
+def read_corrections(session: Session, *, read: Parsings | None = None) -> list[Correction]:
+    """Everything that was ever said of listings, with its time; of what was said of one the last counts.
+
+    Args:
+        read: what was read before, for those who ask often; what is new is added to it.
+
+    Raises:
+        InputError: an object among the corrections cannot be read; names it.
+    """
+    if _is_taken(session):
+        log.warning("%s/ is the car filter's (`car_filter.labels`): no corrections of listings are read", FOLDER)
+        return []
+    return store.read_all(session, KIND, known=read)
+
+
+def current_corrections(session: Session) -> dict[str, Correction]:
+    """What counts, by listing: also that the seller is right. Listings that are gone are among them."""
+    return store.current(read_corrections(session))
+
+
+def effective(corrections: Mapping[str, Correction]) -> dict[str, str]:
+    """What changes a dataset: model, class or word by listing, sorted."""
+    return {listing: one.to for listing, one in sorted(corrections.items()) if one.to != SELLER_IS_RIGHT}
+
+
+def export_corrections(session: Session, path: Path) -> int:
+    """Write what counts to a new CSV; returns of how many listings.
+
+    Raises:
+        InputError: another suffix, the file exists, or there are none.
+    """
+    if path.suffix.lower() != ".csv":
+        raise InputError(f"{path} is no format known; name a file that ends in .csv.")
+    refuse_existing(path, "corrections")
+    said = [one for _, one in sorted(current_corrections(session).items())]
+    if not said:
+        raise InputError(f"There are no corrections under {FOLDER}/; `carpipe listings correct` adds one.")
+    write_new(path, to_csv(said))
+    return len(said)
+
+
+def conflicts(said: list[Correction]) -> dict[str, list[Correction]]:
+    """What was said of listings about which two people disagree, by the last word of each."""
+    found = {}
+    for listing, words in store.disputed(said).items():
+        last = {one.by: one.to for one in words}
+        if len({*last.values()}) > 1:
+            found[listing] = words
+    return found
+
+
+def told(one: Correction) -> str:
+    """A correction as a line for people."""
+    was = f"was {one.was}, " if one.was else ""
+    return f"{one.to} ({was}by {one.by or '(unknown)'}, {write_time(one.at)})"
+
+
+def _read(data: bytes, key: str) -> list[Correction]:
+    return parse_corrections(data, committed=key).corrections
+
+
+KIND = store.Kind(FOLDER, _read, to_csv)
+
+
+def _is_taken(session: Session) -> bool:
+    """Whether what lies there are labels of the car filter: somebody has called its label set so."""
+    return f"labels/{session.config.car_filter.labels}" == FOLDER
+
+
+def _check_folder(session: Session) -> None:
+    if _is_taken(session):
+        raise InputError(
+            f"{FOLDER}/ holds labels of the car filter, since `car_filter.labels` names it: corrections need that "
+            "place. Move the labels to another folder of labels/, and set `car_filter.labels` to its name."
+        )
+
+
+def _with_before(session: Session, given: list[Correction], known: Known) -> list[Correction]:
+    """With what each listing was taken for until now, where it does not say so."""
+    names = {listing: one.to for listing, one in current_corrections(session).items() if one.to not in WORDS}
+    return [
+        one if one.was else replace(one, was=names.get(one.listing, known.listings.get(one.listing, "")))
+        for one in given
+    ]

@@ -1,0 +1,1 @@
+"""What people say, by name and with a date: files of it, read with care and kept append-only."""

@@ -1,0 +1,214 @@
+"""What people say of things, kept append-only: each import is one object that never changes.
+
+Its name is `<time of import>-<digest>.csv`. Of several words about one thing the latest counts: by the row's `at`, or
+the time of import where the row has none; of two at the same time the one in the later object, and in it the one
+further down. Files that were put there by hand are read alike.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from carpipe.errors import InputError
+from carpipe.forms import LaterFormError
+from carpipe.steps.people import files
+from carpipe.steps.people.rows import parse_time, write_time
+from carpipe.steps.session import Session
+from carpipe.storage import ObjectInfo
+
+_IMPORTED_AT = re.compile(r"(\d{8}T\d{6}Z)-")
+# Clocks differ, and a time without a zone may be the speaker's own. Later ones would count for ever.
+MAX_CLOCK_AHEAD = timedelta(days=1)
+
+
+class Said(Protocol):
+    """One thing that somebody said: a frozen dataclass. `by` is empty and `at` (UTC) null where nobody knows."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def about(self) -> str:
+        """The thing that it is about."""
+
+    @property
+    def word(self) -> str:
+        """What is said of it."""
+
+    @property
+    def by(self) -> str:
+        """Who said it."""
+
+    @property
+    def at(self) -> datetime | None:
+        """When."""
+
+
+T = TypeVar("T", bound=Said)
+# What an object says, by its key and etag.
+Parsings = dict[tuple[str, str], list[T]]
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """One kind of what people say.
+
+    Attributes:
+        folder: where it lies in the bucket.
+        read: what a committed object says, of its bytes and key.
+        write: the CSV of it.
+    """
+
+    folder: str
+    read: Callable[[bytes, str], list[T]]
+    write: Callable[[Iterable[T]], bytes]
+
+
+@dataclass(frozen=True)
+class Added:
+    """Where an import lies and how many words it added. None where the file, or all it says, was there already."""
+
+    key: str
+    added: int
+
+
+def add(
+    session: Session,
+    kind: Kind[T],
+    given: Sequence[T],
+    *,
+    source: bytes,
+    moment: datetime,
+    by: str,
+    known: Parsings[T] | None = None,
+) -> Added:
+    """Keep what somebody has handed in, all of it. The same file twice is one; what counts already is not added.
+
+    Args:
+        source: the file that it was read from.
+        moment: the time of what has none.
+        by: who said what has no name.
+        known: see `read_all`.
+    """
+    name = f"{hashlib.sha256(source + (f'{chr(0)}{by}'.encode() if by else b'')).hexdigest()[:12]}.csv"
+    for info in session.store.list_usable(kind.folder):
+        if info.key.endswith(f"-{name}"):
+            return Added(info.key, 0)
+    stamped = [_stamped(one, by=one.by or by, at=one.at or moment) for one in given]
+    new = _unknown(stamped, read_all(session, kind, known=known))
+    key = f"{kind.folder}/{moment:%Y%m%dT%H%M%SZ}-{name}"
+    if new:
+        session.store.create(key, kind.write(new))
+    return Added(key if new else "", len(new))
+
+
+def read_all(session: Session, kind: Kind[T], *, known: Parsings[T] | None = None) -> list[T]:
+    """Everything that was ever said, with its time, in the order in which it counts: the last about a thing does.
+
+    Args:
+        known: what was read before, for those who ask often; what is new is added to it.
+
+    Raises:
+        InputError: an object cannot be read; names it.
+    """
+    folder = kind.folder
+    # Right below the folder: candidates of a channel of that name lie deeper.
+    there = [info for info in session.store.list_usable(folder) if "/" not in info.key.removeprefix(f"{folder}/")]
+    known = {} if known is None else known
+    versions = {info.key: (info.key, info.etag) for info in sorted(there, key=lambda info: info.key)}
+    times = {info.key: _imported_at(info) for info in there}
+    new = [key for key, version in versions.items() if version not in known]
+    for key, data in session.store.get_many(new, max_bytes=files.MAX_BYTES):
+        try:
+            found = kind.read(data or b"", key)
+        except LaterFormError:
+            raise
+        except InputError as error:
+            raise InputError(f"{key} cannot be used, correct it or delete it: {error}") from None
+        known[versions[key]] = [_stamped(one, by=one.by, at=one.at or times[key]) for one in found]
+    said = [one for version in versions.values() for one in known[version]]
+    return sorted(said, key=_time)  # stable: equal times stay in the order of objects and lines
+
+
+def current(said: Iterable[T]) -> dict[str, T]:
+    """What counts, by the thing that it is about."""
+    return {one.about: one for one in said}
+
+
+def disputed(said: Iterable[T]) -> Mapping[str, list[T]]:
+    """All that was said of the things about which different words were given, once each, in their order."""
+    given: dict[str, list[T]] = {}
+    for one in said:
+        words = given.setdefault(one.about, [])
+        if one in words:
+            words.remove(one)
+        words.append(one)
+    return {about: words for about, words in sorted(given.items()) if len({one.word for one in words}) > 1}
+
+
+def describe_disputed(found: Mapping[str, Sequence[T]], *, width: int) -> list[str]:
+    """For each thing, a line per word about it: what, when, by whom, and which counts."""
+    lines = []
+    for about, words in found.items():
+        lines.append(about)
+        lines += [f"  {one.word:<{width}} {write_time(one.at)}  {one.by or '(unknown)'}" for one in words]
+        lines[-1] += "  (counts)"
+    return lines
+
+
+def describe_people(said: Iterable[T], columns: Mapping[str, Callable[[T], bool]]) -> list[str]:
+    """A table: by person, how many of the words that count are of each column, how many were overruled, and when.
+
+    Args:
+        columns: of a name, whether a word belongs there.
+    """
+    said = list(said)
+    counts = {*current(said).values()}
+    people: dict[str, list[T]] = {}
+    for one in said:
+        people.setdefault(one.by, []).append(one)
+    widths = {name: max(9, len(name)) for name in (*columns, "overruled")}
+    head = " ".join(f"{name:>{width}}" for name, width in widths.items())
+    return [
+        f"{head}   first                last                 by",
+        *(_describe(by, people[by], counts, columns, widths) for by in sorted(people)),
+    ]
+
+
+def _describe(
+    by: str, mine: list[T], counts: set[T], columns: Mapping[str, Callable[[T], bool]], widths: Mapping[str, int]
+) -> str:
+    counting = {*mine} & counts
+    numbers = [*(sum(map(belongs, counting)) for belongs in columns.values()), len({*mine} - counts)]
+    shown = " ".join(f"{number:>{width},}" for number, width in zip(numbers, widths.values(), strict=True))
+    times = sorted(map(_time, mine))
+    first, last = (write_time(moment.replace(microsecond=0)) for moment in (times[0], times[-1]))
+    return f"{shown}   {first} {last} {by or '(unknown)'}"
+
+
+def _unknown(given: Iterable[T], known: list[T]) -> list[T]:
+    """What says something new: not what counts already, nor what has been overruled since."""
+    counting, seen = current(known), set(known)
+    return [
+        one
+        for one in given
+        if one != counting.get(one.about) and not (one in seen and _time(one) < _time(counting[one.about]))
+    ]
+
+
+def _stamped(one: T, **facts: Any) -> T:
+    return replace(one, **facts)
+
+
+def _imported_at(info: ObjectInfo) -> datetime:
+    """The time in an object's name, or when it was written: people may put files there by hand."""
+    match = _IMPORTED_AT.match(info.key.rpartition("/")[2])
+    if match:
+        return parse_time(match[1], info.key)
+    return info.modified or datetime.min.replace(tzinfo=UTC)
+
+
+def _time(one: Said) -> datetime:
+    return one.at or datetime.min.replace(tzinfo=UTC)
