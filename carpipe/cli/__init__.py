@@ -53,7 +53,6 @@ COMMANDS = (
     photo,
     export,
     classes,
-    listings,
     weights,
     serve,
     candidates,

@@ -52,7 +52,7 @@ def _suspects(options: argparse.Namespace, config: Config) -> None:
 
     check_out(options.out)
     if options.out:
-        refuse_existing(options.out)
+        refuse_existing(options.out, "corrections")
     opened = session(config)
     settled = set(current_corrections(opened))
     found = view.read_suspects(opened, suspects(opened, options.dataset, settled=settled), count=options.count)

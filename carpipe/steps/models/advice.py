@@ -146,10 +146,11 @@ def _advise(session: Session, judged: Manifest, data: Manifest) -> "Advice":
     from carpipe.evaluation import advice
     from carpipe.evaluation.tell_apart import tell_all, worth_asking
     from carpipe.evaluation.unseen import gather
+    from carpipe.photos import CORRECTED, counted_models
 
-    photos = results.read_photos(
-        session.store, data, columns=["key", "vehicle", "listing_uuid", "model", "class_name", "split", "dropped"]
-    )
+    columns = ["key", "vehicle", "listing_uuid", "model", "class_name", "split", "dropped"]
+    photos = results.read_photos(session.store, data, columns=columns, also=CORRECTED)
+    photos = photos.assign(model=counted_models(photos))
     # A photo that was overwritten has two rows, the old one dropped.
     photos = photos[photos["dropped"].isna() & photos["split"].notna()]
     parts = [_with_cars(part, photos) for part in _kept_answers(session, judged)]

@@ -16,6 +16,8 @@ from carpipe.evaluation.top_answers import keep_top, to_parquet
 from carpipe.manifest import Work
 from carpipe.photos import to_parquet as table_to_parquet
 from carpipe.steps import results
+from carpipe.steps.listings.rows import known_of
+from carpipe.steps.listings.store import current_corrections, import_corrections
 from carpipe.steps.models.evaluate import TOP_ANSWERS
 from carpipe.steps.models.score import ANSWERS
 from carpipe.steps.models.seen import SEEN
@@ -246,3 +248,24 @@ def test_the_command_prints_them_and_writes_what_people_fill_in(bucket, tmp_path
     capsys.readouterr()
     assert main(["listings", "suspects", "--dataset", data.key, "--json", "--count", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["suspects"][0]["listing"] == WRONG
+
+
+def test_the_file_comes_back_as_corrections_and_what_was_said_is_not_asked_again(bucket, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("carpipe.cli.listings.session", lambda config: bucket.session)
+    table = photos((WRONG, "=kia", {}))
+    data = bucket.dataset("newest", table)
+    bucket.evaluation(bucket.training(data), data, looks_of(table, **{WRONG: "audi"}))
+    out = tmp_path / "wrong.csv"
+    assert main(["listings", "suspects", "--out", str(out)]) == 0
+    [row] = csv.DictReader(io.StringIO(out.read_text("utf-8")))
+    filled = pd.DataFrame([{**row, "to": row["suggested"]}]).to_csv(index=False).encode()
+
+    import_corrections(bucket.session, filled, known=known_of({WRONG: "=kia"}, {"audi"}), at=AT, by="ann")
+
+    said = current_corrections(bucket.session)[WRONG]
+    assert (said.to, said.by, said.was) == ("audi", "ann", "=kia")
+    capsys.readouterr()
+    assert main(["listings", "suspects"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("None of 25 judged listings")
+    assert "1 were looked at by a person" in told
