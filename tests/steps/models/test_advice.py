@@ -58,10 +58,14 @@ def evaluation(session, answers):
     return evaluate(session, answers, tag="first")
 
 
-def evaluate(session, answers, *, tag, only_best=False):
+def evaluate(session, answers, *, tag, only_best=False, corrected=None):
     vehicles = answers.photos["vehicle"]
     sides = np.where(vehicles.str.rpartition("-")[2].astype(int) % 2 == 0, "val", "test")
     table = answers.photos.assign(listing_uuid=vehicles, split=sides, dropped=None, dropped_by=None)
+    if corrected:
+        mine = table["model"] == corrected["to"]
+        said = table["model"].where(mine).astype("str")
+        table = table.assign(model=table["model"].mask(mine, corrected["from"]), corrected=said, corrected_model=said)
     work = Work("dataset", 1, "all", {"tag": tag}, (f"stages/split/all/{tag}/manifest.json",), home="datasets")
     files = {results.PHOTOS: write_table(table), results.TAXONOMY: TAXONOMY.encode()}
     extra = {"classes": list(answers.classes), "packed": []}
@@ -97,6 +101,11 @@ def test_twins_are_found_and_models_that_are_told_apart(session, done):
     assert [split["class_name"] for split in found["splits"]] == ["golf"]
     assert found["photos"] == 4 * sum(SIZES.values())
     assert "1. viano + vito -> vito" in text
+
+
+def test_a_car_that_was_corrected_is_of_the_model_that_people_named(session, answers, done):
+    sellers = evaluate(session, answers, tag="corrected", corrected={"from": "golf", "to": "golf_gti"})
+    assert read_advice(session, advise(session, sellers))[1] == read_advice(session, done)[1]
 
 
 def test_it_is_made_once(session, evaluation, done, monkeypatch):
