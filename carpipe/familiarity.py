@@ -68,5 +68,5 @@ def stand_out(p: Probabilities) -> Numbers:
         rest = top + np.log(np.exp(others - top[:, None]).sum(axis=1))
         return np.asarray(best - rest, dtype=np.float32)
     spread = logs.std(axis=1)
-    found = np.divide(best - logs.mean(axis=1), spread, out=np.zeros(len(p)), where=spread > 0)
+    found = np.divide(best - logs.mean(axis=1), spread, out=np.zeros(len(p)), where=spread > 1e-6)
     return np.asarray(found, dtype=np.float32)

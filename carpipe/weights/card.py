@@ -50,8 +50,8 @@ def _none_of_these(known: object) -> str:
         return 'It cannot say\n"none of these".'
     said, why = (brief(str(known.get(name, "")), max_characters=1000) for name in ("said", "why"))
     return (
-        "It also says\nwhether a photo shows a car of any of them, from the second output of the network, as `known.json` has "
-        f"it. {said} {why}\nA car that looks like one of its classes is not found."
+        "It also says\nwhether a photo shows a car of any of them, by the second output of the network and "
+        f"`known.json`. {said} {why}\nA car that looks like one of its classes is not found."
     )
 
 
