@@ -51,7 +51,7 @@ def main() -> None:
     right = []
     for left_out in np.array_split(np.random.default_rng(5).permutation(np.unique(truth["train"])), FOLDS):
         found, correct = fold(seen, truth, left_out, other)
-        right.append(correct)
+        right.extend(correct)
         for score in found["val"]:
             limit = np.quantile(found["val"][score], REFUSED)
             for name in ("unknown", *other):

@@ -25,9 +25,24 @@ def with_likeness(network: Any, middle: Any, directions: Any) -> Any:
     features = features_of(network)
     if features is None or features.shape[-1] != directions.shape[1]:
         raise ValueError(f"{network.name} has no features (n, {directions.shape[1]})")
-    shifted = keras.ops.cast(features, "float32") - keras.ops.convert_to_tensor(middle)
-    length = keras.ops.sqrt(keras.ops.sum(shifted * shifted, axis=1, keepdims=True))
-    unit = shifted / keras.ops.maximum(length, 1e-12)
-    cosines = keras.ops.matmul(unit, keras.ops.convert_to_tensor(directions.T))
-    likeness = keras.ops.max(cosines, axis=1, keepdims=True)
+    likeness = Likeness(middle, directions, name="likeness")(features)
     return keras.Model(network.inputs, [network.output, likeness], name=f"{network.name}_with_likeness")
+
+
+class Likeness(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Features (n, features) in, the cosine (n, 1) out.
+
+    One layer, since operations of its own could have names that the network's have: a loaded one keeps its names.
+    """
+
+    def __init__(self, middle: Any, directions: Any, **settings: Any):
+        super().__init__(**settings)
+        self._middle, self._directions = middle, directions.T
+
+    def call(self, features: Any) -> Any:
+        """The cosine to the nearest direction."""
+        shifted = features - keras.ops.convert_to_tensor(self._middle)
+        length = keras.ops.sqrt(keras.ops.sum(shifted * shifted, axis=1, keepdims=True))
+        unit = shifted / keras.ops.maximum(length, 1e-12)
+        cosines = keras.ops.matmul(unit, keras.ops.convert_to_tensor(self._directions))
+        return keras.ops.max(cosines, axis=1, keepdims=True)

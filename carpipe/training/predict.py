@@ -49,7 +49,8 @@ def _with_columns(network: Any, *, energy: bool, features: bool) -> Any:
     wider = with_energy(network) if energy else network
     if seen is None:
         return wider
-    columns = keras.ops.concatenate([wider.output, keras.ops.cast(seen, "float32")], axis=1)
+    # A layer with a name of its own: operations could have names that the network's have.
+    columns = keras.layers.Concatenate(axis=1, name="with_features")([wider.output, seen])
     return keras.Model(wider.inputs, columns, name=f"{wider.name}_with_features")
 
 

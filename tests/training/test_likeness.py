@@ -1,5 +1,8 @@
 """The second output of a network: how like its classes a photo looks, in the pass that answers it."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import openvino
@@ -40,6 +43,25 @@ def test_a_file_answers_with_features_too(file, means):
     assert wide.shape == (3, 6 + len(means.middle))
     np.testing.assert_allclose(wide[:, :6], plain, atol=1e-6)
     assert load_predictor(file, features=True)(JPEGS).shape == (3, 5 + len(means.middle))
+
+
+def test_a_file_is_read_in_a_process_that_has_made_no_network_before(file, tmp_path):
+    """Keras numbers the names of operations by process, and a loaded network brings its own."""
+    (tmp_path / "photo.jpg").write_bytes(JPEGS[0])
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from carpipe.training.export import export_portable
+from carpipe.training.predict import load_predictor
+file, photo = map(Path, sys.argv[1:])
+size = load_predictor(file, energy=True, features=True)([photo.read_bytes()]).shape[1] - 6
+export_portable(file, means=(np.zeros(size, np.float32), np.eye(5, size, dtype=np.float32)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, file, tmp_path / "photo.jpg"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_network_with_another_end_has_no_features(tmp_path):
