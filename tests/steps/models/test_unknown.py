@@ -10,7 +10,9 @@ from PIL import Image
 
 from carpipe.evaluation.likeness import from_npz
 from carpipe.evaluation.predictions import Predictions
+from carpipe.manifest import Manifest
 from carpipe.steps.models import unknown as module
+from carpipe.steps.models.evaluate import evaluate_work, watches
 from carpipe.steps.models.unknown import MEANS, REASONS, Watch, choose_unknown, find_known
 from carpipe.training.predict import load_predictor
 from tests.steps.models.test_score import COLOURS, Bucket, network, photo  # noqa: F401  # a fixture
@@ -60,7 +62,7 @@ def of_no_class(bucket, cars, partitions=3):
         for number in range(2 * cars)
     )]  # fmt: skip
     for number, (row, _) in enumerate(rows[1:]):
-        bucket.crops[row["key"]] = jpeg([*MIXED][number // 2 % 2], number)
+        bucket.crops.setdefault(row["key"], jpeg([*MIXED][number // 2 % 2], number))
     return bucket.dataset("d", rows)
 
 
@@ -85,14 +87,13 @@ def test_cars_of_no_class_fit_the_rule_and_judge_it(bucket, watch):
     assert {*known.histogram} == {"edges", "threshold", "known", "unknown"}
 
 
-def test_a_crop_that_is_no_picture_costs_itself_alone(bucket, watch):
-    of_no_class(bucket, 60)
-    bucket.crops |= {"u3": b"oops"}
-    rows = [photo("a", "a"), *(unknown_row(number) for number in range(200))]
+def test_a_crop_that_is_no_picture_costs_itself_alone(bucket, watch, caplog):
+    bucket.crops["u3"] = b"oops"
 
-    known = find(bucket, bucket.dataset("e", rows), watch)
+    known = find(bucket, of_no_class(bucket, 60), watch)
 
     assert "The weights were fitted on" in known.facts["why"]
+    assert "The crop of u3" in caplog.text
 
 
 @pytest.mark.parametrize("cars", [0, 12])
@@ -164,3 +165,19 @@ def test_a_car_is_on_the_same_side_whatever_else_there_is():
 
     assert few.set_index("key")["fits"].equals(sides[few["key"]])
     assert 0.3 < sides.mean() < 0.7
+
+
+def test_the_setting_decides_an_evaluation_only_where_it_was_changed(make_session):
+    facts = {"version": 1, "config": {}, "weights": {}, "inputs": ["i"], "settings": "", "files": {}, "counts": {}}
+    data = Manifest("d", stage="dataset", partition="all", extra={"packed": []}, **facts)
+
+    def settings(model, **given):
+        trained = Manifest("t", stage="train", partition=model, extra={}, **facts)
+        return evaluate_work(make_session(**given), trained, data).config
+
+    assert "known_refused" not in settings("classifier")
+    assert settings("classifier", gate__known_refused=0.05)["known_refused"] == 0.05
+    assert settings("classifier", gate__known_refused=0.0)["known_refused"] == 0
+    assert settings("car_filter", gate__known_refused=0.05) == settings("car_filter")
+    assert not watches(make_session(gate__known_refused=0.0), Manifest("t", stage="train", partition="classifier",
+                                                                     extra={}, **facts))  # fmt: skip
