@@ -37,8 +37,8 @@ def fit_rule(known: pd.DataFrame, unknown: pd.DataFrame | None, *, refused: floa
 
     Args:
         known: validation photos, their likeness by `likeness_apart`.
-        unknown: photos of cars of no class, at least `MIN_VEHICLES` of them: weights by logistic regression; None:
-            `FIXED`.
+        unknown: photos of cars of no class, at least `MIN_VEHICLES` of them: weights by logistic regression, where
+            likeness counts no less, beside standing out, than in `FIXED`; None: `FIXED`.
         refused: share of known photos that shall be taken for unknown, above 0.
     """
     both = known[["stand_out", "likeness"]].to_numpy(float)
@@ -136,7 +136,9 @@ def _weights(
     photos = pd.concat([known, unknown])[["stand_out", "likeness"]].to_numpy(float)
     truth = np.arange(len(photos)) < len(known)
     fitted = LogisticRegression(class_weight="balanced").fit((photos - means) * scale, truth)
-    weights = np.maximum(fitted.coef_[0], 0)  # what is less like a class is never more familiar
+    best, like = np.maximum(fitted.coef_[0], 0)  # what is less like a class is never more familiar
+    # Pictures of no car at all are not among the unknown ones, and likeness is what finds those.
+    weights = np.array([best, max(like, best * FIXED[1] / FIXED[0])])
     return weights if (weights * (scale > 0)).any() else np.array(FIXED)
 
 
