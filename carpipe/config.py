@@ -377,6 +377,9 @@ class ServingConfig(Section):
 
 
 class GateConfig(Section):
+    # Evaluations of before it came say nothing of unknown cars. They are reused all the same.
+    ADDED = {"known_refused": 0.02}
+
     confidence: float = Field(
         0.99, gt=0.5, lt=1, description="to be sure of, before a better model is published; 1 - it: share of equal ones"
     )
@@ -401,6 +404,12 @@ class GateConfig(Section):
         gt=0,
         le=1,
         description="share of an app's sure answers that shall be right; sets the threshold of a model",
+    )
+    known_refused: float = Field(
+        0.02,
+        ge=0,
+        lt=0.5,
+        description="share of photos of known cars that a model may take for no car of its classes; 0: it says nothing",
     )
     resamples: int = Field(4000, ge=200, description="bootstrap resamples of the interval around the difference")
     seed: int = Field(20, ge=0, description="of the resamples: equal answers give an equal decision")

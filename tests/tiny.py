@@ -3,6 +3,7 @@
 import io
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,22 +28,37 @@ CLASSES = ("audi_a4", "audi_tt", "bmw_5-series", "skoda_fabia", "volkswagen_golf
 
 @dataclass(frozen=True)
 class Tiny:
-    """Scores how the mean colours of a 4 x 4 grid differ from their mean: softmax((cells - mean) @ weights)."""
+    """Scores how the mean colours of a 4 x 4 grid differ from their mean: softmax((cells - mean) @ weights).
+
+    With `known`, the content of a `known.json`, it says too how like a class these are: the cosine to its weights.
+    """
 
     seed: int = 0
     temperature: float = 2.0
     threshold: float = 0.6
     classes: tuple[str, ...] = CLASSES
+    known: Mapping[str, Any] | None = None
 
     @property
     def weights(self) -> Any:
         return np.random.default_rng(self.seed).normal(0, 6, (CELLS * CELLS * 3, len(self.classes))).astype(np.float32)
 
+    @property
+    def directions(self) -> Any:
+        return self.weights / np.linalg.norm(self.weights, axis=0)
+
     def logits(self, pictures: Any) -> Any:
+        return self.cells(pictures) @ self.weights
+
+    def likeness(self, pictures: Any) -> Any:
+        cells = self.cells(pictures)
+        return (cells @ self.directions / np.linalg.norm(cells, axis=1, keepdims=True)).max(axis=1)
+
+    def cells(self, pictures: Any) -> Any:
         cut = SIDE // CELLS
         cells = (pictures.astype(np.float64) / 255).reshape(-1, CELLS, cut, CELLS, cut, 3).mean(axis=(2, 4))
         cells = cells.reshape(len(pictures), -1)
-        return (cells - cells.mean(axis=1, keepdims=True)) @ self.weights
+        return cells - cells.mean(axis=1, keepdims=True)
 
     def probabilities(self, pictures: Any) -> Any:
         return softmax(self.logits(pictures), axis=1)
@@ -51,12 +67,17 @@ class Tiny:
         """Everything of the contract but the detector."""
         pictures = np.random.default_rng(1).integers(0, 256, (8, SIDE, SIDE, 3), dtype=np.uint8)
         golden = io.BytesIO()
-        np.savez_compressed(golden, pictures=pictures, probabilities=self.probabilities(pictures).astype(np.float32))
+        answers = {"probabilities": self.probabilities(pictures).astype(np.float32)}
+        if self.known is not None:
+            answers["likeness"] = self.likeness(pictures).astype(np.float32)
+        np.savez_compressed(golden, pictures=pictures, **answers)
         values = {
             "labels.json": self.classes,
             "preprocessing.json": {"side": SIDE, "resize": "stretch, bilinear"},
             "calibration.json": {"temperature": self.temperature, "threshold": self.threshold},
         }
+        if self.known is not None:
+            values["known.json"] = self.known
         return {
             **self._network(),
             **{name: json.dumps(value).encode() for name, value in values.items()},
@@ -74,10 +95,15 @@ class Tiny:
         grid = op.reshape(scaled, np.array([-1, CELLS, cut, CELLS, cut, 3]), False)
         cells = op.reshape(op.reduce_mean(grid, np.array([2, 4]), False), np.array([-1, CELLS * CELLS * 3]), False)
         centred = op.subtract(cells, op.reduce_mean(cells, np.array([1]), True))
-        output = op.softmax(op.matmul(centred, op.constant(self.weights), False, False), 1)
+        outputs = [op.softmax(op.matmul(centred, op.constant(self.weights), False, False), 1)]
+        if self.known is not None:
+            cosines = op.matmul(op.normalize_l2(centred, np.array([1]), 1e-12, "max"),
+                                op.constant(self.directions), False, False)  # fmt: skip
+            outputs.append(op.reduce_max(cosines, np.array([1]), True))
+            outputs[1].output(0).tensor.set_names({"likeness"})
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.xml"
-            openvino.save_model(openvino.Model([output], [picture], "tiny"), path, compress_to_fp16=False)
+            openvino.save_model(openvino.Model(outputs, [picture], "tiny"), path, compress_to_fp16=False)
             return {name: (path.parent / name).read_bytes() for name in ("model.xml", "model.bin")}
 
 

@@ -50,6 +50,8 @@ class PageInput:
         facts: whatever else belongs to it, such as dataset, manifests and settings.
         newest: what live models answered on listings that came after them, a night each, oldest first: the figures of
             `newest.judge_newest` with `at`, `generation` and `test_accuracy`.
+        known: whether the model knows what it sees: `why`, `figures` of `unknown.judge`, and a `histogram`; None: it
+            does not say.
     """
 
     model: str
@@ -65,6 +67,7 @@ class PageInput:
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     newest: Sequence[Mapping[str, Any]] = ()
+    known: Mapping[str, Any] | None = None
 
 
 def render_page(page: PageInput) -> str:
@@ -120,6 +123,8 @@ def draw_plots(page: PageInput) -> dict[str, bytes]:
         drawn["training"] = plots.accuracy_by_training_photos(classes)
     if sum(bool(night["photos"]) for night in page.newest) > 1:
         drawn["newest"] = plots.newest_curve(page.newest)
+    if page.known:
+        drawn["known"] = plots.familiarity_histogram(page.known["histogram"])
     if page.positive:
         drawn["precision_recall"] = plots.precision_recall_plot(
             page.test, positive=page.positive, threshold=page.positive_threshold, temperature=page.temperature

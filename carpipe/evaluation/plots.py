@@ -127,6 +127,24 @@ def reliability_diagram(predictions: Predictions, temperature: float) -> bytes:
     return _to_png(figure)
 
 
+def familiarity_histogram(shares: Mapping[str, Any]) -> bytes:
+    """Shares of photos by how familiar they look, those of known cars and of cars of no class.
+
+    Args:
+        shares: of `unknown.histogram`; what is below `threshold` is taken for unknown.
+    """
+    figure = Figure(figsize=(7.4, 2.9), layout="constrained")
+    axes = figure.add_subplot()
+    for name, label, colour in (("known", "known cars", MAIN), ("unknown", "cars of no class", OTHER)):
+        if name in shares:
+            axes.stairs(shares[name], shares["edges"], label=label, color=colour, fill=True, alpha=0.45)
+    axes.axvline(shares["threshold"], color=FAINT, linestyle=":", label="threshold")
+    axes.set(xlabel="familiarity, in standard deviations of known cars", ylabel="photos")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.legend(loc="upper left", frameon=False)
+    return _to_png(figure)
+
+
 def confusion_plot(test: Predictions) -> bytes:
     """The confusion matrix, each row a share of the truth's photos.
 

@@ -1,7 +1,7 @@
 """Candidates for labelling: photos that the model is unsure of, and what people say of its answers.
 
     labels/<channel>/candidates/<YYYYmmdd>/<id>.jpg              the photo, scaled down, without EXIF
-    labels/<channel>/candidates/<YYYYmmdd>/<id>.json             the answer, where it was unsure
+    labels/<channel>/candidates/<YYYYmmdd>/<id>.json             the answer, where it was unsure or of no known car
     labels/<channel>/candidates/<YYYYmmdd>/<id>-<8 digits>.json  what somebody said of the answer, once per saying
 
 Written behind the answers' back, by a thread that the answers never wait for: a bucket in trouble costs candidates,

@@ -41,11 +41,15 @@ class ForgottenError(CarpipeError):
 
 @dataclass(frozen=True)
 class Looked:
-    """What was made of a photo: `vehicle` in pixels of the upright picture of `size` (width, height)."""
+    """What was made of a photo: `vehicle` in pixels of the upright picture of `size` (width, height).
+
+    `familiarity` is None where the model does not say whether it knows the car.
+    """
 
     vehicle: Found
     size: tuple[int, int]
     probabilities: Probabilities
+    familiarity: float | None
     small: bytes
 
 
@@ -131,11 +135,11 @@ class Service:
         }
         return health.live is not None, {"success": health.live is not None, **facts}
 
-    def _answer(self, live: Live, data: bytes, allowance: Allowance) -> tuple[dict[str, Any], Probabilities]:
+    def _answer(self, live: Live, data: bytes, allowance: Allowance) -> tuple[dict[str, Any], Looked]:
         started = time.monotonic()
         seen_photo = self._decoders.see(data, live.crop, allowance=allowance)
         looked = self._workers.run(lambda: self._look(live, seen_photo))
-        answer = live.model.describe(looked.probabilities)
+        answer = live.model.describe(looked.probabilities, familiarity=looked.familiarity)
         reply = {
             "success": True,
             **_reply(answer),
@@ -148,11 +152,11 @@ class Service:
         if self._candidates:
             seen = Seen(reply["id"], utc_now(), looked.small, reply)
             self._memory.add(seen, client=allowance.client)
-            if not answer.sure:
+            if not answer.sure or answer.known is False:
                 self._candidates.keep(seen, UNSURE, client=allowance.client)
         log.info("predict %s: %s %.3f in %.0f ms", reply["id"], answer.name, answer.score,
                  1000 * (time.monotonic() - started))  # fmt: skip
-        return reply, looked.probabilities
+        return reply, looked
 
     def _look(self, live: Live, photo: Visible) -> Looked:
         """As the stages clean and crop do, with the settings of the crops that the model learnt from."""
@@ -164,9 +168,10 @@ class Service:
         row, jpeg = crop_photo(image, vehicle, config=live.crop.config)
         if vehicle is None or jpeg is None:
             raise PhotoError(row["reason"], "No vehicle that is large enough was found.")
-        [probabilities] = live.model.predict(to_batch([jpeg], live.model.side))
+        [probabilities], familiarity = live.model.look(to_batch([jpeg], live.model.side))
         found = replace(vehicle, box=in_full_size(vehicle.box, image.size, size))
-        return Looked(found, size, probabilities, self._small(image))
+        known = None if familiarity is None else float(familiarity[0])
+        return Looked(found, size, probabilities, known, self._small(image))
 
     def _small(self, image: Image.Image) -> bytes:
         if self._candidates is None:
@@ -175,18 +180,26 @@ class Service:
 
     def _answer_listing(self, live: Live, photos: Sequence[bytes], allowance: Allowance) -> dict[str, Any]:
         replies: list[dict[str, Any]] = []
-        usable: list[Probabilities] = []
+        usable: list[Looked] = []
         for data in photos:
             try:
-                reply, probabilities = self._answer(live, data, allowance)
+                reply, looked = self._answer(live, data, allowance)
             except PhotoError as error:
                 known = {"format": error.format} if error.format else {}
                 replies.append({"success": False, "reason": error.reason, **known})
                 continue
             replies.append(reply)
-            usable.append(probabilities)
-        together = _reply(live.model.describe(pool(usable))) if usable else {}
+            usable.append(looked)
+        together = _reply(_together(live.model, usable)) if usable else {}
         return {"success": bool(usable), **together, "photos": replies, "model": _version(live.model)}
+
+
+def _together(model: Model, photos: Sequence[Looked]) -> Answer:
+    """The answer on photos of one listing."""
+    known = [looked.familiarity for looked in photos if looked.familiarity is not None]
+    familiarity = sum(known) / len(known) if known else None
+    pooled = pool([looked.probabilities for looked in photos])
+    return model.describe(pooled, familiarity=familiarity, photos=len(photos))
 
 
 def _reply(answer: Answer) -> dict[str, Any]:
@@ -194,6 +207,8 @@ def _reply(answer: Answer) -> dict[str, Any]:
         "prediction": answer.name,
         "score": round(answer.score, 4),
         "sure": answer.sure,
+        "known": answer.known,
+        "familiarity": None if answer.familiarity is None else round(answer.familiarity, 3),
         "make": _make(answer.name),
         "top5": [{"class": name, "make": _make(name), "score": round(score, 4)} for name, score in answer.top],
     }

@@ -2,27 +2,37 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from carpipe.no_telemetry import silence_openvino
+from carpipe.training.likeness import with_likeness
 from carpipe.training.predict import load_network
 
 
-def export_portable(file: Path) -> dict[str, bytes]:
+def export_portable(file: Path, *, means: tuple[Any, Any] | None = None) -> dict[str, bytes]:
     """`model.xml` and `model.bin` of a `.keras` file: float32, runs without TensorFlow and Keras.
 
     Input `picture` uint8 (n, side, side, 3) in RGB, output float32 (n, classes). The graph is traced once and handed
     to OpenVINO: Keras' own `export` traces the network three times.
+
+    Args:
+        means: `middle` and `directions` of `with_likeness`: a second output, named `likeness`. The probabilities stay
+            the first: clients of carpipe 0.1 take that one, whatever it is called.
     """
     silence_openvino()
     import openvino
     import tensorflow as tf
 
     network = load_network(file)
+    if means:
+        network = with_likeness(network, *means)
     [entry] = network.inputs
     picture = tf.TensorSpec(entry.shape, entry.dtype, name="picture")
     traced = tf.function(lambda picture: network(picture, training=False), autograph=False, input_signature=[picture])
     converted = openvino.convert_model(traced.get_concrete_function())
     converted.input().tensor.set_names({"picture"})
+    if means:
+        converted.output(1).tensor.set_names({"likeness"})
     with tempfile.TemporaryDirectory(prefix="carpipe-export-") as folder:
         path = Path(folder) / "model.xml"
         openvino.save_model(converted, path, compress_to_fp16=False)

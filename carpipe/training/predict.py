@@ -13,6 +13,7 @@ import numpy as np
 from carpipe.errors import InputError
 from carpipe.pictures.model_input import to_batch
 from carpipe.training.energy import with_energy
+from carpipe.training.likeness import features_of
 from carpipe.training.precision import with_policy
 
 # Photos per forward pass.
@@ -21,17 +22,18 @@ BATCH = 32
 Predict = Callable[[list[bytes]], "np.ndarray[Any, np.dtype[np.float32]]"]
 
 
-def load_predictor(file: Path, *, energy: bool = False) -> Predict:
+def load_predictor(file: Path, *, energy: bool = False, features: bool = False) -> Predict:
     """JPEGs in, probabilities (n, classes) out, of a `.keras` file. Code hidden in it is refused.
 
     Args:
         energy: one column more, as `with_energy` says.
+        features: then as many more as the network has features, as `features_of` says: none where it has none.
 
     Raises:
         InputError: the file is no Keras model.
     """
     _share_gpu()
-    network = with_energy(load_network(file)) if energy else load_network(file)
+    network = _with_columns(load_network(file), energy=energy, features=features)
     side = network.input_shape[1]
 
     def predict(jpegs: list[bytes]) -> "np.ndarray[Any, np.dtype[np.float32]]":
@@ -40,6 +42,16 @@ def load_predictor(file: Path, *, energy: bool = False) -> Predict:
         return np.concatenate([_predict_chunk(network, chunk) for chunk in chunks])
 
     return predict
+
+
+def _with_columns(network: Any, *, energy: bool, features: bool) -> Any:
+    seen = features_of(network) if features else None
+    wider = with_energy(network) if energy else network
+    if seen is None:
+        return wider
+    # A layer with a name of its own: operations could have names that the network's have.
+    columns = keras.layers.Concatenate(axis=1, name="with_features")([wider.output, seen])
+    return keras.Model(wider.inputs, columns, name=f"{wider.name}_with_features")
 
 
 def _share_gpu() -> None:
@@ -82,10 +94,10 @@ def predict_records(
     return keys, np.concatenate(found)
 
 
-def golden(jpegs: list[bytes], *, predict: Predict, side: int) -> bytes:
-    """A few pictures as the model gets them and its answers, as .npz: `pictures`, `probabilities`."""
+def golden(jpegs: list[bytes], *, side: int, **answers: Any) -> bytes:
+    """A few pictures as the model gets them, and its answers, as .npz: `pictures`, `probabilities` and others."""
     sink = io.BytesIO()
-    np.savez_compressed(sink, pictures=to_batch(jpegs, side), probabilities=predict(jpegs))
+    np.savez_compressed(sink, pictures=to_batch(jpegs, side), **answers)
     return sink.getvalue()
 
 

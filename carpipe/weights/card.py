@@ -7,7 +7,7 @@ from typing import Any
 
 from carpipe.config import ClassifierConfig, TrainingConfig
 from carpipe.manifest import Manifest
-from carpipe.names import shown
+from carpipe.names import brief, shown
 
 
 def model_card(trained: Manifest, judged: Manifest) -> str:
@@ -19,13 +19,14 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
     used = settings_of(trained) if "start" in trained.extra else dict(sorted(trained.config.items()))
     settings = "\n".join(f"| {name} | {value} |" for name, value in used.items())
     start = _start(trained.extra.get("start"))
+    none = _none_of_these(judged.extra.get("known"))
+    feed = f"Feed it what `preprocessing.json` says. It learnt from {photos}."
     return f"""# {trained.config["channel"]}
 
 {backbone_of(trained)} at {trained.config["image_size"]} px, {len(classes)} classes, trained by carpipe
 {trained.carpipe} in {trained.seconds:.0f} s on `{trained.extra["dataset"]}`.
 
-Answers which of its classes a photo shows; `labels.json` lists them in the order of the output. It cannot say
-"none of these". Feed it what `preprocessing.json` says. It learnt from {photos}.
+Answers which of its classes a photo shows; `labels.json` lists them in the order of the output. {none} {feed}
 {start}
 ## Figures on test photos (vehicles it was not trained on)
 
@@ -41,6 +42,17 @@ Per class: `report_test.csv`. To check an installation, replay `golden.npz`: `pi
 | --- | --- |
 {settings}
 """
+
+
+def _none_of_these(known: object) -> str:
+    """What it can say of cars of no class; an evaluation before there was a `known.json` has nothing."""
+    if not isinstance(known, dict):
+        return 'It cannot say\n"none of these".'
+    said, why = (brief(str(known.get(name, "")), max_characters=1000) for name in ("said", "why"))
+    return (
+        "It also says\nwhether a photo shows a car of any of them, by the second output of the network and "
+        f"`known.json`. {said} {why}\nA car that looks like one of its classes is not found."
+    )
 
 
 def _start(start: object) -> str:

@@ -4,7 +4,7 @@
 
     model = open_channel("s3://my-bucket/cars", "classifier")
     [answer] = model.answer([crop_as_jpeg])
-    print(answer.name, answer.score, answer.sure)
+    print(answer.name, answer.score, answer.sure, answer.known)
 
 Needs the extra `client` only: no TensorFlow, no Airflow. Every file is held against the sha256 of the model's
 manifest, whether downloaded or cached, the manifest against the sum that the release names, and the golden pictures are
@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from carpipe.config import SigningConfig, StoreConfig
 from carpipe.errors import ConfigError, InputError, MissingError, UnavailableError, explain_os_error
+from carpipe.familiarity import Numbers, Rule
 from carpipe.names import shown
 from carpipe.pictures.model_input import Pixels, to_batch
 from carpipe.probabilities import Probabilities, calibrate
@@ -43,13 +44,17 @@ TOP = 5
 class Answer:
     """What a model says of one picture. Scores are calibrated probabilities; `top` holds the five best.
 
-    `sure` is whether the best score reaches the model's threshold.
+    `sure` is whether the best score reaches the model's threshold. `known` is whether the picture shows a car of any of
+    its classes: if not, the name means nothing, however high its score. `familiarity` is what that was decided by, in
+    standard deviations: 0 is a photo of a known car as they are on average. Both are None where the model does not say.
     """
 
     name: str
     score: float
     sure: bool
     top: tuple[tuple[str, float], ...]
+    known: bool | None = None
+    familiarity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Model:
         classes: names in the order of the output.
         side: pixels of the square that pictures are stretched to.
         temperature, threshold: calibration; see `contract`.
+        known: how cars that it knows are told from others; None: it does not say.
         folder: its files on local disk.
         crop: how photos are cut before; None where the model takes whole photos.
         deviation: how far its answers on the golden pictures are off, at worst.
@@ -78,6 +84,7 @@ class Model:
     threshold: float
     folder: Path
     crop: CropPolicy | None
+    known: Rule | None
     deviation: float
     signed_by: str
     _network: Network = field(repr=False, compare=False)
@@ -88,12 +95,24 @@ class Model:
         Raises:
             InputError: the pictures have another type or shape.
         """
+        return self.look(pictures)[0]
+
+    def look(self, pictures: Pixels) -> tuple[Probabilities, Numbers | None]:
+        """Probabilities as `predict` gives them, and the familiarity (n,); None where the model does not say it.
+
+        `describe` takes a row of both. Of a listing, it takes the `probabilities.pool` and the mean.
+
+        Raises:
+            InputError: the pictures have another type or shape.
+        """
         expected = (self.side, self.side, 3)
         if pictures.dtype != np.uint8 or pictures.shape[1:] != expected:
             raise InputError(f"The model takes uint8 (n, {self.side}, {self.side}, 3), not {_shape(pictures)}.")
         if not len(pictures):
-            return np.zeros((0, len(self.classes)), np.float32)
-        return calibrate(self._network.predict(pictures), self.temperature)
+            return np.zeros((0, len(self.classes)), np.float32), np.zeros(0, np.float32) if self.known else None
+        p, likeness = self._network.look(pictures)
+        familiarity = self.known.familiarity(p, likeness) if self.known and likeness is not None else None
+        return calibrate(p, self.temperature), familiarity
 
     def answer(self, crops: Sequence[bytes]) -> list[Answer]:
         """The five best classes of each picture, given as JPEG and cut as `crop` says.
@@ -109,13 +128,24 @@ class Model:
             raise InputError("A picture cannot be decoded as JPEG: it is none.") from None
         except (OSError, Image.DecompressionBombError) as error:
             raise InputError(f"A picture cannot be decoded as JPEG: {error}.") from None
-        return [self.describe(row) for row in self.predict(pictures)]
+        p, familiarity = self.look(pictures)
+        if familiarity is None:
+            return [self.describe(row) for row in p]
+        return [self.describe(row, familiarity=float(one)) for row, one in zip(p, familiarity, strict=True)]
 
-    def describe(self, probabilities: Probabilities) -> Answer:
-        """Name the best of one row of probabilities."""
+    def describe(self, probabilities: Probabilities, *, familiarity: float | None = None, photos: int = 1) -> Answer:
+        """Name the best of one row of probabilities.
+
+        Args:
+            familiarity: of the picture, or the mean of so many `photos` of one listing; None: not said.
+        """
         best = np.argsort(-probabilities, kind="stable")[:TOP]
         top = tuple((self.classes[number], float(probabilities[number])) for number in best)
-        return Answer(*top[0], sure=top[0][1] >= self.threshold, top=top)
+        known = None
+        if self.known and familiarity is not None:
+            known = self.known.is_known(familiarity, photos=photos)
+        sure = top[0][1] >= self.threshold
+        return Answer(*top[0], sure=sure, top=top, known=known, familiarity=None if known is None else familiarity)
 
 
 def open_channel(
@@ -254,7 +284,9 @@ def _load(
     described = contract.describe(model, lambda name: cache.read(model, name))
     network = Network(folder / contract.NETWORK[0])
     golden = cache.read(model, contract.GOLDEN)
-    deviation = replay(network, golden, classes=len(described.classes), side=described.side)
+    deviation = replay(
+        network, golden, classes=len(described.classes), side=described.side, likeness=described.known is not None
+    )
     log.info("channel %s generation %d: %s, golden pictures off by %.1g",
              release.channel, release.generation, model.key, deviation)  # fmt: skip
     return Model(
@@ -267,6 +299,7 @@ def _load(
         threshold=described.threshold,
         folder=folder,
         crop=described.crop,
+        known=described.known,
         deviation=deviation,
         signed_by=signature.by if signature else "",
         _network=network,

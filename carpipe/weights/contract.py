@@ -10,6 +10,10 @@
 | `calibration.json` | `temperature`, by which log-probabilities are divided; `threshold`: scores from it on are sure |
 | `crop.json` | how the photos it learnt from were cut: settings, limits, the detector's file and sha256 |
 | `golden.npz` | `pictures` and the `probabilities` (uncalibrated) that they must give |
+| `known.json` | not always there: how known cars are told from others, see `carpipe.familiarity.Rule`, and how well |
+
+Where `known.json` is there, the network has a second output, `likeness` (n, 1), and the golden pictures have a
+`likeness` (n,) too.
 
 A later carpipe may add files, and keys to the files: neither matters to this one. Should the meaning of something
 change, it raises `contract` in the manifest's `extra`, and consumers that do not know it refuse the model.
@@ -26,6 +30,7 @@ from pydantic import ValidationError
 from carpipe import forms
 from carpipe.config import MAX_SIDE, CropConfig
 from carpipe.errors import InputError
+from carpipe.familiarity import Rule
 from carpipe.manifest import Manifest
 from carpipe.names import brief
 
@@ -35,8 +40,9 @@ LABELS = "labels.json"
 PREPROCESSING = "preprocessing.json"
 CALIBRATION = "calibration.json"
 CROP = "crop.json"
+KNOWN = "known.json"
 GOLDEN = "golden.npz"
-# What a consumer cannot do without; it reads crop.json and the detector where they are there.
+# What a consumer cannot do without; it reads crop.json, known.json and the detector where they are there.
 REQUIRED = (*NETWORK, LABELS, PREPROCESSING, CALIBRATION, GOLDEN)
 
 # The classes of a car filter.
@@ -44,6 +50,8 @@ CAR, NOT_CAR = "auto", "no_auto"
 
 # Scores are of 32 bits: rounding takes a probability this far above 1, and a score may be the threshold.
 _SURE = 1 + 1e-6
+# Bounds of what known.json says: numbers of standard deviations, far beyond any that can be meant.
+_FAR = 1e6
 
 Read = Callable[[str], bytes]
 T = TypeVar("T")
@@ -76,6 +84,7 @@ class Description:
     temperature: float
     threshold: float
     crop: CropPolicy | None
+    known: Rule | None
 
 
 def candidates_folder(channel: str) -> str:
@@ -104,7 +113,7 @@ def check_contract(manifest: Manifest) -> None:
 
 def needed(manifest: Manifest, *, detector: bool) -> list[str]:
     """Names of the files that a consumer needs, in the order of the manifest."""
-    wanted = {*REQUIRED, CROP}
+    wanted = {*REQUIRED, CROP, KNOWN}
     return [name for name in manifest.files if name in wanted or (detector and name.startswith("detector/"))]
 
 
@@ -122,7 +131,8 @@ def describe(manifest: Manifest, read: Read) -> Description:
     temperature = read_temperature(manifest, read)
     threshold = _parsed(manifest, CALIBRATION, read, lambda value: _number(value, "threshold", least=0, most=_SURE))
     crop = _parsed(manifest, CROP, read, _crop) if CROP in manifest.files else None
-    return Description(classes, side, temperature, threshold, crop)
+    known = _parsed(manifest, KNOWN, read, _known) if KNOWN in manifest.files else None
+    return Description(classes, side, temperature, threshold, crop, known)
 
 
 def read_temperature(manifest: Manifest, read: Read) -> float:
@@ -166,6 +176,16 @@ def _number(value: Any, name: str, *, least: float, most: float = math.inf) -> f
     if number == math.inf:
         raise ValueError(f"{name}: expected a number with an end, got {number}")
     return number
+
+
+def _known(value: Any) -> Rule:
+    return Rule(
+        stand_out=_number(value, "stand_out", least=0, most=_FAR),
+        likeness=_number(value, "likeness", least=0, most=_FAR),
+        offset=_number(value, "offset", least=-_FAR, most=_FAR),
+        threshold=_number(value, "threshold", least=-_FAR, most=_FAR),
+        alike=_number(value, "alike", least=0, most=1),
+    )
 
 
 def _crop(value: Any) -> CropPolicy:

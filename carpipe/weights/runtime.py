@@ -28,12 +28,17 @@ TOLERANCE = 1e-3
 MAX_GOLDEN_BYTES = 2**28
 # Pictures per forward pass: bounds the memory of large batches.
 BATCH = 32
+# Name of the second output, and of what golden pictures say of it.
+LIKENESS = "likeness"
+
+Likeness = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Network:
     """A compiled network, safe to share between threads.
 
-    Takes uint8 (n, side, side, 3) in RGB, gives float32 probabilities (n, classes).
+    Takes uint8 (n, side, side, 3) in RGB, gives float32 probabilities (n, classes). `has_likeness` is whether it says
+    too how like its classes a picture looks.
     """
 
     def __init__(self, xml: Path):
@@ -51,6 +56,9 @@ class Network:
             self._compiled = openvino.Core().compile_model(str(xml), "CPU", options)
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot load {xml}: {str(error).strip().splitlines()[-1]}") from None
+        names = [output.get_names() for output in self._compiled.outputs]
+        self._likeness = next((number for number, known in enumerate(names) if number and LIKENESS in known), None)
+        self.has_likeness = self._likeness is not None
         # An inference request holds the buffers of one call: each thread needs its own.
         self._own = threading.local()
 
@@ -60,43 +68,63 @@ class Network:
         Raises:
             InputError: the pictures are not what the network takes.
         """
+        return self.look(pictures)[0]
+
+    def look(self, pictures: Pixels) -> tuple[Probabilities, Likeness | None]:
+        """Probabilities as `predict` gives them, and the likeness (n,), None where the network does not say it.
+
+        Raises:
+            InputError: the pictures are not what the network takes.
+        """
         chunks = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
         try:
-            return np.concatenate([self._infer(chunk) for chunk in chunks])
+            found = [self._infer(chunk) for chunk in chunks]
+            likeness = np.concatenate([one for _, one in found]) if self.has_likeness else None
+            return np.concatenate([p for p, _ in found]), likeness
         except (RuntimeError, ValueError) as error:
             raise InputError(f"The network takes no pictures of shape {pictures.shape}: {error}") from None
 
-    def _infer(self, chunk: Pixels) -> Probabilities:
+    def _infer(self, chunk: Pixels) -> tuple[Probabilities, Likeness]:
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
-        return np.array(self._own.request.infer([chunk])[0], dtype=np.float32)
+        found = self._own.request.infer([chunk])
+        likeness = found[self._likeness].reshape(len(chunk)) if self._likeness is not None else ()
+        return np.array(found[0], dtype=np.float32), np.array(likeness, dtype=np.float32)
 
 
-def replay(network: Network, golden: bytes, *, classes: int, side: int) -> float:
-    """Feed the published pictures; return how far the worst probability is off, at most `TOLERANCE`.
+def replay(network: Network, golden: bytes, *, classes: int, side: int, likeness: bool = False) -> float:
+    """Feed the published pictures; return how far the worst probability or likeness is off, at most `TOLERANCE`.
 
     Args:
         golden: the file `golden.npz`.
         classes: how many the labels name.
         side: pixels, that pictures are stretched to.
+        likeness: whether the model says it: then the network must give it, and the pictures must have it.
 
     Raises:
         InputError: the answers are others than those published, or not of that many classes; or the pictures are not of
             that side.
     """
-    pictures, published = _read_golden(golden)
+    pictures, published, alike = _read_golden(golden, likeness=likeness)
     if pictures.shape[1:] != (side, side, 3):
         raise InputError(
             f"golden.npz holds pictures of {pictures.shape[1:]}, expected ({side}, {side}, 3), as preprocessing.json "
             "says; the model was put together wrong."
         )
-    answers = network.predict(pictures)
+    answers, likenesses = network.look(pictures)
     if not len(answers) or answers.shape != published.shape or answers.shape[1] != classes:
         raise InputError(
             f"The model answers {answers.shape} on its golden pictures, published are {published.shape} and "
             f"{classes} labels; it was put together wrong."
         )
     deviation = float(np.abs(answers - published).max())
+    if likeness:
+        if likenesses is None or alike is None or likenesses.shape != alike.shape:
+            raise InputError(
+                "The model has a known.json, but its network or its golden pictures do not say a likeness for each; "
+                "it was put together wrong."
+            )
+        deviation = max(deviation, float(np.abs(likenesses - alike).max()))
     if not deviation <= TOLERANCE:
         raise InputError(
             f"The model's answers on its golden pictures are off by {deviation:.2g}, allowed are {TOLERANCE:g}; "
@@ -105,7 +133,7 @@ def replay(network: Network, golden: bytes, *, classes: int, side: int) -> float
     return deviation
 
 
-def _read_golden(golden: bytes) -> tuple[Pixels, Probabilities]:
+def _read_golden(golden: bytes, *, likeness: bool = False) -> tuple[Pixels, Probabilities, Likeness | None]:
     """What `golden.npz` holds. Little data can unpack to very much: what its headers say is looked at first."""
     unreadable = (
         ValueError, OSError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
@@ -114,6 +142,8 @@ def _read_golden(golden: bytes) -> tuple[Pixels, Probabilities]:
     try:
         with zipfile.ZipFile(io.BytesIO(golden)) as file:
             pictures, published = (_read_array(file, f"{name}.npy") for name in ("pictures", "probabilities"))
+            has = likeness and f"{LIKENESS}.npy" in file.namelist()
+            alike = _read_array(file, f"{LIKENESS}.npy") if has else None
     except unreadable as error:
         raise InputError(f"golden.npz holds no pictures and probabilities: {error}.") from None
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or published.dtype.kind != "f" or published.ndim != 2:
@@ -121,7 +151,9 @@ def _read_golden(golden: bytes) -> tuple[Pixels, Probabilities]:
             f"golden.npz holds pictures of {pictures.dtype} {pictures.shape} and probabilities of {published.dtype} "
             f"{published.shape}, expected uint8 (n, side, side, 3) and floats (n, classes)."
         )
-    return pictures, published
+    if alike is not None and (alike.dtype.kind != "f" or alike.ndim != 1):
+        raise InputError(f"golden.npz holds a likeness of {alike.dtype} {alike.shape}, expected floats (n,).")
+    return pictures, published, alike
 
 
 def _read_array(file: zipfile.ZipFile, name: str) -> "np.ndarray[Any, Any]":

@@ -67,7 +67,23 @@ def everything(test: Predictions) -> dict[str, object]:
         "decision": compare(test.table(), test.table().assign(correct=right), rules=GateConfig()),
         "pictures": {key: jpeg() for key in choose_pictures(test)},
         "facts": {"dataset": "datasets/d1/manifest.json"},
+        "known": known(with_unknown=True),
     }
+
+
+def known(*, with_unknown: bool) -> dict[str, object]:
+    """What an evaluation says of cars of no class."""
+    bounds = {"refused": 0.021, "low": 0.011, "high": 0.034, "listings": 30, "listings_refused": 0.0333}
+    figures: dict[str, object] = {"known": {"photos": 90, "vehicles": 30, **bounds}}
+    shares = {"edges": [-3.0, -1.0, 1.0, 3.0], "threshold": -2.0, "known": [0.1, 0.5, 0.4]}
+    if with_unknown:
+        aurocs = {"auroc": 0.87, "auroc_low": 0.84, "auroc_high": 0.9, "softmax_auroc": 0.81, "softmax_refused": 0.08}
+        gains = {"gained": 0.06, "gained_low": 0.02, "gained_high": 0.1}
+        reasons = {HOSTILE: {"photos": 40, "vehicles": 20, "refused": 0.125}}
+        strange = {"photos": 44, "vehicles": 22, **bounds, "refused": 0.3}
+        figures["unknown"] = {**strange, **aurocs, **gains, "reasons": reasons}
+        shares["unknown"] = [0.6, 0.3, 0.1]
+    return {"why": "The weights are so.", "figures": figures, "histogram": shares}
 
 
 def car_filter() -> Predictions:
@@ -258,6 +274,25 @@ def test_one_night_is_a_row_and_no_curve_and_what_is_not_known_is_a_dash():
 
     assert "75.0 % – 1 new" in shown.text
     assert "accuracy on newest listings by night" not in shown.values("alt")
+
+
+def test_cars_of_no_class_are_shown_beside_known_ones():
+    page = render(draw(12, 60), known=known(with_unknown=True))
+
+    assert "The weights are so." in page.text
+    assert "known cars 90 30 2.1" in page.text
+    assert "cars of no class 44 22 30.0" in page.text
+    assert "in 87.0 % of all pairs (84.0 % to 90.0 %), and has the larger probability in 81.0 %" in page.text
+    assert "The difference is 6.0 points (2.0 to 10.0)" in page.text
+    assert "photos by familiarity" in page.values("alt")
+
+
+def test_where_there_are_too_few_cars_of_no_class_the_page_says_so():
+    page = render(draw(12, 60), known=known(with_unknown=False))
+
+    assert "There are too few cars of no class to say how many are found." in page.text
+    assert "cars of no class 44" not in page.text
+    assert "Cars of no class" not in render(draw(12, 60)).text
 
 
 def test_text_of_a_night_is_text():

@@ -18,8 +18,9 @@ from carpipe.pictures.detection import Detector
 from carpipe.pictures.model_input import to_batch
 from carpipe.sample import DETECTOR
 from carpipe.stages.crop import crop
+from carpipe.steps.labels.candidates import list_candidates
 from tests.serving.conftest import encode, post, ready, serving, wait_for
-from tests.tiny import CLASSES, SIDE, Tiny, go_live, publish
+from tests.tiny import CLASSES, SIDE, Tiny, crop_files, go_live, publish
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,39 @@ def test_photos_of_one_car_are_answered_together(api, photos, cropped, blank):
     assert [photo["success"] for photo in reply["photos"]] == [True] * 3 + [False] * 2
     assert [photo.get("reason") for photo in reply["photos"][3:]] == ["no_vehicle", "not_an_image"]
     assert all(photo["error"] for photo in reply["photos"][3:])
+
+
+KNOWING = {"stand_out": 1.0, "likeness": 0.0, "offset": 0.0, "threshold": 0.0, "alike": 0.25}
+
+
+def test_a_car_of_no_class_is_said_and_kept_for_labelling(session, cache, photos, cropped):
+    chosen = sorted(cropped)[:6]
+    crops = to_batch([cropped[number][1] for number in chosen], SIDE)
+    p = np.sort(Tiny().probabilities(crops), axis=1)
+    odds = np.log(p[:, -1] / p[:, :-1].sum(axis=1))  # what `KNOWING` counts, and nothing else
+    middle = float(np.median(odds))
+    tiny = Tiny(threshold=0.0, known={**KNOWING, "offset": -middle})
+    go_live(session, publish(session, tiny.files() | crop_files(image_size=320)))
+
+    with serving(session, cache) as client:
+        ready(client)
+        replies = [post(client, photos[number]).json() for number in chosen]
+        together = post(client, *(photos[number] for number in chosen[:3]), url="/predict/listing").json()
+        [*kept] = wait_for(lambda: len(found := list_candidates(session)) >= 3 and found)
+
+    assert [reply["known"] for reply in replies] == (odds >= middle).tolist()
+    assert [reply["familiarity"] for reply in replies] == pytest.approx(odds - middle, abs=2e-3)
+    assert all(reply["sure"] for reply in replies)
+    assert together["familiarity"] == pytest.approx((odds - middle)[:3].mean(), abs=2e-3)
+    assert together["known"] == (together["familiarity"] >= 0)
+    assert {one.reason for one in kept} == {"unsure"}
+    assert {one.answer["known"] for one in kept} == {False}
+
+
+def test_a_model_that_does_not_say_answers_null(api, photos):
+    reply = post(api, photos[0]).json()
+
+    assert (reply["known"], reply["familiarity"]) == (None, None)
 
 
 def test_a_listing_without_a_usable_photo_is_an_error(api, blank):

@@ -35,6 +35,7 @@ from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.garbage import find_garbage
 from carpipe.steps.views.funnel import read_funnel
 from carpipe.weights import channel
+from carpipe.weights.client import pull
 from tests.conftest import SAMPLE, make_config
 
 pytestmark = [pytest.mark.slow]
@@ -197,7 +198,8 @@ def test_the_model_is_published_with_all_that_belongs_to_it(session, outcome):
     assert set(model.files) >= {
         "model.keras", "model.xml", "model.bin", "labels.json", "taxonomy.yaml", "class_changes.json",
         "preprocessing.json", "crop.json", "detector/detector.pt", "calibration.json", "metrics.json", "golden.npz",
-        "README.md", "report_test.csv", "history.json", "evaluation.html", "plots/reliability.png",
+        "README.md", "report_test.csv", "history.json", "evaluation.html", "plots/reliability.png", "known.json",
+        "plots/known.png",
     }  # fmt: skip
     for name in model.files:
         manifest.read_file(session.store, model, name)  # checks the sha256
@@ -245,6 +247,23 @@ def test_golden_pictures_get_the_golden_answers(session, outcome, tmp_path):
     again = keras.models.load_model(path, compile=False).predict(golden["pictures"], verbose=0)
 
     np.testing.assert_allclose(again, golden["probabilities"], atol=1e-4)
+
+
+def test_an_app_is_told_whether_the_model_knows_a_car(session, outcome, tmp_path):
+    model = pull(session.store, "classifier", cache=tmp_path)
+    packaged = manifest.read(session.store, outcome.verdict.model)
+    golden = np.load(io.BytesIO(manifest.read_file(session.store, packaged, "golden.npz")))
+
+    p, familiarity = model.look(golden["pictures"])
+
+    np.testing.assert_allclose(familiarity, model.known.familiarity(golden["probabilities"], golden["likeness"]),
+                               atol=1e-2)  # fmt: skip
+    assert "likeness.npz" not in packaged.files
+    assert model.describe(p[0], familiarity=float(familiarity[0])).known is not None
+    assert "It also says\nwhether a photo" in manifest.read_file(session.store, packaged, "README.md").decode()
+    figures = json.loads(manifest.read_file(session.store, packaged, "known.json"))["figures"]
+    assert figures["known"]["photos"] == json.loads(
+        manifest.read_file(session.store, packaged, "metrics.json"))["test_photos"]  # fmt: skip
 
 
 def test_a_second_run_writes_nothing(session, outcome):

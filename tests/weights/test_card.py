@@ -44,6 +44,17 @@ def test_how_the_training_started_and_why(start, says):
     assert card(start) == (f"The training started {says}" if says else "")
 
 
+def test_what_it_can_say_of_cars_of_no_class():
+    judged = replace(training(None), stage="evaluate", config={}, extra={"metrics": {}})
+    facts = {"said": "Of 40 photos 30.0% are found.", "why": "The weights were fitted.", "figures": {}}
+    knowing = replace(judged, extra={"metrics": {}, "known": facts})
+
+    assert 'It cannot say\n"none of these". Feed it' in model_card(training(None), judged)
+    said = model_card(training(None), knowing)
+    assert "cannot say" not in said
+    assert "`known.json`. Of 40 photos 30.0% are found. The weights were fitted." in said
+
+
 def test_a_setting_that_came_later_is_shown_with_what_it_was_before():
     assert settings_of(training(None))["schedule"] == "plateau"
     assert settings_of(training(None, schedule="cosine"))["schedule"] == "cosine"

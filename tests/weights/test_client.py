@@ -41,6 +41,13 @@ def cached(cache, name):
     return path
 
 
+KNOWING = {"stand_out": 1.5, "likeness": 4.0, "offset": -5.0, "threshold": 0.0, "alike": 0.5, "later": [1]}
+
+
+def known_json(**changes):
+    return json.dumps(KNOWING | changes).encode()
+
+
 def crop_json(**changes):
     return json.dumps(json.loads(crop_files()["crop.json"]) | changes).encode()
 
@@ -242,6 +249,91 @@ def test_a_file_that_does_not_hold_what_it_should_is_named(session, files, cache
     go_live(session, publish(session, {**files, name: content}))
 
     with pytest.raises(InputError, match=message):
+        pull(session.store, cache=cache)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[]", r"known\.json"),
+        (b"{}", "it has no 'stand_out'"),
+        (known_json(stand_out=-1), "stand_out: expected 0 to 1e\\+06, got -1"),
+        (known_json(likeness="1"), "likeness: expected a number, got '1'"),
+        (known_json(offset=True), "offset: expected a number, got True"),
+        (b'{"stand_out": 1, "likeness": 1, "offset": NaN, "threshold": 0, "alike": 0}', "offset: expected .*, got nan"),
+        (known_json(threshold=1e300), "threshold: expected .*, got 1e\\+300"),
+        (known_json(alike=1.5), "alike: expected 0 to 1, got 1.5"),
+    ],
+)
+def test_a_known_json_that_cannot_be_meant_is_refused(session, cache, content, message):
+    go_live(session, publish(session, {**Tiny(known=KNOWING).files(), "known.json": content}))
+
+    with pytest.raises(InputError, match=message):
+        pull(session.store, cache=cache)
+
+
+def familiarity(model, seen):
+    """As `KNOWING` says, of 7 classes: by the odds of the best."""
+    p = np.sort(model.probabilities(seen), axis=1)
+    return 1.5 * np.log(p[:, -1] / p[:, :-1].sum(axis=1)) + 4 * model.likeness(seen) - 5
+
+
+def test_a_model_says_whether_it_knows_what_it_sees(session, cache):
+    tiny = Tiny(known=KNOWING)
+    go_live(session, publish(session, tiny.files()))
+    model = pull(session.store, cache=cache)
+    seen = pictures(70)
+
+    p, found = model.look(seen)
+    answers = [model.describe(row, familiarity=float(one)) for row, one in zip(p, found, strict=True)]
+
+    expected = familiarity(tiny, seen)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_array_equal(p, model.predict(seen))
+    assert [answer.known for answer in answers] == (expected >= 0).tolist()
+    assert {answer.known for answer in answers} == {True, False}
+    assert [answer.familiarity for answer in answers] == pytest.approx(expected, abs=1e-3)
+    assert model.look(seen[:0])[1].shape == (0,)
+
+
+def test_an_answer_to_a_jpeg_says_it_too(session, cache):
+    go_live(session, publish(session, Tiny(known=KNOWING).files()))
+    jpeg = io.BytesIO()
+    Image.new("RGB", (SIDE, SIDE), (200, 30, 10)).save(jpeg, "JPEG")
+
+    [answer] = pull(session.store, cache=cache).answer([jpeg.getvalue()])
+
+    assert answer.known is not None
+    assert answer.known == (answer.familiarity >= 0)
+
+
+def test_a_model_without_it_says_nothing(session, live, cache):
+    model = pull(session.store, cache=cache)
+
+    p, found = model.look(pictures())
+    answer = model.describe(p[0], familiarity=9.0)
+
+    assert (found, model.known) == (None, None)
+    assert (answer.known, answer.familiarity) == (None, None)
+
+
+def test_a_likeness_that_comes_out_otherwise_refuses_the_model(session, cache):
+    files = Tiny(known=KNOWING).files()
+    golden = dict(np.load(io.BytesIO(files["golden.npz"])))
+    for changed in (golden["likeness"] + 0.01, golden["likeness"][:-1], None, golden["likeness"][:, None]):
+        sink = io.BytesIO()
+        more = {} if changed is None else {"likeness": changed}
+        np.savez_compressed(sink, pictures=golden["pictures"], probabilities=golden["probabilities"], **more)
+        go_live(session, publish(session, {**files, "golden.npz": sink.getvalue()}, tag=str(changed)))
+
+        with pytest.raises(InputError, match=r"off by 0\.01|do not say a likeness for each|holds a likeness of"):
+            pull(session.store, cache=cache)
+
+
+def test_a_network_that_says_no_likeness_does_not_go_with_a_known_json(session, files, cache):
+    go_live(session, publish(session, {**files, "known.json": known_json()}))
+
+    with pytest.raises(InputError, match="do not say a likeness for each"):
         pull(session.store, cache=cache)
 
 

@@ -15,7 +15,7 @@ from tests.tiny import Tiny
 class Asked:
     """A network that must not be asked."""
 
-    def predict(self, pictures):
+    def look(self, pictures):
         raise AssertionError("it was asked")
 
 

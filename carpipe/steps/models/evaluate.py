@@ -14,6 +14,7 @@ from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.models.score_log import scores
 from carpipe.steps.models.train import content_of, count_training_photos
+from carpipe.steps.models.unknown import Known, Watch, find_known
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.storage import Store
@@ -54,19 +55,25 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
 
     started = time.monotonic()
     with results.local_shards(session.store, data, "val", "test") as shards:
-        predict = load_trained(session.store, source, energy=True)
-        val, val_energy = _predict(session, source, data, shards["val"], predict)
-        test, test_energy = _predict(session, source, data, shards["test"], predict)
+        predict = load_trained(session.store, source, energy=True, features=watches(session, source))
+        watch = Watch(predict, classes=len(source.extra["classes"]))
+        val, val_energy = _predict(session, source, data, shards["val"], watch)
+        seen = watch.photos_of(val)
+        test, test_energy = _predict(session, source, data, shards["test"], watch)
+        known = find_known(session, data, watch, val=seen, test=watch.photos_of(test))
         temperature = calibration.fit_temperature(val)
         threshold = calibration.choose_threshold(val, temperature, precision=work.config["sure_precision"])
         files = _files(session, source, data, test, temperature=temperature, threshold=threshold)
         files |= _top_files(temperature, val=(val, val_energy), test=(test, test_energy))
-        files |= {"golden.npz": _golden(shards["test"], source, lambda jpegs: predict(jpegs)[:, :-1])}
-        files |= _pages(session, source, data, test, shards["test"], files=files, at=at)
+        files |= known.files if known else {}
+        files |= {"golden.npz": _golden(shards["test"], source, watch, likeness=known is not None)}
+        files |= _pages(session, source, data, test, shards["test"], files=files, known=known, at=at)
     figures = json.loads(files["metrics.json"])
     log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     facts = {"metrics": figures, "dataset": dataset, "trained": trained}
     extra = {"classes": list(test.classes), **facts, "top_answers": _costs(files, val=val, test=test)}
+    if known:
+        extra["known"] = known.facts
     seconds = round(time.monotonic() - started, 3)
     return session.commit(work, files, counts={"in": len(test.photos)}, seconds=seconds, extra=extra)
 
@@ -76,7 +83,14 @@ def evaluate_work(session: Session, trained: Manifest, data: Manifest) -> Work:
     settings = {"sure_precision": session.config.gate.sure_precision}
     if trained.partition == "car_filter":
         settings["threshold"] = session.config.filter.threshold
+    elif "known_refused" in (changed := session.config.gate.decisive()):
+        settings["known_refused"] = changed["known_refused"]
     return Work("evaluate", VERSION, trained.partition, settings, (trained.key, *content_of(data)))
+
+
+def watches(session: Session, trained: Manifest) -> bool:
+    """Whether it is found out what the model knows. Of a car filter it is not: it knows all there is."""
+    return trained.partition != "car_filter" and session.config.gate.known_refused > 0
 
 
 def answer_test(session: Session, model: str, dataset: str) -> Manifest:
@@ -109,16 +123,18 @@ def read_answers(session: Session, done: Manifest) -> "pd.DataFrame":
     return from_parquet(manifest.read_file(session.store, done, PREDICTIONS))
 
 
-def load_trained(store: Store, trained: Manifest, *, energy: bool = False) -> Callable[[list[bytes]], Any]:
+def load_trained(
+    store: Store, trained: Manifest, *, energy: bool = False, features: bool = False
+) -> Callable[[list[bytes]], Any]:
     """JPEGs in, probabilities (n, classes) out, by a model as it came out of training.
 
     Args:
-        energy: one column more, see `carpipe.training.energy`.
+        energy, features: more columns, see `carpipe.training.predict.load_predictor`.
     """
     from carpipe.training.predict import load_predictor
 
     with results.local_file(store, trained, results.MODEL) as path:
-        return load_predictor(path, energy=energy)
+        return load_predictor(path, energy=energy, features=features)
 
 
 def _predict(
@@ -220,12 +236,15 @@ def _at_threshold(test: "Predictions", temperature: float, threshold: float) -> 
     }
 
 
-def _golden(shards: Sequence[Path], trained: Manifest, predict: Any) -> bytes:
+def _golden(shards: Sequence[Path], trained: Manifest, watch: Watch, *, likeness: bool) -> bytes:
     from carpipe.training.data import iter_records
     from carpipe.training.predict import golden
 
     few = [jpeg for _, _, jpeg in islice(iter_records(shards), GOLDEN)]
-    return golden(few, predict=predict, side=trained.config["image_size"])
+    answers = watch.look(few)
+    if not likeness:
+        answers.pop("likeness", None)
+    return golden(few, side=trained.config["image_size"], **answers)
 
 
 def _pages(
@@ -236,6 +255,7 @@ def _pages(
     shards: Sequence[Path],
     *,
     files: dict[str, bytes],
+    known: Known | None,
     at: str,
 ) -> dict[str, bytes]:
     """The HTML page, and its plots as PNG files of their own."""
@@ -257,6 +277,7 @@ def _pages(
         pictures={key: jpeg for key, _, jpeg in iter_records(shards) if key in wanted},
         facts={"training": trained.key, "dataset": data.key, **settings_of(trained)},
         newest=[] if filters else scores(session, trained.config["channel"]),
+        known={**known.facts, "histogram": known.histogram} if known else None,
     )
     plots = {f"plots/{name}.png": png for name, png in draw_plots(page).items()}
     return {PAGE: render_page(page).encode(), **plots}

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.errors import CarpipeError, InputError, UnavailableError
 from carpipe.manifest import Manifest, Work
-from carpipe.names import shown
 from carpipe.steps import results
 from carpipe.steps.models.class_names import class_map, names_then
+from carpipe.steps.models.crops import BEHIND, crops_of, readable
 from carpipe.steps.models.evaluate import load_trained
 from carpipe.steps.models.score_log import accuracy_of, find_score, record_score
 from carpipe.steps.models.seen import listings_before
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 
 VERSION = 1
 ANSWERS = "answers.parquet"
-# Stages behind `crop`: what they have dropped has a crop too.
-BEHIND = ("identify", "classes", "split")
 COLUMNS = ("key", "listing_uuid", "vehicle", "model", "class_name", "partition", "dropped", "dropped_by")
 
 
@@ -159,7 +157,7 @@ def _answer_all(session: Session, live: _Live, data: Manifest, photos: "pd.DataF
     import pandas as pd
 
     predict = cache(lambda: load_trained(session.store, live.model, energy=True))  # loaded once, if at all
-    crops = _crops_of(session, data)
+    crops = crops_of(session, data)
     found = []
     for named, rows in photos[photos["is_new"]].groupby("partition", sort=True):
         partition = str(named)
@@ -170,16 +168,6 @@ def _answer_all(session: Session, live: _Live, data: Manifest, photos: "pd.DataF
         top = read_scores(session, done)
         found.append(pd.DataFrame({"key": top.photos["key"], "partition": partition, "answer": top.answer}))
     return pd.concat(found, ignore_index=True)
-
-
-def _crops_of(session: Session, data: Manifest) -> dict[str, str]:
-    """Manifest key of the crops by partition."""
-    found = data
-    for _ in BEHIND:
-        if not found.inputs:
-            raise InputError(f"{found.key} does not say what it was made from.")
-        found = manifest.read(session.store, found.inputs[0])
-    return {key.split("/")[2]: key for key in found.inputs if key.startswith("stages/crop/")}
 
 
 def _answer(
@@ -197,7 +185,7 @@ def _answer(
     from carpipe.evaluation.top_answers import keep_top, to_parquet
 
     started = time.monotonic()
-    jpegs = _readable(results.read_blobs(session.store, cropped, results.CROPS, keys=keys), cropped)
+    jpegs = readable(results.read_blobs(session.store, cropped, results.CROPS, keys=keys), cropped)
     classes = live.model.extra["classes"]
     temperature = contract.read_temperature(live.model, partial(manifest.read_file, session.store, live.model))
     found, p = _ask(jpegs, predict, classes=len(classes))
@@ -213,21 +201,6 @@ def _answer(
         bytes_read=crops["bytes"],
         extra={"classes": classes},
     )
-
-
-def _readable(jpegs: dict[str, bytes], cropped: Manifest) -> dict[str, bytes]:
-    """The crops that are pictures: one that is none must not cost the others their answers."""
-    from carpipe.pictures.model_input import check_jpeg
-
-    found = {}
-    for key, jpeg in jpegs.items():
-        try:
-            check_jpeg(jpeg)
-        except InputError as error:
-            log.warning("The crop of %s in %s is not answered: %s", shown(key), cropped.key, error)
-        else:
-            found[key] = jpeg
-    return found
 
 
 def _ask(jpegs: dict[str, bytes], predict: Callable[[], Any], *, classes: int) -> tuple[list[str], Any]:

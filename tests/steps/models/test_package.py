@@ -198,7 +198,7 @@ def test_what_has_always_been_there_is_never_missing_or_other(old, monkeypatch, 
 
 
 @pytest.mark.parametrize(
-    "name", ["detector/more.pt", "Detector/x", "model.07-0.10-0.99.h5", "crop.json", "taxonomy.yaml"]
+    "name", ["detector/more.pt", "Detector/x", "model.07-0.10-0.99.h5", "crop.json", "taxonomy.yaml", "known.json"]
 )
 def test_nobody_puts_a_file_that_is_read_beside_a_model(old, name):
     model = model_of(old, "car-filter")

@@ -38,6 +38,7 @@ function show(file, reply) {
   place(reply.box, reply.width, reply.height);
   at("name").textContent = readable(reply.prediction);
   at("sure").textContent = `${percent(reply.score)}, ${reply.sure ? "quite sure" : "not sure"}`;
+  at("known").hidden = reply.known !== false;
   at("top").replaceChildren(...reply.top5.map(row));
   at("version").textContent =
     `Model ${reply.model.id.slice(0, 10)}, generation ${reply.model.generation} of channel ${reply.model.channel}`;
