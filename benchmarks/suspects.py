@@ -78,18 +78,22 @@ def run_world(options: argparse.Namespace) -> None:
             keys, p, classes = found["key"], found["p"], tuple(found["classes"].tolist())
             said = pd.Series(found["said"], index=truth.index)  # by whom the classifiers were trained
         listing = pd.Series({one.key: one.listing for one in photos})[keys].to_numpy()
-        pooled, names = pool(listing, p, classes)
+        pooled, names = pool(listing, p, classes, said[listing].to_numpy())
         given, right = (pd.Index(classes).get_indexer(one[names]) for one in (said, truth))
         known = (pooled.argmax(axis=1) == right).mean()
         print(f"\n{how}: {(given != right).sum()} planted; {known:.3f} of the listings are answered rightly")
         show(pooled, given, given != right, variants=options.variants, more=by_photo(listing, p, classes, said))
 
 
-def pool(listing: Any, p: Any, classes: tuple[str, ...]) -> tuple[Any, Any]:
-    """Pooled probabilities of listings, from the ten likeliest classes of each photo, and their names."""
+def pool(listing: Any, p: Any, classes: tuple[str, ...], said: Any) -> tuple[Any, Any]:
+    """Pooled probabilities of listings, from what is kept of each photo, and their names.
+
+    Args:
+        said: class that each photo is given, by name.
+    """
     order = np.argsort(listing, kind="stable")
     number, names = pd.factorize(listing[order])
-    table = pd.DataFrame({"key": np.arange(len(p))})
+    table = pd.DataFrame({"key": np.arange(len(p)), "class_name": said[order]})
     top = keep_top(table, p[order].astype(np.float32), energy=np.zeros(len(p)), temperature=1.0, classes=classes)
     return pool_listings(Source("", top), np.arange(len(p)), listing=number, classes=classes).p, names
 
@@ -118,7 +122,7 @@ def run_photos(options: argparse.Namespace) -> None:
             said = suspects_photos.plant(cars, how, seed=seed, clean=clean)
             kept = options.cache / f"photos-{how.replace(' ', '-')}-{seed}.npy"
             p = suspects_photos.answer(cars, said, kept=kept)
-            pooled, order = pool(np.array(cars.files), p, tuple(cars.classes))
+            pooled, order = pool(np.array(cars.files), p, tuple(cars.classes), np.array(cars.classes, object)[said])
             place = pd.Index(cars.files).get_indexer(pd.Index(order))
             planted = said != cars.truth
             print(f"\n{how}, seed {seed}: {planted.sum()} planted")

@@ -1,7 +1,8 @@
 """What models say of whole listings: the answers on their photos pooled, by today's names of the classes.
 
-Of a photo the ten likeliest classes are known. What is left of its probability is spread over the others that the model
-knows. So nothing here holds a row of all classes for each photo, and a million photos fit into little memory.
+Of a photo the ten likeliest classes are known, and mostly the one that it was given. What is left of its probability is
+spread over the others that the model knows. So nothing here holds a row of all classes for each photo, and a million
+photos fit into little memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from carpipe.evaluation.top_answers import TopAnswers
+from carpipe.evaluation.top_answers import P_GIVEN, TopAnswers
 from carpipe.probabilities import LISTING_FLOOR
 
 LISTINGS = 4096  # pooled at a time
@@ -88,8 +89,9 @@ def _today(
 
     Classes that were merged since are one answer: their probabilities are added up.
     """
-    number = today[source.answers.numbers[rows]]
-    p = np.where(number >= 0, source.answers.p[rows].astype(np.float32), np.float32(0))
+    kept, own = _with_given(source.answers, rows)
+    number = np.where(kept >= 0, today[kept], -1)
+    p = np.where(number >= 0, own, np.float32(0))
     merged = len(np.unique(today[today >= 0])) < (today >= 0).sum()
     for later in range(1, number.shape[1] if merged else 0):
         for before in range(later):
@@ -99,6 +101,24 @@ def _today(
                 p[same, later] = 0
                 number[same, later] = -1
     return number, p
+
+
+def _with_given(top: TopAnswers, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+    """Class numbers and probabilities of photos: the likeliest, and then the given class where it is none of those.
+
+    Else -1 and 0; so it is where answers of before do not say how likely the given class is.
+    """
+    numbers, p = top.numbers[rows].astype(np.intp), top.p[rows].astype(np.float32)
+    if P_GIVEN not in top.photos or "class_name" not in top.photos:
+        return numbers, p
+    photos = top.photos.iloc[rows]
+    own = photos[P_GIVEN].to_numpy(np.float32)
+    given = pd.Index(top.classes).get_indexer(pd.Index(photos["class_name"]))
+    new = (given >= 0) & np.isfinite(own) & ~(numbers == given[:, None]).any(axis=1)
+    return (
+        np.column_stack([numbers, np.where(new, given, -1)]),
+        np.column_stack([p, np.where(new, own, np.float32(0))]),
+    )
 
 
 def _pool(

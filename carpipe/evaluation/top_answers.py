@@ -22,7 +22,7 @@ from carpipe.probabilities import calibrate
 
 TOP = 10
 ROWS = 8192  # photos at a time
-NUMBERS, P, ENERGY = "top", "p", "energy"
+NUMBERS, P, ENERGY, P_GIVEN = "top", "p", "energy", "p_given"
 # Names of the classes in the order of their numbers, JSON in the file's metadata.
 CLASSES = b"carpipe_classes"
 
@@ -32,7 +32,9 @@ class TopAnswers:
     """One row per photo; as many columns of answers as there are classes, at most `TOP`.
 
     Attributes:
-        photos: `key`, and whatever else was kept beside it.
+        photos: `key`, and whatever else was kept beside it. Where `class_name` is, and the answers are of carpipe 0.2,
+            `p_given` is its calibrated probability, float32, NaN of a class that the model does not know: it often is
+            none of the likeliest.
         numbers: uint16 (photos, answers): class numbers, the likeliest first.
         p: float16 (photos, answers): their calibrated probabilities, good to three digits.
         energy: float32 (photos,): see `carpipe.training.energy`; NaN where it is not known.
@@ -59,17 +61,28 @@ def keep_top(
     temperature: float,
     classes: Sequence[str],
 ) -> TopAnswers:
-    """The best of each row of p, float32 (photos, classes), as the model gave it; they are calibrated here."""
-    count = min(TOP, p.shape[1])
+    """The best of each row of p, float32 (photos, classes), as the model gave it; they are calibrated here.
+
+    Where `photos` have `class_name`, the probability of that is kept too.
+    """
+    photos, count = photos.reset_index(drop=True), min(TOP, p.shape[1])
     numbers = np.empty((len(p), count), np.uint16)
     kept = np.empty((len(p), count), np.float16)
+    own = np.full(len(p), np.nan, np.float32)
+    names = photos["class_name"] if "class_name" in photos else pd.Series("", index=photos.index)
+    given = pd.Index(classes).get_indexer(pd.Index(names))
     for start in range(0, len(p), ROWS):
         rows = slice(start, start + ROWS)
         # Stable: of equally likely classes the first is the answer, as everywhere.
         best = np.argsort(-p[rows], axis=1, kind="stable")[:, :count]
         numbers[rows] = best
-        kept[rows] = np.take_along_axis(calibrate(p[rows], temperature), best, axis=1)
-    return TopAnswers(photos.reset_index(drop=True), numbers, kept, energy.astype(np.float32), tuple(classes))
+        calibrated = calibrate(p[rows], temperature)
+        kept[rows] = np.take_along_axis(calibrated, best, axis=1)
+        known = np.flatnonzero(given[rows] >= 0)
+        own[start + known] = calibrated[known, given[rows][known]]
+    if "class_name" in photos:
+        photos = photos.assign(**{P_GIVEN: own})
+    return TopAnswers(photos, numbers, kept, energy.astype(np.float32), tuple(classes))
 
 
 def take(top: TopAnswers, rows: NDArray[Any]) -> TopAnswers:

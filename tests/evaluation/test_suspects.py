@@ -6,7 +6,7 @@ import pytest
 
 from carpipe.evaluation.listing_answers import Source, pool_listings
 from carpipe.evaluation.suspects import COLUMNS, FEW, find_suspects
-from carpipe.evaluation.top_answers import TopAnswers, join, keep_top, take
+from carpipe.evaluation.top_answers import TopAnswers, from_parquet, join, keep_top, take, to_parquet
 from carpipe.probabilities import pool
 
 CLASSES = ("audi_a4", "bmw_3er", "bmw_5er", "kia_rio")
@@ -171,6 +171,25 @@ def test_what_is_not_among_the_ten_gets_its_part_of_the_rest():
 
     np.testing.assert_allclose(found.p[0], pool(list(spread)), rtol=0.03, atol=1e-4)
     assert found.p.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_how_likely_the_given_class_is_counts_where_it_is_none_of_the_ten():
+    p, names = draw(40, 6)
+    given = np.argsort(-p, axis=1)[:, [0, 4, 12, 20, 30, 39]].diagonal()  # two are among the ten
+    photos = pd.DataFrame({"key": range(6), "class_name": [*np.array(names)[given[:5]], "unknown"]})
+    top = keep_top(photos, p, energy=np.zeros(6), temperature=1.0, classes=names)
+    whole = np.argsort(-p, axis=1)[:, :10]
+    spread = np.zeros_like(p)
+    for row, (best, own) in enumerate(zip(whole, given, strict=True)):
+        kept = {*best} | ({own} if row < 5 else set())
+        rest = [number for number in range(40) if number not in kept]
+        spread[row, [*kept]] = p[row, [*kept]]
+        spread[row, rest] = (1 - spread[row].sum()) / len(rest)
+
+    for one in (top, from_parquet(to_parquet(top))):
+        found = pool_listings(Source("m", one), np.arange(6), listing=np.arange(6), classes=names)
+        for row in range(6):
+            np.testing.assert_allclose(found.p[row], pool([spread[row]]), rtol=0.03, atol=1e-6)
 
 
 def test_classes_by_names_of_then_count_as_what_they_became():

@@ -45,6 +45,17 @@ def test_they_are_the_likeliest_ones_calibrated():
     assert kept.answer.tolist() == [test.classes[number] for number in test.answer]
 
 
+def test_how_likely_the_given_class_is_is_kept_calibrated():
+    test = draw(40, 200)
+    named = test.photos.assign(class_name=test.photos["class_name"].mask(test.photos.index == 7, "no class of it"))
+    kept = keep_top(named, test.p, energy=np.zeros(200), temperature=2.0, classes=test.classes)
+
+    whole = softmax(np.log(test.p.astype(float)) / 2.0, axis=1)
+    given = pd.Index(test.classes).get_indexer(pd.Index(test.photos["class_name"]))
+    wanted = np.where(np.arange(200) == 7, np.nan, whole[np.arange(200), given])
+    np.testing.assert_allclose(from_parquet(to_parquet(kept)).photos["p_given"], wanted, rtol=1e-4)
+
+
 def test_of_equally_likely_classes_the_first_is_the_answer():
     test = draw(30, 4)
     even = keep_top(test.photos[["key"]], np.full((4, 30), 1 / 30, np.float32), energy=np.zeros(4), temperature=1.0,

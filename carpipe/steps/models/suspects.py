@@ -184,7 +184,7 @@ def _read_answers(session: Session, asked: Asked) -> "tuple[TopAnswers, Manifest
     # By partition too: a photo that was overwritten since is another picture.
     known = results.read_photos(store, then, columns=["key", "partition", "dropped"])
     known = known[known["dropped"].isna()][["key", "partition"]]
-    top = replace(top, photos=top.photos[["key"]].merge(known, on="key", how="left", validate="many_to_one"))
+    top = replace(top, photos=top.photos.merge(known, on="key", how="left", validate="many_to_one"))
     return top, manifest.read(store, asked.model), then
 
 
