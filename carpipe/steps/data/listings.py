@@ -49,7 +49,8 @@ def describe_corrections(session: Session) -> str:
     named = len(current) - sum(words.values())
     counts = ", ".join([f"{named:,} {CORRECTED}", *(f"{number:,} {word}" for word, number in words.items())])
     columns = {CORRECTED: partial(_is, ""), **{word: partial(_is, word) for word in WORDS}}
-    lines = [f"{len(current):,} {'listing' if len(current) == 1 else 'listings'}: {counts}", *_fits_no_longer(session, current)]
+    listings = "listing" if len(current) == 1 else "listings"
+    lines = [f"{len(current):,} {listings}: {counts}", *_fits_no_longer(session, current)]
     lines += ["", *store.describe_people(said, columns)]
     if disputed:
         width = max(len(one.to) for words in disputed.values() for one in words)
