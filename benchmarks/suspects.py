@@ -198,9 +198,10 @@ def measure_size(photos: int, listings: int, classes: int) -> None:
     numbers = ((first[:, None] + 7 * np.arange(10)) % classes).astype(np.uint16)
     p = np.sort(random.dirichlet(np.full(10, 0.3), photos), axis=1)[:, ::-1].astype(np.float16)
     keys = pd.Series(np.arange(photos)).map("make_model_2016/1_1_{:032x}.jpg".format)
-    top = TopAnswers(pd.DataFrame({"key": keys}), numbers, p, np.zeros(photos, np.float32), names)
-    uuids = pd.Series(np.arange(listings)).map("{:032x}".format).to_numpy()
     classed = np.array(names, dtype=object)[given[listing]]
+    own = pd.DataFrame({"key": keys, "class_name": classed, "p_given": np.float32(1e-4)})
+    top = TopAnswers(own, numbers, p, np.zeros(photos, np.float32), names)
+    uuids = pd.Series(np.arange(listings)).map("{:032x}".format).to_numpy()
     table = pd.DataFrame({"key": keys, "listing_uuid": uuids[listing], "class_name": classed})
     before, started = peak_gb(), time.monotonic()
     found = find_suspects(table, [Source("made", top)], classes=names)

@@ -8,8 +8,10 @@ import uuid
 
 import pytest
 
-from carpipe.cli import main
+from carpipe.cli import main, make_parser
+from carpipe.cli.run import compare_command
 from carpipe.sample import draw_world
+from carpipe.steps.models.gate import Verdict
 
 
 @pytest.fixture
@@ -63,6 +65,39 @@ def test_help_lists_every_step(capsys):
         assert f"    {name}" in text
     for name in ("label-set", "train", "evaluate", "package", "gate", "publish"):
         assert f"    {name}" in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("weights", "compare", "classifier", "0" * 20),
+        ("step", "learning_curve", "datasets/x/manifest.json"),
+        ("listings", "suspects"),
+        ("classes", "advise"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_said_before_any_work(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("CARPIPE_STORE", "s3://no-bucket-of-that-name")
+    assert f"there is no folder {tmp_path / 'none'}" in fails(capsys, *command, "--out", str(tmp_path / "none" / "x"))
+    assert "is a folder; name a file in it" in fails(capsys, *command, "--out", str(tmp_path))
+
+
+@pytest.mark.parametrize("command", [("listings", "suspects"), ("classes", "advise")])
+def test_a_file_that_may_hold_work_is_not_overwritten(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("CARPIPE_STORE", "s3://no-bucket-of-that-name")
+    (tmp_path / "mine").write_text("mine")
+    assert "mine exists, and may hold" in fails(capsys, *command, "--out", str(tmp_path / "mine"))
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_run_ends_with_the_command_that_compares_its_model():
+    models = [f"models/classifier/{name * 20}/manifest.json" for name in "ab"]
+    verdict = Verdict("refuse", "classifier", *models, 3, "k", "r", "t", compared=True)
+    command = compare_command(verdict).split()
+    assert command == [
+        "carpipe", "weights", "compare", "classifier", "a" * 20, "--with", "b" * 20, "--out", "comparison.html",
+    ]  # fmt: skip
+    assert make_parser().parse_args(command[1:]).other == "b" * 20
 
 
 def test_an_unknown_setting_names_the_known_ones(store, capsys):

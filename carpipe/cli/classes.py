@@ -27,7 +27,7 @@ def add_command(commands: Commands) -> None:
     add_dataset_option(command)
     command = add(actions, "advise", _advise, "which classes should be one, or several; changes nothing")
     command.add_argument("--model", help="id or manifest key of a published one; default: the newest evaluation")
-    command.add_argument("--out", type=Path, metavar="YAML", help="write the taxonomy with the advice followed here")
+    command.add_argument("--out", type=Path, metavar="YAML", help="a new file: the taxonomy with the advice followed")
     command.add_argument("--taxonomy", help="the one that --out changes; default: the settings'")
     command.add_argument("--json", action="store_true", help="for programs")
     command.add_argument(
@@ -64,17 +64,20 @@ def _diff(options: argparse.Namespace, config: Config) -> None:
 def _advise(options: argparse.Namespace, config: Config) -> None:
     from carpipe.names import shown_text
     from carpipe.steps.models.advice import advise, change_taxonomy, find_evaluation, read_advice
+    from carpipe.steps.people.files import refuse_existing, write_new
 
     if options.report:
         _advise_of_report(options)
         return
     check_out(options.out)
+    if options.out:
+        refuse_existing(options.out, "a taxonomy")
     opened = session(config)
     text, found = read_advice(opened, advise(opened, find_evaluation(opened, options.model)))
     print(json.dumps(found, indent=1, ensure_ascii=False) if options.json else shown_text(text))
     if options.out:
         changed, left = change_taxonomy(found, options.taxonomy or config.classes.taxonomy)
-        options.out.write_text(changed, "utf-8")
+        write_new(options.out, changed.encode())
         for sentence in (*left, f"{options.out} is written; `carpipe classes diff {options.out}` shows what it does."):
             print(shown_text(sentence), file=sys.stderr)
 
@@ -82,9 +85,9 @@ def _advise(options: argparse.Namespace, config: Config) -> None:
 def _advise_of_report(options: argparse.Namespace) -> None:
     from carpipe.evaluation.report_pairs import likely_pairs, read_report, render_pairs
 
-    if options.out or options.model:
+    if options.out or options.model or options.taxonomy:
         raise InputError(
-            "A report does not say which classes are confused: --report goes with no --out and no --model."
+            "A report does not say which classes are confused: --report goes with no --out, --taxonomy and --model."
         )
     pairs = likely_pairs(read_report(options.report))
     print(pairs.to_json(orient="records", indent=1) if options.json else render_pairs(pairs))

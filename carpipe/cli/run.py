@@ -1,9 +1,13 @@
 """`carpipe run`: the whole chain in this process."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from carpipe.cli.common import Commands, accepting, add, add_accept_option, now, session
 from carpipe.config import Config
+
+if TYPE_CHECKING:
+    from carpipe.steps.models.gate import Verdict
 
 
 def add_command(commands: Commands) -> None:
@@ -22,6 +26,10 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     said = f"{verdict.outcome}: {verdict.reason}"
     print(summary(opened, dataset=outcome.dataset, evaluation=outcome.evaluation, model=verdict.model, verdict=said))
     if verdict.compared:
-        model = verdict.model.split("/")[2]
-        other = f" --with {verdict.champion.split('/')[2]}"
-        print(f"What changed: carpipe weights compare {verdict.channel} {model}{other} --out comparison.html")
+        print(f"What changed: {compare_command(verdict)}")
+
+
+def compare_command(verdict: "Verdict") -> str:
+    """What shows how a model differs from the one that it was held against, whatever is live by then."""
+    model, other = (key.split("/")[2] for key in (verdict.model, verdict.champion))
+    return f"carpipe weights compare {verdict.channel} {model} --with {other} --out comparison.html"

@@ -4,7 +4,6 @@ Each import is one object of `carpipe.steps.people.store`: columns `key,label,by
 `by` and `at` are read alike.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,19 +21,9 @@ from carpipe.steps.session import Session
 Parsings = store.Parsings[Label]
 
 
-@dataclass(frozen=True)
-class Imported:
-    """Where an import lies, how many labels it added, and how many photos of the file nobody has decided.
-
-    Nothing was added where the file, or all it says, was there already.
-    """
-
-    key: str
-    added: int
-    undecided: int
-
-
-def import_labels(session: Session, data: bytes, *, at: str, by: str = "", known: Parsings | None = None) -> Imported:
+def import_labels(
+    session: Session, data: bytes, *, at: str, by: str = "", known: Parsings | None = None
+) -> store.Imported:
     """Add the labels of a file, a CSV or Label Studio's JSON, to the label set; all of them or none.
 
     The same file twice is one, and so is what `labels export` wrote: labels that count already are not added.
@@ -52,7 +41,7 @@ def import_labels(session: Session, data: bytes, *, at: str, by: str = "", known
     if not parsed.labels:
         raise InputError("The labels are empty: no row has a label.")
     added = store.add(session, _kind(session), parsed.labels, source=data, moment=moment, by=by, known=known)
-    return Imported(added.key, added.added, parsed.undecided)
+    return store.Imported(added.key, added.added, parsed.undecided)
 
 
 def count_missing(session: Session, data: bytes) -> int:

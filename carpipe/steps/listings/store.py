@@ -6,7 +6,7 @@ stage `classes` applies them, and `raw/` stays as it is.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from carpipe.errors import InputError
@@ -23,18 +23,6 @@ log = logging.getLogger(__name__)
 FOLDER = "labels/classes"
 # The corrections of an object by its key and etag.
 Parsings = store.Parsings[Correction]
-
-
-@dataclass(frozen=True)
-class Imported:
-    """Where an import lies, how many corrections it added, and how many listings of the file nobody has decided.
-
-    Nothing was added where the file, or all it says, was there already.
-    """
-
-    key: str
-    added: int
-    undecided: int
 
 
 def correct_listing(session: Session, listing: str, to: str, *, known: Known, at: str, by: str = "") -> Correction:
@@ -63,7 +51,7 @@ def correct_listing(session: Session, listing: str, to: str, *, known: Known, at
 
 def import_corrections(
     session: Session, data: bytes, *, known: Known, at: str, by: str = "", read: Parsings | None = None
-) -> Imported:
+) -> store.Imported:
     """Keep the corrections of a CSV; all of them or none.
 
     The same file twice is one, and so is what `listings export` wrote: what counts already is not added.
@@ -84,7 +72,7 @@ def import_corrections(
         raise InputError("The corrections are empty: no row has anything in the column `to`.")
     given = _with_before(session, parsed.corrections, known)
     added = store.add(session, KIND, given, source=data, moment=moment, by=by, known=read)
-    return Imported(added.key, added.added, parsed.undecided)
+    return store.Imported(added.key, added.added, parsed.undecided)
 
 
 def read_corrections(session: Session, *, read: Parsings | None = None) -> list[Correction]:

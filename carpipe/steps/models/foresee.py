@@ -25,10 +25,11 @@ def foresee_start(session: Session, *, new_dataset: bool) -> str:
         if not has_dataset(session):
             return "The first training of the classifier starts cold: there is no dataset yet."
         data = find_dataset(session, None)
-        if not new_dataset and (before := decided_before(session, data.key, model="classifier", run="")):
-            return f"Without a new dataset the classifier is not trained: {before.reason}"
         with backbone_weights(session, config) as (_, sha256):
             content = () if new_dataset else content_of(data)
+            known = content and decided_before(session, data.key, model="classifier", backbone=sha256, run="")
+            if known:
+                return f"Without a new dataset the classifier is not trained: {known.reason}"
             settings = identified(config, sha256)
             start = choose_start(session, settings, data, version=VERSION, backbone=sha256, content=content)
     except CarpipeError as error:

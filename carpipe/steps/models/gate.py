@@ -131,20 +131,24 @@ def find_nothing_new(session: Session, dataset: str, *, model: Model, run: str, 
     Returns:
         None where there is something to do.
     """
-    before = decided_before(session, dataset, model=model, run=run)
+    with backbone_weights(session, getattr(session.config, model)) as (_, sha256):
+        before = decided_before(session, dataset, model=model, backbone=sha256, run=run)
     if before is None:
         return None
     channel_name = getattr(session.config, model).channel
     return _record_nothing(session, _Facts(channel=channel_name, model=before.model, run=run, at=at), before.reason)
 
 
-def decided_before(session: Session, dataset: str, *, model: Model, run: str) -> Decided | None:
-    """As `find_nothing_new`, and records nothing. What the run itself has decided does not count."""
+def decided_before(session: Session, dataset: str, *, model: Model, backbone: str, run: str) -> Decided | None:
+    """As `find_nothing_new`, and records nothing. What the run itself has decided does not count.
+
+    Args:
+        backbone: sha256 or name of the weights, as `backbone_weights` says.
+    """
     config: TrainingConfig = getattr(session.config, model)
     data = manifest.read(session.store, dataset)
-    with backbone_weights(session, config) as (_, sha256):
-        start = start_of(session, config, data, backbone=sha256)
-        work = train_work(config, data, model=model, backbone=sha256, start=start)
+    start = start_of(session, config, data, backbone=backbone)
+    work = train_work(config, data, model=model, backbone=backbone, start=start)
     trained = start.trained if start.done else manifest.find(session.store, work)
     judged = trained and manifest.find(session.store, evaluate_work(session, trained, data))
     packaged = judged and manifest.find(session.store, package_work(config, judged.key, model=model))

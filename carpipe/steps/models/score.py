@@ -159,21 +159,27 @@ def _answer_all(session: Session, live: _Live, data: Manifest, photos: "pd.DataF
     predict = cache(lambda: load_trained(session.store, live.model, energy=True))  # loaded once, if at all
     crops = crops_of(session, data)
     found = []
-    for named, rows in photos[photos["is_new"]].groupby("partition", sort=True):
+    new = photos[photos["is_new"]]
+    new = new.assign(then=names_then(session, live.model, data, new))
+    for named, rows in new.groupby("partition", sort=True):
         partition = str(named)
         if partition not in crops:
             raise InputError(f"{data.key} does not say where the crops of partition {partition} are.")
         source = manifest.read(session.store, crops[partition])
-        done = _answer(session, live, source, rows["key"], predict=predict)
+        done = _answer(session, live, source, rows.set_index("key")["then"], predict=predict)
         top = read_scores(session, done)
         found.append(pd.DataFrame({"key": top.photos["key"], "partition": partition, "answer": top.answer}))
     return pd.concat(found, ignore_index=True)
 
 
 def _answer(
-    session: Session, live: _Live, cropped: Manifest, keys: "pd.Series[str]", *, predict: Callable[[], Any]
+    session: Session, live: _Live, cropped: Manifest, given: "pd.Series[str]", *, predict: Callable[[], Any]
 ) -> Manifest:
-    """Commit the live model's answers on some crops of a partition, unless they are there."""
+    """Commit the live model's answers on some crops of a partition, unless they are there.
+
+    Args:
+        given: by key of the crops, the class that the model has for the photo's folder; null where it has none.
+    """
     crops = cropped.files.get(results.CROPS)
     if crops is None:
         raise InputError(f"{cropped.key} has no crops.")
@@ -185,11 +191,12 @@ def _answer(
     from carpipe.evaluation.top_answers import keep_top, to_parquet
 
     started = time.monotonic()
-    jpegs = readable(results.read_blobs(session.store, cropped, results.CROPS, keys=keys), cropped)
+    jpegs = readable(results.read_blobs(session.store, cropped, results.CROPS, keys=given.index.to_series()), cropped)
     classes = live.model.extra["classes"]
     temperature = contract.read_temperature(live.model, partial(manifest.read_file, session.store, live.model))
     found, p = _ask(jpegs, predict, classes=len(classes))
     table = pd.DataFrame({"key": pd.Series(found, dtype="str")})
+    table = table.assign(class_name=table["key"].map(given.to_dict()).astype("str"))
     top = keep_top(table, p[:, :-1], energy=p[:, -1], temperature=temperature, classes=classes)
     data = to_parquet(top)
     log.info("score %s: %d photos of new listings answered, kept in %d bytes", cropped.partition, len(found), len(data))

@@ -74,6 +74,13 @@ class Added:
     added: int
 
 
+@dataclass(frozen=True)
+class Imported(Added):
+    """As `Added`; and of how many things of a file nobody has decided."""
+
+    undecided: int
+
+
 def add(
     session: Session,
     kind: Kind[T],

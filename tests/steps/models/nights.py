@@ -63,10 +63,10 @@ class Bucket:
         )
         return start, trained, packaged
 
-    def decide(self, outcome, champion, number, *, model=""):
+    def decide(self, outcome, champion, number, *, model="", **facts):
         entry = {
             "model": model or champion, "champion": champion, "run": f"r{number}", "at": f"2026-01-{number:02}",
-            "outcome": outcome, "reasons": ["it is so."], "checks": [], "numbers": {},
+            "outcome": outcome, "reasons": ["it is so."], "checks": [], "numbers": {}, **facts,
         }  # fmt: skip
         self.session.store.put(f"channels/classifier/decisions/2026-01-{number:02}.json", json.dumps(entry).encode())
 

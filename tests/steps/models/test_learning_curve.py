@@ -205,6 +205,16 @@ def test_shares_that_cannot_be_are_refused_before_anything_is_trained(url, datas
     assert "hare" in capsys.readouterr().err
 
 
+def test_the_command_writes_the_page_too(session, dataset, curve, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("carpipe.cli.step.session", lambda config: session)
+    out = tmp_path / "curve.html"
+
+    assert main(["step", "learning_curve", dataset.key, "--shares", "0.5", "1", "--out", str(out)]) == 0
+
+    assert capsys.readouterr().out.strip() == curve[1].key, "the one that is there"
+    assert "Would more photos help?" in out.read_text("utf-8")
+
+
 def test_only_a_dataset_has_a_curve(session, dataset):
     [packed] = dataset.extra["packed"]
 

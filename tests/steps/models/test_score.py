@@ -142,6 +142,8 @@ def test_new_listings_are_answered_and_the_rest_is_not(bucket):
     assert folder.endswith("/p00001-b"), "a partition without a new listing has no object"
     [key] = [key for key in bucket.keys("stages/score") if key.endswith("manifest.json")]
     top = read_scores(bucket.session, manifest.read(bucket.store, key))
+    given = top.photos.set_index("key")["p_given"]
+    assert [given[row["key"]] > 0.5 for row, _ in NEW] == [True, True, False], "by the class of the folder"
     answers = dict(zip(top.photos["key"], top.answer, strict=True))
     assert answers == {"d": "red", "e": "green", "f": "blue"}
     assert top.p.shape == (3, 3)

@@ -11,8 +11,10 @@ from carpipe.errors import InputError
 from carpipe.evaluation.decision import Decision
 from carpipe.photos import from_parquet
 from carpipe.steps.models import train
+from carpipe.steps.models.evaluate import evaluate_work
 from carpipe.steps.models.foresee import foresee_start
 from carpipe.steps.models.gate import _count_seen, _with_seen
+from carpipe.steps.models.package import package_work
 from carpipe.steps.models.seen import SEEN, count_seen, seen_files, trained_on
 from carpipe.steps.models.start import Start
 from carpipe.weights import channel
@@ -77,6 +79,23 @@ def test_what_comes_next_is_foreseen(bucket):
     assert "starts warm from models/classifier/" in foresee_start(bucket.session, new_dataset=True)
     bucket.dataset("b", classes=[*CLASSES, "new"])
     assert "starts warm from models/classifier/" in foresee_start(bucket.session, new_dataset=False)
+
+
+def test_what_was_refused_is_not_foreseen_as_a_training(bucket):
+    live = bucket.night(bucket.dataset("a"))[2]
+    data = bucket.dataset("b")
+    trained = bucket.train(data, bucket.start(data))
+    store = bucket.session.store
+    judged = manifest.commit(store, evaluate_work(bucket.session, trained, data), {}, counts={})
+    packaged = manifest.commit(store, package_work(bucket.config, judged.key, model="classifier"), {}, counts={})
+    assert "starts warm from" in foresee_start(bucket.session, new_dataset=False)
+
+    bucket.decide("refuse", live.key, 1, model=packaged.key, rules=bucket.session.config.gate.decisive())
+
+    said = foresee_start(bucket.session, new_dataset=False)
+    assert said.startswith("Without a new dataset the classifier is not trained")
+    assert said.endswith("It was refused by run r1.")
+    assert "starts warm from" in foresee_start(bucket.session, new_dataset=True)
 
 
 def test_a_start_that_cannot_be_foreseen_is_a_sentence_and_no_plan_is_lost(bucket):
