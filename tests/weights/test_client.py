@@ -320,13 +320,14 @@ def test_a_model_without_it_says_nothing(session, live, cache):
 def test_a_likeness_that_comes_out_otherwise_refuses_the_model(session, cache):
     files = Tiny(known=KNOWING).files()
     golden = dict(np.load(io.BytesIO(files["golden.npz"])))
-    for changed in (golden["likeness"] + 0.01, golden["likeness"][:-1], None, golden["likeness"][:, None]):
+    right = golden["likeness"]
+    for changed in (right + 0.01, right[:-1], None, right[:, None], np.full_like(right, np.nan)):
         sink = io.BytesIO()
         more = {} if changed is None else {"likeness": changed}
         np.savez_compressed(sink, pictures=golden["pictures"], probabilities=golden["probabilities"], **more)
         go_live(session, publish(session, {**files, "golden.npz": sink.getvalue()}, tag=str(changed)))
 
-        with pytest.raises(InputError, match=r"off by 0\.01|do not say a likeness for each|holds a likeness of"):
+        with pytest.raises(InputError, match=r"off by (0\.01|nan)|do not say a likeness for each|holds a likeness of"):
             pull(session.store, cache=cache)
 
 
