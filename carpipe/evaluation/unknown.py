@@ -15,6 +15,7 @@ from scipy.stats import norm, rankdata
 
 from carpipe.evaluation.newest import interval
 from carpipe.familiarity import Rule
+from carpipe.html_page import per_cent
 
 COLUMNS = ("vehicle", "listing_uuid", "stand_out", "likeness", "surest")
 # How standing out and likeness count, in standard deviations of known photos, where no unknown cars say better.
@@ -110,13 +111,16 @@ def histogram(rule: Rule, *, test: pd.DataFrame, unknown: pd.DataFrame | None) -
 def describe(found: Mapping[str, Any], *, refused: float) -> str:
     """The figures of `judge` in a sentence or two."""
     known, unknown = found["known"], found.get("unknown")
-    said = f"Of test photos of known cars {known['refused']:.1%} are taken for unknown (aim: {refused:.1%})."
+    said = (
+        f"Of test photos of known cars {per_cent(known['refused'])} are taken for unknown (aim: {per_cent(refused)})."
+    )
     if unknown is None:
         return f"{said} There are too few cars of no class to say how many of those are found."
     return (
-        f"{said} Of {unknown['photos']:,} photos of {unknown['vehicles']:,} cars of no class {unknown['refused']:.1%} "
-        f"are found ({unknown['low']:.1%} to {unknown['high']:.1%}); the largest probability alone would find "
-        f"{unknown['softmax_refused']:.1%}. AUROC {unknown['auroc']:.3f}, of that alone "
+        f"{said} Of {unknown['photos']:,} photos of {unknown['vehicles']:,} cars of no class "
+        f"{per_cent(unknown['refused'])} are found ({per_cent(unknown['low'])} to {per_cent(unknown['high'])}); "
+        "the largest probability alone would find "
+        f"{per_cent(unknown['softmax_refused'])}. AUROC {unknown['auroc']:.3f}, of that alone "
         f"{unknown['softmax_auroc']:.3f}."
     )
 

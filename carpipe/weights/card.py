@@ -51,7 +51,7 @@ def _none_of_these(known: object) -> str:
     said, why = (brief(str(known.get(name, "")), max_characters=1000) for name in ("said", "why"))
     return (
         "It also says\nwhether a photo shows a car of any of them, by the second output of the network and "
-        f"`known.json`. {said} {why}\nA car that looks like one of its classes is not found."
+        f"`known.json`. {said} {why}\nA car that looks like one of its classes is mostly not found."
     )
 
 
