@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from carpipe.cli.common import Commands, add, add_dataset_option, check_out, session
+from carpipe.cli.common import Commands, add, add_dataset_option, check_out, now, session
 from carpipe.config import Config
 from carpipe.errors import InputError
 
@@ -25,6 +25,11 @@ def add_command(commands: Commands) -> None:
     command.add_argument("taxonomy", nargs="?", help="`published`, `identity` or a YAML file; default: the settings'")
     command.add_argument("--all", action="store_true", help="also rules for models that the dataset has no photo of")
     add_dataset_option(command)
+    _add_advise(actions)
+    _add_moves(actions)
+
+
+def _add_advise(actions: Commands) -> None:
     command = add(actions, "advise", _advise, "which classes should be one, or several; changes nothing")
     command.add_argument("--model", help="id or manifest key of a published one; default: the newest evaluation")
     command.add_argument("--out", type=Path, metavar="YAML", help="a new file: the taxonomy with the advice followed")
@@ -33,6 +38,19 @@ def add_command(commands: Commands) -> None:
     command.add_argument(
         "--report", type=Path, metavar="CSV", help="of a per-class report alone: what can be had of it"
     )
+
+
+def _add_moves(actions: Commands) -> None:
+    command = add(actions, "accept", _accept, "follow advice: counts from the next dataset on")
+    command.add_argument("name", nargs="+", help="the class that others are merged into, or that is split")
+    command.add_argument("--model", help="as for advise; default: the newest evaluation")
+    command.add_argument("--by", default="", metavar="NAME", help="who accepts it")
+    command = add(actions, "move", _move, "put a model into a class; counts from the next dataset on")
+    command.add_argument("car_model", metavar="MODEL", help="such as audi_a4_avant")
+    command.add_argument("to", metavar="CLASS", help="the class, which may be new; by-taxonomy: takes a move back")
+    command.add_argument("--by", default="", metavar="NAME", help="who says so")
+    command.add_argument("--why", default="", metavar="TEXT", help="for the record")
+    add(actions, "moves", _moves, "which models people have moved, and what counts")
 
 
 def _check(options: argparse.Namespace, config: Config) -> None:
@@ -64,6 +82,7 @@ def _diff(options: argparse.Namespace, config: Config) -> None:
 def _advise(options: argparse.Namespace, config: Config) -> None:
     from carpipe.names import shown_text
     from carpipe.steps.models.advice import advise, change_taxonomy, find_evaluation, read_advice
+    from carpipe.steps.moves.store import current_moves, effective
     from carpipe.steps.people.files import refuse_existing, write_new
 
     if options.report:
@@ -76,7 +95,8 @@ def _advise(options: argparse.Namespace, config: Config) -> None:
     text, found = read_advice(opened, advise(opened, find_evaluation(opened, options.model)))
     print(json.dumps(found, indent=1, ensure_ascii=False) if options.json else shown_text(text))
     if options.out:
-        changed, left = change_taxonomy(found, options.taxonomy or config.classes.taxonomy)
+        moves = effective(current_moves(opened))
+        changed, left = change_taxonomy(found, options.taxonomy or config.classes.taxonomy, moves=moves)
         write_new(options.out, changed.encode())
         for sentence in (*left, f"{options.out} is written; `carpipe classes diff {options.out}` shows what it does."):
             print(shown_text(sentence), file=sys.stderr)
@@ -91,3 +111,41 @@ def _advise_of_report(options: argparse.Namespace) -> None:
         )
     pairs = likely_pairs(read_report(options.report))
     print(pairs.to_json(orient="records", indent=1) if options.json else render_pairs(pairs))
+
+
+def _accept(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import shown
+    from carpipe.steps.models.accept import accept
+    from carpipe.steps.models.advice import advise, find_evaluation
+    from carpipe.steps.moves.rows import BY_TAXONOMY
+
+    opened = session(config)
+    advice = advise(opened, find_evaluation(opened, options.model))
+    moves = accept(opened, advice, options.name, at=now(), by=options.by)
+    if not moves:
+        print("Nothing to do: this advice was followed already.")
+        return
+    for move in moves:
+        print(shown(f"{move.model} -> {move.to}"))
+    print(f"The next dataset has them so. `carpipe classes move <model> {BY_TAXONOMY}` takes one back.")
+
+
+def _move(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import shown
+    from carpipe.steps.data.taxonomy import models_of
+    from carpipe.steps.moves.store import move_model
+    from carpipe.taxonomy.read import load
+
+    opened = session(config)
+    said = move_model(
+        opened, options.car_model, options.to, taxonomy=load(config.classes.taxonomy), models=models_of(opened),
+        at=now(), by=options.by, why=options.why,
+    )  # fmt: skip
+    print(shown(f"{said.model} -> {said.to}: counts from the next dataset on"))
+
+
+def _moves(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import shown_text
+    from carpipe.steps.moves.store import describe_moves
+
+    print(shown_text(describe_moves(session(config))))

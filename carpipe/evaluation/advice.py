@@ -97,8 +97,13 @@ class Advice:
     looked_at: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """For programs: counts and names of classes and models; no photo and no listing."""
-        return {**asdict(self), "confidence": CONFIDENCE}
+        """For programs: counts and names of classes and models; no photo and no listing. `said` is what people read."""
+        body = asdict(self)
+        for one, merge in zip(body["merges"], self.merges, strict=True):
+            one["said"] = [*_told_merge(merge)]
+        for one, split in zip(body["splits"], self.splits, strict=True):
+            one["said"] = [*_told_split(split)]
+        return {**body, "confidence": CONFIDENCE}
 
 
 def advise_merges(unseen: Unseen, dataset: pd.DataFrame) -> tuple[Merge, ...]:

@@ -17,6 +17,7 @@ from carpipe.steps.data.plan import plan, render_plan
 from carpipe.steps.data.split import split
 from carpipe.steps.data.validate import validate
 from carpipe.steps.labels.label_set import label_set
+from carpipe.steps.models.advice import propose
 from carpipe.steps.models.evaluate import evaluate
 from carpipe.steps.models.gate import Verdict, gate
 from carpipe.steps.models.package import package
@@ -84,7 +85,9 @@ def retrain_classifier(
 ) -> tuple[Manifest, Verdict]:
     """Dataset to classifier weights, live if the gate lets them; first what the live ones make of what is new."""
     score(session, dataset_key, at=now())
-    return _train(session, dataset_key, model="classifier", run=run, now=now, progress=progress)
+    judged, verdict = _train(session, dataset_key, model="classifier", run=run, now=now, progress=progress)
+    propose(session, judged.key)
+    return judged, verdict
 
 
 def _train(

@@ -45,7 +45,7 @@ def regroup(text: str, moves: Mapping[str, str], *, name: str) -> Edited:
     if not moves:
         return Edited(text, comments=True)
     moves = {**_own_models(old, moves), **moves}
-    wanted = _moved(old, moves)
+    wanted = replace(_moved(old, moves), version=old.version + 1)
     try:
         edited = _edit(text, moves, version=wanted.version)
         if _same(parse(edited, name=name), wanted):
@@ -54,6 +54,22 @@ def regroup(text: str, moves: Mapping[str, str], *, name: str) -> Edited:
         pass  # lines could not do it
     anew = wanted.to_yaml()
     return Edited(parse(anew, name=name).to_yaml(), comments=False)
+
+
+def moved(taxonomy: Taxonomy, moves: Mapping[str, str]) -> Taxonomy:
+    """The taxonomy with models put into other classes; itself where none moves.
+
+    Args:
+        moves: model -> class, as in `regroup`.
+
+    Raises:
+        ConfigError: it would be none afterwards; says each fault.
+    """
+    moves = {model: target for model, target in moves.items() if taxonomy.class_by_model.get(model) != target}
+    if not moves:
+        return taxonomy
+    wanted = _moved(taxonomy, {**_own_models(taxonomy, moves), **moves})
+    return replace(parse(wanted.to_yaml(), name=taxonomy.name), name=taxonomy.name)
 
 
 def merged_models(taxonomy: Taxonomy, classes: Iterable[str], models: Iterable[str]) -> dict[str, set[str]]:
@@ -78,7 +94,6 @@ def _moved(old: Taxonomy, moves: Mapping[str, str]) -> Taxonomy:
         classes.setdefault(target, []).append(model)
     return replace(
         old,
-        version=old.version + 1,
         classes={name: tuple(models) for name, models in classes.items() if models},
         unchanged=tuple(model for model in old.unchanged if model not in moves),
         erased=tuple(model for model in old.erased if model not in moves),

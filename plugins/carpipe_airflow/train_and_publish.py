@@ -22,7 +22,7 @@ Model = Literal["car_filter", "classifier"]
 
 
 def train_and_publish(source: Any, *, model: Model, settings: Mapping[str, str]) -> None:
-    """Wire anything_new -> [score] -> train -> evaluate -> package -> gate -> [approve] -> publish.
+    """Wire anything_new -> [score] -> train -> evaluate -> [advise], package -> gate -> [approve] -> publish.
 
     Args:
         source: a task's result, the manifest key of the dataset or label set.
@@ -43,7 +43,7 @@ def train_and_publish(source: Any, *, model: Model, settings: Mapping[str, str])
 
 
 def _train(new: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
-    """[score] -> train -> evaluate -> package; `new` is anything_new's result, and package's is returned."""
+    """[score] -> train -> evaluate -> [advise], package; `new` is anything_new's result, and package's is returned."""
     gpu = gpu_task()
 
     @task(**gpu)
@@ -65,15 +65,23 @@ def _train(new: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
         return evaluate(open_task_session(**settings), trained, source, at=run_facts()["at"]).key
 
     @task
+    def advise(evaluated: str) -> str:
+        from carpipe.steps.models.advice import propose
+
+        return propose(open_task_session(**settings), evaluated)
+
+    @task
     def package(evaluated: str) -> str:
         from carpipe.steps.models.package import package
 
         return package(open_task_session(signs=True, **settings), evaluated, model=model).key
 
     trained = train(new)
+    evaluated = evaluate(trained, new)
     if model == "classifier":
         score(new) >> trained
-    return package(evaluate(trained, new))
+        advise(evaluated)
+    return package(evaluated)
 
 
 def _gate(packaged: Any, *, model: Model, settings: Mapping[str, str]) -> Any:

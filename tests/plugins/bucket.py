@@ -16,6 +16,7 @@ from carpipe.steps.data.inventory import inventory, latest_inventory
 from carpipe.steps.models.comparison import CARD as CARD_OF_COMPARISON
 from carpipe.steps.models.comparison import PAGE, comparison_work
 from carpipe.steps.session import Session
+from carpipe.taxonomy.read import load
 from carpipe.weights import channel
 
 PHOTOS = 12
@@ -91,6 +92,7 @@ def add_dataset(session: Session) -> Manifest:
                 "tables": {"audit": {"rows": 8, "failed": 1, "checks": []}},
             }
         ),
+        results.TAXONOMY: load(session.config.classes.taxonomy).to_yaml().encode(),
         results.REPORT: b"<!DOCTYPE html><title>report of the test</title>",
         "data_docs/index.html": b"<!DOCTYPE html><title>docs of the test</title>",
     }
@@ -108,6 +110,19 @@ def add_curve(session: Session, dataset: str) -> Manifest:
     files = {"learning_curve.html": b"<!DOCTYPE html><title>curve of the test</title>"}
     work = Work("learning_curve", 1, "all", {}, (dataset,))
     return manifest.commit(session.store, work, files, counts={}, extra={"says": f"It brought {SCRIPT}."})
+
+
+def add_advice(session: Session, dataset: Manifest) -> Manifest:
+    """An advice that the two classes of the dataset should be one."""
+    merge = {
+        "name": "skoda_octavia",
+        "classes": ["skoda_octavia", "volkswagen_golf"],
+        "models": {name: [name] for name in ("skoda_octavia", "volkswagen_golf")},
+        "said": [f"They look alike {SCRIPT}."],
+    }
+    body = {"photos": 1234, "cars": 567, "merges": [merge], "splits": []}
+    work = Work("advice", 2, "classifier", {}, (dataset.key,))
+    return manifest.commit(session.store, work, {"advice.json": _json(body)}, counts={}, extra={"dataset": dataset.key})
 
 
 def refuse(session: Session, validation: str) -> None:

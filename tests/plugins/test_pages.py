@@ -10,6 +10,7 @@ import pytest
 
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.labels.store import read_labels
+from carpipe.steps.moves.store import current_moves, effective
 from carpipe.steps.session import open_session
 from carpipe.steps.views import datasets
 from carpipe.weights import channel
@@ -63,6 +64,7 @@ def places(made, session):
         "{validation}": REFUSED, "{curve}": bucket.add_curve(session, dataset.key).key.split("/")[3],
         "{channel}": "classifier", "{model}": models[0].key.split("/")[2], "{stage}": part[1],
         "{partition}": part[2], "{fingerprint}": part[3], "data}/photos/{row}": "", "{row}": "0",
+        "{advice}": bucket.add_advice(session, dataset).key.split("/")[3],
     }  # fmt: skip
 
 
@@ -86,6 +88,10 @@ def request(client, method, path, places):
         body = {"json": {"labels": []}}
     if path.endswith("/promote"):
         body = {"data": {"model": places["{model}"], "reason": "test of rights"}}
+    if path == "/classes/accept":
+        body = {"data": {"advice": places["{advice}"], "name": "skoda_octavia"}}
+    if path == "/classes/take-back":
+        body = {"data": {"model": "volkswagen_golf"}}
     return client.request(method, fill_in(path, places), **body)
 
 
@@ -142,7 +148,9 @@ def test_nothing_is_changed_by_get(server):
     """All that is not GET is an action, and its route says so by POST."""
     _, routes = server
     assert {method for method, _ in routes} == {"GET", "POST"}
-    assert sorted(path for method, path in routes if method == "POST") == ["/labels", "/weights/{channel}/promote"]
+    assert sorted(path for method, path in routes if method == "POST") == [
+        "/classes/accept", "/classes/take-back", "/labels", "/weights/{channel}/promote",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -169,6 +177,31 @@ def test_another_site_cannot_make_a_browser_act(server, clients, places, headers
                 client.headers = kept
 
 
+def test_an_advice_is_accepted_and_taken_back_on_the_page(clients, places, session):
+    def take_all_back():
+        page = clients["op"].get("/carpipe/classes").text
+        models = re.findall(r'name="model" value="([^"]+)"', page)
+        clients["op"].post("/carpipe/classes/take-back", data={"model": models})
+
+    take_all_back()
+    page = clients["viewer"].get("/carpipe/classes").text
+    assert "1,234 photos of 567 cars" in page
+    assert "They look alike &lt;script&gt;" in page
+    assert "<form" not in page, "who may not run the DAG has no button"
+    assert "Accept" in clients["op"].get("/carpipe/classes").text
+    given = {"advice": places["{advice}"], "name": "skoda_octavia"}
+    answer = clients["op"].post("/carpipe/classes/accept", data=given)
+    assert (answer.status_code, answer.headers.get("location")) == (303, "/carpipe/classes"), answer.text
+    page = clients["op"].get("/carpipe/classes").text
+    assert "volkswagen_golf → skoda_octavia" in page
+    assert "Accepted by op," in page
+    moves = current_moves(session)
+    assert (moves["volkswagen_golf"].to, moves["volkswagen_golf"].by) == ("skoda_octavia", "op")
+    take_all_back()
+    assert effective(current_moves(session)) == {}
+    assert "Nobody has moved a model." in clients["op"].get("/carpipe/classes").text
+
+
 HOSTILE = [
     "..", "../../etc/passwd", "..%2f..%2fx", "a\nSet-Cookie: x=1", "\0", "x" * 5000, "<script>alert(1)</script>",
     "\"'><img src=x onerror=alert(1)>", "{{7*7}}", "-1", "9" * 40, "\N{AUTOMOBILE}",
@@ -189,6 +222,9 @@ def hostile_requests(routes, places):
         yield "POST", "/carpipe/labels", {"json": {"labels": [{"key": value, "label": value, "at": value}]}}
         yield "POST", "/carpipe/labels", {"json": {"labels": value}}
         yield "POST", "/carpipe/labels", {"content": value.encode()}
+        yield "POST", "/carpipe/classes/accept", {"data": {"advice": places["{advice}"], "name": value}}
+        yield "POST", "/carpipe/classes/accept", {"data": {"advice": value, "name": "skoda_octavia"}}
+        yield "POST", "/carpipe/classes/take-back", {"data": {"model": [value, value]}}
         yield "POST", fill_in("/weights/{channel}/promote", places), {"data": {"model": value, "reason": "x"}}
 
 

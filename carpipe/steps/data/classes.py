@@ -11,6 +11,7 @@ from carpipe.names import shown
 from carpipe.steps import results
 from carpipe.steps.data.inventory import forgotten_listings
 from carpipe.steps.listings.store import current_corrections, effective
+from carpipe.steps.moves.store import current_taxonomy
 from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -32,11 +33,10 @@ def classes_work(session: Session, identified: str, taxonomy: "Taxonomy") -> Wor
 def classes(session: Session, identified: str) -> Manifest:
     """Give every photo its class by the taxonomy and by people's corrections; drops erased, rare and surplus ones."""
     from carpipe.stages import classes as stage
-    from carpipe.taxonomy.read import load
     from carpipe.taxonomy.twins import told_twins
 
     config = session.config.classes
-    taxonomy, corrections = load(config.taxonomy), _corrections(session)
+    taxonomy, corrections = current_taxonomy(session), _corrections(session)
     work = _work(session, identified, taxonomy, corrections)
     if done := manifest.find(session.store, work):
         return reused(done)

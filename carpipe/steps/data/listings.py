@@ -11,6 +11,7 @@ from carpipe.steps import results
 from carpipe.steps.data.inventory import latest_inventory
 from carpipe.steps.listings.rows import Correction, Known, known_of
 from carpipe.steps.listings.store import conflicts, read_corrections
+from carpipe.steps.moves.store import current_taxonomy
 from carpipe.steps.people import store
 from carpipe.steps.session import Session
 from carpipe.taxonomy.words import WORDS
@@ -31,12 +32,10 @@ def known_listings(session: Session) -> Known:
         InputError: there is no inventory yet.
         ConfigError: the taxonomy has a fault.
     """
-    from carpipe.taxonomy.read import load
-
     found = _models_by_listing(session)
     if found is None:
         raise InputError("There is no inventory yet; run `prepare_dataset`, or `carpipe step inventory`.")
-    return known_of(found, _names(load(session.config.classes.taxonomy)))
+    return known_of(found, _names(current_taxonomy(session)))
 
 
 def describe_corrections(session: Session) -> str:
@@ -66,14 +65,12 @@ def _is(word: str, one: Correction) -> bool:
 
 def _fits_no_longer(session: Session, current: Mapping[str, Correction]) -> Iterator[str]:
     """Listings that are gone, and names that mean nothing by now."""
-    from carpipe.taxonomy.read import load
-
     found = _models_by_listing(session)
     if found is None:
         return
     if gone := sum(listing not in found for listing in current):
         yield f"{gone:,} of them are gone: the newest inventory has no photo of them"
-    known = known_of(found, _names(load(session.config.classes.taxonomy)))
+    known = known_of(found, _names(current_taxonomy(session)))
     strange = [one for one in current.values() if one.listing in found and not known.meant(one.to)]
     for name in sorted({one.to for one in strange}):
         listings = sum(one.to == name for one in strange)

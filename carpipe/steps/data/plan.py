@@ -22,6 +22,7 @@ from carpipe.steps.data.identify import identify_work
 from carpipe.steps.data.inventory import Inventory, read_inventory
 from carpipe.steps.data.split import split_work
 from carpipe.steps.data.validate import validate_work
+from carpipe.steps.moves.store import current_taxonomy
 from carpipe.steps.results import STAGES
 from carpipe.steps.reuse import cropped_with, scored_with
 from carpipe.steps.session import Session
@@ -73,8 +74,6 @@ def plan(session: Session, inventory_key: str) -> Plan:
         InputError: the car filter was never published, or the detector's weights are missing.
         ConfigError: the taxonomy has a fault.
     """
-    from carpipe.taxonomy.read import load
-
     state = read_inventory(session, inventory_key)
     name = session.config.filter.channel
     release = read_channel(session.store, name)
@@ -82,7 +81,7 @@ def plan(session: Session, inventory_key: str) -> Plan:
         raise InputError(f"The channel {name} has no weights yet; run `train_filter` first.")
     with given_weights.local_weights(session.store, session.config.crop.weights) as (_, sha256):
         detector = sha256
-    taxonomy = load(session.config.classes.taxonomy)
+    taxonomy = current_taxonomy(session)
     model = read_released(session.store, release).manifest
     forecast = _Forecaster(session, state, model, detector).forecast(taxonomy)
     return Plan(state.key, release.model, state.partitions, forecast)

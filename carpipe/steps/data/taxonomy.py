@@ -7,6 +7,7 @@ from carpipe.errors import MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.data.datasets import find_dataset, has_dataset
+from carpipe.steps.moves.store import current_taxonomy
 from carpipe.steps.session import Session
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def check_taxonomy(session: Session | None, source: str, dataset: str | None, *,
     """Findings as text, and how many of them are errors.
 
     Args:
-        session: None looks at the rules alone.
+        session: None looks at the rules alone; else at what people have moved too, as a run does.
         source: `published`, `identity` or a YAML file.
         dataset: the dataset whose models must have rules; None means the newest.
         every: all notes, not the first of each kind.
@@ -28,7 +29,7 @@ def check_taxonomy(session: Session | None, source: str, dataset: str | None, *,
     from carpipe.taxonomy.check import check, render_findings
     from carpipe.taxonomy.read import load
 
-    taxonomy = load(source)
+    taxonomy = current_taxonomy(session, source) if session else load(source)
     known = find_dataset(session, dataset) if session and has_dataset(session) else None
     found = check(taxonomy, count_models(session, known) if session and known else None)
     text = (render_findings(found, max_findings=0) if every else render_findings(found)) or "Nothing found."
@@ -38,15 +39,17 @@ def check_taxonomy(session: Session | None, source: str, dataset: str | None, *,
 
 
 def diff_taxonomy(session: Session, source: str, dataset: str | None, *, every: bool) -> str:
-    """What a taxonomy would change in a dataset (None means the newest); rules for models it lacks too if `every`."""
+    """What a taxonomy, with what people have moved, would change in a dataset; None means the newest.
+
+    Rules for models that it lacks are told of too if `every`.
+    """
     from carpipe.taxonomy.diff import diff, render_diff
-    from carpipe.taxonomy.read import load
     from carpipe.taxonomy.twins import join_twins
 
     old = find_dataset(session, dataset)
     models = count_models(session, old)
     enough = {model: photos for model, photos in models.items() if photos >= session.config.classes.min_photos}
-    new = join_twins(load(source), enough)  # as a run would
+    new = join_twins(current_taxonomy(session, source), enough)  # as a run would
     return render_diff(diff(read_taxonomy(session, old), new, models, with_photos_only=not every))
 
 
@@ -66,6 +69,14 @@ def count_models(session: Session, source: Manifest) -> dict[str, int]:
     mine = photos["dropped_by"].isin(["classes", "split"]) & ~photos["dropped"].isin([*DROPPED.values()])
     there = photos[photos["dropped"].isna() | mine]
     return {str(model): int(number) for model, number in counted_models(there).value_counts().items()}
+
+
+def models_of(session: Session) -> list[str]:
+    """The models of the newest dataset's photos, dropped ones too; none where there is no dataset."""
+    if not has_dataset(session):
+        return []
+    photos = results.read_photos(session.store, find_dataset(session, None), columns=["model"])
+    return sorted(str(model) for model in photos["model"].dropna().unique())
 
 
 def class_changes(session: Session, before: str, after: Manifest) -> dict[str, Any]:

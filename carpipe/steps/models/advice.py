@@ -7,11 +7,11 @@ photo and no listing.
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
-from carpipe.errors import InputError
+from carpipe.errors import CarpipeError, InputError, UnavailableError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.models.evaluate import PREDICTIONS, TOP_ANSWERS
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
     from carpipe.evaluation.advice import Advice
     from carpipe.evaluation.top_answers import TopAnswers
+    from carpipe.taxonomy.rules import Taxonomy
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2  # 2: what people read of each proposal is in the JSON
 MODEL = "classifier"
 JSON, TEXT = "advice.json", "advice.txt"
 
@@ -66,6 +67,30 @@ def advise(session: Session, evaluation: str) -> Manifest:
     return session.commit(work, files, counts={"in": found.photos}, seconds=seconds, extra=extra)
 
 
+def propose(session: Session, evaluation: str) -> str:
+    """Make the advice of a night, and say in a sentence how much of it there is. Nothing of the night depends on it.
+
+    Raises:
+        UnavailableError: trying again may help.
+    """
+    try:
+        done = advise(session, evaluation)
+        found = manifest.read_json(session.store, done, JSON)
+        numbers = [_counted(len(found["merges"]), "merge"), _counted(len(found["splits"]), "split")]
+        said = f"Of classes that look alike: {' and '.join(numbers)} advised."
+        said += " `carpipe classes advise` and the page Classes say why." if found["merges"] or found["splits"] else ""
+    except UnavailableError:
+        raise
+    except CarpipeError as error:
+        said = f"There is no advice on classes. {error}"
+    log.info("advise: %s", said)
+    return said
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def find_evaluation(session: Session, model: str | None) -> str:
     """Manifest key of the evaluation of a model of the classifier's channel; None means the newest evaluation.
 
@@ -88,45 +113,73 @@ def read_advice(session: Session, done: Manifest) -> tuple[str, dict[str, Any]]:
     return text, manifest.read_json(session.store, done, JSON)
 
 
-def change_taxonomy(advice: Mapping[str, Any], source: str) -> tuple[str, list[str]]:
+@dataclass(frozen=True)
+class Proposal:
+    """A piece of advice as moves of models.
+
+    Attributes:
+        kind: `merge` or `split`.
+        name: the class that others are merged into, or that is split; no other proposal of an advice has it.
+        what: for people, such as `audi_a4 + audi_a4_avant -> audi_a4`.
+        moves: model -> class; empty where the taxonomy says so already, or has become too different.
+    """
+
+    kind: str
+    name: str
+    what: str
+    moves: Mapping[str, str]
+
+
+def proposals(advice: Mapping[str, Any], taxonomy: "Taxonomy") -> list[Proposal]:
+    """What following the advice would change in a taxonomy, in the order of the advice.
+
+    Args:
+        advice: JSON of `advise`.
+    """
+    return [*_merging(taxonomy, advice), *_splitting(taxonomy, advice)]
+
+
+def change_taxonomy(advice: Mapping[str, Any], source: str, *, moves: Mapping[str, str]) -> tuple[str, list[str]]:
     """The YAML of a taxonomy with the advice followed, and what had to be left as it is.
 
     Args:
         advice: JSON of `advise`.
         source: `published`, `identity` or a YAML file.
+        moves: model -> class, as people have said before; they are followed first.
 
     Raises:
         ConfigError: the taxonomy cannot be read, or would be none afterwards.
     """
-    from carpipe.taxonomy.edit import regroup
+    from carpipe.taxonomy.edit import moved, regroup
     from carpipe.taxonomy.read import load, read_text
 
-    taxonomy, moves, left = load(source), {}, []
-    for what, found in (*_merging(taxonomy, advice), *_splitting(taxonomy, advice)):
-        moves.update(found)
-        if not found:
-            left.append(f"{what}: {source} says otherwise already; it is left as it is.")
-    edited = regroup(read_text(source), moves, name=source)
+    taxonomy, all_moves, left = moved(load(source), moves), dict(moves), []
+    for proposal in proposals(advice, taxonomy):
+        all_moves.update(proposal.moves)
+        if not proposal.moves:
+            left.append(f"{proposal.what}: {source} says otherwise already; it is left as it is.")
+    edited = regroup(read_text(source), all_moves, name=source)
     if not edited.comments:
         left.append(f"The form of {source} could not be kept: it is sorted now, and its comments are gone.")
     return edited.text, left
 
 
-def _merging(taxonomy: Any, advice: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+def _merging(taxonomy: "Taxonomy", advice: Mapping[str, Any]) -> Iterator[Proposal]:
     from carpipe.taxonomy.edit import merged_models
 
     for merge in advice["merges"]:
         models = [model for names in merge["models"].values() for model in names]
         found = merged_models(taxonomy, merge["classes"], models)
-        moved = {model: merge["name"] for names in found.values() for model in names} if len(found) > 1 else {}
-        yield " + ".join(merge["classes"]), moved
+        moves = {model: merge["name"] for names in found.values() for model in names} if len(found) > 1 else {}
+        yield Proposal("merge", merge["name"], f"{' + '.join(merge['classes'])} -> {merge['name']}", moves)
 
 
-def _splitting(taxonomy: Any, advice: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+def _splitting(taxonomy: "Taxonomy", advice: Mapping[str, Any]) -> Iterator[Proposal]:
     for split in advice["splits"]:
         name, parts = split["class_name"], split["parts"]
         same = all(taxonomy.class_or_none(model) == name for models in parts.values() for model in models)
-        yield name, {model: part for part, models in parts.items() for model in models if part != name} if same else {}
+        moves = {model: part for part, models in parts.items() for model in models if part != name} if same else {}
+        yield Proposal("split", name, f"{name} -> {' + '.join(parts)}", moves)
 
 
 def _work(session: Session, judged: Manifest, data: Manifest) -> Work:

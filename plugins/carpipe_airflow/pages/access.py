@@ -1,7 +1,8 @@
 """Who may do what: each route names one of these dependencies, and a test proves that none is without.
 
 Airflow does not put plugins behind its login. Rights are those on the DAGs that do the same: who may read
-`prepare_dataset` may look, who may run `train_filter` may label, who may run `promote_weights` may move a channel.
+`prepare_dataset` may look, who may run it may change classes, who may run `train_filter` may label, who may run
+`promote_weights` may move a channel.
 """
 
 from typing import Literal
@@ -16,6 +17,7 @@ from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Request
 
 READ_DAG, LABEL_DAG, PROMOTE_DAG = "prepare_dataset", "train_filter", "promote_weights"
+CLASSES_DAG = READ_DAG  # which makes the classes
 
 
 # Names of one machine for itself: whoever serves one of them serves all.
@@ -87,6 +89,10 @@ def may(user: BaseUser, method: Literal["GET", "POST"], dag_id: str) -> bool:
 READ = [Depends(requires_access_dag("GET", param_dag_id=READ_DAG))]
 LABEL = [
     Depends(requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=LABEL_DAG)),
+    Depends(from_our_pages),
+]
+CLASSES = [
+    Depends(requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=CLASSES_DAG)),
     Depends(from_our_pages),
 ]
 PROMOTE = [

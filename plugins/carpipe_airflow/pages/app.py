@@ -8,7 +8,7 @@ from airflow.api_fastapi.common.dagbag import create_dag_bag
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
-from carpipe_airflow.pages import data, labels, weights
+from carpipe_airflow.pages import classes, data, labels, weights
 from carpipe_airflow.pages.access import READ
 from carpipe_airflow.pages.bodies import LimitBody
 from carpipe_airflow.pages.bucket import Bucket
@@ -42,7 +42,7 @@ def make_app() -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.bucket = Bucket()
     app.state.dag_bag = create_dag_bag()
-    for part in (router, data.router, labels.router, weights.router):
+    for part in (router, data.router, labels.router, classes.router, weights.router):
         app.include_router(part)
     explain_errors(app)
     app.add_middleware(LimitBody)

@@ -11,9 +11,7 @@ from carpipe import manifest
 from carpipe.cli import main
 from carpipe.config import load_config
 from carpipe.errors import InputError
-from carpipe.evaluation.top_answers import TopAnswers, to_parquet
 from carpipe.manifest import Work
-from carpipe.photos import to_parquet as write_table
 from carpipe.steps import results
 from carpipe.steps.models.advice import _with_cars, advise, change_taxonomy, find_evaluation, read_advice
 from carpipe.steps.session import open_session
@@ -22,20 +20,7 @@ from carpipe.steps.upkeep.garbage import collect, find_garbage
 from carpipe.taxonomy.read import load
 from carpipe.weights import channel
 from tests import recorded
-from tests.evaluation.drawn_answers import draw
-
-TAXONOMY = """\
-version: 1
-unknown: keep
-classes:
-  # Mine, and it stays.
-  golf: [golf, golf_gti]
-unchanged:
-  - vito   # a van
-  - viano
-"""
-MODELS = {"golf": ["golf", "golf_gti"]}
-SIZES = {"golf": 160, "vito": 60, "viano": 40, **{f"x_{number}": 50 for number in range(8)}}
+from tests.steps.models.advised import SIZES, TAXONOMY, a_bucket, drawn_answers, evaluate, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -43,51 +28,14 @@ def session(s3):
     return a_bucket(s3)
 
 
-def a_bucket(s3):
-    return open_session(load_config(None, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
-
-
 @pytest.fixture(scope="module")
 def answers():
-    return draw(SIZES, twins=[["vito", "viano"]], wavers={"golf": "x_0", "golf_gti": "x_1"}, models=MODELS, error=0.01)
+    return drawn_answers()
 
 
 @pytest.fixture(scope="module")
 def evaluation(session, answers):
-    """Of a dataset of which a third of the photos are unseen, half of these in each split."""
     return evaluate(session, answers, tag="first")
-
-
-def evaluate(session, answers, *, tag, only_best=False, corrected=None):
-    vehicles = answers.photos["vehicle"]
-    sides = np.where(vehicles.str.rpartition("-")[2].astype(int) % 2 == 0, "val", "test")
-    table = answers.photos.assign(listing_uuid=vehicles, split=sides, dropped=None, dropped_by=None)
-    if corrected:
-        mine = table["model"] == corrected["to"]
-        said = table["model"].where(mine).astype("str")
-        table = table.assign(model=table["model"].mask(mine, corrected["from"]), corrected=said, corrected_model=said)
-    work = Work("dataset", 1, "all", {"tag": tag}, (f"stages/split/all/{tag}/manifest.json",), home="datasets")
-    files = {results.PHOTOS: write_table(table), results.TAXONOMY: TAXONOMY.encode()}
-    extra = {"classes": list(answers.classes), "packed": []}
-    data = manifest.commit(session.store, work, files, counts={}, extra=extra)
-    files = {f"top_{side}.parquet": to_parquet(_rows(answers, sides == side)) for side in ("val", "test")}
-    test = _rows(answers, sides == "test")
-    best = test.photos.assign(answer=test.answer, score=test.p[:, 0].astype(float))
-    files = {"predictions.parquet": write_table(best), **({} if only_best else files)}
-    work = Work(
-        "evaluate",
-        2 if only_best else 3,
-        "classifier",
-        {},
-        (f"stages/train/classifier/{tag}/manifest.json", *data.inputs),
-    )
-    facts = {"classes": list(answers.classes), "dataset": data.key, "trained": "none"}
-    return manifest.commit(session.store, work, files, counts={}, extra=facts).key
-
-
-def _rows(answers, mine):
-    photos = answers.photos.loc[mine, ["key", "class_name"]].reset_index(drop=True)
-    return TopAnswers(photos, answers.numbers[mine], answers.p[mine], answers.energy[mine], answers.classes)
 
 
 @pytest.fixture(scope="module")
@@ -126,15 +74,15 @@ def test_other_rules_are_another_advice(session, evaluation, done):
 def test_the_changed_taxonomy_keeps_comments_and_says_what_it_left(session, done, tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text(TAXONOMY)
-    text, left = change_taxonomy(read_advice(session, done)[1], str(mine))
+    text, left = change_taxonomy(read_advice(session, done)[1], str(mine), moves={})
     assert left == []
     assert "# Mine, and it stays." in text
     mine.write_text(text)
     rules = load(str(mine)).class_by_model
     assert rules == {"golf": "golf", "golf_gti": "golf_gti", "vito": "vito", "viano": "vito"}
-    again, left = change_taxonomy(read_advice(session, done)[1], str(mine))
+    again, left = change_taxonomy(read_advice(session, done)[1], str(mine), moves={})
     assert again == text
-    assert [sentence.split(":")[0] for sentence in left] == ["viano + vito", "golf"]
+    assert [sentence.split(":")[0] for sentence in left] == ["viano + vito -> vito", "golf -> golf + golf_gti"]
 
 
 def test_an_evaluation_of_before_gives_what_its_test_photos_give(session, answers):
@@ -200,7 +148,7 @@ def test_an_evaluation_that_cannot_be_meant_is_a_sentence(session, answers):
 
 def test_a_photo_that_the_dataset_has_lost_is_a_sentence(answers):
     with pytest.raises(InputError, match="lacks 1 photos"):
-        _with_cars(_rows(answers, np.ones(len(answers.photos), bool)), answers.photos[1:])
+        _with_cars(rows_of(answers, np.ones(len(answers.photos), bool)), answers.photos[1:])
 
 
 def test_a_bucket_of_before_can_be_asked(s3):
