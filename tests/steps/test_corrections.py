@@ -1,9 +1,10 @@
-"""A night after people have corrected listings: what is made anew, what comes out of it, and what the gate says.
+"""A night after people have corrected listings, or moved a model: what is made anew, and what comes out of it.
 
 Tests run in order, on one bucket.
 """
 
 import uuid
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -21,9 +22,11 @@ from carpipe.steps.listings.store import correct_listing, current_corrections
 from carpipe.steps.models.comparison import answers_of
 from carpipe.steps.models.evaluate import PREDICTIONS
 from carpipe.steps.models.gate import _compare
+from carpipe.steps.moves.store import move_model
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
 from carpipe.steps.views.photo import describe_photos
+from carpipe.taxonomy.read import load
 from carpipe.weights.channel import read_channel
 from tests.recorded import SETTINGS, restore
 
@@ -210,3 +213,18 @@ def test_taken_back_the_dataset_is_as_it_was_but_for_what_was_forgotten(bucket, 
     photos, before = bucket.photos(done), bucket.photos(first)
     assert "corrected" not in photos
     assert photos["class_name"].equals(before.loc[photos.index, "class_name"])
+
+
+def test_a_moved_model_makes_anew_what_comes_from_classes_on_and_taken_back_all_is_there(bucket, second):
+    before, _ = bucket.night()
+    model, target = sorted(set(kept(bucket.photos(before))["model"]))[:2]
+    rules = load(bucket.session.config.classes.taxonomy)
+    move = partial(move_model, bucket.session, model, taxonomy=rules, models=[model], by="ann", why="")
+    move(target, at=AT)
+    done, fresh = bucket.night()
+    assert fresh == {"classes", "split", "validate", "pack", "dataset"}
+    photos = kept(bucket.photos(done))
+    assert set(photos.loc[photos["model"] == model, "class_name"]) == {target}
+    move("by-taxonomy", at="2026-02-03T00:00:00Z")
+    again, fresh = bucket.night()
+    assert (again.key, fresh) == (before.key, set())
