@@ -217,7 +217,8 @@ def test_taken_back_the_dataset_is_as_it_was_but_for_what_was_forgotten(bucket, 
 
 def test_a_moved_model_makes_anew_what_comes_from_classes_on_and_taken_back_all_is_there(bucket, second):
     before, _ = bucket.night()
-    model, target = sorted(set(kept(bucket.photos(before))["model"]))[:2]
+    classes = kept(bucket.photos(before)).groupby("model")["class_name"].first()
+    model, target = classes.index[0], next(name for name in classes if name != classes.iloc[0])
     rules = load(bucket.session.config.classes.taxonomy)
     move = partial(move_model, bucket.session, model, taxonomy=rules, models=[model], by="ann", why="")
     move(target, at=AT)
