@@ -7,7 +7,7 @@ round. It is trained by the code and the settings of `make run`.
 import io
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,14 +94,21 @@ def plant(truth: "pd.Series[str]", how: str) -> "pd.Series[str]":
     return said
 
 
-def answer(photos: Sequence[Photo], said: "pd.Series[str]") -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
-    """Photos with `key`, `listing_uuid`, `class_name`; a calibrated model's probabilities; and the classes."""
+def answer(
+    photos: Sequence[Photo], said: "pd.Series[str]", *, left_out: Collection[str] = ()
+) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
+    """Photos with `key`, `listing_uuid`, `class_name`; a calibrated model's probabilities; and the classes.
+
+    Args:
+        said: class by listing, as it is learnt.
+        left_out: listings that are answered, and not learnt from.
+    """
     classes = tuple(sorted(said.unique()))
     halves = said.index.to_series().sample(frac=1, random_state=SEED)
     first = set(halves.iloc[::2])
     tables, found = [], []
     for half in (True, False):
-        learn = [one for one in photos if (one.listing in first) != half]
+        learn = [one for one in photos if (one.listing in first) != half and one.listing not in left_out]
         ask = [one for one in photos if (one.listing in first) == half]
         found.append(_train_and_ask(learn, ask, said, classes))
         rows = [(one.key, one.listing, said[one.listing]) for one in ask]

@@ -4,6 +4,8 @@ What settings there are is in `carpipe.config` alone. This file reads no environ
 """
 
 import tomllib
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,21 @@ def _explain_one(detail: dict[str, Any], form: type[BaseModel], *, where: str) -
     owner = form
     for part in location[:-1]:
         owner = owner.model_fields[part].annotation  # type: ignore[assignment]  # sections are models
-    return f"In {where}, {key} is not a known setting; known are {', '.join(owner.model_fields)}."
+    meant = list(_meant(key, form))
+    hint = f" Did you mean {' or '.join(meant)}?" if meant else ""
+    return f"In {where}, {key} is not a known setting; known are {', '.join(owner.model_fields)}.{hint}"
+
+
+def _meant(key: str, form: type[BaseModel]) -> Iterator[str]:
+    """Settings of that very name in another section, or else of the most similar name."""
+    known = [f"{name}.{one}" for name, field in form.model_fields.items() for one in _settings(field.annotation)]
+    last = key.rpartition(".")[2]
+    same = [one for one in known if one.rpartition(".")[2] == last]
+    yield from same or get_close_matches(key, [*known, *form.model_fields], n=1, cutoff=0.75)
+
+
+def _settings(form: Any) -> Iterable[str]:
+    return form.model_fields if isinstance(form, type) and issubclass(form, BaseModel) else ()
 
 
 def _may_be_secret(key: str, value: Any) -> bool:

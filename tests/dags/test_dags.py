@@ -103,6 +103,15 @@ def test_the_live_classifier_answers_what_is_new_before_it_is_trained_on(dags):
     assert score.downstream_task_ids == {"train"}
     assert (score.queue, score.pool) == ("gpu", "gpu")
     assert not dags["train_filter"].has_task("score")
+    train = dags["retrain_classifier"].get_task("train")
+    assert train.trigger_rule == "all_done_min_one_success", "a night goes on where it fails"
+
+
+def test_advice_on_classes_is_made_of_every_evaluation_and_nothing_waits_for_it(dags):
+    advise = dags["retrain_classifier"].get_task("advise")
+
+    assert (advise.upstream_task_ids, advise.downstream_task_ids) == ({"evaluate"}, set())
+    assert not dags["train_filter"].has_task("advise")
 
 
 def test_points_of_a_learning_curve_are_mapped_over_shares_that_were_checked(dags):

@@ -175,7 +175,8 @@ def _side(session: Session, model: Manifest) -> "Side":
     from carpipe.evaluation.comparison import Side
 
     settings, facts = None, {}
-    with contextlib.suppress(MissingError, InputError):  # the training has been deleted since, or cannot be read
+    # The training has been deleted since, cannot be read, or nobody says which it was.
+    with contextlib.suppress(MissingError, InputError, KeyError):
         trained = manifest.read(session.store, model.extra["trained"])
         settings = settings_of(trained)
         facts = _facts(trained)

@@ -219,8 +219,8 @@ def _count_seen(session: Session, candidate: Manifest, live: Release) -> dict[st
     models = {"candidate": candidate, "champion": channel.read_released(session.store, live).manifest}
     found = {}
     for name, model in models.items():
-        # Its training, or the dataset of that, has been deleted since or is of a later form: that decides nothing.
-        with contextlib.suppress(MissingError, InputError):
+        # Its training, or the dataset of that, has been deleted since, is of a later form or not named: no matter.
+        with contextlib.suppress(MissingError, InputError, KeyError):
             trained = manifest.read(session.store, model.extra["trained"])
             found[name] = count_seen(session, trained, data)
     return found
