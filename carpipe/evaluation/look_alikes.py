@@ -1,4 +1,4 @@
-"""New models by looks: listings that a model does not know, and that are like each other in its features.
+"""New models by looks: listings that are little like what a model knows, and like each other in its features.
 
 Sellers who do not find their car in the list take any name. So a new model may come under several, and no count of
 names shows it. What "like each other" means is learnt from listings that the model knows: so alike are those of one
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
@@ -23,8 +24,10 @@ MAX_LISTINGS = 2000
 # Known listings that say what alike means; with fewer pairs of one class nobody can tell.
 REFERENCE, MIN_PAIRS = 400, 30
 # Two groups are one where their listings are as alike, on average, as this share of pairs of one class is at least;
-# but not where so large a share of pairs of two classes is.
-SAME, OTHER = 0.2, 0.01
+# but not where so large a share of pairs of two classes is. Both by benchmarks/new-models-log.md, as what follows.
+SAME, OTHER = 0.05, 0.005
+# A group is less familiar than known listings, on average, by so many standard deviations of a known photo.
+LESS = 0.3
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,24 @@ class Group:
 
     members: tuple[int, ...]
     alike: float
+
+
+def may_be_new(listings: pd.DataFrame) -> tuple[pd.DataFrame, float]:
+    """The listings that are compared, the least familiar first; and the mean familiarity of known ones.
+
+    These are the less familiar half of all, by the median of known ones, that look like another class than theirs: of
+    what is unknown by the rule of `carpipe.familiarity` there are too few to find a group by.
+
+    Args:
+        listings: see `carpipe.evaluation.new_names.pool_listings`.
+    """
+    told = listings[listings["familiarity"].notna()]
+    known = told.loc[told["has_class"].astype(bool), "familiarity"].astype(float)
+    if known.empty:
+        return told.iloc[:0], 0.0
+    other = told["answer"] != told["class_name"].where(told["has_class"].astype(bool))
+    mine = told[other & (told["familiarity"].astype(float) < known.median())]
+    return mine.sort_values(["familiarity", "listing"]), float(known.mean())
 
 
 def directions_of(features: Floats, middle: Floats, listing: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -64,11 +85,15 @@ def limit_of(known: Floats, classes: Sequence[str]) -> float | None:
     return float(max(np.quantile(cosines[same], SAME), np.quantile(cosines[~same], 1 - OTHER)))
 
 
-def find_groups(unknown: Floats, names: Sequence[str], *, limit: float) -> list[Group]:
+def find_groups(
+    unknown: Floats, names: Sequence[str], familiarity: Floats, *, usual: float, limit: float
+) -> list[Group]:
     """Groups by average linkage, the largest first.
 
     Args:
-        unknown: directions of unknown listings, `MAX_LISTINGS` at most, and the name of each.
+        unknown: directions of listings that may be new, `MAX_LISTINGS` at most, and the name of each.
+        familiarity: of each.
+        usual: the mean familiarity of known listings.
         limit: of `limit_of`.
     """
     if len(unknown) < MIN_LISTINGS:
@@ -78,7 +103,8 @@ def find_groups(unknown: Floats, names: Sequence[str], *, limit: float) -> list[
     groups = []
     for number in np.unique(numbers):
         members = np.flatnonzero(numbers == number)
-        if len(members) >= MIN_LISTINGS and len({names[int(one)] for one in members}) >= MIN_NAMES:
+        several = len({names[int(one)] for one in members}) >= MIN_NAMES
+        if len(members) >= MIN_LISTINGS and several and familiarity[members].mean() <= usual - LESS:
             groups.append(_group(members, unknown[members]))
     return sorted(groups, key=lambda group: (-len(group.members), -group.alike, group.members))
 

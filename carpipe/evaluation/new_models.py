@@ -54,25 +54,25 @@ def describe(found: Mapping[str, Any]) -> str:
         first = found["groups"][0]
         count = len(found["groups"])
         more = f" There are {count - 1} more such groups." if count > 1 else ""
-        parts.append(f"{len(first['listings'])} listings of {len(first['names'])} names look alike and like nothing "
-                     f"known.{more}")  # fmt: skip
+        parts.append(f"{len(first['listings'])} listings of {len(first['names'])} names look alike, and little "
+                     f"like anything known.{more}")  # fmt: skip
     if not parts:
         others = len(found["names"])
-        return f"No new class is proposed{f'; {others} names without a class look known' if others else ''}."
+        return f"No new class is proposed{f'; {others:,} names without a class do not look new' if others else ''}."
     return " ".join([*parts, "`carpipe classes new` shows them."])
 
 
 def _short(one: Mapping[str, Any]) -> str:
     if one["twin"]:
         return f"{one['listings']:,} listings, spelled otherwise than {one['twin']}"
-    return f"{one['unknown']:,} of {one['judged']:,} new listings are unknown to the model"
+    return f"{one['listings']:,} new listings, {one['unknown']:,} unknown to the model"
 
 
 def _name(one: NameProposal, chance: float) -> dict[str, Any]:
     about = one.about
     return {
         "model": one.model, "listings": one.listings, "judged": one.judged, "unknown": one.unknown, "low": one.low,
-        "new": one.new, "looks_like": one.looks_like, "votes": one.votes, "photos": about.photos,
+        "new": one.new, "alias": one.alias, "looks_like": one.looks_like, "votes": one.votes, "photos": about.photos,
         "needs": about.needs, "has_class": about.has_class, "twin": about.twin,
         "why": " ".join(_why(one, about, chance)), "examples": list(one.examples),
     }  # fmt: skip
@@ -83,7 +83,7 @@ def _why(one: NameProposal, about: Name, chance: float) -> Iterator[str]:
         yield f"It differs from {about.twin} in spelling alone."
     if not one.judged:
         yield "Whether the model knows them is not kept: answers of before do not say it."
-    elif one.new:
+    elif one.more_unknown:
         yield (
             f"{one.unknown:,} of {one.judged:,} new listings are unknown to the model: {per_cent(one.low)} at least, "
             f"where {per_cent(chance)} of known cars are."
@@ -93,8 +93,11 @@ def _why(one: NameProposal, about: Name, chance: float) -> Iterator[str]:
             f"{one.unknown:,} of {one.judged:,} new listings are unknown to the model, which is not surely more than "
             f"of known cars ({per_cent(chance)})."
         )
-    if one.looks_like:
-        yield f"{one.votes:,} of {one.listings:,} look most like {one.looks_like}."
+    usual = "" if one.usual is None else f", where {per_cent(one.usual)} of its own new listings do"
+    if one.spread:
+        yield f"The answers are spread: {one.votes:,} of {one.listings:,} look most like {one.looks_like}{usual}."
+    else:
+        yield f"{one.votes:,} of {one.listings:,} look most like {one.looks_like}{usual}."
     yield _size(about)
 
 
@@ -111,7 +114,7 @@ def _group(group: Group, mine: pd.DataFrame) -> dict[str, Any]:
     looks, votes = Counter(mine["answer"]).most_common(1)[0]
     told = ", ".join(f"{name} {count:,}" for name, count in names[:5])
     more = f" and {len(names) - 5} more names" if len(names) > 5 else ""
-    why = f"{len(mine):,} listings look alike and like nothing known. They are called {told}{more}."
+    why = f"{len(mine):,} listings look alike, and little like anything known. They are called {told}{more}."
     mostly = votes >= MOSTLY * len(mine)
     if mostly:
         why += f" The model takes {votes:,} of them for {looks}."

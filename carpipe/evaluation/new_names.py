@@ -1,8 +1,8 @@
 """New models by name: what the live model made of new listings of folder names that it has no class for.
 
-Whether it knows a listing is `carpipe.familiarity`'s rule, over all of its photos. A few known cars are refused too, so
-a name is only called new where more of its listings are unknown than chance explains. Nothing is added by that: a
-person decides.
+Two things speak for a new model. More of its listings are unknown to the model than known cars are, by the rule of
+`carpipe.familiarity`. Or the model's answers are spread over several classes, where listings of a known car get mostly
+one: sisters of known cars look familiar, and are found by that. Nothing is added by either: a person decides.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,18 @@ from carpipe.familiarity import Rule
 
 # Listings of a name, at least, for it to be proposed.
 FEW = 5
-# That so large a share is unknown is sure to this, for each name.
+# How sure each of the two bounds of a name is.
 CONFIDENCE = 0.99
+# Of so many known listings on, it can be said how often the model is right; that of a class is worth so many of them.
+MIN_KNOWN, SHRINK = 20, 10
 # Share of known listings that are refused by chance, as the rule is fitted, and how many listings that is worth.
 REFUSED, WORTH = 0.02, 50
 # Share of listings that look like one class, from which on it is named.
 MOSTLY = 0.5
 EXAMPLES = 6  # photos of a proposal
-COLUMNS = ("listing", "model", "has_class", "photos", "familiarity", "is_unknown", "answer", "key", "source")
+COLUMNS = (
+    "listing", "model", "has_class", "class_name", "photos", "familiarity", "is_unknown", "answer", "key", "source",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,10 @@ class NameProposal:
         listings: new ones.
         judged: of these, listings of which the model could tell whether it knows them.
         unknown: of these, listings that it does not know; `low` is the least share of them that chance leaves.
-        new: more are unknown than of known cars.
-        looks_like: the class that most listings look like; empty: no class has so many. `votes`: how many.
+        more_unknown: that is more than of known cars.
+        looks_like: the class that most listings look like. `votes`: how many do.
+        usual: the share of new listings of that class that look like it; None: too few are known to tell.
+        spread: so few votes are surely fewer than that.
         examples: keys of the least familiar photo of some listings.
         about: see `Name`.
     """
@@ -66,11 +72,23 @@ class NameProposal:
     judged: int
     unknown: int
     low: float
-    new: bool
+    more_unknown: bool
     looks_like: str
     votes: int
+    usual: float | None
+    spread: bool
     examples: tuple[str, ...]
     about: Name
+
+    @property
+    def new(self) -> bool:
+        """Whether it looks like a model that is not known."""
+        return self.more_unknown or self.spread
+
+    @property
+    def alias(self) -> str:
+        """The class that it may be another name of; empty where it looks new, or like no class in particular."""
+        return self.looks_like if not self.new and self.votes >= MOSTLY * self.listings else ""
 
 
 @dataclass(frozen=True)
@@ -93,8 +111,8 @@ def pool_listings(photos: pd.DataFrame, rules: Sequence[Rule | None]) -> pd.Data
 
     Args:
         photos: a row per photo and answer: `key`, `listing_uuid`, `model` (of its folder, or as people corrected it),
-            `has_class` (the live model has one for it), `answer` (a class of today), `familiarity` (NaN: not known),
-            `source` (number of who answered; the lower, the newer).
+            `has_class` (the live model has one for it), `class_name` (of today, or null), `answer` (a class of today),
+            `familiarity` (NaN: not known), `source` (number of who answered; the lower, the newer).
         rules: by source; None where it could not tell.
 
     Returns:
@@ -108,6 +126,7 @@ def pool_listings(photos: pd.DataFrame, rules: Sequence[Rule | None]) -> pd.Data
     groups = mine.groupby("listing_uuid", sort=True)
     listings = groups.agg(
         model=("model", _most), has_class=("has_class", "any"), photos=("key", "size"), answer=("answer", _most),
+        class_name=("class_name", "first"),
         familiarity=("familiarity", "mean"), told=("familiarity", "count"), key=("key", "first"),
         source=("source", "first"),
     )  # fmt: skip
@@ -133,7 +152,7 @@ def propose_names(listings: pd.DataFrame, names: Mapping[str, Name]) -> Names:
         erased += not about.listed
         few += about.listed and len(mine) < FEW
         if about.listed and len(mine) >= FEW:
-            proposals.append(_propose(str(model), mine, about, chance))
+            proposals.append(_propose(str(model), mine, about, listings, chance=chance))
     proposals.sort(key=lambda one: (not one.new, -one.unknown, -one.listings, one.model))
     return Names(tuple(proposals), chance, few, erased)
 
@@ -160,15 +179,33 @@ def examples_of(listings: pd.DataFrame) -> tuple[str, ...]:
     return tuple(order["key"].head(EXAMPLES))
 
 
-def _propose(model: str, mine: pd.DataFrame, about: Name, chance: float) -> NameProposal:
+def usual_share(listings: pd.DataFrame, name: str) -> float | None:
+    """The share of new listings of a class that look like it most; None where too few are of known classes.
+
+    Of few listings of that class it is near the share of all.
+    """
+    known = listings[listings["has_class"].astype(bool) & listings["class_name"].notna()]
+    if len(known) < MIN_KNOWN:
+        return None
+    right = known["answer"] == known["class_name"]
+    mine = right[known["class_name"] == name]
+    return float((mine.sum() + SHRINK * right.mean()) / (len(mine) + SHRINK))
+
+
+def at_most(votes: int, listings: int) -> float:
+    """The largest share that so many votes leave, `CONFIDENCE` sure. Source: as of `at_least`."""
+    return float(beta.ppf(CONFIDENCE, votes + 1, listings - votes)) if votes < listings else 1.0
+
+
+def _propose(model: str, mine: pd.DataFrame, about: Name, every: pd.DataFrame, *, chance: float) -> NameProposal:
     judged, unknown = int(mine["familiarity"].notna().sum()), int(mine["is_unknown"].sum())
     low = at_least(unknown, judged)
-    most = mine["answer"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    votes = int(most.iloc[0])
-    mostly = votes >= MOSTLY * len(mine)
+    counts = mine["answer"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    most, votes = str(counts.index[0]), int(counts.iloc[0])
+    usual = usual_share(every, most)
+    spread = usual is not None and at_most(votes, len(mine)) < usual
     return NameProposal(
-        model, len(mine), judged, unknown, low, low > chance, str(most.index[0]) if mostly else "",
-        votes if mostly else 0, examples_of(mine), about,
+        model, len(mine), judged, unknown, low, low > chance, most, votes, usual, spread, examples_of(mine), about,
     )  # fmt: skip
 
 

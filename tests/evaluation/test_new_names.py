@@ -8,6 +8,7 @@ from scipy.stats import binom
 from carpipe.evaluation.new_names import (
     CONFIDENCE,
     FEW,
+    MIN_KNOWN,
     REFUSED,
     Name,
     at_least,
@@ -25,7 +26,7 @@ ABOUT = Name(photos=80, needs=70, has_class=False, listed=True)
 def photo(listing, familiarity, *, model="dacia_spring", has_class=False, answer="dacia_sandero", source=0, key=""):
     return {
         "key": key or f"{model}/{listing}", "listing_uuid": listing, "model": model, "has_class": has_class,
-        "answer": answer, "familiarity": familiarity, "source": source,
+        "class_name": model if has_class else None, "answer": answer, "familiarity": familiarity, "source": source,
     }  # fmt: skip
 
 
@@ -33,8 +34,13 @@ def pooled(*photos, rules=(RULE,)):
     return pool_listings(pd.DataFrame(photos), rules).set_index("listing")
 
 
-def listings_of(model, unknown, count, *, has_class=False):
-    rows = [photo(f"{model}{n}", -3 if n < unknown else 0, model=model, has_class=has_class) for n in range(count)]
+def listings_of(model, unknown, count, *, has_class=False, answers=("dacia_sandero",)):
+    rows = [
+        photo(
+            f"{model}{n}", -3 if n < unknown else 0, model=model, has_class=has_class, answer=answers[n % len(answers)]
+        )
+        for n in range(count)
+    ]
     return pool_listings(pd.DataFrame(rows), [RULE])
 
 
@@ -74,9 +80,33 @@ def test_a_name_of_which_more_is_unknown_than_chance_explains_is_new():
     assert [(one.model, one.new) for one in found.proposals] == [("dacia_spring", True), ("audi_a4-allrad", False)]
     first = found.proposals[0]
     assert (first.listings, first.judged, first.unknown) == (41, 41, 38)
-    assert (first.looks_like, first.votes) == ("dacia_sandero", 41)
+    assert (first.looks_like, first.votes, first.usual) == ("dacia_sandero", 41, pytest.approx(0))
+    assert (first.alias, found.proposals[1].alias) == ("", "dacia_sandero")
     assert len(first.examples) == 6
     assert (found.few, found.erased) == (1, 1)
+
+
+def test_a_name_whose_answers_are_spread_is_new_though_it_looks_familiar():
+    """Of known cars 9 in 10 get their own class."""
+    known = [listings_of(name, 0, 50, has_class=True, answers=[name] * 9 + ["x"]) for name in ("a", "b", "c")]
+    sister = listings_of("sister", 0, 20, answers=["a", "b", "c"])
+    renamed = listings_of("renamed", 0, 20, answers=["a"] * 9 + ["b"])
+
+    found = propose_names(pd.concat([*known, sister, renamed]), {"sister": ABOUT, "renamed": ABOUT})
+
+    told = {one.model: one for one in found.proposals}
+    assert (told["sister"].new, told["sister"].more_unknown, told["sister"].alias) == (True, False, "")
+    assert (told["renamed"].new, told["renamed"].alias) == (False, "a")
+    assert told["renamed"].usual == pytest.approx(0.9)
+
+
+def test_where_few_listings_are_known_nobody_can_say_that_answers_are_spread():
+    known = listings_of("a", 0, MIN_KNOWN - 1, has_class=True, answers=["a"])
+    sister = listings_of("sister", 0, 20, answers=["a", "b", "c"])
+
+    [one] = propose_names(pd.concat([known, sister]), {"sister": ABOUT}).proposals
+
+    assert (one.new, one.usual) == (False, None)
 
 
 def test_the_bound_is_the_share_of_which_so_many_would_be_odd():

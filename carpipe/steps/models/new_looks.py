@@ -1,4 +1,4 @@
-"""Which unknown listings look alike: the live model sees them, and some that it knows, once more."""
+"""Which of the listings that may be new look alike: the live model sees them, and some that it knows, once more."""
 
 import hashlib
 import logging
@@ -28,34 +28,33 @@ Found = tuple[list["Group"], "pd.DataFrame", list[str]]
 def find_look_alikes(
     session: Session, data: Manifest, live: Manifest, *, photos: "pd.DataFrame", listings: "pd.DataFrame"
 ) -> Found:
-    """Groups of unknown listings; the listings that their numbers mean; and why there may be none, in sentences.
+    """Groups of listings; the listings that their numbers mean; and why there may be none, in sentences.
 
     Args:
-        photos: those of the dataset that count: `key`, `partition`, `listing_uuid`, `class_name`.
+        photos: those of the dataset that count: `key`, `partition`, `listing_uuid`.
         listings: new ones, see `carpipe.evaluation.new_names.pool_listings`.
     """
     from carpipe.evaluation import look_alikes
 
-    unknown = listings[listings["is_unknown"].astype(bool)].sort_values(["familiarity", "listing"])
+    unknown, usual = look_alikes.may_be_new(listings)
     notes = []
-    if len(unknown) > look_alikes.MAX_LISTINGS:
-        notes.append(
-            f"{len(unknown):,} listings are unknown; the {look_alikes.MAX_LISTINGS:,} least familiar are compared."
-        )
-    unknown = unknown.head(look_alikes.MAX_LISTINGS)
+    if len(unknown) > (most := look_alikes.MAX_LISTINGS):
+        notes.append(f"{len(unknown):,} listings may be new; the {most:,} least familiar are compared.")
+    unknown = unknown.head(most)
     if len(unknown) < look_alikes.MIN_LISTINGS or unknown["model"].nunique() < look_alikes.MIN_NAMES:
         return [], unknown, notes
-    known = _reference(photos, listings, most=look_alikes.REFERENCE)
+    known = _reference(listings, most=look_alikes.REFERENCE)
     try:
         directions = _directions(session, data, live, photos, [*unknown["listing"], *known.index])
     except (InputError, MissingError) as error:
-        return [], unknown, [*notes, f"Which unknown listings look alike cannot be told. {error}"]
+        return [], unknown, [*notes, f"Which listings look alike cannot be told. {error}"]
     limit = look_alikes.limit_of(*_rows(directions, known.index, known))
     if limit is None:
         return [], unknown, [*notes, "Too few new listings are of known classes to tell what looking alike means."]
     unknown = unknown[unknown["listing"].isin([*directions])]
     rows, names = _rows(directions, unknown["listing"], unknown["model"])
-    return look_alikes.find_groups(rows, names, limit=limit), unknown, notes
+    familiarity = unknown["familiarity"].to_numpy(float)
+    return look_alikes.find_groups(rows, names, familiarity, usual=usual, limit=limit), unknown, notes
 
 
 def _rows(directions: dict[str, Any], listings: Any, names: "pd.Series[str]") -> tuple[Any, list[str]]:
@@ -66,13 +65,10 @@ def _rows(directions: dict[str, Any], listings: Any, names: "pd.Series[str]") ->
     return np.array([row for row, _ in pairs]), [str(name) for _, name in pairs]
 
 
-def _reference(photos: "pd.DataFrame", listings: "pd.DataFrame", *, most: int) -> "pd.Series[str]":
-    """The class of some new listings that the model knows and answers rightly, of classes with several of them."""
-    classes = photos[photos["class_name"].notna()].groupby("listing_uuid")["class_name"].first()
-    sure = listings[listings["has_class"].astype(bool) & listings["familiarity"].notna()]
-    sure = sure[~sure["is_unknown"].astype(bool)]
-    named = sure.set_index("listing")["answer"]
-    named = named[named == classes.reindex(named.index)]
+def _reference(listings: "pd.DataFrame", *, most: int) -> "pd.Series[str]":
+    """The class of some new listings that the model answers rightly, of classes with several of them."""
+    right = listings["has_class"].astype(bool) & (listings["answer"] == listings["class_name"])
+    named = listings[right].set_index("listing")["answer"]
     named = named[named.groupby(named).transform("size") > 1]
     # By a hash, so that another night takes mostly the same.
     order = sorted(named.index, key=lambda one: hashlib.sha256(one.encode()).hexdigest())

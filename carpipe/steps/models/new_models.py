@@ -1,7 +1,7 @@
 """New models: which cars among the new listings have no class, by their names and by their looks.
 
 The live models answered these listings when they were new, so nothing is asked again for the names. For the looks the
-live model sees the unknown listings once more, since features of two models cannot be compared. It is a result of its
+live model sees some of the listings once more, since features of two models cannot be compared. It is a result of its
 own: people look at it, and nothing else is made of it.
 """
 
@@ -121,12 +121,10 @@ def _propose(session: Session, data: Manifest, live: Manifest, asked: Sequence[A
     taxonomy = read_taxonomy(session, data)
     about = _about(photos, listings, taxonomy, live, least=session.config.classes.min_photos)
     names = propose_names(listings, about)
-    unknown = listings[listings["is_unknown"].astype(bool)]
     groups, chosen, notes = find_look_alikes(session, data, live, photos=photos, listings=listings)
     body = to_json(listings, names, groups, unknown=chosen, notes=[*_no_opinion(listings), *notes])
     for one in body["names"]:
         one["yaml"] = rule_for(taxonomy, one)
-    log.debug("new models: %d of %d new listings are unknown", len(unknown), len(listings))
     return {**body, "model": live.key, "answered_by": [one.model for one in asked]}
 
 
@@ -158,7 +156,7 @@ def _answers(
             rules.append(rule)
     columns = ["key", "partition", "answer", "familiarity", "source"]
     every = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
-    mine = photos[["key", "partition", "listing_uuid", "model", "has_class"]]
+    mine = photos[["key", "partition", "listing_uuid", "model", "has_class", "class_name"]]
     return mine.merge(every, on=["key", "partition"], how="inner"), rules
 
 
@@ -213,7 +211,7 @@ def rule_for(taxonomy: "Taxonomy", name: Mapping[str, Any]) -> str:
     """
     import yaml
 
-    model, other = name["model"], name["twin"] or ("" if name["new"] or not name["judged"] else name["looks_like"])
+    model, other = name["model"], name["twin"] or name["alias"]
     if other and (target := taxonomy.class_or_none(other)):
         # A model that is a class of its own name, and gets company, needs a rule too.
         own = [] if target in taxonomy.classes else [target]

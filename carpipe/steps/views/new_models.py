@@ -108,7 +108,15 @@ def _view(cache: ResultCache, done: Manifest) -> NewModelsView:
 def _title(one: Mapping[str, Any]) -> str:
     if "model" not in one:
         return f"{len(one['listings']):,} listings of {len(one['names']):,} names that look alike"
-    mark = "another spelling" if one["twin"] else "new" if one["new"] else "not surely new" if one["judged"] else ""
+    mark = (
+        "another spelling"
+        if one["twin"]
+        else "new"
+        if one["new"]
+        else f"looks like {one['alias']}"
+        if one["alias"]
+        else ""
+    )
     return f"{one['model']}: {one['listings']:,} new listings{f', {mark}' if mark else ''}"
 
 
