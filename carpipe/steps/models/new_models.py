@@ -78,12 +78,16 @@ def new_models_work(session: Session, data: Manifest, live: Manifest, asked: Seq
 def tell_new_models(session: Session, dataset: str) -> str:
     """What is proposed, in a sentence, for the end of a night; also why nothing can be.
 
+    Empty where nothing is live, or no new listing was answered: `score` has said so.
+
     Raises:
         UnavailableError: trying again may help.
     """
     from carpipe.evaluation.new_models import describe
 
     try:
+        if not _was_asked(session, dataset):
+            return ""
         done = new_models(session, dataset)
         said = describe(manifest.read_json(session.store, done, results.PROPOSED))
     except UnavailableError:
@@ -93,6 +97,13 @@ def tell_new_models(session: Session, dataset: str) -> str:
         said = f"New classes were not looked for. {error}"
     log.info("new models: %s", said)
     return said
+
+
+def _was_asked(session: Session, dataset: str) -> bool:
+    """Whether there is anything to look at."""
+    if channel.read_channel(session.store, session.config.classifier.channel) is None:
+        return False
+    return any(True for _ in asked_when_new(session, find_dataset(session, dataset)))
 
 
 def _live(session: Session) -> Manifest:

@@ -221,6 +221,13 @@ def test_what_a_rule_erases_is_left_out_and_told(bucket):
     assert found["notes"] == ["Names that are left out, since a rule of the taxonomy erases them: 1."]
 
 
+def test_a_night_goes_on_where_it_cannot_be_looked_for(bucket, night):
+    bucket.store.delete([key for key in bucket.keys("stages/split") if key.endswith("manifest.json")])
+    bucket.store.delete([key for key in bucket.keys("datasets/") if "photos" in key])
+
+    assert tell_new_models(bucket.session, night.key).startswith("New classes were not looked for.")
+
+
 def test_crops_that_are_gone_cost_the_groups_alone(bucket, night):
     bucket.store.delete([key for key in bucket.keys("stages/crop") if key.endswith("manifest.json")])
 
@@ -238,7 +245,7 @@ def test_where_nothing_was_answered_or_is_live_it_is_a_sentence(bucket):
     bucket.knowing(data)
     with pytest.raises(InputError, match="No live model has answered new listings"):
         new_models(bucket.session)
-    assert tell_new_models(bucket.session, data.key).startswith("New classes were not looked for. No live model")
+    assert tell_new_models(bucket.session, data.key) == "", "`score` has said why"
 
 
 def test_the_command_says_it_and_writes_a_file_that_corrects(bucket, night, tmp_path, capsys, monkeypatch):
