@@ -15,6 +15,7 @@ from carpipe.steps.data.datasets import newest_manifests
 from carpipe.steps.session import Session
 
 HOME = f"stages/{results.NEW_MODELS}/{results.WHOLE}"
+SHOWN = 20  # names, and groups, that the page shows
 # The first five are what a correction consists of.
 COLUMNS = ("listing", "from", "to", "by", "at", "proposal", "unknown", "key")
 
@@ -112,12 +113,15 @@ def _cached(cache: ResultCache, done: Manifest) -> NewModelsView:
 def _view(cache: ResultCache, done: Manifest) -> NewModelsView:
     body = read_new_models(cache.session, done)
     proposals, number = [], 0
-    for one in [*body["names"], *body["groups"]]:
+    notes = [str(note) for note in body["notes"]]
+    if (more := len(body["names"]) - SHOWN) > 0:
+        notes.append(f"There are {more:,} more names: `carpipe classes new` shows them.")
+    for one in [*body["names"][:SHOWN], *body["groups"][:SHOWN]]:
         keys = [str(key) for key in one["examples"]]
         examples = dict(enumerate(keys, number))
         number += len(keys)
         proposals.append(ProposalView(_title(one), str(one["why"]), str(one.get("yaml", "")), examples))
-    return NewModelsView(done.key.split("/")[3], proposals, [str(note) for note in body["notes"]])
+    return NewModelsView(done.key.split("/")[3], proposals, notes)
 
 
 def _title(one: Mapping[str, Any]) -> str:

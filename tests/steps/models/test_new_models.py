@@ -280,7 +280,7 @@ def test_a_list_that_names_a_forgotten_listing_goes_and_gc_takes_the_others(buck
     assert bucket.keys("stages/new_models") == []
 
 
-def test_the_page_shows_the_examples_and_no_other_photo(bucket, night):
+def test_the_page_shows_the_examples_and_no_other_photo(bucket, night, monkeypatch):
     done = new_models(bucket.session)
     cache = ResultCache(bucket.session)
 
@@ -290,6 +290,10 @@ def test_the_page_shows_the_examples_and_no_other_photo(bucket, night):
     assert [one.title for one in shown.proposals] == [
         "dacia_spring: 8 new listings, new", "12 listings of 3 names that look alike",
     ]  # fmt: skip
+    monkeypatch.setattr(view, "SHOWN", 0)
+    assert view.newest_new_models(ResultCache(bucket.session), night.key.split("/")[1]).notes[-1] == (
+        "There are 1 more names: `carpipe classes new` shows them."
+    )
     numbers = [number for one in shown.proposals for number in one.examples]
     assert numbers == [*range(12)]
     assert view.photo_of(cache, shown.id, 0) == shown.proposals[0].examples[0]
