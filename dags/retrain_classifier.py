@@ -11,8 +11,9 @@ split, packages it under `models/`, and asks the gate whether it is better than 
 | refuse | nothing changes; the log of `gate` says why, and `promote_weights` can publish it all the same |
 
 Before that, `score` lets the live model answer the photos of listings that are newer than it is. How well it does is
-in the log, on the evaluation page and in the gate's decision, and decides nothing. After `evaluate`, `advise` says
-which classes should be one, or several: see the page Classes.
+in the log, on the evaluation page and in the gate's decision, and decides nothing. It also says which names and groups
+of new listings may be new classes; the page Data shows them. After `evaluate`, `advise` says which classes should be
+one, or several: see the page Classes.
 
 `anything_new` ends the run where dataset, settings and code are those of a model that was decided about before. Every
 decision is kept in `channels/<channel>/decisions/`.

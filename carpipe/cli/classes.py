@@ -1,4 +1,4 @@
-"""`carpipe classes ...`: taxonomies, looked at before a run uses one."""
+"""`carpipe classes ...`: taxonomies, looked at before a run uses one, and what may be new classes."""
 
 import argparse
 import json
@@ -38,6 +38,10 @@ def _add_advise(actions: Commands) -> None:
     command.add_argument(
         "--report", type=Path, metavar="CSV", help="of a per-class report alone: what can be had of it"
     )
+    command = add(actions, "new", _new, "names and groups of new listings that may be new classes; changes nothing")
+    add_dataset_option(command)
+    command.add_argument("--out", type=Path, metavar="CSV", help="a new file with their listings, to correct them in")
+    command.add_argument("--json", action="store_true", help="for programs")
 
 
 def _add_moves(actions: Commands) -> None:
@@ -149,3 +153,20 @@ def _moves(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.moves.store import describe_moves
 
     print(shown_text(describe_moves(session(config))))
+
+
+def _new(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import shown_text
+    from carpipe.steps.models.new_models import new_models
+    from carpipe.steps.people.files import refuse_existing, write_new
+    from carpipe.steps.views import new_models as view
+
+    check_out(options.out)
+    if options.out:
+        refuse_existing(options.out, "corrections")
+    opened = session(config)
+    found = view.read_new_models(opened, new_models(opened, options.dataset))
+    if options.out:
+        write_new(options.out, view.new_models_csv(found).encode())
+    text = json.dumps(found, indent=1, ensure_ascii=False)
+    print(text if options.json else shown_text(view.render_new_models(found)))

@@ -23,6 +23,8 @@ from carpipe.probabilities import calibrate
 TOP = 10
 ROWS = 8192  # photos at a time
 NUMBERS, P, ENERGY, P_GIVEN = "top", "p", "energy", "p_given"
+# Beside the key, where the model could tell: float32, see `carpipe.familiarity`.
+FAMILIARITY = "familiarity"
 # Names of the classes in the order of their numbers, JSON in the file's metadata.
 CLASSES = b"carpipe_classes"
 

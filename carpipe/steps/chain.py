@@ -20,6 +20,7 @@ from carpipe.steps.labels.label_set import label_set
 from carpipe.steps.models.advice import propose
 from carpipe.steps.models.evaluate import evaluate
 from carpipe.steps.models.gate import Verdict, gate
+from carpipe.steps.models.new_models import tell_new_models
 from carpipe.steps.models.package import package
 from carpipe.steps.models.publish import publish
 from carpipe.steps.models.score import score
@@ -85,6 +86,7 @@ def retrain_classifier(
 ) -> tuple[Manifest, Verdict]:
     """Dataset to classifier weights, live if the gate lets them; first what the live ones make of what is new."""
     score(session, dataset_key, at=now())
+    tell_new_models(session, dataset_key)
     judged, verdict = _train(session, dataset_key, model="classifier", run=run, now=now, progress=progress)
     propose(session, judged.key)
     return judged, verdict

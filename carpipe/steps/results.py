@@ -32,6 +32,8 @@ CURVE_SHARES = (0.25, 0.5, 1.0)  # of the vehicles, unless somebody asks for oth
 COMPARISON, COMPARED = "comparison", "comparison.json"
 # Listings that are probably in the wrong class, and which these are. The same holds.
 SUSPECTS, SUSPECTED = "suspects", "suspects.json"
+# Which names and groups of new listings may be new classes. The same holds; it names listings.
+NEW_MODELS, PROPOSED = "new_models", "new_models.json"
 # Which classes should be one, or several: counts and names, no photo and no listing.
 ADVICE = "advice"
 

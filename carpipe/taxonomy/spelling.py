@@ -11,7 +11,10 @@ from dataclasses import replace
 from carpipe.names import is_printable, model_name
 from carpipe.taxonomy.lint import Finding, error
 from carpipe.taxonomy.rules import Taxonomy
+from carpipe.taxonomy.slug import slug
 
+# Between the words of a slug: `a-klasse`, `a_klasse` and `aklasse` are one.
+_SEPARATORS = re.compile(r"[^a-z0-9]")
 # As a folder has it behind make and model.
 YEAR = re.compile(r"(?P<model>[^_]+_.+)_(?:19|20)[0-9]{2}")
 
@@ -44,6 +47,11 @@ def without_year(model: str) -> str:
     """The model that is meant where somebody wrote its year too; empty where there is none."""
     match = YEAR.fullmatch(model)
     return match["model"] if match else ""
+
+
+def letters_of(model: str) -> str:
+    """What spellings of one model have in common that `model_name` keeps apart: letters and digits in ASCII."""
+    return _SEPARATORS.sub("", slug(model))
 
 
 def _once(models: Iterable[str]) -> tuple[str, ...]:

@@ -131,13 +131,18 @@ def describe(manifest: Manifest, read: Read) -> Description:
     temperature = read_temperature(manifest, read)
     threshold = _parsed(manifest, CALIBRATION, read, lambda value: _number(value, "threshold", least=0, most=_SURE))
     crop = _parsed(manifest, CROP, read, _crop) if CROP in manifest.files else None
-    known = _parsed(manifest, KNOWN, read, _known) if KNOWN in manifest.files else None
+    known = read_known(manifest, read)
     return Description(classes, side, temperature, threshold, crop, known)
 
 
 def read_temperature(manifest: Manifest, read: Read) -> float:
     """The temperature of a model, above 0. Arguments and errors are those of `describe`."""
     return _parsed(manifest, CALIBRATION, read, lambda value: _number(value, "temperature", least=1e-3))
+
+
+def read_known(manifest: Manifest, read: Read) -> Rule | None:
+    """By which rule a model tells known cars, None where it has none. Arguments and errors are those of `describe`."""
+    return _parsed(manifest, KNOWN, read, _known) if KNOWN in manifest.files else None
 
 
 def _parsed(manifest: Manifest, name: str, read: Read, parse: Callable[[Any], T]) -> T:

@@ -48,9 +48,12 @@ def _train(new: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
 
     @task(**gpu)
     def score(source: str) -> str:
+        from carpipe.steps.models.new_models import tell_new_models
         from carpipe.steps.models.score import score
 
-        return score(open_task_session(**settings), source, at=run_facts()["at"])
+        session = open_task_session(**settings)
+        said = score(session, source, at=run_facts()["at"])
+        return f"{said} {tell_new_models(session, source)}".strip()
 
     # What `score` finds out decides nothing, so a night goes on without.
     @task(**gpu, trigger_rule="all_done_min_one_success")

@@ -62,6 +62,7 @@ def places(made, session):
     return {
         "{name}": "style.css", "{dataset}": dataset.key.split("/")[1], "{name:path}": "index.html",
         "{validation}": REFUSED, "{curve}": bucket.add_curve(session, dataset.key).key.split("/")[3],
+        "{found}": bucket.add_new_models(session, dataset.key).key.split("/")[3], "{number}": "0",
         "{channel}": "classifier", "{model}": models[0].key.split("/")[2], "{stage}": part[1],
         "{partition}": part[2], "{fingerprint}": part[3], "data}/photos/{row}": "", "{row}": "0",
         "{advice}": bucket.add_advice(session, dataset).key.split("/")[3],
@@ -274,6 +275,18 @@ def test_the_newest_learning_curve_is_linked_from_its_dataset(clients, places, s
     answer = clients["viewer"].get(fill_in("/data/curves/{curve}", places))
     assert "curve of the test" in answer.text
     assert "sandbox allow-same-origin" in answer.headers["content-security-policy"]
+
+
+def test_what_may_be_a_new_class_is_shown_with_its_rule_and_pictures(clients, places):
+    text = clients["viewer"].get(fill_in("/data/{dataset}", places)).text
+
+    assert "New classes?" in text
+    assert "41 new listings, new" in text
+    assert "unchanged:\n- dacia_spring" in text
+    picture = fill_in("/data/new-models/{found}/photos/", places)
+    assert [f'src="{picture}{number}"' in text for number in (0, 1, 2, 3)] == [True, True, True, False]
+    assert clients["viewer"].get(f"{picture}2").headers["content-type"] == "image/jpeg"
+    assert clients["viewer"].get(f"{picture}3").status_code == 404
 
 
 def test_photos_are_small_and_without_metadata(clients, places):

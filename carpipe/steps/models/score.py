@@ -2,13 +2,14 @@
 
 New is a listing of which no photo was in the dataset that the live model was trained on, nor in one that a model
 before it in a chain of warm trainings has learnt from. Answers are kept per partition and model; they rest on nothing
-else, so neither another taxonomy nor another split asks again. What the right answer is, today's dataset says.
+else, so neither another taxonomy nor another split asks again. What the right answer is, today's dataset says. Where
+the model can tell, how familiar each photo is to it is kept too; answers of before lack that, and stay as they are.
 """
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from carpipe.steps.models.crops import BEHIND, crops_of, readable
 from carpipe.steps.models.evaluate import load_trained
 from carpipe.steps.models.score_log import accuracy_of, find_score, record_score
 from carpipe.steps.models.seen import listings_before
+from carpipe.steps.models.unknown import read_sight
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.weights import channel, contract
@@ -29,10 +31,14 @@ from carpipe.weights.channel import Release
 if TYPE_CHECKING:
     import pandas as pd
 
+    from carpipe.familiarity import Rule
+
 log = logging.getLogger(__name__)
 
 VERSION = 1
 ANSWERS = "answers.parquet"
+# In a manifest's `extra`: the rule that the familiarity of its photos is held against, as `carpipe.familiarity.Rule`.
+KNOWN = "known"
 COLUMNS = ("key", "listing_uuid", "vehicle", "model", "class_name", "partition", "dropped", "dropped_by")
 
 
@@ -44,6 +50,14 @@ class _Live:
     model: Manifest
     trained: Manifest
     dataset: Manifest
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The live model, loaded: JPEGs in, probabilities and energy out; with a rule, familiarity as the last column."""
+
+    predict: Any
+    rule: "Rule | None"
 
 
 def score(session: Session, dataset: str, *, at: str) -> str:
@@ -156,7 +170,7 @@ def _answer_all(session: Session, live: _Live, data: Manifest, photos: "pd.DataF
     """`key`, `partition` and `answer` of every new photo. Partitions without one are not looked at."""
     import pandas as pd
 
-    predict = cache(lambda: load_trained(session.store, live.model, energy=True))  # loaded once, if at all
+    load = cache(lambda: _load(session, live))  # once, if at all
     crops = crops_of(session, data)
     found = []
     new = photos[photos["is_new"]]
@@ -166,14 +180,14 @@ def _answer_all(session: Session, live: _Live, data: Manifest, photos: "pd.DataF
         if partition not in crops:
             raise InputError(f"{data.key} does not say where the crops of partition {partition} are.")
         source = manifest.read(session.store, crops[partition])
-        done = _answer(session, live, source, rows.set_index("key")["then"], predict=predict)
+        done = _answer(session, live, source, rows.set_index("key")["then"], load=load)
         top = read_scores(session, done)
         found.append(pd.DataFrame({"key": top.photos["key"], "partition": partition, "answer": top.answer}))
     return pd.concat(found, ignore_index=True)
 
 
 def _answer(
-    session: Session, live: _Live, cropped: Manifest, given: "pd.Series[str]", *, predict: Callable[[], Any]
+    session: Session, live: _Live, cropped: Manifest, given: "pd.Series[str]", *, load: Callable[[], _Asked]
 ) -> Manifest:
     """Commit the live model's answers on some crops of a partition, unless they are there.
 
@@ -188,16 +202,18 @@ def _answer(
         return reused(done)
     import pandas as pd
 
-    from carpipe.evaluation.top_answers import keep_top, to_parquet
+    from carpipe.evaluation.top_answers import FAMILIARITY, keep_top, to_parquet
 
     started = time.monotonic()
     jpegs = readable(results.read_blobs(session.store, cropped, results.CROPS, keys=given.index.to_series()), cropped)
     classes = live.model.extra["classes"]
     temperature = contract.read_temperature(live.model, partial(manifest.read_file, session.store, live.model))
-    found, p = _ask(jpegs, predict, classes=len(classes))
+    found, p, rule = _ask(jpegs, load, classes=len(classes))
     table = pd.DataFrame({"key": pd.Series(found, dtype="str")})
     table = table.assign(class_name=table["key"].map(given.to_dict()).astype("str"))
-    top = keep_top(table, p[:, :-1], energy=p[:, -1], temperature=temperature, classes=classes)
+    if rule:
+        table[FAMILIARITY] = p[:, -1]
+    top = keep_top(table, p[:, : len(classes)], energy=p[:, len(classes)], temperature=temperature, classes=classes)
     data = to_parquet(top)
     log.info("score %s: %d photos of new listings answered, kept in %d bytes", cropped.partition, len(found), len(data))
     return session.commit(
@@ -206,22 +222,33 @@ def _answer(
         counts={"in": len(found)},
         seconds=round(time.monotonic() - started, 3),
         bytes_read=crops["bytes"],
-        extra={"classes": classes},
+        extra={"classes": classes, **({KNOWN: asdict(rule)} if rule else {})},
     )
 
 
-def _ask(jpegs: dict[str, bytes], predict: Callable[[], Any], *, classes: int) -> tuple[list[str], Any]:
-    """Keys, sorted, and what the model answers: float32 (photos, classes + 1), the energy last."""
+def _load(session: Session, live: _Live) -> _Asked:
+    """The live model, so that it also says how familiar a photo is, where it can."""
+    sight = read_sight(session, live.model)
+    predict = load_trained(session.store, live.model, energy=True, features=sight is not None)
+    if sight is None:
+        return _Asked(predict, None)
+    return _Asked(sight.wider(predict, classes=len(live.model.extra["classes"])), sight.rule)
+
+
+def _ask(jpegs: dict[str, bytes], load: Callable[[], _Asked], *, classes: int) -> "tuple[list[str], Any, Rule | None]":
+    """Keys, sorted; what the model answers, float32: probabilities, energy, and with a rule familiarity; the rule."""
     import numpy as np
 
     from carpipe.training.predict import predict_records
 
     if not jpegs:
-        return [], np.zeros((0, classes + 1), np.float32)
-    keys, p = predict_records(((key, "", jpegs[key]) for key in sorted(jpegs)), predict=predict())
-    if p.shape[1] != classes + 1:
-        raise InputError(f"The live model answers {p.shape[1] - 1} classes, and has names for {classes}.")
-    return keys, p
+        return [], np.zeros((0, classes + 1), np.float32), None
+    live = load()
+    keys, p = predict_records(((key, "", jpegs[key]) for key in sorted(jpegs)), predict=live.predict)
+    answered = p.shape[1] - (2 if live.rule else 1)
+    if answered != classes:
+        raise InputError(f"The live model answers {answered} classes, and has names for {classes}.")
+    return keys, p, live.rule
 
 
 def _judge(

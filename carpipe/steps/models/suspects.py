@@ -102,7 +102,7 @@ def find_answers(session: Session, data: Manifest) -> list[Asked]:
     Raises:
         InputError: there are none.
     """
-    found = [*_newest_evaluation(session), *_scores(session, data)]
+    found = [*_newest_evaluation(session), *asked_when_new(session, data)]
     if not found:
         raise _nobody(data)
     return found
@@ -127,7 +127,7 @@ def _newest_evaluation(session: Session) -> Iterator[Asked]:
             return
 
 
-def _scores(session: Session, data: Manifest) -> Iterator[Asked]:
+def asked_when_new(session: Session, data: Manifest) -> Iterator[Asked]:
     """Answers of live models on partitions of the dataset, the newest model first."""
     photos = results.read_photos(session.store, data, columns=["partition"])
     there = set(photos["partition"].dropna())

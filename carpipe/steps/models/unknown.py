@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from carpipe.evaluation.likeness import Means
     from carpipe.evaluation.predictions import Predictions
+    from carpipe.familiarity import Rule
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,52 @@ class Watch:
         found = self._predict(jpegs)
         answers = {"probabilities": found[:, : self._columns - 1]}
         return answers | ({"likeness": self.means.of(found[:, self._columns :])} if self.means else {})
+
+
+@dataclass(frozen=True)
+class Sight:
+    """By what a packaged model tells known cars from others, outside of its network."""
+
+    rule: "Rule"
+    means: "Means"
+
+    def wider(self, predict: Any, *, classes: int) -> Any:
+        """JPEGs in; probabilities, energy and familiarity out: float32 (n, classes + 2).
+
+        Args:
+            predict: JPEGs in; probabilities, energy and features out.
+        """
+        import numpy as np
+
+        width = classes + 1 + self.means.directions.shape[1]
+
+        def look(jpegs: list[bytes]) -> Any:
+            found = predict(jpegs)
+            if found.shape[1] != width:
+                raise InputError(
+                    f"The model answers {found.shape[1]} numbers a photo; its classes and its class means are {width}."
+                )
+            likeness = self.means.of(found[:, classes + 1 :])
+            familiarity = self.rule.familiarity(found[:, :classes], likeness)
+            return np.column_stack([found[:, : classes + 1], familiarity])
+
+        return look
+
+
+def read_sight(session: Session, model: Manifest) -> Sight | None:
+    """By what a packaged model tells known cars; None where it has no rule, or its evaluation is not there any more."""
+    from carpipe.evaluation.likeness import from_npz
+
+    rule = contract.read_known(model, partial(manifest.read_file, session.store, model))
+    if rule is None or not model.inputs:
+        return None
+    try:
+        judged = manifest.read(session.store, model.inputs[0])
+        means = from_npz(manifest.read_file(session.store, judged, MEANS)) if MEANS in judged.files else None
+    except MissingError as error:
+        log.warning("How familiar photos are to %s cannot be told: %s", model.key, error)
+        return None
+    return Sight(rule, means) if means else None
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,12 @@ log = logging.getLogger(__name__)
 
 RECORD = re.compile(rf"{FORGOTTEN}/{UUID.pattern}\.json")
 PARTITION = re.compile(r"p\d{5}-[0-9a-f]+")
+# Stages whose results name listings in a file, and can be made anew.
+NAMING = (
+    (results.COMPARISON, results.COMPARED),
+    (results.SUSPECTS, results.SUSPECTED),
+    (results.NEW_MODELS, results.PROPOSED),
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def _finish(session: Session, listing: str, at: str) -> Forgotten:
         session.store.delete([f"{folder}/manifest.json"])
         session.store.delete(info.key for info in session.store.list_objects(folder))
     label_sets, unread = _drop_label_sets(session, listing)
-    for stage, file in ((results.COMPARISON, results.COMPARED), (results.SUSPECTS, results.SUSPECTED)):
+    for stage, file in NAMING:
         unread += _drop_naming(session, listing, stage=stage, file=file)
     left = [
         folder
@@ -268,7 +274,7 @@ def _drop_label_sets(session: Session, listing: str) -> tuple[int, list[str]]:
 
 
 def _drop_naming(session: Session, listing: str, *, stage: str, file: str) -> list[str]:
-    """Remove the results of a stage whose file names the listing: pages about two models, lists of suspects.
+    """Remove the results of a stage whose file names the listing, such as lists of suspects.
 
     They are made anew when asked for. Returns the folders of those that cannot be read.
     """

@@ -3,6 +3,7 @@
 from carpipe.manifest import Manifest
 from carpipe.steps.session import Session
 from carpipe.steps.views.funnel import read_funnel, render_funnel
+from carpipe.steps.views.new_models import told_new_models
 from carpipe.weights.channel import read_channel
 
 
@@ -30,6 +31,8 @@ def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, model:
             f"{release.channel}, generation {release.generation}: {release.model}" if release else "nothing is live",
         ),
     ]
+    if new := told_new_models(session, dataset):
+        rows.append(("new", new))
     return (
         render_funnel(read_funnel(session, dataset.key))
         + "\n\n"

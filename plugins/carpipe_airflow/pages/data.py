@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from carpipe.steps import results
-from carpipe.steps.views import curves, datasets
+from carpipe.steps.views import curves, datasets, new_models
 from carpipe_airflow.pages.access import READ
 from carpipe_airflow.pages.render import document, photo, render
 from carpipe_airflow.pages.threads import PageRoute
@@ -65,10 +65,18 @@ def example(request: Request, dataset: Id, row: int) -> Response:
     return photo(bucket.previews, datasets.photo_of(bucket.cache, dataset, row))
 
 
+@router.get("/new-models/{found}/photos/{number}")
+def new_model(request: Request, found: Id, number: int) -> Response:
+    """An example of what may be a new class, by its number."""
+    bucket = request.app.state.bucket
+    return photo(bucket.previews, new_models.photo_of(bucket.cache, found, number))
+
+
 def _page(request: Request, dataset: str) -> Response:
     cache = request.app.state.bucket.cache
     there = datasets.list_datasets(cache)
     dataset = dataset or (there.rows[0].id if there.rows else "")
     shown = datasets.show_dataset(cache, dataset) if dataset else None
     curve = curves.newest_curve(cache, dataset) if dataset else None
-    return render(request, "data", datasets=there.rows, newer=there.newer, shown=shown, curve=curve)
+    new = new_models.newest_new_models(cache, dataset) if dataset else None
+    return render(request, "data", datasets=there.rows, newer=there.newer, shown=shown, curve=curve, new=new)

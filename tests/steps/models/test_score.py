@@ -90,8 +90,8 @@ class Bucket:
         extra = {"classes": list(classes), "splits": {}, "packed": []}
         return self.commit("dataset", tag, files, [chain], home="datasets", extra=extra)
 
-    def live(self, data, *, tag="", seen=(), classes=tuple(COLOURS), taxonomy=PLAIN, run="r", **files):
-        """A model that was trained on a dataset, made live."""
+    def live(self, data, *, tag="", seen=(), classes=tuple(COLOURS), taxonomy=PLAIN, run="r", judged=None, **files):
+        """A model that was trained on a dataset, made live; `judged`: its evaluation."""
         before = {SEEN: to_parquet(pd.DataFrame({"key": list(seen)}))} if seen else {}
         trained = self.commit("train", data.key + tag, before, extra={"dataset": data.key, "classes": list(classes)})
         packaged = {
@@ -100,7 +100,8 @@ class Bucket:
         }  # fmt: skip
         extra = {"classes": list(classes), "trained": trained.key, "dataset": data.key,
                  "metrics": {"test_accuracy": 0.75}}  # fmt: skip
-        model = self.commit("model", tag, packaged, [trained.key], home="models/classifier", extra=extra)
+        made_of = [(judged or trained).key]
+        model = self.commit("model", tag, packaged, made_of, home="models/classifier", extra=extra)
         channel.promote(self.store, "classifier", model=model.key, reason="test", run=model.key + run, at=AT)
         return model
 
