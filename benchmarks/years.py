@@ -4,8 +4,8 @@
 
 `<data>` holds `raw/` and `truth.csv`, photos of a marketplace in folders `<make>_<model>_<year>`, and `models196/`,
 crops with a table `models196.csv` of (file, make, model, body, year, split). A class is a model of the marketplace with
-five cars and more (`marketplace`), or a make of `models196` (`makes`), whose cars differ in more than their year. Photos
-of the marketplace are whole ones. Four times, a quarter of the cars judges, and the others are fitted on.
+five cars and more (`marketplace`), or a make of `models196` (`makes`), whose cars differ in more than their year.
+Photos of the marketplace are whole ones. Four times, a quarter of the cars judges, and the others are fitted on.
 
 Reports how many years each way is off on average, a car counting once, with a 95 % interval by cars (bootstrap); and of
 the interval of 80 % which share of true years it holds, by the photos of a car, and how many years it has.

@@ -303,7 +303,8 @@ def test_text_of_a_night_is_text():
 
 def test_years_are_shown_beside_the_median_and_why_there_are_none():
     figures = {"photos": 90, "vehicles": 42, "one_year": 2, "error": 1.84, "median_error": 2.91, "held": 0.81,
-               "low": 0.74, "high": 0.86, "years": 5.1, "all_years": 9.7, "listings": 40, "listings_held": None}  # fmt: skip
+               "low": 0.74, "high": 0.86, "years": 5.1, "all_years": 9.7, "listings": 0,
+               "listings_held": None}  # fmt: skip
     page = render(draw(12, 60), years={"said": "Its guess is near.", "share": 0.8, "figures": figures})
     none = render(draw(12, 60), years={"said": "The model tells no years: too few cars."})
 

@@ -56,17 +56,7 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
 
     started = time.monotonic()
     with results.local_shards(session.store, data, "val", "test") as shards:
-        watched, share = watches(session, source), year_share(session, source)
-        predict = load_trained(session.store, source, energy=True, features=watched or share > 0)
-        watch = Watch(predict, classes=len(source.extra["classes"]), years=share > 0)
-        val, val_energy = _predict(session, source, data, shards["val"], watch)
-        seen, val_features = watch.photos_of(val), watch.features()
-        test, test_energy = _predict(session, source, data, shards["test"], watch)
-        looks, test_features = watch.photos_of(test), watch.features()
-        known = find_known(session, data, watch, val=seen, test=looks) if watched else None
-        years = None
-        if share:
-            years = find_years(session, data, share=share, val=(val, val_features), test=(test, test_features))
+        (val, val_energy), (test, test_energy), watch, known, years = _see(session, source, data, shards)
         temperature = calibration.fit_temperature(val)
         threshold = calibration.choose_threshold(val, temperature, precision=work.config["sure_precision"])
         files = _files(session, source, data, test, temperature=temperature, threshold=threshold)
@@ -145,6 +135,22 @@ def load_trained(
 
     with results.local_file(store, trained, results.MODEL) as path:
         return load_predictor(path, energy=energy, features=features)
+
+
+def _see(
+    session: Session, trained: Manifest, data: Manifest, shards: Mapping[str, Sequence[Path]]
+) -> "tuple[tuple[Predictions, Any], tuple[Predictions, Any], Watch, Known | None, Years | None]":
+    """The answers on both splits with their energy; who gave them; and what the features tell beside the class."""
+    watched, share = watches(session, trained), year_share(session, trained)
+    predict = load_trained(session.store, trained, energy=True, features=watched or share > 0)
+    watch = Watch(predict, classes=len(trained.extra["classes"]), years=share > 0)
+    val = _predict(session, trained, data, shards["val"], watch)
+    looks, fitting = watch.photos_of(val[0]), (val[0], watch.features())
+    test = _predict(session, trained, data, shards["test"], watch)
+    test_looks, judging = watch.photos_of(test[0]), (test[0], watch.features())
+    known = find_known(session, data, watch, val=looks, test=test_looks) if watched else None
+    years = find_years(session, data, share=share, val=fitting, test=judging) if share else None
+    return val, test, watch, known, years
 
 
 def _predict(
