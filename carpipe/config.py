@@ -313,6 +313,15 @@ class ClassifierConfig(TrainingConfig):
         0.1, ge=0, le=1, description="`auto`: share of the classes that are new, merged or gone, at most"
     )
     cold_refusals: int = Field(3, ge=1, description="`auto`: warm models refused in a row, after which one is cold")
+    year_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of cars whose year is to lie in the interval of years that a model answers beside the "
+        "class, such as 0.8; 0: it answers none",
+    )
+
+    ADDED = {**TrainingConfig.ADDED, "year_share": 0.0}
 
     # What decides how a training starts, and what a warm one is like: no part of a cold training.
     STARTS: ClassVar[tuple[str, ...]] = ("start", "cold_every", "cold_changed", "cold_refusals")

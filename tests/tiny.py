@@ -31,6 +31,7 @@ class Tiny:
     """Scores how the mean colours of a 4 x 4 grid differ from their mean: softmax((cells - mean) @ weights).
 
     With `known`, the content of a `known.json`, it says too how like a class these are: the cosine to its weights.
+    With `years`, the content of a `years.json`, by how many years a car looks newer: the sum of cells by weight.
     """
 
     seed: int = 0
@@ -38,6 +39,7 @@ class Tiny:
     threshold: float = 0.6
     classes: tuple[str, ...] = CLASSES
     known: Mapping[str, Any] | None = None
+    years: Mapping[str, Any] | None = None
 
     @property
     def weights(self) -> Any:
@@ -53,6 +55,9 @@ class Tiny:
     def likeness(self, pictures: Any) -> Any:
         cells = self.cells(pictures)
         return (cells @ self.directions / np.linalg.norm(cells, axis=1, keepdims=True)).max(axis=1)
+
+    def newer(self, pictures: Any) -> Any:
+        return self.cells(pictures) @ self.weights[:, 0]
 
     def cells(self, pictures: Any) -> Any:
         cut = SIDE // CELLS
@@ -70,6 +75,8 @@ class Tiny:
         answers = {"probabilities": self.probabilities(pictures).astype(np.float32)}
         if self.known is not None:
             answers["likeness"] = self.likeness(pictures).astype(np.float32)
+        if self.years is not None:
+            answers["year"] = self.newer(pictures).astype(np.float32)
         np.savez_compressed(golden, pictures=pictures, **answers)
         values = {
             "labels.json": self.classes,
@@ -78,6 +85,8 @@ class Tiny:
         }
         if self.known is not None:
             values["known.json"] = self.known
+        if self.years is not None:
+            values["years.json"] = self.years
         return {
             **self._network(),
             **{name: json.dumps(value).encode() for name, value in values.items()},
@@ -101,6 +110,9 @@ class Tiny:
                                 op.constant(self.directions), False, False)  # fmt: skip
             outputs.append(op.reduce_max(cosines, np.array([1]), True))
             outputs[1].output(0).tensor.set_names({"likeness"})
+        if self.years is not None:
+            outputs.append(op.matmul(centred, op.constant(self.weights[:, :1]), False, False))
+            outputs[-1].output(0).tensor.set_names({"year"})
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.xml"
             openvino.save_model(openvino.Model(outputs, [picture], "tiny"), path, compress_to_fp16=False)

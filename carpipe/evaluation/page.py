@@ -52,6 +52,8 @@ class PageInput:
             `newest.judge_newest` with `at`, `generation` and `test_accuracy`.
         known: whether the model knows what it sees: `why`, `figures` of `unknown.judge`, and a `histogram`; None: it
             does not say.
+        years: what it tells of years: `said` and, where it tells any, `figures` of `year_figures.judge_years` and the
+            `share` wanted; None: nobody asked for it.
     """
 
     model: str
@@ -68,6 +70,7 @@ class PageInput:
     facts: Mapping[str, Any] = field(default_factory=dict)
     newest: Sequence[Mapping[str, Any]] = ()
     known: Mapping[str, Any] | None = None
+    years: Mapping[str, Any] | None = None
 
 
 def render_page(page: PageInput) -> str:

@@ -43,13 +43,14 @@ class ForgottenError(CarpipeError):
 class Looked:
     """What was made of a photo: `vehicle` in pixels of the upright picture of `size` (width, height).
 
-    `familiarity` is None where the model does not say whether it knows the car.
+    `familiarity` is None where the model does not say whether it knows the car, `newer` where it tells no years.
     """
 
     vehicle: Found
     size: tuple[int, int]
     probabilities: Probabilities
     familiarity: float | None
+    newer: float | None
     small: bytes
 
 
@@ -139,7 +140,7 @@ class Service:
         started = time.monotonic()
         seen_photo = self._decoders.see(data, live.crop, allowance=allowance)
         looked = self._workers.run(lambda: self._look(live, seen_photo))
-        answer = live.model.describe(looked.probabilities, familiarity=looked.familiarity)
+        answer = live.model.describe(looked.probabilities, familiarity=looked.familiarity, newer=looked.newer)
         reply = {
             "success": True,
             **_reply(answer),
@@ -168,10 +169,10 @@ class Service:
         row, jpeg = crop_photo(image, vehicle, config=live.crop.config)
         if vehicle is None or jpeg is None:
             raise PhotoError(row["reason"], "No vehicle that is large enough was found.")
-        [probabilities], familiarity = live.model.look(to_batch([jpeg], live.model.side))
+        seen = live.model.see(to_batch([jpeg], live.model.side))
         found = replace(vehicle, box=in_full_size(vehicle.box, image.size, size))
-        known = None if familiarity is None else float(familiarity[0])
-        return Looked(found, size, probabilities, known, self._small(image))
+        known, newer = (None if one is None else float(one[0]) for one in (seen.familiarity, seen.newer))
+        return Looked(found, size, seen.probabilities[0], known, newer, self._small(image))
 
     def _small(self, image: Image.Image) -> bytes:
         if self._candidates is None:
@@ -196,10 +197,14 @@ class Service:
 
 def _together(model: Model, photos: Sequence[Looked]) -> Answer:
     """The answer on photos of one listing."""
-    known = [looked.familiarity for looked in photos if looked.familiarity is not None]
-    familiarity = sum(known) / len(known) if known else None
     pooled = pool([looked.probabilities for looked in photos])
-    return model.describe(pooled, familiarity=familiarity, photos=len(photos))
+    familiarity, newer = (_mean([getattr(one, name) for one in photos]) for name in ("familiarity", "newer"))
+    return model.describe(pooled, familiarity=familiarity, newer=newer, photos=len(photos))
+
+
+def _mean(numbers: Sequence[float | None]) -> float | None:
+    said = [one for one in numbers if one is not None]
+    return sum(said) / len(said) if said else None
 
 
 def _reply(answer: Answer) -> dict[str, Any]:
@@ -209,6 +214,7 @@ def _reply(answer: Answer) -> dict[str, Any]:
         "sure": answer.sure,
         "known": answer.known,
         "familiarity": None if answer.familiarity is None else round(answer.familiarity, 3),
+        "years": answer.years,
         "make": _make(answer.name),
         "top5": [{"class": name, "make": _make(name), "score": round(score, 4)} for name, score in answer.top],
     }

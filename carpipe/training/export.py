@@ -5,34 +5,37 @@ from pathlib import Path
 from typing import Any
 
 from carpipe.no_telemetry import silence_openvino
-from carpipe.training.likeness import with_likeness
+from carpipe.training.likeness import with_heads
 from carpipe.training.predict import load_network
 
 
-def export_portable(file: Path, *, means: tuple[Any, Any] | None = None) -> dict[str, bytes]:
+def export_portable(
+    file: Path, *, means: tuple[Any, Any] | None = None, newer: tuple[Any, Any] | None = None
+) -> dict[str, bytes]:
     """`model.xml` and `model.bin` of a `.keras` file: float32, runs without TensorFlow and Keras.
 
     Input `picture` uint8 (n, side, side, 3) in RGB, output float32 (n, classes). The graph is traced once and handed
     to OpenVINO: Keras' own `export` traces the network three times.
 
     Args:
-        means: `middle` and `directions` of `with_likeness`: a second output, named `likeness`. The probabilities stay
-            the first: clients of carpipe 0.1 take that one, whatever it is called.
+        means, newer: see `with_heads`: outputs more, named `likeness` and `year`. The probabilities stay the first:
+            clients of carpipe 0.1 take that one, whatever it is called.
     """
     silence_openvino()
     import openvino
     import tensorflow as tf
 
     network = load_network(file)
-    if means:
-        network = with_likeness(network, *means)
+    names = [name for name, head in (("likeness", means), ("year", newer)) if head]
+    if names:
+        network = with_heads(network, means=means, newer=newer)
     [entry] = network.inputs
     picture = tf.TensorSpec(entry.shape, entry.dtype, name="picture")
     traced = tf.function(lambda picture: network(picture, training=False), autograph=False, input_signature=[picture])
     converted = openvino.convert_model(traced.get_concrete_function())
     converted.input().tensor.set_names({"picture"})
-    if means:
-        converted.output(1).tensor.set_names({"likeness"})
+    for number, name in enumerate(names, start=1):
+        converted.output(number).tensor.set_names({name})
     with tempfile.TemporaryDirectory(prefix="carpipe-export-") as folder:
         path = Path(folder) / "model.xml"
         openvino.save_model(converted, path, compress_to_fp16=False)

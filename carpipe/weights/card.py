@@ -20,6 +20,7 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
     settings = "\n".join(f"| {name} | {value} |" for name, value in used.items())
     start = _start(trained.extra.get("start"))
     none = _none_of_these(judged.extra.get("known"))
+    years = _years(judged.extra.get("years"))
     feed = f"Feed it what `preprocessing.json` says. It learnt from {photos}."
     return f"""# {trained.config["channel"]}
 
@@ -27,7 +28,7 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
 {trained.carpipe} in {trained.seconds:.0f} s on `{trained.extra["dataset"]}`.
 
 Answers which of its classes a photo shows; `labels.json` lists them in the order of the output. {none} {feed}
-{start}
+{years}{start}
 ## Figures on test photos (vehicles it was not trained on)
 
 | figure | value |
@@ -52,6 +53,19 @@ def _none_of_these(known: object) -> str:
     return (
         "It also says\nwhether a photo shows a car of any of them, by the second output of the network and "
         f"`known.json`. {said} {why}\nA car that looks like one of its classes is mostly not found."
+    )
+
+
+def _years(years: object) -> str:
+    """What it can say of years; an evaluation that was not asked for them has nothing."""
+    if not isinstance(years, dict):
+        return ""
+    said = brief(str(years.get("said", "")), max_characters=1000)
+    if "share" not in years:
+        return f"\n{said}\n"
+    return (
+        "\nIt also says of which years a car is likely to be, by the output `year` of the network and "
+        f"`years.json`.\n{said}\n"
     )
 
 

@@ -16,6 +16,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -32,8 +33,9 @@ from carpipe.weights import contract, signing
 from carpipe.weights.cache import Cache, model_id
 from carpipe.weights.channel import Committed, Release, read_channel, read_known, read_released
 from carpipe.weights.contract import CropPolicy
-from carpipe.weights.runtime import Network, replay
+from carpipe.weights.runtime import LIKENESS, YEAR, Network, replay
 from carpipe.weights.signatures import InBucket, InFolder, Signature
+from carpipe.years import YearRule
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ class Answer:
     `sure` is whether the best score reaches the model's threshold. `known` is whether the picture shows a car of any of
     its classes: if not, the name means nothing, however high its score. `familiarity` is what that was decided by, in
     standard deviations: 0 is a photo of a known car as they are on average. Both are None where the model does not say.
+    `years` are the first and the last year that the car is likely to be of; None where the model does not say, or where
+    the car is not known.
     """
 
     name: str
@@ -55,6 +59,18 @@ class Answer:
     top: tuple[tuple[str, float], ...]
     known: bool | None = None
     familiarity: float | None = None
+    years: tuple[int, int] | None = None
+
+
+class Seen(NamedTuple):
+    """What a model sees in n pictures: calibrated probabilities (n, classes), and (n,) what `describe` takes of each.
+
+    `familiarity` and `newer` are None where the model does not say them.
+    """
+
+    probabilities: Probabilities
+    familiarity: Numbers | None
+    newer: Numbers | None
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,7 @@ class Model:
         side: pixels of the square that pictures are stretched to.
         temperature, threshold: calibration; see `contract`.
         known: how cars that it knows are told from others; None: it does not say.
+        years: how the years of a class are told; None: it does not say.
         folder: its files on local disk.
         crop: how photos are cut before; None where the model takes whole photos.
         deviation: how far its answers on the golden pictures are off, at worst.
@@ -85,6 +102,7 @@ class Model:
     folder: Path
     crop: CropPolicy | None
     known: Rule | None
+    years: YearRule | None
     deviation: float
     signed_by: str
     _network: Network = field(repr=False, compare=False)
@@ -105,14 +123,25 @@ class Model:
         Raises:
             InputError: the pictures have another type or shape.
         """
+        seen = self.see(pictures)
+        return seen.probabilities, seen.familiarity
+
+    def see(self, pictures: Pixels) -> Seen:
+        """All that the model sees in pictures; `describe` takes a row of it. Of a listing it takes the means.
+
+        Raises:
+            InputError: the pictures have another type or shape.
+        """
         expected = (self.side, self.side, 3)
         if pictures.dtype != np.uint8 or pictures.shape[1:] != expected:
             raise InputError(f"The model takes uint8 (n, {self.side}, {self.side}, 3), not {_shape(pictures)}.")
         if not len(pictures):
-            return np.zeros((0, len(self.classes)), np.float32), np.zeros(0, np.float32) if self.known else None
-        p, likeness = self._network.look(pictures)
+            none = np.zeros(0, np.float32)
+            return Seen(np.zeros((0, len(self.classes)), np.float32), none if self.known else None,
+                        none if self.years else None)  # fmt: skip
+        p, likeness, newer = self._network.run(pictures)
         familiarity = self.known.familiarity(p, likeness) if self.known and likeness is not None else None
-        return calibrate(p, self.temperature), familiarity
+        return Seen(calibrate(p, self.temperature), familiarity, newer if self.years else None)
 
     def answer(self, crops: Sequence[bytes]) -> list[Answer]:
         """The five best classes of each picture, given as JPEG and cut as `crop` says.
@@ -128,24 +157,38 @@ class Model:
             raise InputError("A picture cannot be decoded as JPEG: it is none.") from None
         except (OSError, Image.DecompressionBombError) as error:
             raise InputError(f"A picture cannot be decoded as JPEG: {error}.") from None
-        p, familiarity = self.look(pictures)
-        if familiarity is None:
-            return [self.describe(row) for row in p]
-        return [self.describe(row, familiarity=float(one)) for row, one in zip(p, familiarity, strict=True)]
+        seen = self.see(pictures)
+        none = [None] * len(pictures)
+        familiarity, newer = (none if one is None else map(float, one) for one in (seen.familiarity, seen.newer))
+        return [
+            self.describe(row, familiarity=known, newer=new)
+            for row, known, new in zip(seen.probabilities, familiarity, newer, strict=True)
+        ]
 
-    def describe(self, probabilities: Probabilities, *, familiarity: float | None = None, photos: int = 1) -> Answer:
+    def describe(
+        self,
+        probabilities: Probabilities,
+        *,
+        familiarity: float | None = None,
+        newer: float | None = None,
+        photos: int = 1,
+    ) -> Answer:
         """Name the best of one row of probabilities.
 
         Args:
-            familiarity: of the picture, or the mean of so many `photos` of one listing; None: not said.
+            familiarity, newer: of the picture, or the mean of so many `photos` of one listing; None: not said.
         """
         best = np.argsort(-probabilities, kind="stable")[:TOP]
         top = tuple((self.classes[number], float(probabilities[number])) for number in best)
         known = None
         if self.known and familiarity is not None:
             known = self.known.is_known(familiarity, photos=photos)
+        years = None
+        if self.years and newer is not None and known is not False:
+            years = self.years.interval(top[0][0], newer)
         sure = top[0][1] >= self.threshold
-        return Answer(*top[0], sure=sure, top=top, known=known, familiarity=None if known is None else familiarity)
+        familiarity = None if known is None else familiarity
+        return Answer(*top[0], sure=sure, top=top, known=known, familiarity=familiarity, years=years)
 
 
 def open_channel(
@@ -284,9 +327,8 @@ def _load(
     described = contract.describe(model, lambda name: cache.read(model, name))
     network = Network(folder / contract.NETWORK[0])
     golden = cache.read(model, contract.GOLDEN)
-    deviation = replay(
-        network, golden, classes=len(described.classes), side=described.side, likeness=described.known is not None
-    )
+    beside = [name for name, there in ((LIKENESS, described.known), (YEAR, described.years)) if there is not None]
+    deviation = replay(network, golden, classes=len(described.classes), side=described.side, beside=beside)
     log.info("channel %s generation %d: %s, golden pictures off by %.1g",
              release.channel, release.generation, model.key, deviation)  # fmt: skip
     return Model(
@@ -300,6 +342,7 @@ def _load(
         folder=folder,
         crop=described.crop,
         known=described.known,
+        years=described.years,
         deviation=deviation,
         signed_by=signature.by if signature else "",
         _network=network,

@@ -11,9 +11,10 @@
 | `crop.json` | how the photos it learnt from were cut: settings, limits, the detector's file and sha256 |
 | `golden.npz` | `pictures` and the `probabilities` (uncalibrated) that they must give |
 | `known.json` | not always there: how known cars are told from others, see `carpipe.familiarity.Rule`, and how well |
+| `years.json` | not always there: how years are told, see `carpipe.years`, and how well |
 
-Where `known.json` is there, the network has a second output, `likeness` (n, 1), and the golden pictures have a
-`likeness` (n,) too.
+Where `known.json` is there, the network has one more output, `likeness` (n, 1), and the golden pictures have a
+`likeness` (n,) too. The same holds of `years.json` and `year`. These outputs are found by name.
 
 A later carpipe may add files, and keys to the files: neither matters to this one. Should the meaning of something
 change, it raises `contract` in the manifest's `extra`, and consumers that do not know it refuse the model.
@@ -33,6 +34,7 @@ from carpipe.errors import InputError
 from carpipe.familiarity import Rule
 from carpipe.manifest import Manifest
 from carpipe.names import brief
+from carpipe.years import ClassYears, YearRule
 
 CONTRACT = 1
 NETWORK = ("model.xml", "model.bin")
@@ -41,8 +43,9 @@ PREPROCESSING = "preprocessing.json"
 CALIBRATION = "calibration.json"
 CROP = "crop.json"
 KNOWN = "known.json"
+YEARS = "years.json"
 GOLDEN = "golden.npz"
-# What a consumer cannot do without; it reads crop.json, known.json and the detector where they are there.
+# What a consumer cannot do without; it reads crop.json, known.json, years.json and the detector where they are there.
 REQUIRED = (*NETWORK, LABELS, PREPROCESSING, CALIBRATION, GOLDEN)
 
 # The classes of a car filter.
@@ -52,6 +55,8 @@ CAR, NOT_CAR = "auto", "no_auto"
 _SURE = 1 + 1e-6
 # Bounds of what known.json says: numbers of standard deviations, far beyond any that can be meant.
 _FAR = 1e6
+# Bounds of what years.json says: four digits, and offsets of a few times as much.
+_YEARS, _FAR_YEARS = (1000, 9999), 1e5
 
 Read = Callable[[str], bytes]
 T = TypeVar("T")
@@ -85,6 +90,7 @@ class Description:
     threshold: float
     crop: CropPolicy | None
     known: Rule | None
+    years: YearRule | None
 
 
 def candidates_folder(channel: str) -> str:
@@ -113,7 +119,7 @@ def check_contract(manifest: Manifest) -> None:
 
 def needed(manifest: Manifest, *, detector: bool) -> list[str]:
     """Names of the files that a consumer needs, in the order of the manifest."""
-    wanted = {*REQUIRED, CROP, KNOWN}
+    wanted = {*REQUIRED, CROP, KNOWN, YEARS}
     return [name for name in manifest.files if name in wanted or (detector and name.startswith("detector/"))]
 
 
@@ -132,7 +138,8 @@ def describe(manifest: Manifest, read: Read) -> Description:
     threshold = _parsed(manifest, CALIBRATION, read, lambda value: _number(value, "threshold", least=0, most=_SURE))
     crop = _parsed(manifest, CROP, read, _crop) if CROP in manifest.files else None
     known = read_known(manifest, read)
-    return Description(classes, side, temperature, threshold, crop, known)
+    years = _parsed(manifest, YEARS, read, _years) if YEARS in manifest.files else None
+    return Description(classes, side, temperature, threshold, crop, known, years)
 
 
 def read_temperature(manifest: Manifest, read: Read) -> float:
@@ -190,6 +197,23 @@ def _known(value: Any) -> Rule:
         offset=_number(value, "offset", least=-_FAR, most=_FAR),
         threshold=_number(value, "threshold", least=-_FAR, most=_FAR),
         alike=_number(value, "alike", least=0, most=1),
+    )
+
+
+def _years(value: Any) -> YearRule:
+    classes = value["classes"]
+    if not isinstance(classes, dict):
+        raise ValueError(f"classes: expected an object, got {brief(repr(classes))}")
+    return YearRule({name: _class_years(one) for name, one in classes.items()})
+
+
+def _class_years(value: Any) -> ClassYears:
+    first = _whole(value, "first", least=_YEARS[0], most=_YEARS[1])
+    return ClassYears(
+        offset=_number(value, "offset", least=-_FAR_YEARS, most=_FAR_YEARS),
+        within=_number(value, "within", least=0, most=_FAR_YEARS),
+        first=first,
+        last=_whole(value, "last", least=first, most=_YEARS[1]),
     )
 
 

@@ -10,8 +10,9 @@ import threading
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -28,17 +29,29 @@ TOLERANCE = 1e-3
 MAX_GOLDEN_BYTES = 2**28
 # Pictures per forward pass: bounds the memory of large batches.
 BATCH = 32
-# Name of the second output, and of what golden pictures say of it.
-LIKENESS = "likeness"
+# Names of the outputs behind the first, and of what golden pictures say of them.
+LIKENESS, YEAR = "likeness", "year"
+# How far each may be off: years are no probabilities, and nobody sees a twentieth of one.
+TOLERANCES = {LIKENESS: TOLERANCE, YEAR: 0.05}
+# The file of a model that says so of each.
+SAID_BY = {LIKENESS: "known.json", YEAR: "years.json"}
 
-Likeness = np.ndarray[Any, np.dtype[np.float32]]
+Numbers = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Outputs(NamedTuple):
+    """What a network gives for n pictures: probabilities (n, classes), and (n,) what it says beside them, or None."""
+
+    probabilities: Probabilities
+    likeness: Numbers | None
+    year: Numbers | None
 
 
 class Network:
     """A compiled network, safe to share between threads.
 
     Takes uint8 (n, side, side, 3) in RGB, gives float32 probabilities (n, classes). `has_likeness` is whether it says
-    too how like its classes a picture looks.
+    too how like its classes a picture looks, `has_year` by how many years a car looks newer than others.
     """
 
     def __init__(self, xml: Path):
@@ -57,8 +70,10 @@ class Network:
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot load {xml}: {str(error).strip().splitlines()[-1]}") from None
         names = [output.get_names() for output in self._compiled.outputs]
-        self._likeness = next((number for number, known in enumerate(names) if number and LIKENESS in known), None)
-        self.has_likeness = self._likeness is not None
+        self._beside = {
+            name: number for name in TOLERANCES for number, known in enumerate(names) if number and name in known
+        }
+        self.has_likeness, self.has_year = (name in self._beside for name in (LIKENESS, YEAR))
         # An inference request holds the buffers of one call: each thread needs its own.
         self._own = threading.local()
 
@@ -68,10 +83,19 @@ class Network:
         Raises:
             InputError: the pictures are not what the network takes.
         """
-        return self.look(pictures)[0]
+        return self.run(pictures).probabilities
 
-    def look(self, pictures: Pixels) -> tuple[Probabilities, Likeness | None]:
+    def look(self, pictures: Pixels) -> tuple[Probabilities, Numbers | None]:
         """Probabilities as `predict` gives them, and the likeness (n,), None where the network does not say it.
+
+        Raises:
+            InputError: the pictures are not what the network takes.
+        """
+        found = self.run(pictures)
+        return found.probabilities, found.likeness
+
+    def run(self, pictures: Pixels) -> Outputs:
+        """All that the network says of pictures.
 
         Raises:
             InputError: the pictures are not what the network takes.
@@ -79,61 +103,70 @@ class Network:
         chunks = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
         try:
             found = [self._infer(chunk) for chunk in chunks]
-            likeness = np.concatenate([one for _, one in found]) if self.has_likeness else None
-            return np.concatenate([p for p, _ in found]), likeness
+            beside = {name: np.concatenate([one[name] for one in found]) for name in self._beside}
+            return Outputs(np.concatenate([one[""] for one in found]), beside.get(LIKENESS), beside.get(YEAR))
         except (RuntimeError, ValueError) as error:
             raise InputError(f"The network takes no pictures of shape {pictures.shape}: {error}") from None
 
-    def _infer(self, chunk: Pixels) -> tuple[Probabilities, Likeness]:
+    def _infer(self, chunk: Pixels) -> dict[str, Numbers]:
+        """By name, the probabilities under none. Copied: the request gives its buffers to the next chunk."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         found = self._own.request.infer([chunk])
-        likeness = found[self._likeness].reshape(len(chunk)) if self._likeness is not None else ()
-        return np.array(found[0], dtype=np.float32), np.array(likeness, dtype=np.float32)
+        beside = {name: np.array(found[at], np.float32).reshape(len(chunk)) for name, at in self._beside.items()}
+        return {"": np.array(found[0], dtype=np.float32), **beside}
 
 
-def replay(network: Network, golden: bytes, *, classes: int, side: int, likeness: bool = False) -> float:
+def replay(network: Network, golden: bytes, *, classes: int, side: int, beside: Collection[str] = ()) -> float:
     """Feed the published pictures; return how far the worst probability or likeness is off, at most `TOLERANCE`.
 
     Args:
         golden: the file `golden.npz`.
         classes: how many the labels name.
         side: pixels, that pictures are stretched to.
-        likeness: whether the model says it: then the network must give it, and the pictures must have it.
+        beside: which of `LIKENESS` and `YEAR` the model says: then the network must give it, and the pictures must
+            have it.
 
     Raises:
         InputError: the answers are others than those published, or not of that many classes; or the pictures are not of
             that side.
     """
-    pictures, published, alike = _read_golden(golden, likeness=likeness)
+    pictures, published, said = _read_golden(golden, beside=beside)
     if pictures.shape[1:] != (side, side, 3):
         raise InputError(
             f"golden.npz holds pictures of {pictures.shape[1:]}, expected ({side}, {side}, 3), as preprocessing.json "
             "says; the model was put together wrong."
         )
-    answers, likenesses = network.look(pictures)
+    found = network.run(pictures)
+    answers = found.probabilities
     if not len(answers) or answers.shape != published.shape or answers.shape[1] != classes:
         raise InputError(
             f"The model answers {answers.shape} on its golden pictures, published are {published.shape} and "
             f"{classes} labels; it was put together wrong."
         )
-    deviation = float(np.abs(answers - published).max())
-    if likeness:
-        if likenesses is None or alike is None or likenesses.shape != alike.shape:
+    deviation = _checked(float(np.abs(answers - published).max()), TOLERANCE)
+    for name in beside:
+        ours, theirs = getattr(found, name), said.get(name)
+        if ours is None or theirs is None or ours.shape != theirs.shape:
             raise InputError(
-                "The model has a known.json, but its network or its golden pictures do not say a likeness for each; "
-                "it was put together wrong."
+                f"The model has a {SAID_BY[name]}, but its network or its golden pictures do not say a {name} for "
+                "each; it was put together wrong."
             )
-        deviation = float(np.max([deviation, np.abs(likenesses - alike).max()]))  # what is no number stays so
-    if not deviation <= TOLERANCE:
+        off = _checked(float(np.abs(ours - theirs).max()), TOLERANCES[name])
+        deviation = max(deviation, off) if name == LIKENESS else deviation
+    return deviation
+
+
+def _checked(deviation: float, tolerance: float) -> float:
+    if not deviation <= tolerance:  # what is no number is refused too
         raise InputError(
-            f"The model's answers on its golden pictures are off by {deviation:.2g}, allowed are {TOLERANCE:g}; "
+            f"The model's answers on its golden pictures are off by {deviation:.2g}, allowed are {tolerance:g}; "
             "do not trust it on this machine."
         )
     return deviation
 
 
-def _read_golden(golden: bytes, *, likeness: bool = False) -> tuple[Pixels, Probabilities, Likeness | None]:
+def _read_golden(golden: bytes, *, beside: Collection[str] = ()) -> tuple[Pixels, Probabilities, dict[str, Numbers]]:
     """What `golden.npz` holds. Little data can unpack to very much: what its headers say is looked at first."""
     unreadable = (
         ValueError, OSError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
@@ -142,8 +175,8 @@ def _read_golden(golden: bytes, *, likeness: bool = False) -> tuple[Pixels, Prob
     try:
         with zipfile.ZipFile(io.BytesIO(golden)) as file:
             pictures, published = (_read_array(file, f"{name}.npy") for name in ("pictures", "probabilities"))
-            has = likeness and f"{LIKENESS}.npy" in file.namelist()
-            alike = _read_array(file, f"{LIKENESS}.npy") if has else None
+            there = [name for name in beside if f"{name}.npy" in file.namelist()]
+            said = {name: _read_array(file, f"{name}.npy") for name in there}
     except unreadable as error:
         raise InputError(f"golden.npz holds no pictures and probabilities: {error}.") from None
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or published.dtype.kind != "f" or published.ndim != 2:
@@ -151,9 +184,10 @@ def _read_golden(golden: bytes, *, likeness: bool = False) -> tuple[Pixels, Prob
             f"golden.npz holds pictures of {pictures.dtype} {pictures.shape} and probabilities of {published.dtype} "
             f"{published.shape}, expected uint8 (n, side, side, 3) and floats (n, classes)."
         )
-    if alike is not None and (alike.dtype.kind != "f" or alike.ndim != 1):
-        raise InputError(f"golden.npz holds a likeness of {alike.dtype} {alike.shape}, expected floats (n,).")
-    return pictures, published, alike
+    for name, numbers in said.items():
+        if numbers.dtype.kind != "f" or numbers.ndim != 1:
+            raise InputError(f"golden.npz holds a {name} of {numbers.dtype} {numbers.shape}, expected floats (n,).")
+    return pictures, published, said
 
 
 def _read_array(file: zipfile.ZipFile, name: str) -> "np.ndarray[Any, Any]":

@@ -299,3 +299,17 @@ def test_text_of_a_night_is_text():
     page = render_page(make_input(draw(3, 60), newest=[night(1, at=HOSTILE), night(2)]))
 
     assert "<script" not in page
+
+
+def test_years_are_shown_beside_the_median_and_why_there_are_none():
+    figures = {"photos": 90, "vehicles": 42, "one_year": 2, "error": 1.84, "median_error": 2.91, "held": 0.81,
+               "low": 0.74, "high": 0.86, "years": 5.1, "all_years": 9.7, "listings": 0,
+               "listings_held": None}  # fmt: skip
+    page = render(draw(12, 60), years={"said": "Its guess is near.", "share": 0.8, "figures": figures})
+    none = render(draw(12, 60), years={"said": "The model tells no years: too few cars."})
+
+    assert "Its guess is near." in page.text
+    assert "test cars 40 1.84 2.91 81.0 % 74.0 % 86.0 % 5.1 9.7 –" in page.text
+    assert "2 test cars of classes with one year do not count" in page.text
+    assert "The model tells no years: too few cars." in none.text
+    assert "Years off" not in none.text

@@ -134,7 +134,23 @@ def test_a_car_of_no_class_is_said_and_kept_for_labelling(session, cache, photos
 def test_a_model_that_does_not_say_answers_null(api, photos):
     reply = post(api, photos[0]).json()
 
-    assert (reply["known"], reply["familiarity"]) == (None, None)
+    assert (reply["known"], reply["familiarity"], reply["years"]) == (None, None, None)
+
+
+def test_years_are_answered_for_a_photo_and_for_a_listing(session, cache, photos, cropped):
+    chosen = sorted(cropped)[:3]
+    row = {"offset": 2000.0, "within": 0.0, "first": 1000, "last": 9999}
+    tiny = Tiny(years={"classes": dict.fromkeys(CLASSES, row)})
+    go_live(session, publish(session, tiny.files() | crop_files(image_size=320)))
+    newer = tiny.newer(to_batch([cropped[number][1] for number in chosen], SIDE))
+
+    with serving(session, cache) as client:
+        ready(client)
+        replies = [post(client, photos[number]).json() for number in chosen]
+        together = post(client, *(photos[number] for number in chosen), url="/predict/listing").json()
+
+    assert [reply["years"] for reply in replies] == [[round(2000 + new)] * 2 for new in newer]
+    assert together["years"] == [round(2000 + newer.mean())] * 2
 
 
 def test_a_listing_without_a_usable_photo_is_an_error(api, blank):

@@ -46,7 +46,10 @@ SETTINGS = {
     "car_filter__head_epochs": 3,
     "classifier__head_epochs": 2,
     "classifier__finetune_epochs": 1,
+    "classifier__year_share": 0.8,
 }
+# Validation cars that years are told by: the world of the tests has few.
+FEW = 3
 
 
 AT = "2026-01-03T00:00:00Z"
@@ -78,7 +81,9 @@ def outcome(session, world):
         session.store.put(f"raw/{key}", data)
     import_labels(session, (world.folder / "labels.csv").read_bytes(), at="20260101T000000Z")
     minutes = itertools.count()  # whenever the time is asked for, a minute has gone by
-    return chain.run(session, run_id="run-1", now=lambda: f"2026-01-01T00:{next(minutes):02}:00Z", progress=silent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("carpipe.evaluation.years.MIN_VEHICLES", FEW)
+        return chain.run(session, run_id="run-1", now=lambda: f"2026-01-01T00:{next(minutes):02}:00Z", progress=silent)
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +269,27 @@ def test_an_app_is_told_whether_the_model_knows_a_car(session, outcome, tmp_path
     figures = json.loads(manifest.read_file(session.store, packaged, "known.json"))["figures"]
     assert figures["known"]["photos"] == json.loads(
         manifest.read_file(session.store, packaged, "metrics.json"))["test_photos"]  # fmt: skip
+
+
+def test_an_app_is_told_years(session, outcome, tmp_path, photos):
+    model = pull(session.store, "classifier", cache=tmp_path)
+    packaged = manifest.read(session.store, outcome.verdict.model)
+    golden = np.load(io.BytesIO(manifest.read_file(session.store, packaged, "golden.npz")))
+
+    p, familiarity, newer = model.see(golden["pictures"])
+    answers = [model.describe(row, familiarity=9.0, newer=float(one)) for row, one in zip(p, newer, strict=True)]
+
+    np.testing.assert_allclose(newer, golden["year"], atol=1e-2)
+    built = photos[photos["split"].isin(["train", "val"])].groupby("class_name")["year"].agg(["min", "max"])
+    for answer in (one for one in answers if one.name in model.years.classes):
+        first, last = built.loc[answer.name]
+        assert first - 8 <= answer.years[0] <= answer.years[1] <= last + 8
+    assert any(answer.years for answer in answers)
+    assert familiarity is not None
+    card = manifest.read_file(session.store, packaged, "README.md").decode()
+    assert "It also says of which years a car is likely to be" in card
+    assert "years.npz" not in packaged.files
+    assert '<h2 id="years">' in manifest.read_file(session.store, outcome.evaluation, "evaluation.html").decode()
 
 
 def test_a_second_run_writes_nothing(session, outcome):

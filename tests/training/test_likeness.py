@@ -9,8 +9,9 @@ import openvino
 import pytest
 
 from carpipe.evaluation.likeness import Means
+from carpipe.evaluation.years import Head
 from carpipe.training.export import export_portable
-from carpipe.training.likeness import features_of, with_likeness
+from carpipe.training.likeness import features_of, with_heads
 from carpipe.training.model import build
 from carpipe.training.predict import load_network, load_predictor
 from carpipe.weights.runtime import Network
@@ -72,7 +73,7 @@ def test_a_network_with_another_end_has_no_features(tmp_path):
 
     assert load_predictor(tmp_path / "model.keras", features=True)(JPEGS).shape == (3, 3)
     with pytest.raises(ValueError, match="has no features"):
-        with_likeness(network, np.zeros(3, np.float32), np.eye(3, dtype=np.float32))
+        with_heads(network, means=(np.zeros(3, np.float32), np.eye(3, dtype=np.float32)))
 
 
 def test_the_export_says_what_was_judged_and_its_first_output_stays(file, means, tmp_path):
@@ -90,6 +91,29 @@ def test_the_export_says_what_was_judged_and_its_first_output_stays(file, means,
     # As clients of carpipe 0.1 ask: whatever the first output is called.
     old = openvino.Core().compile_model(str(tmp_path / "model.xml"), "CPU").create_infer_request().infer([PICTURES])[0]
     np.testing.assert_allclose(old, p, atol=1e-5)
+
+
+def test_years_are_one_more_output_and_the_others_stay_to_the_bit(file, means, tmp_path):
+    weights = np.random.default_rng(4).normal(0, 1, len(means.middle)).astype(np.float32)
+    head = Head(means.middle, weights)
+    both = (means.middle, means.directions)
+    made = {"one": {"means": both}, "two": {"means": both, "newer": (means.middle, weights)},
+            "alone": {"newer": (means.middle, weights)}}  # fmt: skip
+    found = {}
+    for name, heads in made.items():
+        (tmp_path / name).mkdir()
+        for file_name, data in export_portable(file, **heads).items():
+            (tmp_path / name / file_name).write_bytes(data)
+        found[name] = Network(tmp_path / name / "model.xml").run(PICTURES)
+    network = load_network(file)
+    features = keras.Model(network.inputs, features_of(network)).predict_on_batch(PICTURES)
+
+    np.testing.assert_allclose(found["two"].year, head.newer(features), atol=1e-4)
+    np.testing.assert_array_equal(found["alone"].year, found["two"].year)
+    np.testing.assert_array_equal(found["two"].probabilities, found["one"].probabilities)
+    np.testing.assert_array_equal(found["two"].likeness, found["one"].likeness)
+    assert found["one"].year is None
+    assert found["alone"].likeness is None
 
 
 def test_without_means_the_export_has_one_output(file, tmp_path):

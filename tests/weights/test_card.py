@@ -55,6 +55,20 @@ def test_what_it_can_say_of_cars_of_no_class():
     assert "`known.json`. Of 40 photos 30.0% are found. The weights were fitted." in said
 
 
+def test_what_it_can_say_of_years():
+    judged = replace(training(None), stage="evaluate", config={}, extra={"metrics": {}})
+    told = {"share": 0.8, "said": "Its guess is 2.00 years off.", "figures": {}}
+    cards = [
+        model_card(training(None), replace(judged, extra={"metrics": {}, **({"years": facts} if facts else {})}))
+        for facts in (None, told, {"said": "The model tells no years: too few cars."})
+    ]
+
+    assert "year" not in cards[0]
+    assert "`years.json`.\nIts guess is 2.00 years off.\n" in cards[1]
+    assert "\nThe model tells no years: too few cars.\n" in cards[2]
+    assert "`years.json`" not in cards[2]
+
+
 def test_a_setting_that_came_later_is_shown_with_what_it_was_before():
     assert settings_of(training(None))["schedule"] == "plateau"
     assert settings_of(training(None, schedule="cosine"))["schedule"] == "cosine"

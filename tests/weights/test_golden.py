@@ -15,7 +15,7 @@ from tests.tiny import Tiny
 class Asked:
     """A network that must not be asked."""
 
-    def look(self, pictures):
+    def run(self, pictures):
         raise AssertionError("it was asked")
 
 

@@ -15,6 +15,7 @@ from carpipe.steps import results
 from carpipe.steps.models.score_log import scores
 from carpipe.steps.models.train import content_of, count_training_photos
 from carpipe.steps.models.unknown import Known, Watch, find_known
+from carpipe.steps.models.years import Years, find_years, year_share
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.storage import Store
@@ -55,25 +56,22 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
 
     started = time.monotonic()
     with results.local_shards(session.store, data, "val", "test") as shards:
-        predict = load_trained(session.store, source, energy=True, features=watches(session, source))
-        watch = Watch(predict, classes=len(source.extra["classes"]))
-        val, val_energy = _predict(session, source, data, shards["val"], watch)
-        seen = watch.photos_of(val)
-        test, test_energy = _predict(session, source, data, shards["test"], watch)
-        known = find_known(session, data, watch, val=seen, test=watch.photos_of(test))
+        (val, val_energy), (test, test_energy), watch, known, years = _see(session, source, data, shards)
         temperature = calibration.fit_temperature(val)
         threshold = calibration.choose_threshold(val, temperature, precision=work.config["sure_precision"])
         files = _files(session, source, data, test, temperature=temperature, threshold=threshold)
         files |= _top_files(temperature, val=(val, val_energy), test=(test, test_energy))
-        files |= known.files if known else {}
-        files |= {"golden.npz": _golden(shards["test"], source, watch, likeness=known is not None)}
-        files |= _pages(session, source, data, test, shards["test"], files=files, known=known, at=at)
+        files |= (known.files if known else {}) | (years.files if years else {})
+        files |= {"golden.npz": _golden(shards["test"], source, watch, known=known, years=years)}
+        files |= _pages(session, source, data, test, shards["test"], files=files, known=known, years=years, at=at)
     figures = json.loads(files["metrics.json"])
     log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     facts = {"metrics": figures, "dataset": dataset, "trained": trained}
     extra = {"classes": list(test.classes), **facts, "top_answers": _costs(files, val=val, test=test)}
     if known:
         extra["known"] = known.facts
+    if years:
+        extra["years"] = years.facts
     seconds = round(time.monotonic() - started, 3)
     return session.commit(work, files, counts={"in": len(test.photos)}, seconds=seconds, extra=extra)
 
@@ -85,6 +83,8 @@ def evaluate_work(session: Session, trained: Manifest, data: Manifest) -> Work:
         settings["threshold"] = session.config.filter.threshold
     elif "known_refused" in (changed := session.config.gate.decisive()):
         settings["known_refused"] = changed["known_refused"]
+    if share := year_share(session, trained):
+        settings["year_share"] = share
     return Work("evaluate", VERSION, trained.partition, settings, (trained.key, *content_of(data)))
 
 
@@ -135,6 +135,22 @@ def load_trained(
 
     with results.local_file(store, trained, results.MODEL) as path:
         return load_predictor(path, energy=energy, features=features)
+
+
+def _see(
+    session: Session, trained: Manifest, data: Manifest, shards: Mapping[str, Sequence[Path]]
+) -> "tuple[tuple[Predictions, Any], tuple[Predictions, Any], Watch, Known | None, Years | None]":
+    """The answers on both splits with their energy; who gave them; and what the features tell beside the class."""
+    watched, share = watches(session, trained), year_share(session, trained)
+    predict = load_trained(session.store, trained, energy=True, features=watched or share > 0)
+    watch = Watch(predict, classes=len(trained.extra["classes"]), years=share > 0)
+    val = _predict(session, trained, data, shards["val"], watch)
+    looks, fitting = watch.photos_of(val[0]), (val[0], watch.features())
+    test = _predict(session, trained, data, shards["test"], watch)
+    test_looks, judging = watch.photos_of(test[0]), (test[0], watch.features())
+    known = find_known(session, data, watch, val=looks, test=test_looks) if watched else None
+    years = find_years(session, data, share=share, val=fitting, test=judging) if share else None
+    return val, test, watch, known, years
 
 
 def _predict(
@@ -236,14 +252,19 @@ def _at_threshold(test: "Predictions", temperature: float, threshold: float) -> 
     }
 
 
-def _golden(shards: Sequence[Path], trained: Manifest, watch: Watch, *, likeness: bool) -> bytes:
+def _golden(
+    shards: Sequence[Path], trained: Manifest, watch: Watch, *, known: Known | None, years: Years | None
+) -> bytes:
     from carpipe.training.data import iter_records
     from carpipe.training.predict import golden
 
     few = [jpeg for _, _, jpeg in islice(iter_records(shards), GOLDEN)]
     answers = watch.look(few)
-    if not likeness:
+    features = answers.pop("features", None)
+    if not known:
         answers.pop("likeness", None)
+    if years and years.head:
+        answers["year"] = years.head.newer(features)
     return golden(few, side=trained.config["image_size"], **answers)
 
 
@@ -256,6 +277,7 @@ def _pages(
     *,
     files: dict[str, bytes],
     known: Known | None,
+    years: Years | None,
     at: str,
 ) -> dict[str, bytes]:
     """The HTML page, and its plots as PNG files of their own."""
@@ -278,6 +300,7 @@ def _pages(
         facts={"training": trained.key, "dataset": data.key, **settings_of(trained)},
         newest=[] if filters else scores(session, trained.config["channel"]),
         known={**known.facts, "histogram": known.histogram} if known else None,
+        years=years.facts if years else None,
     )
     plots = {f"plots/{name}.png": png for name, png in draw_plots(page).items()}
     return {PAGE: render_page(page).encode(), **plots}

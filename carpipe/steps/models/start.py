@@ -22,7 +22,7 @@ from carpipe.weights import channel
 from carpipe.weights.channel import Release
 
 # Settings that decide nothing of what is learnt.
-SILENT = ("weights", "labels", "time_limit_h", "xla", "h5")
+SILENT = ("weights", "labels", "time_limit_h", "xla", "h5", "year_share")
 # What makes a backbone: another one has other weights.
 BACKBONE = ("backbone", "alpha")
 

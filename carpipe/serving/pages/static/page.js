@@ -39,6 +39,8 @@ function show(file, reply) {
   at("name").textContent = readable(reply.prediction);
   at("sure").textContent = `${percent(reply.score)}, ${reply.sure ? "quite sure" : "not sure"}`;
   at("known").hidden = reply.known !== false;
+  at("years").hidden = !reply.years;
+  at("years").textContent = reply.years ? `Year: ${span(reply.years)}` : "";
   at("top").replaceChildren(...reply.top5.map(row));
   at("version").textContent =
     `Model ${reply.model.id.slice(0, 10)}, generation ${reply.model.generation} of channel ${reply.model.channel}`;
@@ -71,6 +73,7 @@ function part(name, text) {
   return span;
 }
 
+const span = ([first, last]) => (first === last ? `${first}` : `${first} to ${last}`);
 const percent = (score) => (score < 0.001 ? "< 0.1 %" : `${(100 * score).toFixed(1)} %`);
 // mercedes-benz_c-class -> Mercedes-Benz C-Class, bmw_i3 -> BMW I3
 const readable = (name) =>
