@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from carpipe.evaluation.look_alikes import MIN_LISTINGS, Group
+from carpipe.evaluation.look_alikes import Group
 from carpipe.evaluation.new_names import FEW, MOSTLY, Name, NameProposal, Names, examples_of
 from carpipe.html_page import per_cent
 
@@ -135,7 +135,3 @@ def _left_out(names: Names) -> Iterator[str]:
         yield f"Names without a class that have fewer than {FEW} new listings: {names.few:,}."
     if names.erased:
         yield f"Names that are left out, since a rule of the taxonomy erases them: {names.erased:,}."
-
-
-# So few unknown listings are no group.
-FEW_UNKNOWN = f"Fewer than {MIN_LISTINGS} listings are unknown: no group can be found."

@@ -31,6 +31,7 @@ from carpipe.steps.models.package import package
 from carpipe.steps.models.publish import promote, rollback
 from carpipe.steps.models.suspects import suspects
 from carpipe.steps.models.train import content_of
+from carpipe.steps.models.unknown import read_sight
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.garbage import find_garbage
 from carpipe.steps.views.funnel import read_funnel
@@ -237,6 +238,15 @@ def test_the_listings_of_val_and_test_are_judged_by_what_the_evaluation_kept(ses
     assert found["judged"] == sum("train" not in one for one in sides) > 0
     told = {one["listing"] for one in found["suspects"]}
     assert "train" not in set(alive.loc[alive["listing_uuid"].isin(told), "split"])
+
+
+def test_a_packaged_model_can_say_how_familiar_new_listings_are(session, outcome):
+    model = manifest.read(session.store, outcome.verdict.model)
+
+    sight = read_sight(session, model)
+
+    assert 0 <= sight.rule.alike <= 1
+    assert len(sight.means.directions) == len(model.extra["classes"])
 
 
 def test_golden_pictures_get_the_golden_answers(session, outcome, tmp_path):
