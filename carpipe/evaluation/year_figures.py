@@ -78,10 +78,10 @@ def describe(found: Mapping[str, Any], *, share: float) -> str:
     return (
         f"Its guess is {found['error']:.2f} years off on {found['vehicles'] - found['one_year']:,} test cars of "
         f"classes with several years; always saying the median year of the class is {found['median_error']:.2f} off, "
-        f"{found['less']:.2f} more ({found['less_low']:.2f} to {found['less_high']:.2f}). The interval shall hold the "
-        f"true year of {per_cent(share, 0)} of the cars, and holds {per_cent(found['held'])} ({per_cent(found['low'])} "
-        f"to {per_cent(found['high'])}). It has {found['years']:.1f} years on average, a class has "
-        f"{found['all_years']:.1f}."
+        f"so the guess is nearer by {found['less']:.2f} ({found['less_low']:.2f} to {found['less_high']:.2f}). "
+        f"The interval shall hold the true year of {per_cent(share, 0)} of the cars, and holds "
+        f"{per_cent(found['held'])} ({per_cent(found['low'])} to {per_cent(found['high'])}). "
+        f"It has {found['years']:.1f} years on average, a class has {found['all_years']:.1f}."
     )
 
 
