@@ -34,6 +34,8 @@ COMPARISON, COMPARED = "comparison", "comparison.json"
 SUSPECTS, SUSPECTED = "suspects", "suspects.json"
 # Which classes should be one, or several: counts and names, no photo and no listing.
 ADVICE = "advice"
+# Photos whose view people have labelled, with their thumbnails.
+VIEW_SET = "view_set"
 
 PHOTOS = "photos.parquet"
 THUMBNAILS = "thumbnails.parquet"

@@ -7,9 +7,12 @@ from typing import Any
 from carpipe.no_telemetry import silence_openvino
 from carpipe.training.likeness import with_likeness
 from carpipe.training.predict import load_network
+from carpipe.training.viewpoints import with_views
 
 
-def export_portable(file: Path, *, means: tuple[Any, Any] | None = None) -> dict[str, bytes]:
+def export_portable(
+    file: Path, *, means: tuple[Any, Any] | None = None, views: tuple[Any, Any] | None = None
+) -> dict[str, bytes]:
     """`model.xml` and `model.bin` of a `.keras` file: float32, runs without TensorFlow and Keras.
 
     Input `picture` uint8 (n, side, side, 3) in RGB, output float32 (n, classes). The graph is traced once and handed
@@ -18,6 +21,7 @@ def export_portable(file: Path, *, means: tuple[Any, Any] | None = None) -> dict
     Args:
         means: `middle` and `directions` of `with_likeness`: a second output, named `likeness`. The probabilities stay
             the first: clients of carpipe 0.1 take that one, whatever it is called.
+        views: `kernel` and `bias` of `with_views`: an output named `views`; not together with `means`.
     """
     silence_openvino()
     import openvino
@@ -26,6 +30,8 @@ def export_portable(file: Path, *, means: tuple[Any, Any] | None = None) -> dict
     network = load_network(file)
     if means:
         network = with_likeness(network, *means)
+    if views:
+        network = with_views(network, *views)
     [entry] = network.inputs
     picture = tf.TensorSpec(entry.shape, entry.dtype, name="picture")
     traced = tf.function(lambda picture: network(picture, training=False), autograph=False, input_signature=[picture])
@@ -33,6 +39,8 @@ def export_portable(file: Path, *, means: tuple[Any, Any] | None = None) -> dict
     converted.input().tensor.set_names({"picture"})
     if means:
         converted.output(1).tensor.set_names({"likeness"})
+    if views:
+        converted.output(1).tensor.set_names({"views"})
     with tempfile.TemporaryDirectory(prefix="carpipe-export-") as folder:
         path = Path(folder) / "model.xml"
         openvino.save_model(converted, path, compress_to_fp16=False)

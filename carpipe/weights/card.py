@@ -20,6 +20,7 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
     settings = "\n".join(f"| {name} | {value} |" for name, value in used.items())
     start = _start(trained.extra.get("start"))
     none = _none_of_these(judged.extra.get("known"))
+    views = _views(judged.extra.get("views"))
     feed = f"Feed it what `preprocessing.json` says. It learnt from {photos}."
     return f"""# {trained.config["channel"]}
 
@@ -34,7 +35,7 @@ Answers which of its classes a photo shows; `labels.json` lists them in the orde
 | --- | --- |
 {figures}
 
-Per class: `report_test.csv`. To check an installation, replay `golden.npz`: `pictures` in, `probabilities` out.
+{views}Per class: `report_test.csv`. To check an installation, replay `golden.npz`: `pictures` in, `probabilities` out.
 
 ## Settings
 
@@ -53,6 +54,32 @@ def _none_of_these(known: object) -> str:
         "It also says\nwhether a photo shows a car of any of them, by the second output of the network and "
         f"`known.json`. {said} {why}\nA car that looks like one of its classes is mostly not found."
     )
+
+
+def _views(views: object) -> str:
+    """Which views a car filter tells, and how well; an evaluation without view labels has nothing."""
+    if not isinstance(views, dict):
+        return ""
+    why, figures = brief(str(views.get("why", "")), max_characters=1000), views.get("figures")
+    if not isinstance(figures, dict):
+        return f"## Views\n\n{why}\n\n"
+    rows = [
+        f"| {shown(str(name))} | {row.get('photos')} | {_share(row.get('recall'))} | {_share(row.get('precision'))} |"
+        for name, row in figures.get("by_view", {}).items()
+    ]
+    table = "\n".join(["| view | photos | found | right when said |", "| --- | --- | --- | --- |", *rows])
+    return (
+        f"## Views, on {figures.get('photos')} test photos of {figures.get('vehicles')} cars it was not trained on\n\n"
+        f"The second output of the network, `views`, tells from where a photo shows the car; `views.json` names them "
+        f"in order. {_share(figures.get('accuracy'))} of the photos are right ({_share(figures.get('low'))} to "
+        f"{_share(figures.get('high'))}, 95 % sure). {why}\n\n{table}\n\n"
+    )
+
+
+def _share(value: object) -> str:
+    """A share in per cent; a dash where there was nothing to count."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{100 * value:.1f} %" if number else "-"  # type: ignore[operator]
 
 
 def _start(start: object) -> str:

@@ -28,11 +28,12 @@ from carpipe.names import shown
 from carpipe.pictures.model_input import Pixels, to_batch
 from carpipe.probabilities import Probabilities, calibrate
 from carpipe.storage import Store
+from carpipe.viewpoints import Told
 from carpipe.weights import contract, signing
 from carpipe.weights.cache import Cache, model_id
 from carpipe.weights.channel import Committed, Release, read_channel, read_known, read_released
 from carpipe.weights.contract import CropPolicy
-from carpipe.weights.runtime import Network, replay
+from carpipe.weights.runtime import Network, replay, replay_views
 from carpipe.weights.signatures import InBucket, InFolder, Signature
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Model:
         side: pixels of the square that pictures are stretched to.
         temperature, threshold: calibration; see `contract`.
         known: how cars that it knows are told from others; None: it does not say.
+        views: from where photos show a car, as a car filter tells; None: it does not say.
         folder: its files on local disk.
         crop: how photos are cut before; None where the model takes whole photos.
         deviation: how far its answers on the golden pictures are off, at worst.
@@ -85,6 +87,7 @@ class Model:
     folder: Path
     crop: CropPolicy | None
     known: Rule | None
+    views: Told | None
     deviation: float
     signed_by: str
     _network: Network = field(repr=False, compare=False)
@@ -105,14 +108,25 @@ class Model:
         Raises:
             InputError: the pictures have another type or shape.
         """
-        expected = (self.side, self.side, 3)
-        if pictures.dtype != np.uint8 or pictures.shape[1:] != expected:
-            raise InputError(f"The model takes uint8 (n, {self.side}, {self.side}, 3), not {_shape(pictures)}.")
+        self._check(pictures)
         if not len(pictures):
             return np.zeros((0, len(self.classes)), np.float32), np.zeros(0, np.float32) if self.known else None
         p, likeness = self._network.look(pictures)
         familiarity = self.known.familiarity(p, likeness) if self.known and likeness is not None else None
         return calibrate(p, self.temperature), familiarity
+
+    def look_round(self, pictures: Pixels) -> tuple[Probabilities, Probabilities | None]:
+        """Probabilities as `predict` gives them, and of each of `views.names` (n, views); None without `views`.
+
+        Raises:
+            InputError: the pictures have another type or shape.
+        """
+        if self.views is None or not len(pictures):
+            none = None if self.views is None else np.zeros((0, len(self.views.names)), np.float32)
+            return self.predict(pictures), none
+        self._check(pictures)
+        p, views = self._network.look_round(pictures)
+        return calibrate(p, self.temperature), views
 
     def answer(self, crops: Sequence[bytes]) -> list[Answer]:
         """The five best classes of each picture, given as JPEG and cut as `crop` says.
@@ -132,6 +146,10 @@ class Model:
         if familiarity is None:
             return [self.describe(row) for row in p]
         return [self.describe(row, familiarity=float(one)) for row, one in zip(p, familiarity, strict=True)]
+
+    def _check(self, pictures: Pixels) -> None:
+        if pictures.dtype != np.uint8 or pictures.shape[1:] != (self.side, self.side, 3):
+            raise InputError(f"The model takes uint8 (n, {self.side}, {self.side}, 3), not {_shape(pictures)}.")
 
     def describe(self, probabilities: Probabilities, *, familiarity: float | None = None, photos: int = 1) -> Answer:
         """Name the best of one row of probabilities.
@@ -287,6 +305,8 @@ def _load(
     deviation = replay(
         network, golden, classes=len(described.classes), side=described.side, likeness=described.known is not None
     )
+    if described.views:
+        deviation = max(deviation, replay_views(network, golden, views=len(described.views.names)))
     log.info("channel %s generation %d: %s, golden pictures off by %.1g",
              release.channel, release.generation, model.key, deviation)  # fmt: skip
     return Model(
@@ -300,6 +320,7 @@ def _load(
         folder=folder,
         crop=described.crop,
         known=described.known,
+        views=described.views,
         deviation=deviation,
         signed_by=signature.by if signature else "",
         _network=network,

@@ -11,9 +11,11 @@
 | `crop.json` | how the photos it learnt from were cut: settings, limits, the detector's file and sha256 |
 | `golden.npz` | `pictures` and the `probabilities` (uncalibrated) that they must give |
 | `known.json` | not always there: how known cars are told from others, see `carpipe.familiarity.Rule`, and how well |
+| `views.json` | of some car filters: `views` that it tells, those `recommended` of a listing, and how well it does |
 
 Where `known.json` is there, the network has a second output, `likeness` (n, 1), and the golden pictures have a
-`likeness` (n,) too.
+`likeness` (n,) too. Where `views.json` is there, it has an output `views`, softmax (n, views) and calibrated, and the
+golden pictures have `views` (n, views).
 
 A later carpipe may add files, and keys to the files: neither matters to this one. Should the meaning of something
 change, it raises `contract` in the manifest's `extra`, and consumers that do not know it refuse the model.
@@ -33,6 +35,7 @@ from carpipe.errors import InputError
 from carpipe.familiarity import Rule
 from carpipe.manifest import Manifest
 from carpipe.names import brief
+from carpipe.viewpoints import Told
 
 CONTRACT = 1
 NETWORK = ("model.xml", "model.bin")
@@ -41,8 +44,9 @@ PREPROCESSING = "preprocessing.json"
 CALIBRATION = "calibration.json"
 CROP = "crop.json"
 KNOWN = "known.json"
+VIEWS = "views.json"
 GOLDEN = "golden.npz"
-# What a consumer cannot do without; it reads crop.json, known.json and the detector where they are there.
+# What a consumer cannot do without; it reads crop.json, known.json, views.json and the detector where they are there.
 REQUIRED = (*NETWORK, LABELS, PREPROCESSING, CALIBRATION, GOLDEN)
 
 # The classes of a car filter.
@@ -85,6 +89,7 @@ class Description:
     threshold: float
     crop: CropPolicy | None
     known: Rule | None
+    views: Told | None = None
 
 
 def candidates_folder(channel: str) -> str:
@@ -113,7 +118,7 @@ def check_contract(manifest: Manifest) -> None:
 
 def needed(manifest: Manifest, *, detector: bool) -> list[str]:
     """Names of the files that a consumer needs, in the order of the manifest."""
-    wanted = {*REQUIRED, CROP, KNOWN}
+    wanted = {*REQUIRED, CROP, KNOWN, VIEWS}
     return [name for name in manifest.files if name in wanted or (detector and name.startswith("detector/"))]
 
 
@@ -132,7 +137,8 @@ def describe(manifest: Manifest, read: Read) -> Description:
     threshold = _parsed(manifest, CALIBRATION, read, lambda value: _number(value, "threshold", least=0, most=_SURE))
     crop = _parsed(manifest, CROP, read, _crop) if CROP in manifest.files else None
     known = _parsed(manifest, KNOWN, read, _known) if KNOWN in manifest.files else None
-    return Description(classes, side, temperature, threshold, crop, known)
+    views = _parsed(manifest, VIEWS, read, _views) if VIEWS in manifest.files else None
+    return Description(classes, side, temperature, threshold, crop, known, views)
 
 
 def read_temperature(manifest: Manifest, read: Read) -> float:
@@ -151,10 +157,10 @@ def _parsed(manifest: Manifest, name: str, read: Read, parse: Callable[[Any], T]
 
 def _classes(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
-        raise ValueError("expected a list of class names")
+        raise ValueError("expected a list of names")
     name, times = Counter(value).most_common(1)[0]
     if times > 1:
-        raise ValueError(f"expected class names that differ, it has '{brief(name)}' {times} times")
+        raise ValueError(f"expected names that differ, it has '{brief(name)}' {times} times")
     return tuple(value)
 
 
@@ -186,6 +192,13 @@ def _known(value: Any) -> Rule:
         threshold=_number(value, "threshold", least=-_FAR, most=_FAR),
         alike=_number(value, "alike", least=0, most=1),
     )
+
+
+def _views(value: Any) -> Told:
+    names, wanted = _classes(value["views"]), value["recommended"]
+    if not isinstance(wanted, list) or not {*map(str, wanted)} <= {*names}:
+        raise ValueError("recommended: expected views that it tells")
+    return Told(names, tuple(wanted))
 
 
 def _crop(value: Any) -> CropPolicy:

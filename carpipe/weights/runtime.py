@@ -30,6 +30,14 @@ MAX_GOLDEN_BYTES = 2**28
 BATCH = 32
 # Name of the second output, and of what golden pictures say of it.
 LIKENESS = "likeness"
+# The same of a car filter that tells views.
+VIEWS = "views"
+
+# What reading an archive of arrays that somebody else has made may raise.
+_UNREADABLE = (
+    ValueError, OSError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+    struct.error, SyntaxError, tokenize.TokenError, MemoryError,
+)  # fmt: skip
 
 Likeness = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -59,6 +67,7 @@ class Network:
         names = [output.get_names() for output in self._compiled.outputs]
         self._likeness = next((number for number, known in enumerate(names) if number and LIKENESS in known), None)
         self.has_likeness = self._likeness is not None
+        self._views = next((number for number, known in enumerate(names) if number and VIEWS in known), None)
         # An inference request holds the buffers of one call: each thread needs its own.
         self._own = threading.local()
 
@@ -83,6 +92,27 @@ class Network:
             return np.concatenate([p for p, _ in found]), likeness
         except (RuntimeError, ValueError) as error:
             raise InputError(f"The network takes no pictures of shape {pictures.shape}: {error}") from None
+
+    def look_round(self, pictures: Pixels) -> tuple[Probabilities, Probabilities | None]:
+        """Probabilities as `predict` gives them, and of each view (n, views), None where the network tells none.
+
+        Raises:
+            InputError: the pictures are not what the network takes.
+        """
+        if self._views is None:
+            return self.predict(pictures), None
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        found = []
+        try:
+            for start in range(0, len(pictures), BATCH):
+                answers = self._own.request.infer([pictures[start : start + BATCH]])
+                # Copied: the request gives its buffers to the next chunk.
+                found.append([np.array(answers[output], dtype=np.float32) for output in (0, self._views)])
+            p, views = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"The network takes no pictures of shape {pictures.shape}: {error}") from None
+        return p, views
 
     def _infer(self, chunk: Pixels) -> tuple[Probabilities, Likeness]:
         if not hasattr(self._own, "request"):
@@ -133,18 +163,43 @@ def replay(network: Network, golden: bytes, *, classes: int, side: int, likeness
     return deviation
 
 
+def replay_views(network: Network, golden: bytes, *, views: int) -> float:
+    """As `replay`, of the views that a car filter tells: how far the worst probability is off, at most `TOLERANCE`.
+
+    Args:
+        views: how many views.json names.
+
+    Raises:
+        InputError: the answers are others than those published, or not of that many views.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(golden)) as file:
+            pictures, published = (_read_array(file, f"{name}.npy") for name in ("pictures", VIEWS))
+    except _UNREADABLE as error:
+        raise InputError(f"golden.npz holds no pictures and views: {error}.") from None
+    _, answers = network.look_round(pictures)
+    if answers is None or published.dtype.kind != "f" or not answers.shape == published.shape == (len(answers), views):
+        raise InputError(
+            f"The model has a views.json of {views} views, but its network or its golden pictures do not say so many "
+            "for each; it was put together wrong."
+        )
+    deviation = float(np.abs(answers - published).max())
+    if not deviation <= TOLERANCE:
+        raise InputError(
+            f"The views that the model tells on its golden pictures are off by {deviation:.2g}, allowed are "
+            f"{TOLERANCE:g}; do not trust it on this machine."
+        )
+    return deviation
+
+
 def _read_golden(golden: bytes, *, likeness: bool = False) -> tuple[Pixels, Probabilities, Likeness | None]:
     """What `golden.npz` holds. Little data can unpack to very much: what its headers say is looked at first."""
-    unreadable = (
-        ValueError, OSError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
-        struct.error, SyntaxError, tokenize.TokenError, MemoryError,
-    )  # fmt: skip
     try:
         with zipfile.ZipFile(io.BytesIO(golden)) as file:
             pictures, published = (_read_array(file, f"{name}.npy") for name in ("pictures", "probabilities"))
             has = likeness and f"{LIKENESS}.npy" in file.namelist()
             alike = _read_array(file, f"{LIKENESS}.npy") if has else None
-    except unreadable as error:
+    except _UNREADABLE as error:
         raise InputError(f"golden.npz holds no pictures and probabilities: {error}.") from None
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or published.dtype.kind != "f" or published.ndim != 2:
         raise InputError(

@@ -15,8 +15,10 @@ from carpipe.steps import results
 from carpipe.steps.models.score_log import scores
 from carpipe.steps.models.train import content_of, count_training_photos
 from carpipe.steps.models.unknown import Known, Watch, find_known
+from carpipe.steps.models.viewpoints import Viewed, find_views, wanted_views
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
+from carpipe.steps.viewpoints.photo_set import Wanted
 from carpipe.storage import Store
 from carpipe.weights.card import settings_of
 from carpipe.weights.contract import CAR
@@ -48,7 +50,8 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
         at: now, UTC, ISO 8601, for the page.
     """
     source, data = manifest.read(session.store, trained), manifest.read(session.store, dataset)
-    work = evaluate_work(session, source, data)
+    wanted = wanted_views(session, source, data)
+    work = _work(session, source, data, wanted)
     if done := manifest.find(session.store, work):
         return reused(done)
     from carpipe.evaluation import calibration
@@ -66,7 +69,11 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
         files = _files(session, source, data, test, temperature=temperature, threshold=threshold)
         files |= _top_files(temperature, val=(val, val_energy), test=(test, test_energy))
         files |= known.files if known else {}
-        files |= {"golden.npz": _golden(shards["test"], source, watch, likeness=known is not None)}
+        viewed = find_views(session, source, wanted) if wanted else None
+        files |= viewed.files if viewed else {}
+        if viewed and "figures" in viewed.facts:
+            files["metrics.json"] = _with_views(files["metrics.json"], viewed)
+        files |= {"golden.npz": _golden(shards["test"], source, watch, likeness=known is not None, viewed=viewed)}
         files |= _pages(session, source, data, test, shards["test"], files=files, known=known, at=at)
     figures = json.loads(files["metrics.json"])
     log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
@@ -74,13 +81,21 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
     extra = {"classes": list(test.classes), **facts, "top_answers": _costs(files, val=val, test=test)}
     if known:
         extra["known"] = known.facts
+    if viewed:
+        extra["views"] = viewed.facts
     seconds = round(time.monotonic() - started, 3)
     return session.commit(work, files, counts={"in": len(test.photos)}, seconds=seconds, extra=extra)
 
 
 def evaluate_work(session: Session, trained: Manifest, data: Manifest) -> Work:
     """What `evaluate` does with a training."""
-    settings = {"sure_precision": session.config.gate.sure_precision}
+    return _work(session, trained, data, wanted_views(session, trained, data))
+
+
+def _work(session: Session, trained: Manifest, data: Manifest, wanted: Wanted | None) -> Work:
+    settings: dict[str, Any] = {"sure_precision": session.config.gate.sure_precision}
+    if wanted:
+        settings["views"] = wanted.work.fingerprint
     if trained.partition == "car_filter":
         settings["threshold"] = session.config.filter.threshold
     elif "known_refused" in (changed := session.config.gate.decisive()):
@@ -145,6 +160,10 @@ def _predict(
 
     photos, found = answer_shards(session, data, shards, predict)
     return Predictions(photos, found[:, :-1], tuple(trained.extra["classes"])), found[:, -1]
+
+
+def _with_views(metrics: bytes, viewed: Viewed) -> bytes:
+    return results.to_json({**json.loads(metrics), "views_accuracy": viewed.facts["figures"]["accuracy"]})
 
 
 def _top_files(temperature: float, **splits: tuple["Predictions", Any]) -> dict[str, bytes]:
@@ -236,7 +255,7 @@ def _at_threshold(test: "Predictions", temperature: float, threshold: float) -> 
     }
 
 
-def _golden(shards: Sequence[Path], trained: Manifest, watch: Watch, *, likeness: bool) -> bytes:
+def _golden(shards: Sequence[Path], trained: Manifest, watch: Watch, *, likeness: bool, viewed: Viewed | None) -> bytes:
     from carpipe.training.data import iter_records
     from carpipe.training.predict import golden
 
@@ -244,6 +263,7 @@ def _golden(shards: Sequence[Path], trained: Manifest, watch: Watch, *, likeness
     answers = watch.look(few)
     if not likeness:
         answers.pop("likeness", None)
+    answers |= viewed.look(few) if viewed else {}
     return golden(few, side=trained.config["image_size"], **answers)
 
 

@@ -16,6 +16,7 @@ from carpipe.steps.models.evaluate import PREDICTIONS, TOP_ANSWERS
 from carpipe.steps.models.package_check import CARD, CLASS_CHANGES, DESCRIPTION, Contents, compare, named
 from carpipe.steps.models.train import Model
 from carpipe.steps.models.unknown import MEANS
+from carpipe.steps.models.viewpoints import HEAD
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.weights import channel, contract, signing
@@ -114,7 +115,7 @@ def _model_files(
     exported = _export(session, trained, judged, h5=h5)
     copied = {
         results.MODEL: trained, "history.json": trained,
-        **{name: judged for name in judged.files if name not in (PREDICTIONS, MEANS, *TOP_ANSWERS.values())},
+        **{name: judged for name in judged.files if name not in (PREDICTIONS, MEANS, HEAD, *TOP_ANSWERS.values())},
         **dict.fromkeys(exported.files, exported),
         **({results.TAXONOMY: data} if results.TAXONOMY in data.files else {}),
     }  # fmt: skip
@@ -136,17 +137,18 @@ def _export(session: Session, trained: Manifest, judged: Manifest, *, h5: bool) 
     """Commit the model in other forms: a result of its own, with names by content.
 
     Two exports need not be equal to the byte. A package has plain names, so it must hold copies only. Where the
-    evaluation has class means, they become part of the network.
+    evaluation has class means, or a head for views, they become part of the network.
     """
     watched = MEANS in judged.files
-    inputs = (trained.key, judged.key) if watched else (trained.key,)
+    inputs = (trained.key, judged.key) if watched or HEAD in judged.files else (trained.key,)
     work = Work("export", 1, trained.partition, {"h5": h5}, inputs)
     if done := manifest.find(session.store, work):
         return reused(done)
     from carpipe.training.export import export_h5, export_portable
 
     with results.local_file(session.store, trained, results.MODEL) as path:
-        files = export_portable(path, means=_means(session, judged) if watched else None)
+        means, views = _means(session, judged) if watched else None, _views(session, judged)
+        files = export_portable(path, means=means, views=views)
         if h5:
             history = manifest.read_json(session.store, trained, "history.json")
             files[_h5_name(history)] = export_h5(path)
@@ -158,6 +160,12 @@ def _means(session: Session, judged: Manifest) -> tuple[Any, Any]:
 
     means = from_npz(manifest.read_file(session.store, judged, MEANS))
     return means.middle, means.directions
+
+
+def _views(session: Session, judged: Manifest) -> tuple[Any, Any] | None:
+    from carpipe.evaluation.viewpoints import from_npz
+
+    return from_npz(manifest.read_file(session.store, judged, HEAD)) if HEAD in judged.files else None
 
 
 def _crop_files(session: Session, data: Manifest) -> dict[str, bytes]:
