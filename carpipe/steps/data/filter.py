@@ -57,7 +57,8 @@ def filter_cars(session: Session, cleaned: str, *, weights: str) -> Manifest:
     )
     after = table.add_results(photos, found, stage=stage.STAGE)
     size = sum(map(len, thumbnails.values()))
-    return commit_photos(session, work, photos, after, started=started, bytes_read=size, reused=len(known))
+    told = {"extra": {"views": manifest.read_json(session.store, model, VIEWS)}} if VIEWS in model.files else {}
+    return commit_photos(session, work, photos, after, started=started, bytes_read=size, reused=len(known), **told)
 
 
 def load_car_score(session: Session, model: Manifest) -> "Score":

@@ -1,4 +1,4 @@
-"""A bucket of drawn listings, each with a car to the left, one to the right, and an inside: photos, labels of both kinds."""
+"""A bucket of drawn listings, each with a car to the left, one to the right, and an inside; and labels of them."""
 
 import io
 import uuid
