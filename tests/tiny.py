@@ -31,6 +31,7 @@ class Tiny:
     """Scores how the mean colours of a 4 x 4 grid differ from their mean: softmax((cells - mean) @ weights).
 
     With `known`, the content of a `known.json`, it says too how like a class these are: the cosine to its weights.
+    With `views`, names of them, it tells these too, by weights of their own.
     """
 
     seed: int = 0
@@ -38,10 +39,16 @@ class Tiny:
     threshold: float = 0.6
     classes: tuple[str, ...] = CLASSES
     known: Mapping[str, Any] | None = None
+    views: tuple[str, ...] = ()
 
     @property
     def weights(self) -> Any:
         return np.random.default_rng(self.seed).normal(0, 6, (CELLS * CELLS * 3, len(self.classes))).astype(np.float32)
+
+    @property
+    def view_weights(self) -> Any:
+        rng = np.random.default_rng(self.seed + 1)
+        return rng.normal(0, 6, (CELLS * CELLS * 3, len(self.views))).astype(np.float32)
 
     @property
     def directions(self) -> Any:
@@ -63,6 +70,9 @@ class Tiny:
     def probabilities(self, pictures: Any) -> Any:
         return softmax(self.logits(pictures), axis=1)
 
+    def told(self, pictures: Any) -> Any:
+        return softmax(self.cells(pictures) @ self.view_weights, axis=1)
+
     def files(self) -> dict[str, bytes]:
         """Everything of the contract but the detector."""
         pictures = np.random.default_rng(1).integers(0, 256, (8, SIDE, SIDE, 3), dtype=np.uint8)
@@ -70,6 +80,8 @@ class Tiny:
         answers = {"probabilities": self.probabilities(pictures).astype(np.float32)}
         if self.known is not None:
             answers["likeness"] = self.likeness(pictures).astype(np.float32)
+        if self.views:
+            answers["views"] = self.told(pictures).astype(np.float32)
         np.savez_compressed(golden, pictures=pictures, **answers)
         values = {
             "labels.json": self.classes,
@@ -78,6 +90,8 @@ class Tiny:
         }
         if self.known is not None:
             values["known.json"] = self.known
+        if self.views:
+            values["views.json"] = {"views": self.views, "recommended": self.views}
         return {
             **self._network(),
             **{name: json.dumps(value).encode() for name, value in values.items()},
@@ -101,6 +115,9 @@ class Tiny:
                                 op.constant(self.directions), False, False)  # fmt: skip
             outputs.append(op.reduce_max(cosines, np.array([1]), True))
             outputs[1].output(0).tensor.set_names({"likeness"})
+        if self.views:
+            outputs.append(op.softmax(op.matmul(centred, op.constant(self.view_weights), False, False), 1))
+            outputs[-1].output(0).tensor.set_names({"views"})
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.xml"
             openvino.save_model(openvino.Model(outputs, [picture], "tiny"), path, compress_to_fp16=False)

@@ -21,23 +21,22 @@ def add_command(commands: Commands) -> None:
     )
     command.add_argument("file", type=Path)
     command.add_argument("--by", default="", metavar="NAME", help="who gave them, where the file does not say")
-    _add_set(command)
+    _add_views(command)
     command = add(actions, "export", _export, "write all labels that count, of several for a photo the latest")
     command.add_argument("file", type=Path, help="a new file: .csv, or .json to import into Label Studio")
-    _add_set(command)
+    _add_views(command)
     _add_sample(actions)
     told = "photos that were given different labels: by whom, when, and which counts"
-    _add_set(add(actions, "conflicts", _conflicts, told))
-    _add_set(add(actions, "status", _status, "how many photos are labelled, by whom and since when"))
+    _add_views(add(actions, "conflicts", _conflicts, told))
+    _add_views(add(actions, "status", _status, "how many photos are labelled, by whom and since when"))
 
 
-def _add_set(command: argparse.ArgumentParser) -> None:
+def _add_views(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--set",
-        choices=("cars", "views"),
-        default="cars",
-        help="cars: whether a photo shows a car from outside (default); views: from where, a CSV with the columns "
-        "key,view[,by,at]",
+        "--views",
+        action="store_true",
+        help="labels of views: from where a photo shows the car, a CSV with the columns key,view[,by,at]; without it, "
+        "whether it shows one from outside",
     )
 
 
@@ -65,7 +64,7 @@ def _import(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.viewpoints import store as views
 
     opened, data = session(config), read_file(options.file, "labels")
-    if options.set == "views":
+    if options.views:
         done, count_missing = views.import_views(opened, data, at=now(), by=options.by), views.count_missing
     else:
         done, count_missing = cars.import_labels(opened, data, at=now(), by=options.by), cars.count_missing
@@ -82,7 +81,7 @@ def _export(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.labels.store import export_labels
     from carpipe.steps.viewpoints.store import export_views
 
-    export = export_views if options.set == "views" else export_labels
+    export = export_views if options.views else export_labels
     print(f"{export(session(config), options.file):,} labels written to {options.file}")
 
 
@@ -102,14 +101,14 @@ def _conflicts(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.labels import store as cars
     from carpipe.steps.viewpoints import store as views
 
-    print((views if options.set == "views" else cars).describe_conflicts(session(config)))
+    print((views if options.views else cars).describe_conflicts(session(config)))
 
 
 def _status(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.labels.store import describe_labels
     from carpipe.steps.viewpoints.store import describe_views
 
-    print((describe_views if options.set == "views" else describe_labels)(session(config)))
+    print((describe_views if options.views else describe_labels)(session(config)))
 
 
 def _count(text: str) -> int:

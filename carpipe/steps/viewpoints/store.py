@@ -130,6 +130,6 @@ def _some_views(session: Session) -> list[ViewLabel]:
     labels = read_views(session)
     if not labels:
         raise InputError(
-            f"There are no view labels under {FOLDER}/; add some with `carpipe labels import <file> --set views`."
+            f"There are no view labels under {FOLDER}/; add some with `carpipe labels import <file> --views`."
         )
     return labels
