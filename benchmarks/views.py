@@ -155,7 +155,7 @@ def covers(options: argparse.Namespace, rows: list[dict[str, str]], said: Any) -
     wanted = {
         car: shots for car, shots in listings.items() if {kind_of(row["view"]) for row, _ in shots} > {"angle-front"}
     }
-    detector = Detector(options.detector, config=CropConfig(weights=options.detector)) if options.detector else None
+    detector = Detector(Path(options.detector), config=CropConfig()) if options.detector else None
     chosen = defaultdict(int)
     whole = first = 0
     for shots in wanted.values():

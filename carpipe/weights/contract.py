@@ -155,12 +155,12 @@ def _parsed(manifest: Manifest, name: str, read: Read, parse: Callable[[Any], T]
         raise InputError(f"{name} of {manifest.key} is not what the contract says: {reason}.") from None
 
 
-def _classes(value: Any) -> tuple[str, ...]:
+def _classes(value: Any, what: str = "class names") -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
-        raise ValueError("expected a list of names")
+        raise ValueError(f"expected a list of {what}")
     name, times = Counter(value).most_common(1)[0]
     if times > 1:
-        raise ValueError(f"expected names that differ, it has '{brief(name)}' {times} times")
+        raise ValueError(f"expected {what} that differ, it has '{brief(name)}' {times} times")
     return tuple(value)
 
 
@@ -195,7 +195,7 @@ def _known(value: Any) -> Rule:
 
 
 def _views(value: Any) -> Told:
-    names, wanted = _classes(value["views"]), value["recommended"]
+    names, wanted = _classes(value["views"], "views"), value["recommended"]
     if not isinstance(wanted, list) or not {*map(str, wanted)} <= {*names}:
         raise ValueError("recommended: expected views that it tells")
     return Told(names, tuple(wanted))

@@ -36,8 +36,8 @@ def test_a_model_without_views_tells_none(session, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"views": [], "recommended": []}, "expected a list of names"),
-        ({"views": ["front", "front", "in"], "recommended": []}, "expected names that differ"),
+        ({"views": [], "recommended": []}, "expected a list of views"),
+        ({"views": ["front", "front", "in"], "recommended": []}, "expected views that differ"),
         ({"views": ["front", "back", "in"], "recommended": ["top"]}, "expected views that it tells"),
         ({"views": ["front", "back", "in"]}, "it has no 'recommended'"),
         ([], "is not what the contract says"),
