@@ -335,6 +335,9 @@ class ClassifierConfig(TrainingConfig):
 
 class ServingConfig(Section):
     channel: str = Field("classifier", description="channel whose live weights answer")
+    views_channel: str = Field(
+        "", description="channel of the car filter that tells the views of a listing's photos; empty: none are told"
+    )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0: all, behind a proxy of your own")
     port: int = Field(5000, ge=0, le=65535, description="0: any free one")
     workers: int = Field(

@@ -16,6 +16,7 @@ of an earlier stage.
 | damage | float | clean | share of the picture that is not known to be whole; null where there is no picture |
 | repaired | str | clean | how the file was mended (`end_marker`); null: no need |
 | p_car | float | filter | probability that the photo shows a car from outside |
+| view, view_p | str, float | filter | from where it shows the car (`carpipe.viewpoints`), and how likely that is |
 | box | list[float] | crop | the largest vehicle: x0 y0 x1 y1 in pixels |
 | box_label, box_score | str, float | crop | its class and confidence |
 | crop_width, crop_height | int | crop | pixels of the stored crop |
@@ -27,7 +28,8 @@ of an earlier stage.
 | partition | str | identify | id of the partition that the photo came in |
 | dropped, dropped_by | str, str | any | why the photo is out, and which stage put it out; null: it is in |
 
-`corrected` and `corrected_model` are there only where something was said of a listing.
+`corrected` and `corrected_model` are there only where something was said of a listing, `view` and `view_p` only where
+the car filter tells views.
 """
 
 import io
@@ -53,6 +55,7 @@ _READ_ROWS = 256
 SPLITS = ("train", "val", "test")
 # Columns that only some tables have.
 CORRECTED = ("corrected", "corrected_model")
+VIEWED = ("view", "view_p")
 # Of the published split tables, in their order.
 PUBLISHED_COLUMNS = (
     "car_model",

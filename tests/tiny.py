@@ -32,6 +32,7 @@ class Tiny:
 
     With `known`, the content of a `known.json`, it says too how like a class these are: the cosine to its weights.
     With `years`, the content of a `years.json`, by how many years a car looks newer: the sum of cells by weight.
+    With `views`, names of them, it tells these too, by weights of their own.
     """
 
     seed: int = 0
@@ -40,10 +41,16 @@ class Tiny:
     classes: tuple[str, ...] = CLASSES
     known: Mapping[str, Any] | None = None
     years: Mapping[str, Any] | None = None
+    views: tuple[str, ...] = ()
 
     @property
     def weights(self) -> Any:
         return np.random.default_rng(self.seed).normal(0, 6, (CELLS * CELLS * 3, len(self.classes))).astype(np.float32)
+
+    @property
+    def view_weights(self) -> Any:
+        rng = np.random.default_rng(self.seed + 1)
+        return rng.normal(0, 6, (CELLS * CELLS * 3, len(self.views))).astype(np.float32)
 
     @property
     def directions(self) -> Any:
@@ -68,6 +75,9 @@ class Tiny:
     def probabilities(self, pictures: Any) -> Any:
         return softmax(self.logits(pictures), axis=1)
 
+    def told(self, pictures: Any) -> Any:
+        return softmax(self.cells(pictures) @ self.view_weights, axis=1)
+
     def files(self) -> dict[str, bytes]:
         """Everything of the contract but the detector."""
         pictures = np.random.default_rng(1).integers(0, 256, (8, SIDE, SIDE, 3), dtype=np.uint8)
@@ -77,6 +87,8 @@ class Tiny:
             answers["likeness"] = self.likeness(pictures).astype(np.float32)
         if self.years is not None:
             answers["year"] = self.newer(pictures).astype(np.float32)
+        if self.views:
+            answers["views"] = self.told(pictures).astype(np.float32)
         np.savez_compressed(golden, pictures=pictures, **answers)
         values = {
             "labels.json": self.classes,
@@ -87,6 +99,8 @@ class Tiny:
             values["known.json"] = self.known
         if self.years is not None:
             values["years.json"] = self.years
+        if self.views:
+            values["views.json"] = {"views": self.views, "recommended": self.views}
         return {
             **self._network(),
             **{name: json.dumps(value).encode() for name, value in values.items()},
@@ -113,6 +127,9 @@ class Tiny:
         if self.years is not None:
             outputs.append(op.matmul(centred, op.constant(self.weights[:, :1]), False, False))
             outputs[-1].output(0).tensor.set_names({"year"})
+        if self.views:
+            outputs.append(op.softmax(op.matmul(centred, op.constant(self.view_weights), False, False), 1))
+            outputs[-1].output(0).tensor.set_names({"views"})
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.xml"
             openvino.save_model(openvino.Model(outputs, [picture], "tiny"), path, compress_to_fp16=False)

@@ -1,4 +1,4 @@
-"""Commands for the people who label photos for the car filter."""
+"""Commands for the people who label photos for the car filter: whether they show a car, and from where."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,9 @@ from carpipe.config import Config
 
 def add_command(commands: Commands) -> None:
     """Declare it."""
-    parent = commands.add_parser("labels", help="car / no-car labels: draw photos to label, import, export, compare")
+    parent = commands.add_parser(
+        "labels", help="labels of the car filter, of cars and views: draw photos, import, export, compare"
+    )
     actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
     command = add(
         actions,
@@ -19,11 +21,23 @@ def add_command(commands: Commands) -> None:
     )
     command.add_argument("file", type=Path)
     command.add_argument("--by", default="", metavar="NAME", help="who gave them, where the file does not say")
+    _add_views(command)
     command = add(actions, "export", _export, "write all labels that count, of several for a photo the latest")
     command.add_argument("file", type=Path, help="a new file: .csv, or .json to import into Label Studio")
+    _add_views(command)
     _add_sample(actions)
-    add(actions, "conflicts", _conflicts, "photos that were given different labels: by whom, when, and which counts")
-    add(actions, "status", _status, "how many photos are labelled, by whom and since when")
+    told = "photos that were given different labels: by whom, when, and which counts"
+    _add_views(add(actions, "conflicts", _conflicts, told))
+    _add_views(add(actions, "status", _status, "how many photos are labelled, by whom and since when"))
+
+
+def _add_views(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--views",
+        action="store_true",
+        help="labels of views: from where a photo shows the car, a CSV with the columns key,view[,by,at]; without it, "
+        "whether it shows one from outside",
+    )
 
 
 def _add_sample(actions: Commands) -> None:
@@ -45,11 +59,15 @@ def _add_sample(actions: Commands) -> None:
 
 
 def _import(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels.store import count_missing, import_labels
+    from carpipe.steps.labels import store as cars
     from carpipe.steps.people.files import read_file
+    from carpipe.steps.viewpoints import store as views
 
     opened, data = session(config), read_file(options.file, "labels")
-    done = import_labels(opened, data, at=now(), by=options.by)
+    if options.views:
+        done, count_missing = views.import_views(opened, data, at=now(), by=options.by), views.count_missing
+    else:
+        done, count_missing = cars.import_labels(opened, data, at=now(), by=options.by), cars.count_missing
     undecided = f"; {done.undecided:,} photos are not decided" if done.undecided else ""
     if done.added:
         print(f"{done.added:,} labels added as {done.key}{undecided}")
@@ -61,8 +79,10 @@ def _import(options: argparse.Namespace, config: Config) -> None:
 
 def _export(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.labels.store import export_labels
+    from carpipe.steps.viewpoints.store import export_views
 
-    print(f"{export_labels(session(config), options.file):,} labels written to {options.file}")
+    export = export_views if options.views else export_labels
+    print(f"{export(session(config), options.file):,} labels written to {options.file}")
 
 
 def _sample(options: argparse.Namespace, config: Config) -> None:
@@ -78,15 +98,17 @@ def _sample(options: argparse.Namespace, config: Config) -> None:
 
 
 def _conflicts(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels.store import describe_conflicts
+    from carpipe.steps.labels import store as cars
+    from carpipe.steps.viewpoints import store as views
 
-    print(describe_conflicts(session(config)))
+    print((views if options.views else cars).describe_conflicts(session(config)))
 
 
 def _status(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.labels.store import describe_labels
+    from carpipe.steps.viewpoints.store import describe_views
 
-    print(describe_labels(session(config)))
+    print((describe_views if options.views else describe_labels)(session(config)))
 
 
 def _count(text: str) -> int:

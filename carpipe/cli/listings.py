@@ -1,6 +1,7 @@
-"""`carpipe listings ...`: which are probably in the wrong class, and which class they are really of, as people say."""
+"""`carpipe listings ...`: which are in the wrong class, and which class they are really of; and the views of one."""
 
 import argparse
+import json
 from pathlib import Path
 
 from carpipe.cli.common import Commands, add, add_dataset_option, check_out, now, session
@@ -9,11 +10,15 @@ from carpipe.config import Config
 
 def add_command(commands: Commands) -> None:
     """Declare it."""
-    parent = commands.add_parser("listings", help="listings in the wrong class: find and correct them")
+    parent = commands.add_parser("listings", help="listings in the wrong class: find, correct; the views of one")
     actions = parent.add_subparsers(title="actions", required=True, metavar="ACTION")
     _add_suspects(actions)
     _add_correct(actions)
     _add_files(actions)
+    command = add(actions, "show", _show, "from where a listing's photos show the car, what is missing, and its cover")
+    command.add_argument("listing", metavar="UUID", help="the first of the two in the names of its photos")
+    add_dataset_option(command)
+    command.add_argument("--json", action="store_true", help="print JSON")
     add(actions, "status", _status, "how many listings were corrected, by whom, and what people disagree about")
 
 
@@ -102,3 +107,12 @@ def _status(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.listings import describe_corrections
 
     print(describe_corrections(session(config)))
+
+
+def _show(options: argparse.Namespace, config: Config) -> None:
+    from dataclasses import asdict
+
+    from carpipe.steps.views.listing import describe_listing, listing_views
+
+    found = listing_views(session(config), options.listing, options.dataset)
+    print(json.dumps(asdict(found)) if options.json else describe_listing(found))

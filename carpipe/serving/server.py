@@ -12,6 +12,7 @@ from carpipe.serving.decoders import Decoders
 from carpipe.serving.listening import Server, listening
 from carpipe.serving.live import Follower
 from carpipe.serving.service import Service
+from carpipe.serving.viewpoints import Teller
 from carpipe.serving.workers import Workers
 from carpipe.storage import Store
 
@@ -44,8 +45,10 @@ def running(config: Config, store: Store) -> Iterator[Server]:
         decoders = Decoders(config)
         stack.callback(decoders.close)
         candidates = stack.enter_context(kept_candidates(store, settings)) if settings.feedback else None
-        service = Service(follower, workers, decoders=decoders, candidates=candidates, config=config)
+        teller = Teller(store, config)
+        service = Service(follower, workers, decoders=decoders, candidates=candidates, config=config, teller=teller)
         stack.callback(follower.stop)
+        stack.callback(teller.stop)
         if settings.health_port:
             stack.enter_context(_health(service, settings))
         server = stack.enter_context(
@@ -60,6 +63,7 @@ def running(config: Config, store: Store) -> Iterator[Server]:
         )
         decoders.start()
         follower.start()
+        teller.start()
         yield server
 
 

@@ -24,6 +24,7 @@ from carpipe.probabilities import Probabilities, pool
 from carpipe.serving.candidates import RIGHT, UNSURE, WRONG, Candidates, Memory, Seen, utc_now
 from carpipe.serving.decoders import Allowance, Decoders
 from carpipe.serving.live import Follower, Live
+from carpipe.serving.viewpoints import Listing, Teller
 from carpipe.serving.workers import Places, Workers
 from carpipe.weights.client import Answer, Model
 
@@ -65,10 +66,12 @@ class Service:
         decoders: Decoders,
         candidates: Candidates | None,
         config: Config,
+        teller: Teller | None = None,
     ):
-        """`candidates` is None where feedback is off."""
+        """`candidates` is None where feedback is off, `teller` where nobody tells views."""
         self.follower = follower
         self._workers, self._decoders, self._candidates, self._config = workers, decoders, candidates, config
+        self._teller = teller
         self._memory = Memory()
         self._places = Places(config.serving.queue)
 
@@ -136,9 +139,13 @@ class Service:
         }
         return health.live is not None, {"success": health.live is not None, **facts}
 
-    def _answer(self, live: Live, data: bytes, allowance: Allowance) -> tuple[dict[str, Any], Looked]:
+    def _answer(
+        self, live: Live, data: bytes, allowance: Allowance, listing: Listing | None = None
+    ) -> tuple[dict[str, Any], Looked]:
         started = time.monotonic()
         seen_photo = self._decoders.see(data, live.crop, allowance=allowance)
+        if listing:
+            listing.see(seen_photo)
         looked = self._workers.run(lambda: self._look(live, seen_photo))
         answer = live.model.describe(looked.probabilities, familiarity=looked.familiarity, newer=looked.newer)
         reply = {
@@ -182,16 +189,22 @@ class Service:
     def _answer_listing(self, live: Live, photos: Sequence[bytes], allowance: Allowance) -> dict[str, Any]:
         replies: list[dict[str, Any]] = []
         usable: list[Looked] = []
+        listing = self._teller.listing() if self._teller else None
         for data in photos:
+            if listing:
+                listing.next()
             try:
-                reply, looked = self._answer(live, data, allowance)
+                reply, looked = self._answer(live, data, allowance, listing)
             except PhotoError as error:
                 known = {"format": error.format} if error.format else {}
                 replies.append({"success": False, "reason": error.reason, **known})
                 continue
             replies.append(reply)
             usable.append(looked)
+            if listing:
+                listing.find(looked.vehicle.box, looked.size)
         together = _reply(_together(live.model, usable)) if usable else {}
+        together |= self._workers.run(listing.tell) if listing else {}
         return {"success": bool(usable), **together, "photos": replies, "model": _version(live.model)}
 
 

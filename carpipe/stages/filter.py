@@ -6,8 +6,8 @@ function that scores pictures.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from carpipe.config import FilterConfig
@@ -15,8 +15,17 @@ from carpipe.config import FilterConfig
 VERSION = 2
 STAGE = "filter"
 
-# JPEGs in, probability of `auto` for each out.
-Score = Callable[[list[bytes]], "np.ndarray[tuple[int], np.dtype[np.float32]]"]
+
+class Seen(NamedTuple):
+    """What the filter says of a photo: the probability of `auto`, and the likeliest view, where it tells views."""
+
+    p_car: float
+    view: str | None = None
+    view_p: float | None = None
+
+
+# JPEGs in, what is seen on each out.
+Score = Callable[[list[bytes]], list[Seen]]
 
 
 def filter_cars(
@@ -24,7 +33,8 @@ def filter_cars(
     *,
     score: Score | None,
     config: FilterConfig,
-    known: Mapping[str, float] | None = None,
+    known: Mapping[str, Seen] | None = None,
+    views: bool = False,
 ) -> pd.DataFrame:
     """One row per thumbnail with `p_car`; `reason` is `not_a_car` below the threshold.
 
@@ -32,7 +42,8 @@ def filter_cars(
         thumbnails: (photo key, JPEG).
         score: may be None when all scores are known.
         config: threshold and batch.
-        known: scores by photo key; the others are asked for.
+        known: what was seen before, by photo key; the others are asked for.
+        views: whether views are told: then there are `view` and `view_p` too.
     """
     scores = dict(known or {})
     keys: list[str] = []
@@ -40,9 +51,13 @@ def filter_cars(
         keys += [key for key, _ in batch]
         todo = {key: jpeg for key, jpeg in batch if key not in scores}
         if todo and score:
-            scores.update(zip(todo, score(list(todo.values())).tolist(), strict=True))
-    p_car = pd.Series([scores[key] for key in keys], dtype="float64")
+            scores.update(zip(todo, score(list(todo.values())), strict=True))
+    seen = [scores[key] for key in keys]
+    p_car = pd.Series([one.p_car for one in seen], dtype="float64")
     results = pd.DataFrame({"key": pd.Series(keys, dtype="str"), "p_car": p_car})
+    if views:
+        results["view"] = pd.Series([one.view for one in seen], dtype="str")
+        results["view_p"] = pd.Series([one.view_p for one in seen], dtype="float64")
     results["reason"] = pd.Series(None, index=results.index, dtype="str")
     results.loc[results["p_car"] < config.threshold, "reason"] = "not_a_car"
     return results

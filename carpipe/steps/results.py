@@ -36,6 +36,8 @@ SUSPECTS, SUSPECTED = "suspects", "suspects.json"
 NEW_MODELS, PROPOSED = "new_models", "new_models.json"
 # Which classes should be one, or several: counts and names, no photo and no listing.
 ADVICE = "advice"
+# Photos whose view people have labelled, with their thumbnails.
+VIEW_SET = "view_set"
 
 PHOTOS = "photos.parquet"
 THUMBNAILS = "thumbnails.parquet"

@@ -15,6 +15,8 @@ from carpipe.storage import Store
 if TYPE_CHECKING:
     import pandas as pd
 
+    from carpipe.stages.filter import Seen
+
 log = logging.getLogger(__name__)
 
 
@@ -38,15 +40,21 @@ class Known:
         return pd.concat([self.results, results], ignore_index=True) if len(self.results) else results
 
 
-def scored_before(session: Session, work: Work, thumbnails: Mapping[str, bytes]) -> dict[str, float]:
-    """Probabilities of a car that the same weights have given, by photo key, where the thumbnail is still the same."""
-    best: dict[str, float] = {}
+def scored_before(session: Session, work: Work, thumbnails: Mapping[str, bytes]) -> "dict[str, Seen]":
+    """What the same weights have seen on photos, by photo key, where the thumbnail is still the same."""
+    from carpipe import photos as table
+    from carpipe.stages.filter import Seen
+
+    best: dict[str, Seen] = {}
     for done in scored_with(session.store, work):
         if len(best) == len(thumbnails):
             break
-        scores = results.read_photos(session.store, done).set_index("key")["p_car"].dropna()
+        photos = results.read_photos(session.store, done, columns=["key", "p_car"], also=table.VIEWED)
+        photos = photos[photos["p_car"].notna()]
         same = _equal_thumbnails(session, manifest.read(session.store, done.inputs[0]), thumbnails)
-        best = max(best, {key: p for key, p in scores.items() if key in same}, key=len)
+        columns = ["key", "p_car", *(name for name in table.VIEWED if name in photos)]
+        rows = photos[columns].itertuples(index=False, name=None)
+        best = max(best, {key: Seen(*seen) for key, *seen in rows if key in same}, key=len)
     return best
 
 

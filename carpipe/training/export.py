@@ -7,10 +7,15 @@ from typing import Any
 from carpipe.no_telemetry import silence_openvino
 from carpipe.training.likeness import with_heads
 from carpipe.training.predict import load_network
+from carpipe.training.viewpoints import with_views
 
 
 def export_portable(
-    file: Path, *, means: tuple[Any, Any] | None = None, newer: tuple[Any, Any] | None = None
+    file: Path,
+    *,
+    means: tuple[Any, Any] | None = None,
+    newer: tuple[Any, Any] | None = None,
+    views: tuple[Any, Any] | None = None,
 ) -> dict[str, bytes]:
     """`model.xml` and `model.bin` of a `.keras` file: float32, runs without TensorFlow and Keras.
 
@@ -20,6 +25,7 @@ def export_portable(
     Args:
         means, newer: see `with_heads`: outputs more, named `likeness` and `year`. The probabilities stay the first:
             clients of carpipe 0.1 take that one, whatever it is called.
+        views: `kernel` and `bias` of `with_views`: an output named `views`; not together with the others.
     """
     silence_openvino()
     import openvino
@@ -29,6 +35,8 @@ def export_portable(
     names = [name for name, head in (("likeness", means), ("year", newer)) if head]
     if names:
         network = with_heads(network, means=means, newer=newer)
+    if views:
+        network, names = with_views(network, *views), ["views"]
     [entry] = network.inputs
     picture = tf.TensorSpec(entry.shape, entry.dtype, name="picture")
     traced = tf.function(lambda picture: network(picture, training=False), autograph=False, input_signature=[picture])

@@ -21,6 +21,7 @@ def model_card(trained: Manifest, judged: Manifest) -> str:
     start = _start(trained.extra.get("start"))
     none = _none_of_these(judged.extra.get("known"))
     years = _years(judged.extra.get("years"))
+    views = _views(judged.extra.get("views"))
     feed = f"Feed it what `preprocessing.json` says. It learnt from {photos}."
     return f"""# {trained.config["channel"]}
 
@@ -35,7 +36,7 @@ Answers which of its classes a photo shows; `labels.json` lists them in the orde
 | --- | --- |
 {figures}
 
-Per class: `report_test.csv`. To check an installation, replay `golden.npz`: `pictures` in, `probabilities` out.
+{views}Per class: `report_test.csv`. To check an installation, replay `golden.npz`: `pictures` in, `probabilities` out.
 
 ## Settings
 
@@ -67,6 +68,32 @@ def _years(years: object) -> str:
         "\nIt also says of which years a car is likely to be, by the output `year` of the network and "
         f"`years.json`.\n{said}\n"
     )
+
+
+def _views(views: object) -> str:
+    """Which views a car filter tells, and how well; an evaluation without view labels has nothing."""
+    if not isinstance(views, dict):
+        return ""
+    why, figures = brief(str(views.get("why", "")), max_characters=1000), views.get("figures")
+    if not isinstance(figures, dict):
+        return f"## Views\n\n{why}\n\n"
+    rows = [
+        f"| {shown(str(name))} | {row.get('photos')} | {_share(row.get('recall'))} | {_share(row.get('precision'))} |"
+        for name, row in figures.get("by_view", {}).items()
+    ]
+    table = "\n".join(["| view | photos | found | right when said |", "| --- | --- | --- | --- |", *rows])
+    return (
+        f"## Views, on {figures.get('photos')} test photos of {figures.get('vehicles')} cars it was not trained on\n\n"
+        f"The second output of the network, `views`, tells from where a photo shows the car; `views.json` names them "
+        f"in order. {_share(figures.get('accuracy'))} of the photos are right ({_share(figures.get('low'))} to "
+        f"{_share(figures.get('high'))}, 95 % sure). {why}\n\n{table}\n\n"
+    )
+
+
+def _share(value: object) -> str:
+    """A share in per cent; a dash where there was nothing to count."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{100 * value:.1f} %" if number else "-"  # type: ignore[operator]
 
 
 def _start(start: object) -> str:

@@ -29,11 +29,12 @@ from carpipe.names import shown
 from carpipe.pictures.model_input import Pixels, to_batch
 from carpipe.probabilities import Probabilities, calibrate
 from carpipe.storage import Store
+from carpipe.viewpoints import Told
 from carpipe.weights import contract, signing
 from carpipe.weights.cache import Cache, model_id
 from carpipe.weights.channel import Committed, Release, read_channel, read_known, read_released
 from carpipe.weights.contract import CropPolicy
-from carpipe.weights.runtime import LIKENESS, YEAR, Network, replay
+from carpipe.weights.runtime import LIKENESS, VIEWS, YEAR, Network, replay
 from carpipe.weights.signatures import InBucket, InFolder, Signature
 from carpipe.years import YearRule
 
@@ -85,6 +86,7 @@ class Model:
         temperature, threshold: calibration; see `contract`.
         known: how cars that it knows are told from others; None: it does not say.
         years: how the years of a class are told; None: it does not say.
+        views: from where photos show a car, as a car filter tells; None: it does not say.
         folder: its files on local disk.
         crop: how photos are cut before; None where the model takes whole photos.
         deviation: how far its answers on the golden pictures are off, at worst.
@@ -103,6 +105,7 @@ class Model:
     crop: CropPolicy | None
     known: Rule | None
     years: YearRule | None
+    views: Told | None
     deviation: float
     signed_by: str
     _network: Network = field(repr=False, compare=False)
@@ -132,16 +135,28 @@ class Model:
         Raises:
             InputError: the pictures have another type or shape.
         """
-        expected = (self.side, self.side, 3)
-        if pictures.dtype != np.uint8 or pictures.shape[1:] != expected:
-            raise InputError(f"The model takes uint8 (n, {self.side}, {self.side}, 3), not {_shape(pictures)}.")
+        self._check(pictures)
         if not len(pictures):
             none = np.zeros(0, np.float32)
             return Seen(np.zeros((0, len(self.classes)), np.float32), none if self.known else None,
                         none if self.years else None)  # fmt: skip
-        p, likeness, newer = self._network.run(pictures)
+        found = self._network.run(pictures)
+        p, likeness = found.probabilities, found.likeness
         familiarity = self.known.familiarity(p, likeness) if self.known and likeness is not None else None
-        return Seen(calibrate(p, self.temperature), familiarity, newer if self.years else None)
+        return Seen(calibrate(p, self.temperature), familiarity, found.year if self.years else None)
+
+    def look_round(self, pictures: Pixels) -> tuple[Probabilities, Probabilities | None]:
+        """Probabilities as `predict` gives them, and of each of `views.names` (n, views); None without `views`.
+
+        Raises:
+            InputError: the pictures have another type or shape.
+        """
+        if self.views is None or not len(pictures):
+            none = None if self.views is None else np.zeros((0, len(self.views.names)), np.float32)
+            return self.predict(pictures), none
+        self._check(pictures)
+        found = self._network.run(pictures)
+        return calibrate(found.probabilities, self.temperature), found.views
 
     def answer(self, crops: Sequence[bytes]) -> list[Answer]:
         """The five best classes of each picture, given as JPEG and cut as `crop` says.
@@ -164,6 +179,10 @@ class Model:
             self.describe(row, familiarity=known, newer=new)
             for row, known, new in zip(seen.probabilities, familiarity, newer, strict=True)
         ]
+
+    def _check(self, pictures: Pixels) -> None:
+        if pictures.dtype != np.uint8 or pictures.shape[1:] != (self.side, self.side, 3):
+            raise InputError(f"The model takes uint8 (n, {self.side}, {self.side}, 3), not {_shape(pictures)}.")
 
     def describe(
         self,
@@ -327,8 +346,10 @@ def _load(
     described = contract.describe(model, lambda name: cache.read(model, name))
     network = Network(folder / contract.NETWORK[0])
     golden = cache.read(model, contract.GOLDEN)
-    beside = [name for name, there in ((LIKENESS, described.known), (YEAR, described.years)) if there is not None]
-    deviation = replay(network, golden, classes=len(described.classes), side=described.side, beside=beside)
+    said = ((LIKENESS, described.known), (YEAR, described.years), (VIEWS, described.views))
+    beside = [name for name, there in said if there is not None]
+    views = len(described.views.names) if described.views else 0
+    deviation = replay(network, golden, classes=len(described.classes), side=described.side, beside=beside, views=views)
     log.info("channel %s generation %d: %s, golden pictures off by %.1g",
              release.channel, release.generation, model.key, deviation)  # fmt: skip
     return Model(
@@ -343,6 +364,7 @@ def _load(
         crop=described.crop,
         known=described.known,
         years=described.years,
+        views=described.views,
         deviation=deviation,
         signed_by=signature.by if signature else "",
         _network=network,

@@ -12,9 +12,11 @@
 | `golden.npz` | `pictures` and the `probabilities` (uncalibrated) that they must give |
 | `known.json` | not always there: how known cars are told from others, see `carpipe.familiarity.Rule`, and how well |
 | `years.json` | not always there: how years are told, see `carpipe.years`, and how well |
+| `views.json` | of some car filters: `views` that it tells, those `recommended` of a listing, and how well it does |
 
 Where `known.json` is there, the network has one more output, `likeness` (n, 1), and the golden pictures have a
-`likeness` (n,) too. The same holds of `years.json` and `year`. These outputs are found by name.
+`likeness` (n,) too. The same holds of `years.json` and `year`. Where `views.json` is there, it has an output `views`,
+softmax (n, views) and calibrated, and the golden pictures have `views` (n, views). These outputs are found by name.
 
 A later carpipe may add files, and keys to the files: neither matters to this one. Should the meaning of something
 change, it raises `contract` in the manifest's `extra`, and consumers that do not know it refuse the model.
@@ -34,6 +36,7 @@ from carpipe.errors import InputError
 from carpipe.familiarity import Rule
 from carpipe.manifest import Manifest
 from carpipe.names import brief
+from carpipe.viewpoints import Told
 from carpipe.years import ClassYears, YearRule
 
 CONTRACT = 1
@@ -44,8 +47,10 @@ CALIBRATION = "calibration.json"
 CROP = "crop.json"
 KNOWN = "known.json"
 YEARS = "years.json"
+VIEWS = "views.json"
 GOLDEN = "golden.npz"
-# What a consumer cannot do without; it reads crop.json, known.json, years.json and the detector where they are there.
+# What a consumer cannot do without. It reads crop.json, known.json, years.json, views.json and the detector where they
+# are there.
 REQUIRED = (*NETWORK, LABELS, PREPROCESSING, CALIBRATION, GOLDEN)
 
 # The classes of a car filter.
@@ -91,6 +96,7 @@ class Description:
     crop: CropPolicy | None
     known: Rule | None
     years: YearRule | None
+    views: Told | None = None
 
 
 def candidates_folder(channel: str) -> str:
@@ -119,7 +125,7 @@ def check_contract(manifest: Manifest) -> None:
 
 def needed(manifest: Manifest, *, detector: bool) -> list[str]:
     """Names of the files that a consumer needs, in the order of the manifest."""
-    wanted = {*REQUIRED, CROP, KNOWN, YEARS}
+    wanted = {*REQUIRED, CROP, KNOWN, YEARS, VIEWS}
     return [name for name in manifest.files if name in wanted or (detector and name.startswith("detector/"))]
 
 
@@ -139,7 +145,8 @@ def describe(manifest: Manifest, read: Read) -> Description:
     crop = _parsed(manifest, CROP, read, _crop) if CROP in manifest.files else None
     known = read_known(manifest, read)
     years = _parsed(manifest, YEARS, read, _years) if YEARS in manifest.files else None
-    return Description(classes, side, temperature, threshold, crop, known, years)
+    views = _parsed(manifest, VIEWS, read, _views) if VIEWS in manifest.files else None
+    return Description(classes, side, temperature, threshold, crop, known, years, views)
 
 
 def read_temperature(manifest: Manifest, read: Read) -> float:
@@ -161,12 +168,12 @@ def _parsed(manifest: Manifest, name: str, read: Read, parse: Callable[[Any], T]
         raise InputError(f"{name} of {manifest.key} is not what the contract says: {reason}.") from None
 
 
-def _classes(value: Any) -> tuple[str, ...]:
+def _classes(value: Any, what: str = "class names") -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
-        raise ValueError("expected a list of class names")
+        raise ValueError(f"expected a list of {what}")
     name, times = Counter(value).most_common(1)[0]
     if times > 1:
-        raise ValueError(f"expected class names that differ, it has '{brief(name)}' {times} times")
+        raise ValueError(f"expected {what} that differ, it has '{brief(name)}' {times} times")
     return tuple(value)
 
 
@@ -215,6 +222,13 @@ def _class_years(value: Any) -> ClassYears:
         first=first,
         last=_whole(value, "last", least=first, most=_YEARS[1]),
     )
+
+
+def _views(value: Any) -> Told:
+    names, wanted = _classes(value["views"], "views"), value["recommended"]
+    if not isinstance(wanted, list) or not {*map(str, wanted)} <= {*names}:
+        raise ValueError("recommended: expected views that it tells")
+    return Told(names, tuple(wanted))
 
 
 def _crop(value: Any) -> CropPolicy:

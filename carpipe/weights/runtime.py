@@ -30,21 +30,25 @@ MAX_GOLDEN_BYTES = 2**28
 # Pictures per forward pass: bounds the memory of large batches.
 BATCH = 32
 # Names of the outputs behind the first, and of what golden pictures say of them.
-LIKENESS, YEAR = "likeness", "year"
+LIKENESS, YEAR, VIEWS = "likeness", "year", "views"
 # How far each may be off: years are no probabilities, and nobody sees a twentieth of one.
-TOLERANCES = {LIKENESS: TOLERANCE, YEAR: 0.05}
+TOLERANCES = {LIKENESS: TOLERANCE, YEAR: 0.05, VIEWS: TOLERANCE}
 # The file of a model that says so of each.
-SAID_BY = {LIKENESS: "known.json", YEAR: "years.json"}
+SAID_BY = {LIKENESS: "known.json", YEAR: "years.json", VIEWS: "views.json"}
 
 Numbers = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Outputs(NamedTuple):
-    """What a network gives for n pictures: probabilities (n, classes), and (n,) what it says beside them, or None."""
+    """What a network gives for n pictures: probabilities (n, classes), and what it says beside them, or None.
+
+    `likeness` and `year` are (n,), `views` are probabilities (n, views).
+    """
 
     probabilities: Probabilities
     likeness: Numbers | None
     year: Numbers | None
+    views: Probabilities | None
 
 
 class Network:
@@ -104,7 +108,7 @@ class Network:
         try:
             found = [self._infer(chunk) for chunk in chunks]
             beside = {name: np.concatenate([one[name] for one in found]) for name in self._beside}
-            return Outputs(np.concatenate([one[""] for one in found]), beside.get(LIKENESS), beside.get(YEAR))
+            return Outputs(np.concatenate([one[""] for one in found]), *map(beside.get, (LIKENESS, YEAR, VIEWS)))
         except (RuntimeError, ValueError) as error:
             raise InputError(f"The network takes no pictures of shape {pictures.shape}: {error}") from None
 
@@ -113,23 +117,27 @@ class Network:
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         found = self._own.request.infer([chunk])
-        beside = {name: np.array(found[at], np.float32).reshape(len(chunk)) for name, at in self._beside.items()}
-        return {"": np.array(found[0], dtype=np.float32), **beside}
+        beside = {name: np.array(found[at], np.float32) for name, at in self._beside.items()}
+        flat = {name: numbers if name == VIEWS else numbers.reshape(len(chunk)) for name, numbers in beside.items()}
+        return {"": np.array(found[0], dtype=np.float32), **flat}
 
 
-def replay(network: Network, golden: bytes, *, classes: int, side: int, beside: Collection[str] = ()) -> float:
+def replay(
+    network: Network, golden: bytes, *, classes: int, side: int, beside: Collection[str] = (), views: int = 0
+) -> float:
     """Feed the published pictures; return how far the worst probability or likeness is off, at most `TOLERANCE`.
 
     Args:
         golden: the file `golden.npz`.
         classes: how many the labels name.
         side: pixels, that pictures are stretched to.
-        beside: which of `LIKENESS` and `YEAR` the model says: then the network must give it, and the pictures must
-            have it.
+        beside: which of `LIKENESS`, `YEAR` and `VIEWS` the model says: then the network must give it, and the pictures
+            must have it.
+        views: how many it tells, where it tells any.
 
     Raises:
-        InputError: the answers are others than those published, or not of that many classes; or the pictures are not of
-            that side.
+        InputError: the answers are others than those published, or not of that many classes or views; or the pictures
+            are not of that side.
     """
     pictures, published, said = _read_golden(golden, beside=beside)
     if pictures.shape[1:] != (side, side, 3):
@@ -147,13 +155,15 @@ def replay(network: Network, golden: bytes, *, classes: int, side: int, beside: 
     deviation = _checked(float(np.abs(answers - published).max()), TOLERANCE)
     for name in beside:
         ours, theirs = getattr(found, name), said.get(name)
-        if ours is None or theirs is None or ours.shape != theirs.shape:
+        expected = (len(answers), views) if name == VIEWS else (len(answers),)
+        if ours is None or theirs is None or not ours.shape == theirs.shape == expected:
+            what = f"{views} views" if name == VIEWS else f"a {name}"
             raise InputError(
-                f"The model has a {SAID_BY[name]}, but its network or its golden pictures do not say a {name} for "
-                "each; it was put together wrong."
+                f"The model has a {SAID_BY[name]}, but its network or its golden pictures do not say {what} for each; "
+                "it was put together wrong."
             )
         off = _checked(float(np.abs(ours - theirs).max()), TOLERANCES[name])
-        deviation = max(deviation, off) if name == LIKENESS else deviation
+        deviation = max(deviation, off) if name != YEAR else deviation
     return deviation
 
 
@@ -185,8 +195,9 @@ def _read_golden(golden: bytes, *, beside: Collection[str] = ()) -> tuple[Pixels
             f"{published.shape}, expected uint8 (n, side, side, 3) and floats (n, classes)."
         )
     for name, numbers in said.items():
-        if numbers.dtype.kind != "f" or numbers.ndim != 1:
-            raise InputError(f"golden.npz holds a {name} of {numbers.dtype} {numbers.shape}, expected floats (n,).")
+        wanted = "(n, views)" if name == VIEWS else "(n,)"
+        if numbers.dtype.kind != "f" or numbers.ndim != 1 + (name == VIEWS):
+            raise InputError(f"golden.npz holds {name} of {numbers.dtype} {numbers.shape}, expected floats {wanted}.")
     return pictures, published, said
 
 

@@ -2,9 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.errors import InputError
@@ -14,7 +13,10 @@ from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import reused, scored_before
 from carpipe.steps.session import Session
 from carpipe.weights.channel import read_known
-from carpipe.weights.contract import CAR
+from carpipe.weights.contract import CAR, VIEWS
+
+if TYPE_CHECKING:
+    from carpipe.stages.filter import Score
 
 
 def filter_work(session: Session, cleaned: str, partition: str, model: Manifest) -> Work:
@@ -25,6 +27,8 @@ def filter_work(session: Session, cleaned: str, partition: str, model: Manifest)
     from carpipe.stages import filter as stage
 
     weights = {"car_filter": model.files[results.MODEL]["sha256"]}
+    if VIEWS in model.files:  # it names the head
+        weights["views"] = model.files[VIEWS]["sha256"]
     settings = {"threshold": session.config.filter.threshold}
     return Work(stage.STAGE, stage.VERSION, partition, settings, (cleaned,), weights=weights)
 
@@ -48,18 +52,22 @@ def filter_cars(session: Session, cleaned: str, *, weights: str) -> Manifest:
     thumbnails = results.read_blobs(session.store, before, results.THUMBNAILS)
     known = scored_before(session, work, thumbnails)
     score = load_car_score(session, model) if len(known) < len(thumbnails) else None
-    found = stage.filter_cars(thumbnails.items(), score=score, known=known, config=session.config.filter)
+    found = stage.filter_cars(
+        thumbnails.items(), score=score, known=known, config=session.config.filter, views="views" in work.weights
+    )
     after = table.add_results(photos, found, stage=stage.STAGE)
     size = sum(map(len, thumbnails.values()))
-    return commit_photos(session, work, photos, after, started=started, bytes_read=size, reused=len(known))
+    told = {"extra": {"views": manifest.read_json(session.store, model, VIEWS)}} if VIEWS in model.files else {}
+    return commit_photos(session, work, photos, after, started=started, bytes_read=size, reused=len(known), **told)
 
 
-def load_car_score(session: Session, model: Manifest) -> "Callable[[list[bytes]], Any]":
-    """JPEGs in, probability that each shows a car from outside, by a published car filter.
+def load_car_score(session: Session, model: Manifest) -> "Score":
+    """JPEGs in, what a published car filter sees on each: whether it shows a car from outside, and from where.
 
     Runs its portable export: several times as fast as Keras on a processor, and up in a second.
     """
     from carpipe.pictures.model_input import to_batch
+    from carpipe.stages.filter import Seen
     from carpipe.weights.client import load
 
     if CAR not in model.extra["classes"]:
@@ -68,5 +76,14 @@ def load_car_score(session: Session, model: Manifest) -> "Callable[[list[bytes]]
         )
     with tempfile.TemporaryDirectory(prefix="carpipe-filter-") as folder:
         network = load(session.store, model.key, cache=Path(folder), makers=session.config.signing)
-    column = network.classes.index(CAR)
-    return lambda jpegs: network.predict(to_batch(jpegs, network.side))[:, column]
+    column, told = network.classes.index(CAR), network.views
+
+    def score(jpegs: list[bytes]) -> list[Seen]:
+        p, views = network.look_round(to_batch(jpegs, network.side))
+        p_car = p[:, column].tolist()
+        if told is None or views is None:
+            return [Seen(one) for one in p_car]
+        best, sure = views.argmax(axis=1).tolist(), views.max(axis=1).tolist()
+        return [Seen(p, told.names[at], how) for p, at, how in zip(p_car, best, sure, strict=True)]
+
+    return score

@@ -5,15 +5,14 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.names import is_odd, match_key
 from carpipe.steps import results
-from carpipe.steps.data.inventory import forgotten_listings
-from carpipe.steps.data.raw import Raw, mark_too_large
+from carpipe.steps.data.labelled import clean_labelled, deciding, labelled_photos
 from carpipe.steps.labels.rows import LABELS
 from carpipe.steps.labels.store import current_labels
 from carpipe.steps.reuse import reused
@@ -22,8 +21,6 @@ from carpipe.storage import ObjectInfo
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from carpipe.stages.clean import Cleaned
 
 VERSION = 1
 
@@ -38,23 +35,20 @@ def label_set(session: Session) -> Manifest:
         InputError: there are no labels, they match no photo, or a label has too few photos.
     """
     from carpipe import photos as table
-    from carpipe.stages import clean
 
     labels, there = _of_photos(session, {key: label.label for key, label in current_labels(session).items()})
     # Of no input: not who gave the labels in which file makes a label set, but what they say.
-    work = Work("label_set", VERSION, "all", _settings(session, labels, there), ())
+    work = Work("label_set", VERSION, "all", deciding(session, labels, there), ())
     if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
-    source = Raw(session, _objects(labels, there))
-    cleaned = clean.clean(source, config=session.config.clean)
-    cleaned = replace(cleaned, results=mark_too_large(cleaned.results, source))
+    cleaned, read = clean_labelled(session, _objects(labels, there))
     if (cleaned.results["reason"] == "missing").all():
         raise InputError(
             f"The {len(labels)} labels match no photo under raw/, {next(iter(labels))!r} for one; "
             "a key is <folder>/<file name> below raw/."
         )
-    photos = _photo_table(session, cleaned, labels)
+    photos = labelled_photos(session, cleaned, labels)
     alive = table.kept(photos)
     _check_enough(alive)
     return session.commit(
@@ -62,7 +56,7 @@ def label_set(session: Session) -> Manifest:
         {results.PHOTOS: table.to_parquet(photos), **_write_shards(alive, cleaned.thumbnails)},
         counts={"in": len(photos), "kept": len(alive), "dropped": photos["dropped"].value_counts().to_dict()},
         seconds=round(time.monotonic() - started, 3),
-        bytes_read=source.bytes,
+        bytes_read=read,
         extra={"classes": list(LABELS), "splits": alive["split"].value_counts().to_dict()},
     )
 
@@ -84,42 +78,6 @@ def _objects(labels: Mapping[str, str], there: Iterable[ObjectInfo]) -> list[Obj
     """Every labelled photo; one that was not listed may have come since."""
     known = {info.key: info for info in there}
     return [known.get(key, ObjectInfo(key, "", 0)) for key in sorted(labels)]
-
-
-def _settings(session: Session, labels: Mapping[str, str], there: Iterable[ObjectInfo]) -> dict[str, Any]:
-    """What decides the label set beside the labels: settings, code, and which of the photos are there."""
-    from carpipe.stages import clean, identify, split
-
-    named = "\n".join(labels).lower()
-    sections = ("clean", "identify", "split")
-    return {
-        **{name: getattr(session.config, name).decisive("accept_unreadable") for name in sections},
-        "versions": [clean.VERSION, identify.VERSION, split.VERSION],
-        "labels": manifest.digest(dict(labels)),
-        "photos": manifest.digest([(info.key, info.etag) for info in there]),
-        "forgotten": manifest.digest([listing for listing in forgotten_listings(session) if listing in named]),
-    }
-
-
-def _photo_table(session: Session, cleaned: "Cleaned", labels: Mapping[str, str]) -> "pd.DataFrame":
-    """The labelled photos as a photo table, split by vehicle whatever their label is."""
-    import numpy as np
-
-    from carpipe import photos as table
-    from carpipe.pictures.hashes import SIGNATURE_BYTES
-    from carpipe.stages import identify, inventory
-    from carpipe.stages import split as splitting
-
-    def signatures(rows: "pd.DataFrame") -> Any:
-        joined = b"".join(cleaned.signatures[key] for key in rows["key"])
-        return np.frombuffer(joined, np.uint8).reshape(-1, SIGNATURE_BYTES)
-
-    listing = (ObjectInfo(key, "", 0) for key in cleaned.results["key"])
-    photos = inventory.list_photos(listing, forgotten=forgotten_listings(session))
-    photos = table.add_results(photos, cleaned.results, stage="clean")
-    photos = identify.identify(photos, config=session.config.identify, signatures=signatures).photos
-    photos, _ = splitting.split(photos.assign(class_name="labelled"), config=session.config.split)
-    return photos.assign(class_name=photos["key"].map(labels))
 
 
 def _check_enough(photos: "pd.DataFrame") -> None:

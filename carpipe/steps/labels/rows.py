@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from carpipe.errors import InputError
-from carpipe.names import MAX_KEY_BYTES, match_key
-from carpipe.steps.people.rows import check_name, check_time, short, unprintable
+from carpipe.steps.people.rows import check_key, check_name, check_time, short
 from carpipe.weights.contract import CAR, NOT_CAR
 
 LABELS = (CAR, NOT_CAR)
@@ -59,27 +58,7 @@ def check_row(row: Row, *, latest: datetime | None = None) -> Label | None:
         return None
     if label not in LABELS:
         raise InputError(f"{row.where} of the labels says {short(label)}; known are {', '.join(LABELS)}.")
-    key = match_key(row.key)
-    if fault := _fault_of(key):
-        raise InputError(
-            f"{row.where} of the labels has the key {short(key)}, which {fault}; a key is <folder>/<file name> below "
-            "raw/."
-        )
     where = f"{row.where} of the labels"
+    key = check_key(row.key, where)
     at = check_time(row.at, where, latest=latest)
     return Label(key, label, check_name(row.by, where), at)
-
-
-def _fault_of(key: str) -> str:
-    """What is wrong with a key; empty: nothing."""
-    if not key:
-        return "is empty"
-    if unprintable(key):
-        return "holds control characters"
-    if len(f"raw/{key}".encode()) > MAX_KEY_BYTES:
-        return f"is longer than the {MAX_KEY_BYTES:,} bytes that S3 allows"
-    if key.startswith("/"):
-        return "is absolute"
-    if {"", ".", ".."} & set(key.split("/")):
-        return "has empty, `.` or `..` parts"
-    return ""

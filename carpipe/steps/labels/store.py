@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from carpipe.errors import InputError
-from carpipe.names import match_key, normalise_key
 from carpipe.steps.labels import label_studio
 from carpipe.steps.labels.files import parse_labels, to_csv
 from carpipe.steps.labels.rows import LABELS, Label
 from carpipe.steps.people import store
 from carpipe.steps.people.files import refuse_existing, write_new
+from carpipe.steps.people.photos import count_unknown
 from carpipe.steps.people.rows import check_name, parse_time
 from carpipe.steps.session import Session
 
@@ -46,12 +46,7 @@ def import_labels(
 
 def count_missing(session: Session, data: bytes) -> int:
     """How many photos of a labels file are not under `raw/`. Lists the folders that the file names."""
-    keys = {label.key for label in parse_labels(data).labels}
-    wanted = {key.partition("/")[0] for key in keys}
-    # As they are really written: in one name, some letters may be composed and others not.
-    folders = [one for one in session.store.list_folders("raw") if _top(one) in wanted]
-    there = (info.key for folder in folders for info in session.store.list_objects(folder))
-    return len(keys - {match_key(key.removeprefix("raw/")) for key in there})
+    return count_unknown(session, {label.key for label in parse_labels(data).labels})
 
 
 def read_labels(session: Session, *, known: Parsings | None = None) -> list[Label]:
@@ -135,8 +130,3 @@ def _some_labels(session: Session) -> list[Label]:
             f"There are no labels under {folder_of(session)}/; add some with `carpipe labels import <file>`."
         )
     return labels
-
-
-def _top(folder: str) -> str:
-    """A folder right under `raw/` as the keys of labels begin with it."""
-    return normalise_key(folder.removeprefix("raw/").lstrip())

@@ -15,9 +15,11 @@ from carpipe.steps import results
 from carpipe.steps.models.score_log import scores
 from carpipe.steps.models.train import content_of, count_training_photos
 from carpipe.steps.models.unknown import Known, Watch, find_known
+from carpipe.steps.models.viewpoints import Viewed, find_views, wanted_views
 from carpipe.steps.models.years import Years, find_years, year_share
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
+from carpipe.steps.viewpoints.photo_set import Wanted
 from carpipe.storage import Store
 from carpipe.weights.card import settings_of
 from carpipe.weights.contract import CAR
@@ -49,7 +51,8 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
         at: now, UTC, ISO 8601, for the page.
     """
     source, data = manifest.read(session.store, trained), manifest.read(session.store, dataset)
-    work = evaluate_work(session, source, data)
+    wanted = wanted_views(session, source, data)
+    work = _work(session, source, data, wanted)
     if done := manifest.find(session.store, work):
         return reused(done)
     from carpipe.evaluation import calibration
@@ -62,7 +65,11 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
         files = _files(session, source, data, test, temperature=temperature, threshold=threshold)
         files |= _top_files(temperature, val=(val, val_energy), test=(test, test_energy))
         files |= (known.files if known else {}) | (years.files if years else {})
-        files |= {"golden.npz": _golden(shards["test"], source, watch, known=known, years=years)}
+        viewed = find_views(session, source, wanted) if wanted else None
+        files |= viewed.files if viewed else {}
+        if viewed and "figures" in viewed.facts:
+            files["metrics.json"] = _with_views(files["metrics.json"], viewed)
+        files |= {"golden.npz": _golden(shards["test"], source, watch, known=known, years=years, viewed=viewed)}
         files |= _pages(session, source, data, test, shards["test"], files=files, known=known, years=years, at=at)
     figures = json.loads(files["metrics.json"])
     log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
@@ -72,13 +79,21 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
         extra["known"] = known.facts
     if years:
         extra["years"] = years.facts
+    if viewed:
+        extra["views"] = viewed.facts
     seconds = round(time.monotonic() - started, 3)
     return session.commit(work, files, counts={"in": len(test.photos)}, seconds=seconds, extra=extra)
 
 
 def evaluate_work(session: Session, trained: Manifest, data: Manifest) -> Work:
     """What `evaluate` does with a training."""
-    settings = {"sure_precision": session.config.gate.sure_precision}
+    return _work(session, trained, data, wanted_views(session, trained, data))
+
+
+def _work(session: Session, trained: Manifest, data: Manifest, wanted: Wanted | None) -> Work:
+    settings: dict[str, Any] = {"sure_precision": session.config.gate.sure_precision}
+    if wanted:
+        settings["views"] = wanted.work.fingerprint
     if trained.partition == "car_filter":
         settings["threshold"] = session.config.filter.threshold
     elif "known_refused" in (changed := session.config.gate.decisive()):
@@ -161,6 +176,10 @@ def _predict(
 
     photos, found = answer_shards(session, data, shards, predict)
     return Predictions(photos, found[:, :-1], tuple(trained.extra["classes"])), found[:, -1]
+
+
+def _with_views(metrics: bytes, viewed: Viewed) -> bytes:
+    return results.to_json({**json.loads(metrics), "views_accuracy": viewed.facts["figures"]["accuracy"]})
 
 
 def _top_files(temperature: float, **splits: tuple["Predictions", Any]) -> dict[str, bytes]:
@@ -253,7 +272,13 @@ def _at_threshold(test: "Predictions", temperature: float, threshold: float) -> 
 
 
 def _golden(
-    shards: Sequence[Path], trained: Manifest, watch: Watch, *, known: Known | None, years: Years | None
+    shards: Sequence[Path],
+    trained: Manifest,
+    watch: Watch,
+    *,
+    known: Known | None,
+    years: Years | None,
+    viewed: Viewed | None,
 ) -> bytes:
     from carpipe.training.data import iter_records
     from carpipe.training.predict import golden
@@ -265,6 +290,7 @@ def _golden(
         answers.pop("likeness", None)
     if years and years.head:
         answers["year"] = years.head.newer(features)
+    answers |= viewed.look(few) if viewed else {}
     return golden(few, side=trained.config["image_size"], **answers)
 
 

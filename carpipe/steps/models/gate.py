@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.config import TrainingConfig
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
+from carpipe.html_page import per_cent
 from carpipe.manifest import Manifest
 from carpipe.metrics import Metric
 from carpipe.names import shown
@@ -30,6 +31,7 @@ from carpipe.steps.models.train import Model, start_of, train_work
 from carpipe.steps.session import Session
 from carpipe.weights import channel
 from carpipe.weights.channel import Release
+from carpipe.weights.contract import VIEWS
 
 if TYPE_CHECKING:
     from carpipe.evaluation.decision import Decision
@@ -206,11 +208,32 @@ def _compare(session: Session, candidate: Manifest, current: Release | None) -> 
         which = shown(current.model)
         reason = f"The live model {which} cannot be judged on these photos ({error}); look at both and decide."
         return Decision("ask", (reason,))
+    if decision := _views_alone(candidate, live):
+        return decision
     seen = _count_seen(session, candidate, current)
     decision = _with_seen(compare(table, champion, rules=session.config.gate), seen)
     data = manifest.read(session.store, candidate.extra["dataset"])
     decision = with_corrected(decision, count_corrected(session, data))
     return _with_newest(session, decision, candidate, current)
+
+
+def _views_alone(candidate: Manifest, live: Manifest) -> "Decision | None":
+    """Of two car filters that came out of one training: the views are all in which they differ.
+
+    Nothing is compared then: their answers on cars are equal, and would be refused as not proven better. None where
+    that is not so, or the candidate tells no views.
+    """
+    from carpipe.evaluation.decision import Decision
+
+    if candidate.extra["trained"] != live.extra.get("trained") or VIEWS not in candidate.files:
+        return None
+    said = "The live model is of the same training: it answers alike whether a photo shows a car."
+    ours, theirs = (model.extra["metrics"].get("views_accuracy") for model in (candidate, live))
+    numbers = {"views_accuracy": ours, "views_accuracy_live": theirs}
+    if theirs is None:
+        return Decision("publish", ("It tells views, the live model does not.", said), numbers)
+    told = f"It tells the view of {per_cent(ours, 1)} of its test photos, the live model of {per_cent(theirs, 1)}."
+    return Decision("publish" if ours >= theirs else "ask", (told, said), numbers)
 
 
 def _count_seen(session: Session, candidate: Manifest, live: Release) -> dict[str, dict[str, int]]:

@@ -12,11 +12,11 @@ from carpipe.config import TrainingConfig
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
+from carpipe.steps.models import viewpoints, years
 from carpipe.steps.models.evaluate import PREDICTIONS, TOP_ANSWERS
 from carpipe.steps.models.package_check import CARD, CLASS_CHANGES, DESCRIPTION, Contents, compare, named
 from carpipe.steps.models.train import Model
 from carpipe.steps.models.unknown import MEANS
-from carpipe.steps.models.years import HEAD
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.weights import channel, contract, signing
@@ -28,6 +28,8 @@ from carpipe.weights.signing_keys import SigningKey, load_key
 log = logging.getLogger(__name__)
 
 VERSION = 3
+# Files of an evaluation that are not published: they name photos, or are part of the network there.
+OWN = (PREDICTIONS, MEANS, years.HEAD, viewpoints.HEAD, *TOP_ANSWERS.values())
 # Fields of what this file puts together, as each package of this VERSION has them. One that comes later is not named
 # here: older models lack it. See "A field in a committed object" in docs/architecture.md.
 _FIRST = {
@@ -115,7 +117,7 @@ def _model_files(
     exported = _export(session, trained, judged, h5=h5)
     copied = {
         results.MODEL: trained, "history.json": trained,
-        **{name: judged for name in judged.files if name not in (PREDICTIONS, MEANS, HEAD, *TOP_ANSWERS.values())},
+        **{name: judged for name in judged.files if name not in OWN},
         **dict.fromkeys(exported.files, exported),
         **({results.TAXONOMY: data} if results.TAXONOMY in data.files else {}),
     }  # fmt: skip
@@ -137,17 +139,17 @@ def _export(session: Session, trained: Manifest, judged: Manifest, *, h5: bool) 
     """Commit the model in other forms: a result of its own, with names by content.
 
     Two exports need not be equal to the byte. A package has plain names, so it must hold copies only. Where the
-    evaluation has class means, or what tells years, they become part of the network.
+    evaluation has class means, or what tells years or views, they become part of the network.
     """
-    means, newer = _means(session, judged), _newer(session, judged)
-    inputs = (trained.key, judged.key) if means or newer else (trained.key,)
+    means, newer, views = _means(session, judged), _newer(session, judged), _views(session, judged)
+    inputs = (trained.key, judged.key) if means or newer or views else (trained.key,)
     work = Work("export", 1, trained.partition, {"h5": h5}, inputs)
     if done := manifest.find(session.store, work):
         return reused(done)
     from carpipe.training.export import export_h5, export_portable
 
     with results.local_file(session.store, trained, results.MODEL) as path:
-        files = export_portable(path, means=means, newer=newer)
+        files = export_portable(path, means=means, newer=newer, views=views)
         if h5:
             history = manifest.read_json(session.store, trained, "history.json")
             files[_h5_name(history)] = export_h5(path)
@@ -166,10 +168,18 @@ def _means(session: Session, judged: Manifest) -> tuple[Any, Any] | None:
 def _newer(session: Session, judged: Manifest) -> tuple[Any, Any] | None:
     from carpipe.evaluation.years import from_npz
 
-    if HEAD not in judged.files:
+    if years.HEAD not in judged.files:
         return None
-    head = from_npz(manifest.read_file(session.store, judged, HEAD))
+    head = from_npz(manifest.read_file(session.store, judged, years.HEAD))
     return head.middle, head.weights
+
+
+def _views(session: Session, judged: Manifest) -> tuple[Any, Any] | None:
+    from carpipe.evaluation.viewpoints import from_npz
+
+    if viewpoints.HEAD not in judged.files:
+        return None
+    return from_npz(manifest.read_file(session.store, judged, viewpoints.HEAD))
 
 
 def _crop_files(session: Session, data: Manifest) -> dict[str, bytes]:

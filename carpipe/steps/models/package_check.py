@@ -28,7 +28,8 @@ CLASS_CHANGES = "class_changes.json"
 DESCRIPTION, MANIFEST = "its description", "its manifest"
 # Files that somebody reads where they are there: nobody may put one beside a model that has none.
 _READ = (
-    *contract.REQUIRED, contract.CROP, contract.KNOWN, contract.YEARS, "detector/*", results.TAXONOMY, CLASS_CHANGES,
+    *contract.REQUIRED, contract.CROP, contract.KNOWN, contract.YEARS, contract.VIEWS, "detector/*", results.TAXONOMY,
+    CLASS_CHANGES,
     PAGE, CARD, results.MODEL, "*.h5",
 )  # fmt: skip
 # The same of fields, by file.

@@ -7,6 +7,7 @@ import unicodedata
 from datetime import UTC, datetime
 
 from carpipe.errors import InputError
+from carpipe.names import MAX_KEY_BYTES, match_key
 
 NAME_CHARACTERS = 200
 # Control characters and halves of surrogate pairs: no name of a photo, a class or a person holds them.
@@ -23,6 +24,14 @@ def check_name(name: str, where: str) -> str:
     if len(name) > NAME_CHARACTERS or unprintable(name):
         raise InputError(f"{where} is by {short(name)}; expected a name of {NAME_CHARACTERS} characters at most.")
     return name
+
+
+def check_key(text: str, where: str) -> str:
+    """A photo's key below raw/, in NFC. Raises InputError where no photo can have it."""
+    key = match_key(text)
+    if fault := _fault_of(key):
+        raise InputError(f"{where} has the key {short(key)}, which {fault}; a key is <folder>/<file name> below raw/.")
+    return key
 
 
 def check_time(text: str, where: str, *, latest: datetime | None = None) -> datetime | None:
@@ -59,3 +68,18 @@ def unprintable(text: str) -> bool:
 def short(text: str) -> str:
     """For a message: quoted, without what cannot be printed, not too long."""
     return repr(text) if len(text) <= 80 else f"{text[:80]!r}..."
+
+
+def _fault_of(key: str) -> str:
+    """What is wrong with a key; empty: nothing."""
+    if not key:
+        return "is empty"
+    if unprintable(key):
+        return "holds control characters"
+    if len(f"raw/{key}".encode()) > MAX_KEY_BYTES:
+        return f"is longer than the {MAX_KEY_BYTES:,} bytes that S3 allows"
+    if key.startswith("/"):
+        return "is absolute"
+    if {"", ".", ".."} & set(key.split("/")):
+        return "has empty, `.` or `..` parts"
+    return ""

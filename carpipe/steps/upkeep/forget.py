@@ -13,6 +13,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from carpipe import forms, manifest
@@ -259,12 +260,13 @@ def _holds(session: Session, done: Manifest, listing: str) -> bool:
 
 
 def _drop_label_sets(session: Session, listing: str) -> tuple[int, list[str]]:
-    """Remove the label sets that hold a thumbnail of the listing; they are made anew when asked for.
+    """Remove the label sets and view sets that hold a thumbnail of the listing; they are made anew when asked for.
 
     Returns how many, and the folders of those that cannot be read.
     """
     dropped, unread = 0, []
-    for folder, done in _committed_in(session, "stages/label_set/all"):
+    sets = ("label_set", results.VIEW_SET)
+    for folder, done in chain.from_iterable(_committed_in(session, f"stages/{stage}/all") for stage in sets):
         if done is None:
             unread.append(folder)
         elif _holds(session, done, listing):

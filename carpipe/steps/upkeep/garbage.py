@@ -35,6 +35,7 @@ KNOWN = (
     "inventory", *STAGES, "identify", "classes", "split", "validate", "pack", "label_set", "train", "evaluate",
     "export", "answers", results.COMPARISON, results.ADVICE, results.SCORE, results.CURVE, results.SUSPECTS,
     results.NEW_MODELS,
+    results.VIEW_SET,
 )  # fmt: skip
 RESULT = re.compile(rf"stages/({'|'.join(KNOWN)})/[^/]+/[0-9a-f]{{20}}/.+")
 MANIFEST = re.compile(r"(stages/[^/]+/[^/]+|datasets|models/[^/]+)/[^/]+/manifest\.json")

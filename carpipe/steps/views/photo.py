@@ -15,8 +15,8 @@ from carpipe.steps.session import Session
 SHOWN = 20
 # What each stage found out, in the order of the stages.
 FACTS = (
-    "format", "width", "height", "damage", "repaired", "p_car", "box_label", "box_score", "box", "vehicle", "model",
-    "corrected", "class_name", "split", "partition",
+    "format", "width", "height", "damage", "repaired", "p_car", "view", "view_p", "box_label", "box_score",
+    "box", "vehicle", "model", "corrected", "class_name", "split", "partition",
 )  # fmt: skip
 
 

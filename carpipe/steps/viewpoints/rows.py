@@ -1,0 +1,88 @@
+"""What one view label says, and files of them: CSVs with the columns `key` and `view`, and `by` and `at` if they like.
+
+A row that cannot be right is an InputError that names it; nothing of its file is used then.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from carpipe.errors import InputError
+from carpipe.steps.people.files import Table, decode, read_csv, write_csv
+from carpipe.steps.people.rows import check_key, check_name, check_time, short, write_time
+from carpipe.viewpoints import VIEWS
+
+COLUMNS = ("key", "view", "by", "at")
+TABLE = Table("view labels", "a view label", COLUMNS, needed=("key", "view"))
+# As the published label sets call the first photo of a listing: it says what the photo is for, and not what it shows.
+COVER = "cover"
+
+
+@dataclass(frozen=True)
+class ViewLabel:
+    """What somebody said of a photo.
+
+    `key` is below raw/, in NFC; `by` is empty and `at` (UTC) null where the file does not say.
+    """
+
+    key: str
+    view: str
+    by: str = ""
+    at: datetime | None = None
+
+    @property
+    def about(self) -> str:
+        """The photo."""
+        return self.key
+
+    @property
+    def word(self) -> str:
+        """The view."""
+        return self.view
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The view labels of a file, in its order, and how many of its photos nobody has decided."""
+
+    labels: list[ViewLabel]
+    undecided: int
+
+
+def check_view(cells: Mapping[str, str], where: str, *, latest: datetime | None = None) -> ViewLabel | None:
+    """The view label of a row, None where nobody decided, or it says `cover` alone. Raises InputError that names it.
+
+    Args:
+        cells: `key`, `view`, `by`, `at`, as a file has them.
+        where: how to find the row, as in `Line 7 of the view labels`.
+        latest: a label from after it is refused.
+    """
+    view = cells["view"].strip()
+    if view in ("", COVER):
+        return None
+    if view not in VIEWS:
+        raise InputError(f"{where} says {short(view)}; known are {', '.join(VIEWS)}.")
+    key, by = check_key(cells["key"], where), check_name(cells["by"], where)
+    return ViewLabel(key, view, by, check_time(cells["at"], where, latest=latest))
+
+
+def parse_views(data: bytes, *, latest: datetime | None = None, committed: str = "") -> Parsed:
+    """The view labels of a file.
+
+    Args:
+        latest: a label from after it cannot be right.
+        committed: the key of a file that lies in the bucket, where a column `carpipe_form` says of which form it is.
+
+    Raises:
+        LaterFormError: a committed row is of a later form.
+        InputError: it is no such file, or a row cannot be right; names the line.
+    """
+    rows = read_csv(decode(data, TABLE.what), TABLE, committed=committed)
+    checked = [check_view(cells, f"{where} of the view labels", latest=latest) for where, cells in rows]
+    labels = [label for label in checked if label]
+    return Parsed(labels, len(checked) - len(labels))
+
+
+def to_csv(labels: Iterable[ViewLabel]) -> bytes:
+    """A CSV that `parse_views` reads back as it was, with nothing in it that a spreadsheet would run."""
+    return write_csv(COLUMNS, ((one.key, one.view, one.by, write_time(one.at)) for one in labels))
