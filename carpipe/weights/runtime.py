@@ -195,9 +195,9 @@ def _read_golden(golden: bytes, *, beside: Collection[str] = ()) -> tuple[Pixels
             f"{published.shape}, expected uint8 (n, side, side, 3) and floats (n, classes)."
         )
     for name, numbers in said.items():
-        wanted = "(n, views)" if name == VIEWS else "(n,)"
-        if numbers.dtype.kind != "f" or numbers.ndim != 1 + (name == VIEWS):
-            raise InputError(f"golden.npz holds {name} of {numbers.dtype} {numbers.shape}, expected floats {wanted}.")
+        if numbers.dtype.kind != "f" or numbers.ndim != (2 if name == VIEWS else 1):
+            what, form = ("views", "(n, views)") if name == VIEWS else (f"a {name}", "(n,)")
+            raise InputError(f"golden.npz holds {what} of {numbers.dtype} {numbers.shape}, expected floats {form}.")
     return pictures, published, said
 
 
