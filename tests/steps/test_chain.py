@@ -47,7 +47,8 @@ SETTINGS = {
     "car_filter__head_epochs": 3,
     "classifier__head_epochs": 2,
     "classifier__finetune_epochs": 1,
-    "classifier__year_share": 0.8,
+    # Of so weak a model, most answers are classes that were not built in the year of the car.
+    "classifier__year_share": 0.2,
 }
 # Validation cars that years are told by: the world of the tests has few.
 FEW = 3
@@ -282,6 +283,8 @@ def test_an_app_is_told_whether_the_model_knows_a_car(session, outcome, tmp_path
 
 
 def test_an_app_is_told_years(session, outcome, tmp_path, photos):
+    assert "figures" in outcome.evaluation.extra["years"], outcome.evaluation.extra["years"]["said"]
+
     model = pull(session.store, "classifier", cache=tmp_path)
     packaged = manifest.read(session.store, outcome.verdict.model)
     golden = np.load(io.BytesIO(manifest.read_file(session.store, packaged, "golden.npz")))

@@ -34,8 +34,7 @@ KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{LEDGER}/")
 KNOWN = (
     "inventory", *STAGES, "identify", "classes", "split", "validate", "pack", "label_set", "train", "evaluate",
     "export", "answers", results.COMPARISON, results.ADVICE, results.SCORE, results.CURVE, results.SUSPECTS,
-    results.NEW_MODELS,
-    results.VIEW_SET,
+    results.NEW_MODELS, results.VIEW_SET,
 )  # fmt: skip
 RESULT = re.compile(rf"stages/({'|'.join(KNOWN)})/[^/]+/[0-9a-f]{{20}}/.+")
 MANIFEST = re.compile(r"(stages/[^/]+/[^/]+|datasets|models/[^/]+)/[^/]+/manifest\.json")
@@ -68,6 +67,7 @@ def find_garbage(session: Session, *, older_than: timedelta, now: datetime) -> G
         now: with time zone.
     """
     used = set(_used_keys(session))
+    used |= set(_advice(session, used))
     garbage, in_use, young, unknown = [], 0, 0, 0
     for info in _candidates(session):
         if not _is_known(info.key):
@@ -182,6 +182,15 @@ def _curves(session: Session) -> Iterator[str]:
             with contextlib.suppress(MissingError, InputError):
                 if session.store.head(manifest.read(session.store, info.key).inputs[0]):
                     yield info.key
+
+
+def _advice(session: Session, used: Collection[str]) -> Iterator[str]:
+    """Folders of advice on evaluations that are in use: people look at it. It keeps no evaluation by itself."""
+    for info in session.store.list_usable(f"stages/{results.ADVICE}"):
+        if info.key.endswith("/manifest.json"):
+            with contextlib.suppress(MissingError, InputError):
+                if manifest.read(session.store, info.key).inputs[0] in used:
+                    yield _folder_of(info.key)
 
 
 def _named_by_channels(session: Session) -> Iterator[str]:
