@@ -16,7 +16,7 @@ from carpipe.steps import results
 from carpipe.steps.models.advice import _with_cars, advise, change_taxonomy, find_evaluation, read_advice
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
-from carpipe.steps.upkeep.garbage import collect, find_garbage
+from carpipe.steps.upkeep.garbage import find_garbage
 from carpipe.taxonomy.read import load
 from carpipe.weights import channel
 from tests import recorded
@@ -165,13 +165,16 @@ def test_a_bucket_of_before_can_be_asked(s3):
     )["listing_uuid"]
     kept = b"".join(manifest.read_file(old.store, done, name) for name in done.files).decode()
     assert not any(listing in kept for listing in listings)
-    # A forgotten listing is not in it, so it stays; and gc takes what nothing refers to.
+    # A forgotten listing is not in it, so it stays.
     forget(old, listings.iloc[0], at="2026-02-01T03:00:00Z")
     assert manifest.read(old.store, done.key).key == done.key
-    garbage = find_garbage(old, older_than=timedelta(0), now=datetime.now(UTC) + timedelta(days=1))
-    assert done.key in {info.key for info in garbage.objects}
-    collect(old, garbage)
-    assert (
-        manifest.find(old.store, Work(done.stage, done.version, done.partition, done.config, tuple(done.inputs)))
-        is None
-    )
+    # gc keeps it as long as the model that it advises on is there, and not a day longer.
+    assert done.key not in _garbage(old)
+    for folder in ("channels", "models"):
+        old.store.delete([info.key for info in old.store.list_usable(folder)])
+    assert {done.key, done.inputs[0]} <= _garbage(old)
+
+
+def _garbage(session):
+    found = find_garbage(session, older_than=timedelta(0), now=datetime.now(UTC) + timedelta(days=1))
+    return {info.key for info in found.objects}
