@@ -116,7 +116,7 @@ def image_url(session: Session, key: str) -> str:
 
 
 def _kind(session: Session) -> store.Kind[Label]:
-    return store.Kind(folder_of(session), lambda data, key: parse_labels(data, committed=key).labels, to_csv)
+    return store.Kind(folder_of(session), lambda data, key: parse_labels(data, committed=key).labels, to_csv, "labels")
 
 
 def _is(name: str, label: Label) -> bool:

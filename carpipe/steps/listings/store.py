@@ -4,7 +4,6 @@ Each import is one object of `carpipe.steps.people.store`: columns `listing,from
 stage `classes` applies them, and `raw/` stays as it is.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,6 @@ from carpipe.steps.people.files import refuse_existing, write_new
 from carpipe.steps.people.rows import check_name, parse_time, write_time
 from carpipe.steps.session import Session
 from carpipe.taxonomy.words import SELLER_IS_RIGHT, WORDS
-
-log = logging.getLogger(__name__)
 
 FOLDER = "labels/classes"
 # The corrections of an object by its key and etag.
@@ -38,7 +35,7 @@ def correct_listing(session: Session, listing: str, to: str, *, known: Known, at
     Raises:
         InputError: there is no such listing, or nothing of that name; says the nearest names.
     """
-    _check_folder(session)
+    store.check_free(session, KIND)
     cells = {"listing": listing, "from": "", "to": to, "by": by, "at": at}
     found = check_row(cells, "The correction", known=known)
     if found is None:
@@ -65,7 +62,7 @@ def import_corrections(
     Raises:
         InputError: the file cannot be read, a row of it cannot be right, or no row says anything.
     """
-    _check_folder(session)
+    store.check_free(session, KIND)
     moment, by = parse_time(at, "The import of the corrections"), check_name(by, "The import of the corrections")
     parsed = parse_corrections(data, known=known, latest=moment + store.MAX_CLOCK_AHEAD)
     if not parsed.corrections:
@@ -84,10 +81,7 @@ def read_corrections(session: Session, *, read: Parsings | None = None) -> list[
     Raises:
         InputError: an object among the corrections cannot be read; names it.
     """
-    if _is_taken(session):
-        log.warning("%s/ is the car filter's (`car_filter.labels`): no corrections of listings are read", FOLDER)
-        return []
-    return store.read_all(session, KIND, known=read)
+    return store.read_if_free(session, KIND, known=read)
 
 
 def current_corrections(session: Session) -> dict[str, Correction]:
@@ -136,20 +130,7 @@ def _read(data: bytes, key: str) -> list[Correction]:
     return parse_corrections(data, committed=key).corrections
 
 
-KIND = store.Kind(FOLDER, _read, to_csv)
-
-
-def _is_taken(session: Session) -> bool:
-    """Whether what lies there are labels of the car filter: somebody has called its label set so."""
-    return f"labels/{session.config.car_filter.labels}" == FOLDER
-
-
-def _check_folder(session: Session) -> None:
-    if _is_taken(session):
-        raise InputError(
-            f"{FOLDER}/ holds labels of the car filter, since `car_filter.labels` names it: corrections need that "
-            "place. Move the labels to another folder of labels/, and set `car_filter.labels` to its name."
-        )
+KIND = store.Kind(FOLDER, _read, to_csv, "corrections of listings")
 
 
 def _with_before(session: Session, given: list[Correction], known: Known) -> list[Correction]:

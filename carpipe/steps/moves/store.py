@@ -3,7 +3,6 @@
 They are an overlay: the taxonomy's file stays as it is, and whoever uses it gets it with the moves that count.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -17,8 +16,6 @@ from carpipe.steps.session import Session
 
 if TYPE_CHECKING:
     from carpipe.taxonomy.rules import Taxonomy
-
-log = logging.getLogger(__name__)
 
 FOLDER = "labels/taxonomy"
 # The moves of an object by its key and etag.
@@ -65,11 +62,7 @@ def keep_moves(
     Raises:
         ConfigError: the taxonomy would be none afterwards; says each fault.
     """
-    if _is_taken(session):
-        raise InputError(
-            f"{FOLDER}/ holds labels of the car filter, since `car_filter.labels` names it: moves need that place. "
-            "Move the labels to another folder of labels/, and set `car_filter.labels` to its name."
-        )
+    store.check_free(session, KIND)
     moment, by = parse_time(at, "The move"), check_name(by, "The move")
     given = [replace(one, by=one.by or by, at=one.at or moment) for one in given]
     with_moves(taxonomy, effective(current_moves(session, read=read) | {one.model: one for one in given}))
@@ -85,10 +78,7 @@ def read_moves(session: Session, *, read: Parsings | None = None) -> list[Move]:
     Raises:
         InputError: an object among the moves cannot be read; names it.
     """
-    if _is_taken(session):
-        log.warning("%s/ is the car filter's (`car_filter.labels`): no moves of models are read", FOLDER)
-        return []
-    return store.read_all(session, KIND, known=read)
+    return store.read_if_free(session, KIND, known=read)
 
 
 def current_moves(session: Session, *, read: Parsings | None = None) -> dict[str, Move]:
@@ -148,13 +138,8 @@ def describe_moves(session: Session) -> str:
     return "\n".join(lines)
 
 
-def _is_taken(session: Session) -> bool:
-    """Whether what lies there are labels of the car filter: somebody has called its label set so."""
-    return f"labels/{session.config.car_filter.labels}" == FOLDER
-
-
 def _read(data: bytes, key: str) -> list[Move]:
     return parse_moves(data, committed=key)
 
 
-KIND = store.Kind(FOLDER, _read, to_csv)
+KIND = store.Kind(FOLDER, _read, to_csv, "moves of models")

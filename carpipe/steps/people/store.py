@@ -6,6 +6,7 @@ further down. Files that were put there by hand are read alike.
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from carpipe.steps.people import files
 from carpipe.steps.people.rows import parse_time, write_time
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
+
+log = logging.getLogger(__name__)
 
 _IMPORTED_AT = re.compile(r"(\d{8}T\d{6}Z)-")
 # Clocks differ, and a time without a zone may be the speaker's own. Later ones would count for ever.
@@ -59,11 +62,13 @@ class Kind(Generic[T]):
         folder: where it lies in the bucket.
         read: what a committed object says, of its bytes and key.
         write: the CSV of it.
+        what: it for messages, in the plural, such as `corrections of listings`.
     """
 
     folder: str
     read: Callable[[bytes, str], list[T]]
     write: Callable[[Iterable[T]], bytes]
+    what: str
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,23 @@ def read_all(session: Session, kind: Kind[T], *, known: Parsings[T] | None = Non
     return sorted(said, key=_time)  # stable: equal times stay in the order of objects and lines
 
 
+def read_if_free(session: Session, kind: Kind[T], *, known: Parsings[T] | None = None) -> list[T]:
+    """As `read_all`; nothing, and a warning, where the folder is the car filter's. Raises as `read_all` does."""
+    if _is_taken(session, kind):
+        log.warning("%s/ is the car filter's (`car_filter.labels`): no %s are read", kind.folder, kind.what)
+        return []
+    return read_all(session, kind, known=known)
+
+
+def check_free(session: Session, kind: Kind[T]) -> None:
+    """Raise InputError where what lies in the folder are labels of the car filter."""
+    if _is_taken(session, kind):
+        raise InputError(
+            f"{kind.folder}/ holds labels of the car filter, since `car_filter.labels` names it: {kind.what} need that "
+            "place. Move the labels to another folder of labels/, and set `car_filter.labels` to its name."
+        )
+
+
 def current(said: Iterable[T]) -> dict[str, T]:
     """What counts, by the thing that it is about."""
     return {one.about: one for one in said}
@@ -203,6 +225,11 @@ def _unknown(given: Iterable[T], known: list[T]) -> list[T]:
         for one in given
         if one != counting.get(one.about) and not (one in seen and _time(one) < _time(counting[one.about]))
     ]
+
+
+def _is_taken(session: Session, kind: Kind[T]) -> bool:
+    """Whether somebody has called the car filter's label set as the folder is called."""
+    return f"labels/{session.config.car_filter.labels}" == kind.folder
 
 
 def _stamped(one: T, **facts: Any) -> T:

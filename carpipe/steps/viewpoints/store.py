@@ -3,7 +3,6 @@
 Each import is one object of `carpipe.steps.people.store`: columns `key,view,by,at`.
 """
 
-import logging
 from pathlib import Path
 
 from carpipe.errors import InputError
@@ -14,8 +13,6 @@ from carpipe.steps.people.rows import check_name, parse_time
 from carpipe.steps.session import Session
 from carpipe.steps.viewpoints.rows import ViewLabel, parse_views, to_csv
 from carpipe.viewpoints import VIEWS
-
-log = logging.getLogger(__name__)
 
 FOLDER = "labels/views"
 # The view labels of an object by its key and etag.
@@ -37,7 +34,7 @@ def import_views(
     Raises:
         InputError: the file cannot be read, a row of it cannot be right, or no row has a view.
     """
-    check_folder(session)
+    store.check_free(session, KIND)
     moment, by = parse_time(at, "The import of the view labels"), check_name(by, "The import of the view labels")
     parsed = parse_views(data, latest=moment + store.MAX_CLOCK_AHEAD)
     if not parsed.labels:
@@ -60,10 +57,7 @@ def read_views(session: Session, *, known: Parsings | None = None) -> list[ViewL
     Raises:
         InputError: an object among the labels cannot be read; names it.
     """
-    if _is_taken(session):
-        log.warning("%s/ is the car filter's (`car_filter.labels`): no view labels are read", FOLDER)
-        return []
-    return store.read_all(session, KIND, known=known)
+    return store.read_if_free(session, KIND, known=known)
 
 
 def current_views(session: Session) -> dict[str, ViewLabel]:
@@ -101,25 +95,11 @@ def describe_views(session: Session) -> str:
     return "\n".join([f"{len(current):,} photos have a view:", *counts, "", *people])
 
 
-def check_folder(session: Session) -> None:
-    """Raise InputError where what lies there are labels of the car filter."""
-    if _is_taken(session):
-        raise InputError(
-            f"{FOLDER}/ holds labels of the car filter, since `car_filter.labels` names it: view labels need that "
-            "place. Move the labels to another folder of labels/, and set `car_filter.labels` to its name."
-        )
-
-
 def _read(data: bytes, key: str) -> list[ViewLabel]:
     return parse_views(data, committed=key).labels
 
 
-KIND = store.Kind(FOLDER, _read, to_csv)
-
-
-def _is_taken(session: Session) -> bool:
-    """Whether somebody has called the car filter's label set so."""
-    return f"labels/{session.config.car_filter.labels}" == FOLDER
+KIND = store.Kind(FOLDER, _read, to_csv, "view labels")
 
 
 def _any(label: ViewLabel) -> bool:
