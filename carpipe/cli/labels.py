@@ -46,16 +46,17 @@ def _add_sample(actions: Commands) -> None:
     command.add_argument("--count", type=_count, default=200, metavar="N", help="photos; default: 200")
     command.add_argument(
         "--how",
-        choices=("random", "unsure"),
+        choices=("random", "unsure", "cars"),
         default="random",
-        help="random: all photos under raw/ are equally likely (default); unsure: those whose p(car) in the newest "
-        "results of the stage `filter` is nearest to filter.threshold",
+        help="random: all photos under raw/ are equally likely (default); unsure: those of which the filter is least "
+        "sure, by the newest results of the stage `filter`; cars: at random, but cars from outside first",
     )
     command.add_argument("--seed", type=int, default=0, help="another seed, other photos")
     command.add_argument(
         "--format", choices=("csv", "label-studio"), help="default: label-studio if the file ends in .json, else csv"
     )
     command.add_argument("--photos", type=Path, metavar="FOLDER", help="download the photos too, as they are in raw/")
+    _add_views(command)
 
 
 def _import(options: argparse.Namespace, config: Config) -> None:
@@ -86,14 +87,17 @@ def _export(options: argparse.Namespace, config: Config) -> None:
 
 
 def _sample(options: argparse.Namespace, config: Config) -> None:
-    from carpipe.steps.labels.sampling import format_of, sample, write_sample
+    from carpipe.steps.labels.questions import QUESTIONS
+    from carpipe.steps.labels.sampling import check_format, format_of, sample, write_sample
     from carpipe.steps.people.files import refuse_existing
 
     refuse_existing(options.out, "labels")
     opened = session(config)
-    keys = sample(opened, options.count, how=options.how, seed=options.seed)
+    question = QUESTIONS["views" if options.views else "cars"]
     file_format = options.format or format_of(options.out)
-    written = write_sample(opened, options.out, keys, file_format=file_format, photos=options.photos)
+    check_format(file_format, question)
+    keys = sample(opened, options.count, how=options.how, seed=options.seed, question=question)
+    written = write_sample(opened, options.out, keys, file_format=file_format, photos=options.photos, question=question)
     print(f"{written:,} photos to label written to {options.out}")
 
 

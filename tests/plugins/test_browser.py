@@ -12,6 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from carpipe.steps.labels.store import read_labels
 from carpipe.steps.session import open_session
+from carpipe.steps.viewpoints.store import read_views
 from tests.conftest import make_config
 from tests.local.test_s3_keys import web_page
 from tests.plugins import bucket
@@ -123,6 +124,21 @@ def test_photos_are_labelled_by_key_and_taken_back(browser, shown, session):
     assert f"{len(given)} of them by you." in text_of(browser, "progress")
 
 
+def test_views_are_labelled_by_digit_and_cars_that_wait_are_saved_there_too(browser, shown, session, url):
+    press(browser, "n")
+    browser.get(f"{url}/carpipe/labels?ask=views")
+    until(browser, lambda: tiles(browser))
+    first, second = [tile.text.splitlines()[-1] for tile in tiles(browser)][:2]
+    press(browser, "1", "3", "u", "0")
+
+    until_saved(browser)
+    assert given_by_user(session)[shown[0]] == "no_auto"
+    views = {label.key: label.view for label in read_views(session)}
+    assert views == {first: "angle-front-on-left", second: "d"}
+    assert tiles(browser, ".auto .mark")[0].text == "1 angle-front-on-left"
+    assert text_of(browser, "progress") == "2 photos have a view, 2 of them by you."
+
+
 def test_a_lost_connection_loses_no_label(browser, shown, session):
     browser.set_network_conditions(offline=True, latency=0, throughput=0)
     try:
@@ -224,13 +240,13 @@ def test_the_pages_are_light_or_dark_as_airflow_is(browser, url):
         browser.switch_to.default_content()
 
 
-@pytest.mark.parametrize("path", ["/data", "/labels", "/weights"])
+@pytest.mark.parametrize("path", ["/data", "/labels", "/labels?ask=views", "/weights"])
 def test_pages_fit_a_phone(browser, url, path):
     metrics = {"width": 400, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
         browser.get(f"{url}/carpipe{path}")
-        until(browser, lambda: path != "/labels" or tiles(browser))
+        until(browser, lambda: "/labels" not in path or tiles(browser))
         assert browser.execute_script("return [innerWidth, document.documentElement.scrollWidth]") == [400, 400]
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

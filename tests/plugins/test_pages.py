@@ -12,6 +12,7 @@ from carpipe.steps.cache import ResultCache
 from carpipe.steps.labels.store import read_labels
 from carpipe.steps.moves.store import current_moves, effective
 from carpipe.steps.session import open_session
+from carpipe.steps.viewpoints.store import read_views
 from carpipe.steps.views import datasets
 from carpipe.weights import channel
 from tests.conftest import make_config
@@ -218,9 +219,13 @@ def hostile_requests(routes, places):
                 body = {"data": {"model": places["{model}"]}} if method == "POST" else {}
                 yield method, fill_in(path, other), body
     for value in HOSTILE:
-        yield "GET", "/carpipe/labels/batch", {"params": {"how": value}}
+        yield "GET", "/carpipe/labels", {"params": {"ask": value}}
+        yield "GET", "/carpipe/labels/batch", {"params": {"ask": value, "how": value}}
         yield "GET", "/carpipe/labels/batch", {"params": {"after": value, "count": value}}
-        yield "POST", "/carpipe/labels", {"json": {"labels": [{"key": value, "label": value, "at": value}]}}
+        row = {"key": value, "label": value, "at": value}
+        yield "POST", "/carpipe/labels", {"json": {"labels": [row]}}
+        yield "POST", "/carpipe/labels", {"params": {"ask": "views"}, "json": {"labels": [row]}}
+        yield "POST", "/carpipe/labels", {"params": {"ask": value}, "json": {"labels": []}}
         yield "POST", "/carpipe/labels", {"json": {"labels": value}}
         yield "POST", "/carpipe/labels", {"content": value.encode()}
         yield "POST", "/carpipe/classes/accept", {"data": {"advice": places["{advice}"], "name": value}}
@@ -354,6 +359,21 @@ def test_labels_are_saved_for_the_user_whatever_the_page_says(clients, session):
     assert {label.by for label in found} == {"user"}
     left = user.get("/carpipe/labels/batch", params={"count": 100}).json()["photos"]
     assert not set(chosen) & {photo["key"] for photo in left}
+
+
+def test_views_are_saved_apart_for_the_user(clients, session):
+    user, params = clients["user"], {"ask": "views"}
+    for key, word in (("1", "angle-front-on-left"), ("0", "d")):
+        assert f'data-key="{key}" data-word="{word}"' in user.get("/carpipe/labels", params=params).text
+    [photo] = user.get("/carpipe/labels/batch", params={**params, "how": "cars", "count": 1}).json()["photos"]
+    given = [{"key": photo["key"], "label": "angle-back-on-right", "at": "2026-01-01T00:00:00Z"}]
+    before = read_labels(session)
+    answer = user.post("/carpipe/labels", params=params, json={"labels": given}).json()
+    assert (answer["saved"], answer["progress"]["by_label"]["angle-back-on-right"]) == (1, 1)
+    assert [(one.key, one.view, one.by) for one in read_views(session)] == [
+        (photo["key"], "angle-back-on-right", "user")
+    ]
+    assert read_labels(session) == before
 
 
 @pytest.mark.parametrize("given", ['"key": "\\ud800"', '"key": ["\\ud800"]'], ids=["key", "no text"])

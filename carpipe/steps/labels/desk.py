@@ -5,19 +5,19 @@ Everybody draws in an order of their own, so that two people rarely see the same
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from carpipe.errors import InputError
 from carpipe.names import match_key
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.inventory import latest_inventory
-from carpipe.steps.labels.files import to_csv
-from carpipe.steps.labels.rows import LABELS, Label, Row, check_row
+from carpipe.steps.labels.questions import CARS, Question
 from carpipe.steps.labels.sampling import Drawn, How, draw
-from carpipe.steps.labels.store import Parsings, import_labels, read_labels
+from carpipe.steps.people.store import Said, current
 
 # Photos drawn at a time: a day's work and more. Drawing reads the tables of all partitions.
 DRAWN = 20_000
@@ -56,11 +56,11 @@ class Saved:
 class LabelDesk:
     """Hands out photos to label and takes labels in, for many people at once. Safe to share between threads."""
 
-    def __init__(self, cache: ResultCache):
-        self._cache = cache
+    def __init__(self, cache: ResultCache, question: Question = CARS):
+        self._cache, self._question = cache, question
         self._session = cache.session
-        # What `read_labels` has read, and the keys of the photos that were handed out last, by manifest and row.
-        self._read: Parsings = {}
+        # What was read of the labels, and the keys of the photos that were handed out last, by manifest and row.
+        self._read: dict[tuple[str, str], list[Any]] = {}
         self._places: dict[tuple[str, int], str] = {}
 
     def next_batch(self, *, by: str, how: How, after: int, count: int) -> Batch:
@@ -71,7 +71,7 @@ class LabelDesk:
             after: 0, or what the last batch said.
 
         Raises:
-            InputError: there is no inventory, nothing was filtered yet, or all is labelled.
+            InputError: there is no inventory, nothing was filtered as it must be, or all is labelled.
         """
         labels = self._labels()
         drawn = self._sample(by, how)
@@ -83,7 +83,7 @@ class LabelDesk:
         photos = [photo for _, photo in ahead[:count]]
         after = ahead[len(photos) - 1][0] + 1 if photos else after
         self._hand_out(photos)
-        return Batch(photos, after, len(ahead) - len(photos), _progress(labels, by))
+        return Batch(photos, after, len(ahead) - len(photos), self._progress(labels, by))
 
     def save(self, rows: Sequence[dict[str, str]], *, by: str, now: datetime) -> Saved:
         """Add labels (`key`, `label`, `at`) to the label set. Those that were saved before do not come twice.
@@ -92,11 +92,10 @@ class LabelDesk:
             by: who gave them.
             now: UTC; a label from later, by a clock that is fast, is taken for one of now.
         """
-        labels, refused = _checked(rows, by, now)
+        labels, refused = self._checked(rows, by, now)
         if labels:
-            at = now.strftime("%Y%m%dT%H%M%SZ")
-            import_labels(self._session, to_csv(labels), at=at, by=by, known=self._read)
-        return Saved(len(labels), refused, _progress(self._labels(), by))
+            self._question.add(self._session, labels, at=now, by=by, known=self._read)
+        return Saved(len(labels), refused, self._progress(self._labels(), by))
 
     def photo_of(self, source: str, row: int) -> str:
         """The key of a photo by its row of a committed photo table.
@@ -122,9 +121,9 @@ class LabelDesk:
         seed = int(hashlib.sha256(by.encode()).hexdigest()[:8], 16)
 
         def make() -> tuple[str, list[Drawn]]:
-            return inventory, draw(self._session, DRAWN, how=how, seed=seed)
+            return inventory, draw(self._session, DRAWN, how=how, seed=seed, question=self._question)
 
-        name = ("sample", by, how)
+        name = ("sample", self._question.column, by, how)
         kept = self._cache.get(name, make)
         if kept[0] != inventory or kept[1] is used:
             self._cache.drop(name, kept)
@@ -138,25 +137,23 @@ class LabelDesk:
         # A new dict, so that no thread sees it change; one that gets lost costs a reading.
         self._places = dict(islice({**new, **self._places}.items(), HANDED_OUT))
 
-    def _labels(self) -> dict[str, Label]:
+    def _labels(self) -> dict[str, Said]:
         """The label that counts, by photo key; also where there are none."""
-        return {label.key: label for label in read_labels(self._session, known=self._read)}
+        return current(self._question.read(self._session, known=self._read))
 
+    def _checked(self, rows: Sequence[dict[str, str]], by: str, now: datetime) -> tuple[list[Said], dict[str, str]]:
+        labels, refused = [], {}
+        for row in rows:
+            try:
+                label = self._question.check({**row, "by": by})
+                if label is None:
+                    raise InputError(f"There is no label; known are {', '.join(self._question.words)}.")
+            except InputError as error:
+                refused[row["key"]] = str(error)
+                continue
+            labels.append(replace(label, by=by, at=min(label.at or now, now)))
+        return labels, refused
 
-def _checked(rows: Sequence[dict[str, str]], by: str, now: datetime) -> tuple[list[Label], dict[str, str]]:
-    labels, refused = [], {}
-    for row in rows:
-        try:
-            label = check_row(Row("A row", row["key"], row["label"], by, row["at"]))
-            if label is None:
-                raise InputError(f"There is no label; known are {', '.join(LABELS)}.")
-        except InputError as error:
-            refused[row["key"]] = str(error)
-            continue
-        labels.append(Label(label.key, label.label, by, min(label.at or now, now)))
-    return labels, refused
-
-
-def _progress(labels: dict[str, Label], by: str) -> Progress:
-    counts = {name: sum(label.label == name for label in labels.values()) for name in LABELS}
-    return Progress(len(labels), counts, sum(label.by == by for label in labels.values()))
+    def _progress(self, labels: dict[str, Said], by: str) -> Progress:
+        counts = {word: sum(label.word == word for label in labels.values()) for word in self._question.words}
+        return Progress(len(labels), counts, sum(label.by == by for label in labels.values()))

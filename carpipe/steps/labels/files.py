@@ -48,10 +48,5 @@ def to_csv(labels: Iterable[Label]) -> bytes:
     return write_csv(COLUMNS, rows)
 
 
-def blank_csv(keys: Iterable[str]) -> bytes:
-    """A CSV of photos with the label left to fill in."""
-    return write_csv(COLUMNS[:2], ((key, "") for key in keys))
-
-
 def _read_csv(text: str, committed: str) -> Iterator[Row]:
     return (Row(where, **cells) for where, cells in read_csv(text, TABLE, committed=committed))

@@ -2,12 +2,14 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from carpipe.config import load_config
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.labels.desk import LabelDesk
+from carpipe.steps.labels.questions import QUESTIONS, Name
 from carpipe.steps.session import open_session
 from carpipe.steps.views.preview import Previews
 from carpipe_airflow.s3_access import find_access
@@ -22,7 +24,7 @@ class Opened:
     """What goes with one set of keys."""
 
     cache: ResultCache
-    label_desk: LabelDesk
+    label_desks: Mapping[str, LabelDesk]
 
 
 class Bucket:
@@ -40,10 +42,9 @@ class Bucket:
         """Its session, and what has been read of it."""
         return self._open().cache
 
-    @property
-    def label_desk(self) -> LabelDesk:
+    def label_desk(self, question: Name) -> LabelDesk:
         """Hands out photos to label, and takes labels in."""
-        return self._open().label_desk
+        return self._open().label_desks[question]
 
     def _open(self) -> Opened:
         with self._lock:
@@ -77,4 +78,4 @@ class Bucket:
     @cached_property
     def _opened(self) -> Opened:
         cache = ResultCache(open_session(load_config(overrides=IMPATIENT), access=find_access()))
-        return Opened(cache, LabelDesk(cache))
+        return Opened(cache, {name: LabelDesk(cache, question) for name, question in QUESTIONS.items()})

@@ -1,4 +1,4 @@
-"""The page Labels: photos to label by key press, saved in batches."""
+"""The page Labels: photos to label by key press, saved in batches. It asks for cars, or for views."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -8,6 +8,10 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from carpipe.steps.labels.questions import Name
+from carpipe.steps.labels.sampling import How
+from carpipe.viewpoints import WORDS
+from carpipe.weights.contract import CAR, NOT_CAR
 from carpipe_airflow.pages.access import LABEL, LABEL_DAG, READ, may
 from carpipe_airflow.pages.json_answer import AsciiJson
 from carpipe_airflow.pages.render import photo, render
@@ -18,6 +22,11 @@ router = APIRouter(route_class=PageRoute, prefix="/labels", default_response_cla
 # Rows in a request at most; the page sends a hundred.
 MAX_LABELS = 500
 Segment = Annotated[str, Path(pattern=r"^[\w-]+$")]
+# By question, what the page shows of each answer: its key, the word that is saved, and plain English.
+ANSWERS = {
+    "cars": (("a", CAR, CAR), ("n", NOT_CAR, NOT_CAR)),
+    "views": tuple((str(number % 10), view, WORDS[view]) for number, view in enumerate(WORDS, start=1)),
+}
 
 
 class GivenLabel(BaseModel):
@@ -35,11 +44,13 @@ class GivenLabels(BaseModel):
 
 
 @router.get("", dependencies=READ)
-def page(request: Request, user: GetUserDep) -> Response:
+def page(request: Request, user: GetUserDep, ask: Name = "cars") -> Response:
     """The page; the photos come by `batch`."""
     return render(
         request,
         "labels",
+        ask=ask,
+        answers=ANSWERS[ask],
         user=user.get_name(),
         now=datetime.now(UTC).isoformat(),
         may_label=may(user, "POST", LABEL_DAG),
@@ -50,12 +61,13 @@ def page(request: Request, user: GetUserDep) -> Response:
 def batch(
     request: Request,
     user: GetUserDep,
-    how: Literal["random", "unsure"] = "random",
+    ask: Name = "cars",
+    how: How = "random",
     after: Annotated[int, Query(ge=0)] = 0,
     count: Annotated[int, Query(ge=1, le=100)] = 24,
 ) -> dict[str, Any]:
     """The next photos to label, and where to get their pictures."""
-    desk = request.app.state.bucket.label_desk
+    desk = request.app.state.bucket.label_desk(ask)
     found = desk.next_batch(by=user.get_name(), how=how, after=after, count=count)
     photos = [{"key": one.key, "url": _url(request, one.manifest, one.row)} for one in found.photos]
     return {"photos": photos, "after": found.after, "left": found.left, "progress": asdict(found.progress)}
@@ -71,16 +83,16 @@ def picture(
 ) -> Response:
     """A photo, by its row of a committed photo table."""
     bucket = request.app.state.bucket
-    key = bucket.label_desk.photo_of(f"stages/{stage}/{partition}/{fingerprint}/manifest.json", row)
+    key = bucket.label_desk("cars").photo_of(f"stages/{stage}/{partition}/{fingerprint}/manifest.json", row)
     return photo(bucket.previews, key)
 
 
 @router.post("", dependencies=LABEL)
-def save(request: Request, user: GetUserDep, given: GivenLabels) -> dict[str, Any]:
-    """Add labels to the label set; answers which of them cannot be, and why."""
+def save(request: Request, user: GetUserDep, given: GivenLabels, ask: Name = "cars") -> dict[str, Any]:
+    """Add labels to those that there are; answers which of them cannot be, and why."""
     rows = [label.model_dump() for label in given.labels]
-    saved = request.app.state.bucket.label_desk.save(rows, by=user.get_name(), now=datetime.now(UTC))
-    return asdict(saved)
+    desk = request.app.state.bucket.label_desk(ask)
+    return asdict(desk.save(rows, by=user.get_name(), now=datetime.now(UTC)))
 
 
 def _url(request: Request, manifest_key: str, row: int) -> str:

@@ -10,7 +10,9 @@ from carpipe.steps.data.inventory import inventory
 from carpipe.steps.labels import desk as module
 from carpipe.steps.labels import store
 from carpipe.steps.labels.desk import LabelDesk
+from carpipe.steps.labels.questions import VIEWS
 from carpipe.steps.labels.store import current_labels, read_labels
+from carpipe.steps.viewpoints.store import current_views
 from tests.plugins import bucket
 
 NOW = datetime(2026, 1, 3, 12, tzinfo=UTC)
@@ -117,3 +119,19 @@ def test_few_places_are_kept_and_the_others_are_found(desk, monkeypatch):
     photos = batch(desk, count=5).photos + batch(desk, after=5, count=5).photos
     assert len(desk._places) == 3
     assert [desk.photo_of(photo.manifest, photo.row) for photo in photos] == [one.key for one in photos]
+
+
+def test_views_are_labelled_apart_from_cars(desk, session):
+    views = LabelDesk(ResultCache(session), VIEWS)
+    desk.save(said([0]), by="ann", now=NOW)
+    done = views.save([*said([0, 1], "angle-front-on-left"), *said([2], "auto")], by="ann", now=NOW)
+    assert (done.saved, list(done.refused)) == (2, [bucket.key(2)])
+    assert "known are angle-front-on-left" in done.refused[bucket.key(2)]
+    assert {key: (label.view, label.by) for key, label in current_views(session).items()} == {
+        bucket.key(number): ("angle-front-on-left", "ann") for number in (0, 1)
+    }
+    assert [label.key for label in read_labels(session)] == [bucket.key(0)]
+
+    left = views.next_batch(by="ann", how="random", after=0, count=50)
+    assert sorted(photo.key for photo in left.photos) == sorted(bucket.keys(range(2, bucket.PHOTOS)))
+    assert (left.progress.labelled, left.progress.by_label["angle-front-on-left"], left.progress.mine) == (2, 2, 2)

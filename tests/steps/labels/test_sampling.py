@@ -16,8 +16,10 @@ from carpipe.manifest import Work
 from carpipe.photos import to_parquet
 from carpipe.steps import results
 from carpipe.steps.data.inventory import FORGOTTEN, inventory, latest_inventory
+from carpipe.steps.labels.questions import VIEWS
 from carpipe.steps.labels.sampling import local_name, sample, write_sample
 from carpipe.steps.labels.store import import_labels
+from carpipe.steps.viewpoints.store import import_views
 
 AT = "20260101T000000Z"
 
@@ -38,12 +40,14 @@ def label(session, *keys):
     import_labels(session, "\n".join(["key,label", *(f"{key},auto" for key in keys)]).encode(), at=AT)
 
 
-def commit_scores(session, part, score, **config):
+def commit_scores(session, part, score, views=None, **config):
     """A result of `filter` as the stage leaves it: rows that were dropped before have no score."""
     photos = results.read_photos(session.store, manifest.read(session.store, part["manifest"]))
     photos = photos.assign(p_car=photos["key"].map(score))
     photos.loc[photos["p_car"] < 0.7, ["dropped", "dropped_by"]] = ["not_a_car", "filter"]
-    work = Work("filter", 1, part["partition"], config, (part["manifest"],))
+    if views:
+        photos = photos.assign(view="front", view_p=photos["key"].map(views))
+    work = Work("filter", 1, part["partition"], {**config, "views": bool(views)}, (part["manifest"],))
     return manifest.commit(session.store, work, {results.PHOTOS: to_parquet(photos)}, counts={})
 
 
@@ -99,6 +103,30 @@ def test_unsure_photos_are_those_nearest_to_the_threshold_on_either_side(make_se
     assert unsure(session, 100) == [c, b, a, d]
     label(session, c, a)
     assert unsure(session, 2) == [b, d]
+
+
+def test_for_views_cars_come_first_as_people_say_or_else_the_filter(session):
+    a, b, c, d = add_photos(session, 4)
+    commit_scores(session, latest_inventory(session).partitions[0], {a: 0.9, b: 0.9, c: 0.1, d: 0.1}.get)
+    new = add_photos(session, 1, folder="bmw_3_2001")  # not filtered yet
+    import_labels(session, f"key,label\n{b},no_auto\n{c},auto".encode(), at=AT)
+    import_views(session, f"key,view\n{a},front".encode(), at=AT)
+
+    drawn = sample(session, 100, how="cars", seed=0, question=VIEWS)
+    assert drawn[0] == c
+    assert sorted(drawn[1:]) == sorted([b, d, *new])
+
+
+def test_the_filter_is_unsure_of_views_whose_likeliest_is_little_likely(session):
+    a, b, c = add_photos(session, 3)
+    part = latest_inventory(session).partitions[0]
+    commit_scores(session, part, {a: 0.9, b: 0.9, c: 0.1}.get)
+    with pytest.raises(InputError, match="No photo has a `view_p` of the filter yet"):
+        sample(session, 3, how="unsure", seed=0, question=VIEWS)
+
+    time.sleep(1.1)  # the server's times are whole seconds
+    commit_scores(session, part, {a: 0.9, b: 0.9, c: 0.1}.get, views={a: 0.8, b: 0.4, c: 0.6})
+    assert sample(session, 2, how="unsure", seed=0, question=VIEWS) == [b, c]
 
 
 def test_unsure_goes_by_the_newest_results_and_by_photos_that_are_there(session):

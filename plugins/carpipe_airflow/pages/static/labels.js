@@ -3,13 +3,19 @@
 "use strict";
 
 const desk = document.getElementById("desk");
-const { base, user } = desk.dataset;
+const { base, ask, user } = desk.dataset;
 const may = Boolean(desk.dataset.may);
 const clock = Date.parse(desk.dataset.now) - Date.now(); // the server's clock counts
 const element = (id) => document.getElementById(id);
 const [grid, how, count] = ["grid", "how", "count"].map(element);
 
-const UNSAVED = `carpipe-label:${user}:`;
+// Words by key, such as "auto" by "a".
+const words = new Map([...document.querySelectorAll("[data-word]")].map((button) => [button.dataset.key, button.dataset.word]));
+const keyOf = (word) => [...words].find(([, one]) => one === word)?.[0];
+
+// Where labels that are not saved wait, by question: both are saved wherever the page is open.
+const WAITING = { cars: `carpipe-label:${user}:`, views: `carpipe-view:${user}:` };
+const UNSAVED = WAITING[ask];
 const REFUSED = `carpipe-refused:${user}:`;
 const ENOUGH = 24; // unsaved labels that are sent at once
 const PAUSE = 3000; // ms without a key press after which fewer are sent
@@ -48,7 +54,7 @@ let sending = []; // names of what is on its way
 let wait = 0; // ms until a failed save is tried again
 let timer;
 
-const unsaved = () => store.names(UNSAVED);
+const unsaved = () => Object.values(WAITING).flatMap(store.names);
 
 function schedule() {
   clearTimeout(timer);
@@ -59,14 +65,16 @@ function schedule() {
 async function save() {
   clearTimeout(timer);
   if (sending.length || !may) return;
-  const sent = unsaved().slice(0, MOST).map((name) => [name, store.get(name)]).filter(([, value]) => value);
+  const asked = Object.keys(WAITING).find((one) => store.names(WAITING[one]).length);
+  if (!asked) return show();
+  const sent = store.names(WAITING[asked]).slice(0, MOST).map((name) => [name, store.get(name)]).filter(([, value]) => value);
   if (!sent.length) return show();
   sending = sent.map(([name]) => name);
   show();
   try {
-    const answer = await post(sent.map(([, value]) => JSON.parse(value)));
+    const answer = await post(asked, sent.map(([, value]) => JSON.parse(value)));
     for (const [name, value] of sent) settle(name, value, answer.refused);
-    progress(answer.progress);
+    if (asked === ask) progress(answer.progress);
     wait = 0;
     element("failure").hidden = true;
   } catch (error) {
@@ -79,12 +87,12 @@ async function save() {
   }
 }
 
-async function post(labels) {
+async function post(asked, labels) {
   const body = JSON.stringify({ labels });
   let answer;
   try {
     const options = { method: "POST", headers: { "Content-Type": "application/json" }, body };
-    answer = await fetch(`${base}/labels`, { ...options, credentials: "same-origin", keepalive: body.length < 60000 });
+    answer = await fetch(`${base}/labels?ask=${asked}`, { ...options, credentials: "same-origin", keepalive: body.length < 60000 });
   } catch {
     throw new Error("Airflow cannot be reached.");
   }
@@ -119,7 +127,7 @@ let draw = 0; // rises when other photos are asked for
 
 function fetchPage() {
   const mine = draw;
-  const query = new URLSearchParams({ how: how.value, after, count: count.value });
+  const query = new URLSearchParams({ ask, how: how.value, after, count: count.value });
   ahead = fetch(`${base}/labels/batch?${query}`, { credentials: "same-origin", headers: { Accept: "application/json" } })
     .then(async (answer) => {
       if (!answer.ok) throw new Error(answer.status === 401 ? "You are logged out: log in to Airflow, and reload." : await answer.text());
@@ -194,9 +202,9 @@ function tile(photo, index) {
 }
 
 function dress(figure, label) {
-  figure.classList.toggle("auto", label === "auto");
+  figure.classList.toggle("auto", Boolean(label) && label !== "no_auto");
   figure.classList.toggle("no_auto", label === "no_auto");
-  figure.querySelector(".mark").textContent = label ?? "";
+  figure.querySelector(".mark").textContent = !label ? "" : ask === "views" ? `${keyOf(label)} ${label}` : label;
   figure.querySelector(".mark").hidden = !label;
 }
 
@@ -256,7 +264,7 @@ function undo() {
   if (last.page !== page) page = last.page;
   place = last.place;
   paint();
-  if (kept && !last.before) say(`This photo was already saved as ${given.get(last.key)}. Press A or N to overrule that.`);
+  if (kept && !last.before) say(`This photo was already saved as ${given.get(last.key)}. Another key overrules that.`);
   else element("said").hidden = true;
   show();
 }
@@ -270,8 +278,11 @@ function say(text) {
 
 function progress(found) {
   const number = (value) => value.toLocaleString("en-GB");
-  const labels = Object.entries(found.by_label).map(([name, value]) => `${number(value)} ${name}`).join(", ");
-  element("progress").textContent = `${number(found.labelled)} photos are labelled (${labels}), ${number(found.mine)} of them by you.`;
+  const counts = Object.entries(found.by_label);
+  for (const [word, value] of ask === "views" ? counts : []) document.querySelector(`[data-count="${word}"]`).textContent = number(value);
+  const labels = counts.map(([name, value]) => `${number(value)} ${name}`).join(", ");
+  const said = ask === "views" ? "have a view" : `are labelled (${labels})`;
+  element("progress").textContent = `${number(found.labelled)} photos ${said}, ${number(found.mine)} of them by you.`;
 }
 
 function show() {
@@ -310,10 +321,9 @@ const KEYS = {
   PageDown: () => turn(page + 1),
   PageUp: () => turn(page - 1),
   " ": enlarge,
-  a: () => label("auto"),
-  n: () => label("no_auto"),
   u: undo,
-  A: rest,
+  ...Object.fromEntries([...words].map(([key, word]) => [key, () => label(word)])),
+  ...(ask === "cars" ? { A: rest } : {}),
 };
 
 document.addEventListener("keydown", (event) => {
@@ -325,13 +335,18 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   act();
 });
-for (const [id, act] of [["auto", KEYS.a], ["no_auto", KEYS.n], ["undo", undo], ["rest", rest], ["back", KEYS.PageUp], ["next", KEYS.PageDown]]) {
-  element(`do-${id}`).addEventListener("click", () => {
+function onClick(button, act, changes) {
+  button.disabled = changes && !may;
+  button.addEventListener("click", () => {
     act();
     grid.focus();
   });
-  if (["auto", "no_auto", "undo", "rest"].includes(id)) element(`do-${id}`).disabled = !may;
 }
+for (const button of document.querySelectorAll("[data-word]")) onClick(button, KEYS[button.dataset.key], true);
+onClick(element("do-undo"), undo, true);
+if (element("do-rest")) onClick(element("do-rest"), rest, true);
+onClick(element("do-back"), KEYS.PageUp, false);
+onClick(element("do-next"), KEYS.PageDown, false);
 for (const choice of [how, count]) {
   choice.addEventListener("change", () => {
     grid.focus();
