@@ -25,7 +25,7 @@ from carpipe.config_file import explain, read_values, set_value
 from carpipe.errors import ConfigError
 
 # Pixels of a network's input side: memory grows with its square, and golden pictures must fit into
-# `runtime.MAX_GOLDEN_BYTES`.
+# `golden.MAX_GOLDEN_BYTES`.
 MAX_SIDE = 2048
 
 

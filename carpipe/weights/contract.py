@@ -226,8 +226,8 @@ def _class_years(value: Any) -> ClassYears:
 
 def _views(value: Any) -> Told:
     names, wanted = _classes(value["views"], "views"), value["recommended"]
-    if not isinstance(wanted, list) or not {*map(str, wanted)} <= {*names}:
-        raise ValueError("recommended: expected views that it tells")
+    if not isinstance(wanted, list) or any(name not in names for name in wanted) or len({*wanted}) < len(wanted):
+        raise ValueError("recommended: expected views that it tells, each once")
     return Told(names, tuple(wanted))
 
 

@@ -85,7 +85,7 @@ def test_the_export_says_what_was_judged_and_its_first_output_stays(file, means,
     exported = Network(tmp_path / "model.xml")
     p, likeness = exported.look(PICTURES)
 
-    assert exported.has_likeness
+    assert exported.beside == ("likeness",)
     np.testing.assert_allclose(likeness, means.of(features), atol=1e-5)
     np.testing.assert_allclose(p, network.predict_on_batch(PICTURES), atol=1e-5)
     # As clients of carpipe 0.1 ask: whatever the first output is called.
@@ -122,5 +122,5 @@ def test_without_means_the_export_has_one_output(file, tmp_path):
 
     exported = Network(tmp_path / "model.xml")
 
-    assert not exported.has_likeness
+    assert exported.beside == ()
     assert exported.look(PICTURES)[1] is None

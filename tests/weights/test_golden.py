@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from carpipe.errors import InputError
-from carpipe.weights import runtime
+from carpipe.weights import golden as module
 from tests.tiny import Tiny
 
 
@@ -68,7 +68,7 @@ HOSTILE = {
 @pytest.mark.parametrize("golden", HOSTILE.values(), ids=HOSTILE)
 def test_what_holds_no_golden_pictures_is_refused(golden):
     with pytest.raises(InputError, match=r"golden\.npz holds"):
-        runtime.replay(Asked(), golden, classes=2, side=4)
+        module.replay(Asked(), golden, classes=2, side=4)
 
 
 @pytest.mark.parametrize("cut", range(0, 400, 7))
@@ -77,4 +77,4 @@ def test_an_archive_that_is_damaged_anywhere_is_refused_or_read(cut):
     golden[-cut - 1] ^= 0xFF
 
     with contextlib.suppress(InputError):
-        runtime._read_golden(bytes(golden))
+        module._read_golden(bytes(golden))

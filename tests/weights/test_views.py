@@ -39,6 +39,8 @@ def test_a_model_without_views_tells_none(session, tmp_path):
         ({"views": [], "recommended": []}, "expected a list of views"),
         ({"views": ["front", "front", "in"], "recommended": []}, "expected views that differ"),
         ({"views": ["front", "back", "in"], "recommended": ["top"]}, "expected views that it tells"),
+        ({"views": ["1", "2", "3"], "recommended": [1, 2]}, "expected views that it tells"),
+        ({"views": ["front", "back", "in"], "recommended": ["in", "in"]}, "expected views that it tells, each once"),
         ({"views": ["front", "back", "in"]}, "it has no 'recommended'"),
         ([], "is not what the contract says"),
         ({"views": ["front", "back"], "recommended": []}, "do not say 2 views for each"),
