@@ -25,7 +25,8 @@ from carpipe.steps.data.inventory import inventory, latest_inventory
 from carpipe.steps.data.plan import plan
 from carpipe.steps.data.upload import upload
 from carpipe.steps.labels.store import import_labels
-from carpipe.steps.models.evaluate import TOP_ANSWERS, read_answers
+from carpipe.steps.models.answers import read_answers
+from carpipe.steps.models.evaluate import TOP_ANSWERS
 from carpipe.steps.models.gate import find_nothing_new, gate
 from carpipe.steps.models.package import package
 from carpipe.steps.models.publish import promote, rollback

@@ -19,8 +19,8 @@ from carpipe.steps.data.listings import known_listings
 from carpipe.steps.data.plan import plan
 from carpipe.steps.data.taxonomy import diff_taxonomy
 from carpipe.steps.listings.store import correct_listing, current_corrections
+from carpipe.steps.models.answers import PREDICTIONS
 from carpipe.steps.models.comparison import answers_of
-from carpipe.steps.models.evaluate import PREDICTIONS
 from carpipe.steps.models.gate import _compare
 from carpipe.steps.moves.store import move_model
 from carpipe.steps.session import open_session

@@ -77,7 +77,10 @@ def accept(
             known = f"it has proposals on {', '.join(there)}" if there else "it has none"
             raise InputError(f"The advice has no proposal on {name!r}; {known}.")
         if not there[name].proposal.moves:
-            raise InputError(f"To follow the advice on {name} changes nothing: the taxonomy says otherwise already.")
+            raise InputError(
+                f"To follow the advice on {name} changes nothing: the taxonomy says so already, or has become too "
+                "different."
+            )
     new = [there[name].proposal for name in dict.fromkeys(names) if not there[name].accepted]
     made = [move for proposal in new for move in _moves(proposal, advice)]
     if made:

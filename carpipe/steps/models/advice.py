@@ -14,7 +14,8 @@ from carpipe import manifest
 from carpipe.errors import CarpipeError, InputError, UnavailableError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
-from carpipe.steps.models.evaluate import PREDICTIONS, TOP_ANSWERS
+from carpipe.steps.models.answers import PREDICTIONS
+from carpipe.steps.models.evaluate import TOP_ANSWERS
 from carpipe.steps.models.train import content_of
 from carpipe.steps.models.weights import find_model
 from carpipe.steps.reuse import reused

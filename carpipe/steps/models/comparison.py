@@ -17,8 +17,8 @@ from carpipe.config import GateConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
+from carpipe.steps.models.answers import answer_test, read_answers
 from carpipe.steps.models.class_names import class_map, parts_of
-from carpipe.steps.models.evaluate import answer_test, read_answers
 from carpipe.steps.models.publish import release_before
 from carpipe.steps.models.weights import find_model
 from carpipe.steps.reuse import reused

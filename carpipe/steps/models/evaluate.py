@@ -3,7 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -12,21 +13,20 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
+from carpipe.steps.models.answers import PREDICTIONS, answer_shards, load_trained
+from carpipe.steps.models.beside import Beside
 from carpipe.steps.models.score_log import scores
 from carpipe.steps.models.train import content_of, count_training_photos
-from carpipe.steps.models.unknown import Known, Watch, find_known
-from carpipe.steps.models.viewpoints import Viewed, find_views, wanted_views
-from carpipe.steps.models.years import Years, find_years, year_share
+from carpipe.steps.models.unknown import Watch, find_known
+from carpipe.steps.models.viewpoints import find_views, wanted_views
+from carpipe.steps.models.years import find_years, year_share
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 from carpipe.steps.viewpoints.photo_set import Wanted
-from carpipe.storage import Store
 from carpipe.weights.card import settings_of
 from carpipe.weights.contract import CAR
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from carpipe.evaluation.calibration import Threshold
     from carpipe.evaluation.predictions import Predictions
 
@@ -35,11 +35,24 @@ log = logging.getLogger(__name__)
 VERSION = 3
 # Test photos published with their answers, so that a consumer can check its own installation.
 GOLDEN = 8
-PREDICTIONS = "predictions.parquet"
 # The likeliest classes of each photo, by split. Not published: they name photos.
 TOP_ANSWERS = {"val": "top_val.parquet", "test": "top_test.parquet"}
 CALIBRATION = "calibration.json"
 PAGE = "evaluation.html"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the model answers on both splits, with the energy of each photo; by what; and what it says beside the class.
+
+    `beside` is by the field of the manifest's `extra`, without what was not asked for.
+    """
+
+    val: "Predictions"
+    test: "Predictions"
+    energies: Mapping[str, Any]
+    watch: Watch
+    beside: Mapping[str, Beside]
 
 
 def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manifest:
@@ -59,30 +72,19 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
 
     started = time.monotonic()
     with results.local_shards(session.store, data, "val", "test") as shards:
-        (val, val_energy), (test, test_energy), watch, known, years = _see(session, source, data, shards)
-        temperature = calibration.fit_temperature(val)
-        threshold = calibration.choose_threshold(val, temperature, precision=work.config["sure_precision"])
-        files = _files(session, source, data, test, temperature=temperature, threshold=threshold)
-        files |= _top_files(temperature, val=(val, val_energy), test=(test, test_energy))
-        files |= (known.files if known else {}) | (years.files if years else {})
-        viewed = find_views(session, source, wanted) if wanted else None
-        files |= viewed.files if viewed else {}
-        if viewed and "figures" in viewed.facts:
-            files["metrics.json"] = _with_views(files["metrics.json"], viewed)
-        files |= {"golden.npz": _golden(shards["test"], source, watch, known=known, years=years, viewed=viewed)}
-        files |= _pages(session, source, data, test, shards["test"], files=files, known=known, years=years, at=at)
+        seen = _see(session, source, data, shards, wanted)
+        temperature = calibration.fit_temperature(seen.val)
+        threshold = calibration.choose_threshold(seen.val, temperature, precision=work.config["sure_precision"])
+        files = _files(session, source, seen, temperature=temperature, threshold=threshold)
+        files |= {"golden.npz": _golden(shards["test"], source, seen)}
+        files |= _pages(session, source, data, shards["test"], seen, files=files, at=at)
     figures = json.loads(files["metrics.json"])
     log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     facts = {"metrics": figures, "dataset": dataset, "trained": trained}
-    extra = {"classes": list(test.classes), **facts, "top_answers": _costs(files, val=val, test=test)}
-    if known:
-        extra["known"] = known.facts
-    if years:
-        extra["years"] = years.facts
-    if viewed:
-        extra["views"] = viewed.facts
+    extra = {"classes": list(seen.test.classes), **facts, "top_answers": _costs(files, val=seen.val, test=seen.test)}
+    extra |= {name: one.facts for name, one in seen.beside.items()}
     seconds = round(time.monotonic() - started, 3)
-    return session.commit(work, files, counts={"in": len(test.photos)}, seconds=seconds, extra=extra)
+    return session.commit(work, files, counts={"in": len(seen.test.photos)}, seconds=seconds, extra=extra)
 
 
 def evaluate_work(session: Session, trained: Manifest, data: Manifest) -> Work:
@@ -108,64 +110,27 @@ def watches(session: Session, trained: Manifest) -> bool:
     return trained.partition != "car_filter" and session.config.gate.known_refused > 0
 
 
-def answer_test(session: Session, model: str, dataset: str) -> Manifest:
-    """What a packaged model that was trained on another dataset answers on this one's test split; for the gate.
-
-    Commits a row per photo: `key`, `vehicle`, `class_name` (the truth here) and `answer` (by its own classes).
-    """
-    source, data = manifest.read(session.store, model), manifest.read(session.store, dataset)
-    work = Work("answers", 1, source.partition, {}, (model, *content_of(data)))
-    if done := manifest.find(session.store, work):
-        return reused(done)
-    import numpy as np
-
-    from carpipe.photos import to_parquet
-
-    started = time.monotonic()
-    with results.local_shards(session.store, data, "test") as shards:
-        photos, p = answer_shards(session, data, shards["test"], load_trained(session.store, source))
-    names = np.array(source.extra["classes"], dtype=object)
-    table = photos[["key", "vehicle", "class_name"]].assign(answer=names[p.argmax(axis=1)])
-    files = {PREDICTIONS: to_parquet(table)}
-    seconds = round(time.monotonic() - started, 3)
-    return session.commit(work, files, counts={"in": len(table)}, seconds=seconds)
-
-
-def read_answers(session: Session, done: Manifest) -> "pd.DataFrame":
-    """The rows that `evaluate` or `answer_test` committed."""
-    from carpipe.photos import from_parquet
-
-    return from_parquet(manifest.read_file(session.store, done, PREDICTIONS))
-
-
-def load_trained(
-    store: Store, trained: Manifest, *, energy: bool = False, features: bool = False
-) -> Callable[[list[bytes]], Any]:
-    """JPEGs in, probabilities (n, classes) out, by a model as it came out of training.
-
-    Args:
-        energy, features: more columns, see `carpipe.training.predict.load_predictor`.
-    """
-    from carpipe.training.predict import load_predictor
-
-    with results.local_file(store, trained, results.MODEL) as path:
-        return load_predictor(path, energy=energy, features=features)
-
-
 def _see(
-    session: Session, trained: Manifest, data: Manifest, shards: Mapping[str, Sequence[Path]]
-) -> "tuple[tuple[Predictions, Any], tuple[Predictions, Any], Watch, Known | None, Years | None]":
-    """The answers on both splits with their energy; who gave them; and what the features tell beside the class."""
+    session: Session,
+    trained: Manifest,
+    data: Manifest,
+    shards: Mapping[str, Sequence[Path]],
+    wanted: Wanted | None,
+) -> _Seen:
     watched, share = watches(session, trained), year_share(session, trained)
     predict = load_trained(session.store, trained, energy=True, features=watched or share > 0)
     watch = Watch(predict, classes=len(trained.extra["classes"]), years=share > 0)
-    val = _predict(session, trained, data, shards["val"], watch)
-    looks, fitting = watch.photos_of(val[0]), (val[0], watch.features())
-    test = _predict(session, trained, data, shards["test"], watch)
-    test_looks, judging = watch.photos_of(test[0]), (test[0], watch.features())
-    known = find_known(session, data, watch, val=looks, test=test_looks) if watched else None
-    years = find_years(session, data, share=share, val=fitting, test=judging) if share else None
-    return val, test, watch, known, years
+    val, val_energy = _predict(session, trained, data, shards["val"], watch)
+    looks, fitting = watch.photos_of(val), (val, watch.features())
+    test, test_energy = _predict(session, trained, data, shards["test"], watch)
+    test_looks, judging = watch.photos_of(test), (test, watch.features())
+    found = {
+        "known": find_known(session, data, watch, val=looks, test=test_looks) if watched else None,
+        "years": find_years(session, data, share=share, val=fitting, test=judging) if share else None,
+        "views": find_views(session, trained, wanted) if wanted else None,
+    }
+    beside = {name: one for name, one in found.items() if one}
+    return _Seen(val, test, {"val": val_energy, "test": test_energy}, watch, beside)
 
 
 def _predict(
@@ -178,18 +143,14 @@ def _predict(
     return Predictions(photos, found[:, :-1], tuple(trained.extra["classes"])), found[:, -1]
 
 
-def _with_views(metrics: bytes, viewed: Viewed) -> bytes:
-    return results.to_json({**json.loads(metrics), "views_accuracy": viewed.facts["figures"]["accuracy"]})
-
-
-def _top_files(temperature: float, **splits: tuple["Predictions", Any]) -> dict[str, bytes]:
+def _top_files(seen: _Seen, temperature: float) -> dict[str, bytes]:
     """The likeliest classes of each photo, a file per split."""
     from carpipe.evaluation.top_answers import keep_top, to_parquet
 
     files = {}
-    for name, (answers, energy) in splits.items():
+    for name, answers in (("val", seen.val), ("test", seen.test)):
         photos = answers.photos[["key", "class_name"]]
-        top = keep_top(photos, answers.p, energy=energy, temperature=temperature, classes=answers.classes)
+        top = keep_top(photos, answers.p, energy=seen.energies[name], temperature=temperature, classes=answers.classes)
         files[TOP_ANSWERS[name]] = to_parquet(top)
     return files
 
@@ -205,39 +166,13 @@ def _costs(files: Mapping[str, bytes], **splits: "Predictions") -> dict[str, dic
     return costs
 
 
-def answer_shards(session: Session, data: Manifest, shards: Sequence[Path], predict: Any) -> tuple["pd.DataFrame", Any]:
-    """The photos of the shards, as `carpipe.evaluation` wants them, and the model's probabilities for each.
-
-    `model` is that which a photo counts with, as people have corrected it.
-    """
-    from carpipe.evaluation.predictions import COLUMNS
-    from carpipe.photos import CORRECTED, counted_models
-    from carpipe.training.data import iter_records
-    from carpipe.training.predict import predict_records
-
-    keys, p = predict_records(iter_records(shards), predict=predict)
-    columns = [*COLUMNS, "split", "dropped"]
-    photos = results.read_photos(session.store, data, columns=columns, also=CORRECTED)
-    photos = photos.assign(model=counted_models(photos))
-    # A photo that was overwritten has two rows, the old one dropped.
-    photos = photos[photos["dropped"].isna() & photos["split"].notna()].set_index("key")
-    return photos.loc[keys].reset_index()[list(COLUMNS)], p
-
-
 def _files(
-    session: Session,
-    trained: Manifest,
-    data: Manifest,
-    test: "Predictions",
-    *,
-    temperature: float,
-    threshold: "Threshold",
+    session: Session, trained: Manifest, seen: _Seen, *, temperature: float, threshold: "Threshold"
 ) -> dict[str, bytes]:
-    from dataclasses import asdict
-
     from carpipe.evaluation import metrics, tables
     from carpipe.photos import to_parquet
 
+    test = seen.test
     figures = metrics.figures(test, temperature)
     calibration = {
         "temperature": temperature,
@@ -248,12 +183,22 @@ def _files(
     if trained.partition == "car_filter":
         calibration["threshold"] = session.config.filter.threshold
         figures |= _at_threshold(test, temperature, session.config.filter.threshold)
-    return {
-        "metrics.json": results.to_json(figures),
+    files = {
+        "metrics.json": results.to_json(figures | _views_accuracy(seen)),
         CALIBRATION: results.to_json(calibration),
         "report_test.csv": tables.report_csv(test).encode(),
         PREDICTIONS: to_parquet(test.table()),
+        **_top_files(seen, temperature),
     }
+    for one in seen.beside.values():
+        files |= one.files
+    return files
+
+
+def _views_accuracy(seen: _Seen) -> dict[str, float]:
+    """The figure of the views, where any are told."""
+    views = seen.beside.get("views")
+    return {"views_accuracy": views.facts["figures"]["accuracy"]} if views and "figures" in views.facts else {}
 
 
 def _at_threshold(test: "Predictions", temperature: float, threshold: float) -> dict[str, float]:
@@ -271,52 +216,40 @@ def _at_threshold(test: "Predictions", temperature: float, threshold: float) -> 
     }
 
 
-def _golden(
-    shards: Sequence[Path],
-    trained: Manifest,
-    watch: Watch,
-    *,
-    known: Known | None,
-    years: Years | None,
-    viewed: Viewed | None,
-) -> bytes:
+def _golden(shards: Sequence[Path], trained: Manifest, seen: _Seen) -> bytes:
     from carpipe.training.data import iter_records
     from carpipe.training.predict import golden
 
     few = [jpeg for _, _, jpeg in islice(iter_records(shards), GOLDEN)]
-    answers = watch.look(few)
-    features = answers.pop("features", None)
-    if not known:
-        answers.pop("likeness", None)
-    if years and years.head:
-        answers["year"] = years.head.newer(features)
-    answers |= viewed.look(few) if viewed else {}
-    return golden(few, side=trained.config["image_size"], **answers)
+    looked = seen.watch.look(few)
+    outputs = {"probabilities": looked["probabilities"]}
+    for one in seen.beside.values():
+        outputs |= one.outputs(few, looked)
+    return golden(few, side=trained.config["image_size"], **outputs)
 
 
 def _pages(
     session: Session,
     trained: Manifest,
     data: Manifest,
-    test: "Predictions",
     shards: Sequence[Path],
+    seen: _Seen,
     *,
     files: dict[str, bytes],
-    known: Known | None,
-    years: Years | None,
     at: str,
 ) -> dict[str, bytes]:
     """The HTML page, and its plots as PNG files of their own."""
     from carpipe.evaluation.page import PageInput, choose_pictures, draw_plots, render_page
     from carpipe.training.data import iter_records
 
-    wanted = set(choose_pictures(test))
+    wanted = set(choose_pictures(seen.test))
     calibration = json.loads(files[CALIBRATION])
     filters = trained.partition == "car_filter"
+    shown = {name: {**one.facts, **one.shown} for name, one in seen.beside.items()}
     page = PageInput(
         model=f"{trained.config['channel']}, trained on {data.key}",
         made=datetime.fromisoformat(at),
-        test=test,
+        test=seen.test,
         temperature=calibration["temperature"],
         history=manifest.read_json(session.store, trained, "history.json"),
         training=count_training_photos(session, data),
@@ -325,8 +258,8 @@ def _pages(
         pictures={key: jpeg for key, _, jpeg in iter_records(shards) if key in wanted},
         facts={"training": trained.key, "dataset": data.key, **settings_of(trained)},
         newest=[] if filters else scores(session, trained.config["channel"]),
-        known={**known.facts, "histogram": known.histogram} if known else None,
-        years=years.facts if years else None,
+        known=shown.get("known"),
+        years=shown.get("years"),
     )
     plots = {f"plots/{name}.png": png for name, png in draw_plots(page).items()}
     return {PAGE: render_page(page).encode(), **plots}

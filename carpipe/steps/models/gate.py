@@ -19,11 +19,12 @@ from carpipe.html_page import per_cent
 from carpipe.manifest import Manifest
 from carpipe.metrics import Metric
 from carpipe.names import shown
+from carpipe.steps.models.answers import read_answers
 from carpipe.steps.models.backbone import backbone_weights
 from carpipe.steps.models.comparison import answers_of, keep_comparison
 from carpipe.steps.models.corrected import count_corrected, with_corrected
 from carpipe.steps.models.decisions import decisions
-from carpipe.steps.models.evaluate import evaluate_work, read_answers
+from carpipe.steps.models.evaluate import evaluate_work
 from carpipe.steps.models.package import package_work
 from carpipe.steps.models.score_log import find_score
 from carpipe.steps.models.seen import count_seen

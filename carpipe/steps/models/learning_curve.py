@@ -18,8 +18,8 @@ from carpipe.config import ClassifierConfig
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
+from carpipe.steps.models.answers import answer_shards
 from carpipe.steps.models.backbone import backbone_weights
-from carpipe.steps.models.evaluate import answer_shards
 from carpipe.steps.models.start import Start
 from carpipe.steps.models.train import Model, count_photos, fit, train_work, training_photos
 from carpipe.steps.models.train_process import TrainingRun

@@ -8,8 +8,8 @@ from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
+from carpipe.steps.models.answers import load_trained
 from carpipe.steps.models.crops import crops_of, readable
-from carpipe.steps.models.evaluate import load_trained
 from carpipe.steps.models.unknown import read_sight
 from carpipe.steps.session import Session
 

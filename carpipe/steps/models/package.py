@@ -13,7 +13,8 @@ from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.models import viewpoints, years
-from carpipe.steps.models.evaluate import PREDICTIONS, TOP_ANSWERS
+from carpipe.steps.models.answers import PREDICTIONS
+from carpipe.steps.models.evaluate import TOP_ANSWERS
 from carpipe.steps.models.package_check import CARD, CLASS_CHANGES, DESCRIPTION, Contents, compare, named
 from carpipe.steps.models.train import Model
 from carpipe.steps.models.unknown import MEANS

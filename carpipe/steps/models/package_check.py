@@ -29,8 +29,7 @@ DESCRIPTION, MANIFEST = "its description", "its manifest"
 # Files that somebody reads where they are there: nobody may put one beside a model that has none.
 _READ = (
     *contract.REQUIRED, contract.CROP, contract.KNOWN, contract.YEARS, contract.VIEWS, "detector/*", results.TAXONOMY,
-    CLASS_CHANGES,
-    PAGE, CARD, results.MODEL, "*.h5",
+    CLASS_CHANGES, PAGE, CARD, results.MODEL, "*.h5",
 )  # fmt: skip
 # The same of fields, by file.
 _READ_FIELDS: Mapping[str, Collection[str]] = {contract.CROP: frozenset(CropConfig.model_fields)}

@@ -17,9 +17,9 @@ from carpipe import manifest
 from carpipe.errors import CarpipeError, InputError, UnavailableError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
+from carpipe.steps.models.answers import load_trained
 from carpipe.steps.models.class_names import class_map, names_then
 from carpipe.steps.models.crops import BEHIND, crops_of, readable
-from carpipe.steps.models.evaluate import load_trained
 from carpipe.steps.models.score_log import accuracy_of, find_score, record_score
 from carpipe.steps.models.seen import listings_before
 from carpipe.steps.models.unknown import read_sight

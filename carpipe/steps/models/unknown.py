@@ -15,6 +15,7 @@ from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
+from carpipe.steps.models.beside import Beside
 from carpipe.steps.models.crops import crops_of, readable
 from carpipe.steps.session import Session
 from carpipe.weights import contract
@@ -145,18 +146,9 @@ def read_sight(session: Session, model: Manifest) -> Sight | None:
     return Sight(rule, means) if means else None
 
 
-@dataclass(frozen=True)
-class Known:
-    """What came of it: files of the evaluation, facts for its manifest and the page."""
-
-    files: dict[str, bytes]
-    facts: dict[str, Any]
-    histogram: dict[str, Any]
-
-
 def find_known(
     session: Session, data: Manifest, watch: Watch, *, val: "pd.DataFrame | None", test: "pd.DataFrame | None"
-) -> Known | None:
+) -> Beside | None:
     """Fit the rule that tells known cars from others, and judge it; None where the network shows too little for that.
 
     Args:
@@ -176,7 +168,8 @@ def find_known(
     log.info("evaluate: %s %s", why, facts["said"])
     known = {**asdict(rule), **facts}
     files = {contract.KNOWN: results.to_json(known), MEANS: watch.means.to_npz()}
-    return Known(files, facts, unknown.histogram(rule, test=test, unknown=judging))
+    shown = {"histogram": unknown.histogram(rule, test=test, unknown=judging)}
+    return Beside(facts, files, shown, lambda _, looked: {"likeness": looked["likeness"]})
 
 
 def choose_unknown(photos: "pd.DataFrame") -> "pd.DataFrame":

@@ -6,12 +6,12 @@ The filter's own weights and probabilities stay what they are. Without view labe
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
+from carpipe.steps.models.beside import Beside
 from carpipe.steps.session import Session
 from carpipe.steps.viewpoints.photo_set import Wanted, find_wanted, view_set
 from carpipe.viewpoints import RECOMMENDED
@@ -20,7 +20,6 @@ from carpipe.weights import contract
 if TYPE_CHECKING:
     import pandas as pd
 
-    from carpipe.evaluation.viewpoints import Head
     from carpipe.training.viewpoints import See
 
 log = logging.getLogger(__name__)
@@ -31,30 +30,16 @@ HEAD = "viewpoints.npz"
 MAX_PHOTOS = 10_000
 
 
-@dataclass(frozen=True)
-class Viewed:
-    """What came of it: files of the evaluation, facts for its manifest and the card; no files where it came to nothing.
-
-    `facts` are `why`, a sentence, `views`, those that are told, and their figures.
-    """
-
-    facts: dict[str, Any]
-    files: dict[str, bytes] = field(default_factory=dict)
-    see: "See | None" = None
-    head: "Head | None" = None
-
-    def look(self, jpegs: list[bytes]) -> dict[str, Any]:
-        """`views` (n, views) of some photos, where views are told."""
-        return {"views": self.head.of(self.see(jpegs, False))} if self.see and self.head else {}
-
-
 def wanted_views(session: Session, trained: Manifest, data: Manifest) -> Wanted | None:
     """The photos with view labels, where it is a car filter that is judged and there are any."""
     return find_wanted(session, data) if trained.partition == "car_filter" else None
 
 
-def find_views(session: Session, trained: Manifest, wanted: Wanted) -> Viewed:
-    """Fit the head and judge it on cars that neither it nor the filter was trained on."""
+def find_views(session: Session, trained: Manifest, wanted: Wanted) -> Beside:
+    """Fit the head and judge it on cars that neither it nor the filter was trained on. No files: none are told.
+
+    Its facts are `why`, a sentence, `views`, those that are told, and their `figures`.
+    """
     from carpipe.evaluation.viewpoints import too_few, views_to_tell
     from carpipe.photos import kept
 
@@ -79,7 +64,7 @@ def find_views(session: Session, trained: Manifest, wanted: Wanted) -> Viewed:
 
 def _fit(
     photos: "pd.DataFrame", jpegs: dict[str, bytes], names: Sequence[str], *, see: "See", why: str, source: str
-) -> Viewed:
+) -> Beside:
     import numpy as np
 
     from carpipe.evaluation import viewpoints as evaluation
@@ -106,7 +91,8 @@ def _fit(
         "figures": figures,
         "head": hashlib.sha256(packed).hexdigest(),
     }
-    return Viewed(facts, {HEAD: packed, contract.VIEWS: results.to_json(described)}, see, head)
+    files = {HEAD: packed, contract.VIEWS: results.to_json(described)}
+    return Beside(facts, files, outputs=lambda jpegs, _: {"views": head.of(see(jpegs, False))})
 
 
 def _some(photos: "pd.DataFrame") -> "pd.DataFrame":
@@ -115,9 +101,9 @@ def _some(photos: "pd.DataFrame") -> "pd.DataFrame":
     return photos.loc[order.sort_values().index[:MAX_PHOTOS]]
 
 
-def _nothing(why: str) -> Viewed:
+def _nothing(why: str) -> Beside:
     log.warning("evaluate: %s", why)
-    return Viewed({"views": [], "why": why})
+    return Beside({"views": [], "why": why})
 
 
 def _few(counts: dict[str, int]) -> str:

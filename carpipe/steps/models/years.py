@@ -4,11 +4,12 @@ That needs neither another training nor another look at a photo: the features of
 """
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from carpipe.manifest import Manifest
 from carpipe.steps import results
+from carpipe.steps.models.beside import Beside
 from carpipe.steps.session import Session
 from carpipe.weights import contract
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from carpipe.evaluation.predictions import Predictions
-    from carpipe.evaluation.years import Head
     from carpipe.years import YearRule
 
 log = logging.getLogger(__name__)
@@ -24,15 +24,6 @@ log = logging.getLogger(__name__)
 # The direction in the features; in the model itself it is part of the network.
 HEAD = "years.npz"
 COLUMNS = ("key", "vehicle", "class_name", "year", "split", "dropped")
-
-
-@dataclass(frozen=True)
-class Years:
-    """What came of it: files of the evaluation, facts for its manifest and the page; without a head, facts alone."""
-
-    files: dict[str, bytes]
-    facts: dict[str, Any]
-    head: "Head | None" = None
 
 
 def year_share(session: Session, trained: Manifest) -> float:
@@ -47,7 +38,7 @@ def find_years(
     share: float,
     val: "tuple[Predictions, Any]",
     test: "tuple[Predictions, Any]",
-) -> Years:
+) -> Beside:
     """Fit what tells the year of a car, and judge it; a sentence says why, where there is too little for that.
 
     Args:
@@ -80,13 +71,14 @@ def find_years(
         said = f"Photos say nothing of the year beside the class: the class alone decides. {said}"
     log.info("evaluate: years: %s", said)
     facts = {"share": share, "said": said, "figures": found}
-    return Years({contract.YEARS: _as_json(fitted.rule, facts), HEAD: fitted.head.to_npz()}, facts, fitted.head)
+    files = {contract.YEARS: _as_json(fitted.rule, facts), HEAD: fitted.head.to_npz()}
+    return Beside(facts, files, outputs=lambda _, looked: {"year": fitted.head.newer(looked["features"])})
 
 
-def _none(why: str) -> Years:
+def _none(why: str) -> Beside:
     said = f"The model tells no years: {why}."
     log.warning("evaluate: %s", said)
-    return Years({}, {"said": said})
+    return Beside({"said": said})
 
 
 def _as_json(rule: "YearRule", facts: dict[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ from carpipe.photos import to_parquet
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models import comparison as module
 from carpipe.steps.models import gate as gate_module
+from carpipe.steps.models.answers import PREDICTIONS, answer_test, read_answers
 from carpipe.steps.models.comparison import (
     CARD,
     PAGE,
@@ -26,7 +27,6 @@ from carpipe.steps.models.comparison import (
     keep_comparison,
 )
 from carpipe.steps.models.decisions import decisions
-from carpipe.steps.models.evaluate import PREDICTIONS, answer_test, read_answers
 from carpipe.steps.models.gate import gate
 from carpipe.steps.results import COMPARED
 from carpipe.steps.session import open_session

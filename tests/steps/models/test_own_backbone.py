@@ -19,8 +19,9 @@ from carpipe.sample import DETECTOR
 from carpipe.steps import results
 from carpipe.steps.data.split import split_work
 from carpipe.steps.data.validate import validate_work
+from carpipe.steps.models.answers import PREDICTIONS, read_answers
 from carpipe.steps.models.backbone import backbone_weights, private_copy
-from carpipe.steps.models.evaluate import PREDICTIONS, evaluate, read_answers
+from carpipe.steps.models.evaluate import evaluate
 from carpipe.steps.models.foresee import describe_backbone
 from carpipe.steps.models.gate import find_nothing_new, gate
 from carpipe.steps.models.package import package

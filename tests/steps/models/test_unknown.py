@@ -84,7 +84,7 @@ def test_cars_of_no_class_fit_the_rule_and_judge_it(bucket, watch):
     assert (found["known"]["photos"], found["known"]["vehicles"]) == (60, 20)
     assert from_npz(known.files[MEANS]).directions.shape == (3, 3)
     assert known.facts["said"] in str(body)
-    assert {*known.histogram} == {"edges", "threshold", "known", "unknown"}
+    assert {*known.shown["histogram"]} == {"edges", "threshold", "known", "unknown"}
 
 
 def test_a_crop_that_is_no_picture_costs_itself_alone(bucket, watch, caplog):
