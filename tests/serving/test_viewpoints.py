@@ -49,11 +49,14 @@ def test_a_listing_is_answered_with_views_what_is_missing_and_a_cover(session, l
     assert "views" not in single
 
 
-def test_without_the_setting_or_without_such_a_filter_nothing_is_added(session, live, cache, photos):
+def test_without_the_setting_or_without_such_a_filter_nothing_is_added(session, live, cache, photos, caplog):
+    caplog.set_level("INFO")
     publish_filter(session, Tiny(seed=5, classes=("auto", "no_auto")))
-    for settings in ({}, {"views_channel": "car-filter"}, {"views_channel": "nobody"}):
+    for settings in ({}, {"views_channel": "nobody"}, {"views_channel": "car-filter"}):
         with serving(session, cache, **settings) as client:
             ready(client)
+            if settings.get("views_channel") == "car-filter":
+                wait_for(lambda: "tells no views" in caplog.text)
             reply = post(client, photos[0], url="/predict/listing").json()
             assert reply["success"]
             assert not {"views", "missing_views", "cover"} & {*reply}

@@ -43,7 +43,7 @@ NAMING = (
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was removed: objects under raw/, rows of partitions, files of the car filter's label sets.
+    """What was removed: objects under raw/, rows of partitions, label sets and view sets of the car filter.
 
     `datasets` are the manifests of datasets that were made before: their tables, reports and shards still hold it.
     `left` are folders of other results that may hold it, because this version could not rewrite them.

@@ -127,16 +127,16 @@ def _view(cache: ResultCache, done: Manifest) -> NewModelsView:
 def _title(one: Mapping[str, Any]) -> str:
     if "model" not in one:
         return f"{len(one['listings']):,} listings of {len(one['names']):,} names that look alike"
-    mark = (
-        "another spelling"
-        if one["twin"]
-        else "new"
-        if one["new"]
-        else f"looks like {one['alias']}"
-        if one["alias"]
-        else ""
-    )
-    return f"{one['model']}: {one['listings']:,} new listings{f', {mark}' if mark else ''}"
+    return f"{one['model']}: {one['listings']:,} new listings{_mark(one)}"
+
+
+def _mark(one: Mapping[str, Any]) -> str:
+    """What speaks for a name, in short."""
+    if one["twin"]:
+        return ", another spelling"
+    if one["new"]:
+        return ", new"
+    return f", looks like {one['alias']}" if one["alias"] else ""
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from carpipe import manifest
+from carpipe.cli import main
 from carpipe.errors import InputError
 from carpipe.manifest import Work
 from carpipe.photos import blobs_to_parquet, to_parquet
@@ -78,6 +79,15 @@ def test_the_sharp_whole_three_quarter_front_is_the_cover(session):
     assert text.splitlines()[3].startswith("cover  angle-front-on-left (0.90)")
     assert "  front: front" in text
     json.dumps(found.photos)
+
+
+def test_the_command_shows_it(session, monkeypatch, capsys):
+    monkeypatch.setenv("CARPIPE_STORE", session.store.url)
+    command = ["listings", "show", LISTING, "--dataset", dataset(session, ROWS, CROPS)]
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[3].startswith("cover  angle-front-on-left (0.90)")
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cover"] == 3
 
 
 def test_what_there_is_nothing_of_is_a_sentence(session):
