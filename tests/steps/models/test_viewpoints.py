@@ -1,6 +1,7 @@
 """Views, from labels to the photo table: told on cars that nothing was trained on, and the filter stays what it was."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,13 @@ from carpipe.steps.data.inventory import inventory
 from carpipe.steps.data.plan import plan
 from carpipe.steps.labels.label_set import label_set
 from carpipe.steps.models.evaluate import evaluate
-from carpipe.steps.models.gate import find_nothing_new, gate
+from carpipe.steps.models.gate import _views_alone, find_nothing_new, gate
 from carpipe.steps.models.package import package
 from carpipe.steps.models.publish import publish
 from carpipe.steps.models.train import train
+from carpipe.steps.upkeep.forget import forget
 from carpipe.steps.upkeep.garbage import find_garbage
+from carpipe.steps.viewpoints.photo_set import find_wanted, view_set
 from carpipe.weights.client import load
 from tests.conftest import make_config
 from tests.steps.models import viewpoint_world as world
@@ -140,3 +143,24 @@ def test_a_view_set_is_no_garbage_while_an_evaluation_names_it(told):
 
     found = find_garbage(told["session"], older_than=timedelta(0), now=datetime.now(UTC) + timedelta(days=1))
     assert not [info.key for info in found.objects if "view_set" in info.key]
+
+
+def test_a_filter_that_tells_views_worse_than_the_live_one_is_a_question(told):
+    _, live = told["after"]
+    metrics = live.extra["metrics"]
+    worse = replace(live, extra={**live.extra, "metrics": {**metrics, "views_accuracy": 0.5}})
+    assert _views_alone(worse, live).outcome == "ask"
+    assert _views_alone(live, worse).outcome == "publish"
+    assert _views_alone(told["before"][1], live) is None
+
+
+def test_a_listing_that_is_forgotten_takes_the_view_set_along(told):
+    session = told["session"]
+    source = told["after"][0].extra["views"]["set"]
+    listing = results.read_photos(session.store, manifest.read(session.store, source))["listing_uuid"].iloc[0]
+    forget(session, listing, at=AT)
+    assert session.store.head(source) is None
+    wanted = find_wanted(session, label_set(session))
+    photos = results.read_photos(session.store, view_set(session, wanted))
+    assert len(photos) == world.LISTINGS * len(world.VIEWS) - len(world.VIEWS)
+    assert listing not in set(photos["listing_uuid"])
