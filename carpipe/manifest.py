@@ -11,7 +11,7 @@ Readers follow manifests. Nothing here lists a prefix for data; `earlier` lists 
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -132,6 +132,22 @@ def find(store: Store, work: Work) -> Manifest | None:
         return read(store, work.key)
     except MissingError:
         return None
+
+
+def find_many(store: Store, works: Iterable[Work]) -> list[Manifest | None]:
+    """As `find`, of many; in their order, read ahead by threads."""
+    found = store.get_many(work.key for work in works)
+    return [None if data is None else from_json(data, key=key) for key, data in found]
+
+
+def read_many(store: Store, keys: Iterable[str]) -> list[Manifest]:
+    """As `read`, of many; in their order, read ahead by threads."""
+    found = []
+    for key, data in store.get_many(keys):
+        if data is None:
+            raise MissingError(f"There is no {key} in {store.url}.")
+        found.append(from_json(data, key=key))
+    return found
 
 
 def read(store: Store, key: str) -> Manifest:

@@ -7,8 +7,9 @@ Expectations, TFRecord shards. Each partition goes its own way up to `identify`.
 
 **Before anything runs** the log of `plan` says what will: photos per stage, what is reused, minutes expected.
 
-**Nothing is done twice.** Clear and rerun any task, or trigger the DAG again: what has a manifest in the
-bucket is reused, and the task's log says so.
+**Nothing is done twice.** Only partitions that lack a result become tasks of `partition`, and only those whose rows
+have changed tasks of `pack`. Where none are, these tasks are skipped, and all others run. Clear and rerun any task, or
+trigger the DAG again: what has a manifest in the bucket is reused, and the task's log says so.
 
 **When it fails**, the task's log ends in one sentence that says what to do. Network trouble has been
 retried by then; wrong input has not, since that cannot help.
@@ -39,12 +40,18 @@ from datetime import timedelta
 
 from airflow.sdk import CronTriggerTimetable, dag, task, task_group
 
+from carpipe_airflow.batches import batches, flat
 from carpipe_airflow.dag_defaults import DATASET, DEFAULT_ARGS, deadline, setting
 from carpipe_airflow.marker_wait import wait_for_marker, wait_params
 from carpipe_airflow.pages.links import FORESEEN
-from carpipe_airflow.task_session import MAP_LABEL, label, open_task_session, run_facts
+from carpipe_airflow.task_session import MAP_LABEL, label, open_task_session, partition_of, run_facts
 
 log = logging.getLogger(__name__)
+
+# What tasks say beside what others are mapped over.
+CROPS, PACKED = "crops", "packed"
+# Where there is nothing to map over Airflow skips the mapped tasks; what comes after them still has to run.
+EVEN_IF_SKIPPED = "none_failed"
 
 SETTINGS = {
     "min_photos": "classes.min_photos",
@@ -95,51 +102,53 @@ def prepare_dataset():
         return inventory(open_task_session(**SETTINGS)).key
 
     @task
-    def plan(inventory_key: str) -> list[dict[str, str]]:
+    def plan(inventory_key: str, *, ti) -> list[list[dict[str, str]]]:
+        """The partitions that lack a result, and, beside, where the crops of all partitions are or will be."""
         from carpipe.steps.data.plan import plan, render_plan
 
         fixed = plan(open_task_session(**SETTINGS), inventory_key)
         log.info("this run will do:\n%s", render_plan(fixed.forecast))
-        return [
-            {"manifest": part["manifest"], "car_filter": fixed.car_filter, "inventory": inventory_key}
-            for part in fixed.partitions
-        ]
+        ti.xcom_push(CROPS, fixed.crops)
+        return batches(
+            [
+                {"manifest": part["manifest"], "car_filter": fixed.car_filter, "inventory": inventory_key}
+                for part in fixed.to_do
+            ]
+        )
 
     @task(map_index_template=MAP_LABEL)
-    def clean(part: dict[str, str]) -> str:
+    def clean(parts: list[dict[str, str]]) -> list[str]:
         from carpipe.steps.data.clean import clean
 
-        return clean(open_task_session(**SETTINGS), label(part["manifest"]), inventory=part["inventory"]).key
+        session = open_task_session(**SETTINGS)
+        named = label([part["manifest"] for part in parts])
+        return [clean(session, key, inventory=part["inventory"]).key for key, part in zip(named, parts, strict=True)]
 
     @task(map_index_template=MAP_LABEL)
-    def filter_cars(cleaned: str, part: dict[str, str]) -> str:
+    def filter_cars(cleaned: list[str], parts: list[dict[str, str]]) -> list[str]:
         from carpipe.steps.data.filter import filter_cars
 
-        return filter_cars(open_task_session(**SETTINGS), label(cleaned), weights=part["car_filter"]).key
+        session = open_task_session(**SETTINGS)
+        return [filter_cars(session, key, weights=parts[0]["car_filter"]).key for key in label(cleaned)]
 
     @task(map_index_template=MAP_LABEL)
-    def crop(filtered: str) -> str:
+    def crop(filtered: list[str]) -> list[str]:
         from carpipe.steps.data.crop import crop
 
-        return crop(open_task_session(**SETTINGS), label(filtered)).key
+        session = open_task_session(**SETTINGS)
+        return [crop(session, key).key for key in label(filtered)]
 
     @task_group
-    def partition(part: dict[str, str]) -> str:
-        return crop(filter_cars(clean(part), part))
+    def partition(parts: list[dict[str, str]]) -> list[str]:
+        return crop(filter_cars(clean(parts), parts))
 
-    @task
-    def partitions(crops: list[str] | str) -> list[str]:
-        """All partitions, oldest first; a list of its own, since Airflow cannot map over mapped tasks of a group.
-
-        Airflow hands over the result itself, not a list of it, where a mapped group has run just once.
-        """
-        return [crops] if isinstance(crops, str) else list(crops)
-
-    @task
-    def identify(crops: list[str], inventory_key: str) -> str:
+    @task(trigger_rule=EVEN_IF_SKIPPED)
+    def identify(crops: list[str], cropped: list[list[str]], inventory_key: str) -> str:
+        """Of all partitions: those that `plan` found, and those that were worked on."""
         from carpipe.steps.data.identify import identify
 
-        return identify(open_task_session(**SETTINGS), crops, inventory=inventory_key).key
+        latest = {partition_of(key): key for key in [*crops, *flat(cropped)]}
+        return identify(open_task_session(**SETTINGS), list(latest.values()), inventory=inventory_key).key
 
     @task
     def classes(identified: str) -> str:
@@ -161,29 +170,40 @@ def prepare_dataset():
         ti.xcom_push(FORESEEN, validate_work(session, splitted).key)
         return validate(session, splitted, at=run_facts()["at"]).key
 
+    @task
+    def to_pack(splitted: str, *, ti) -> list[list[str]]:
+        """The partitions whose rows have changed, and, beside, where the shards of all partitions are or will be."""
+        from carpipe.steps.data.pack import find_unpacked
+
+        found = find_unpacked(open_task_session(**SETTINGS), splitted)
+        ti.xcom_push(PACKED, found.packed)
+        return batches(found.to_do)
+
     @task(map_index_template=MAP_LABEL)
-    def pack(cropped: str, splitted: str) -> str:
+    def pack(cropped: list[str], splitted: str) -> list[str]:
         from carpipe.steps.data.pack import pack
 
-        return pack(open_task_session(**SETTINGS), splitted, label(cropped)).key
+        session = open_task_session(**SETTINGS)
+        return [pack(session, splitted, key).key for key in label(cropped)]
 
-    @task(outlets=[DATASET])
+    @task(outlets=[DATASET], trigger_rule=EVEN_IF_SKIPPED)
     def dataset(splitted: str, validated: str, packed: list[str], *, outlet_events) -> str:
         from carpipe.steps.data.dataset import dataset
 
-        done = dataset(open_task_session(**SETTINGS), splitted, validated, list(packed))
+        done = dataset(open_task_session(**SETTINGS), splitted, validated, packed)
         outlet_events[DATASET].extra = {"manifest": done.key}
         return done.key
 
     stock = inventory()
     if marker := wait_for_marker():
         marker >> stock
-    crops = partitions(partition.expand(part=plan(stock)))
-    splitted = split(classes(identify(crops, stock)))
+    planned = plan(stock)
+    cropped = partition.expand(parts=planned)
+    splitted = split(classes(identify(planned[CROPS], cropped, stock)))
     validated = validate(splitted)
-    packed = pack.partial(splitted=splitted).expand(cropped=crops)
-    validated >> packed
-    dataset(splitted, validated, packed)
+    unpacked = to_pack(splitted)
+    packed = pack.partial(splitted=splitted).expand(cropped=unpacked)
+    validated >> packed >> dataset(splitted, validated, unpacked[PACKED])
 
 
 prepare_dataset()

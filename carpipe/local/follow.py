@@ -4,6 +4,7 @@ import datetime
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -20,6 +21,8 @@ DONE = ("success", "skipped")
 SECOND = datetime.timedelta(seconds=1)
 # Tasks that return a manifest they did not make.
 LOOKING = ("choose_dataset", "anything_new", "publish")
+# Tasks that there are for partitions with work to do alone: skipped where there are none.
+WORKING = ("clean", "filter cars", "crop", "pack")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Stage:
 
     name: str
     tasks: tuple[TaskInstance, ...]
+
+    @property
+    def title(self) -> str:
+        """The task's name without its group."""
+        return self.name.rpartition(".")[2].replace("_", " ")
 
     @property
     def done(self) -> int:
@@ -40,6 +48,11 @@ class Stage:
     @property
     def skipped(self) -> bool:
         return all(task.state == "skipped" for task in self.tasks)
+
+    @property
+    def tells(self) -> bool:
+        """Whether people want to know that it has finished."""
+        return self.finished and (not self.skipped or self.title in WORKING)
 
     @property
     def seconds(self) -> float:
@@ -65,7 +78,7 @@ def follow(client: AirflowClient, store: Store, dag_id: str, run_id: str, *, con
             finished = client.dag_run(dag_id, run_id).finished
             stages = progress.stages()
             for stage in stages:
-                if stage.finished and not stage.skipped and stage.name not in shown:
+                if stage.tells and stage.name not in shown:
                     shown.add(stage.name)
                     console.print("  " + progress.line(stage), highlight=False)
             if live:
@@ -84,7 +97,7 @@ class _Progress:
 
     def __init__(self, client: AirflowClient, store: Store, dag_id: str, run_id: str):
         self._client, self._store, self._dag_id, self._run_id = client, store, dag_id, run_id
-        self._made: dict[tuple[str, int], tuple[Manifest, bool] | None] = {}
+        self._made: dict[tuple[str, int], list[tuple[Manifest, bool]]] = {}
 
     def stages(self) -> Sequence[Stage]:
         groups: dict[str, list[TaskInstance]] = {}
@@ -95,10 +108,11 @@ class _Progress:
         return sorted(stages, key=lambda stage: min((task.start or never for task in stage.tasks), default=never))
 
     def line(self, stage: Stage) -> str:
-        name = stage.name.rpartition(".")[2].replace("_", " ")
+        if stage.skipped:
+            return f"{stage.title:<16} {'':<28}nothing to do: all results are there"
         mapped = any(task.map_index >= 0 for task in stage.tasks)
         partitions = f"{stage.done}/{len(stage.tasks)} partitions" if mapped else ""
-        made = [found for task in stage.tasks if task.state in DONE and (found := self._result(task))]
+        made = [found for task in stage.tasks if task.state in DONE for found in self._results(task)]
         fresh = [done for done, is_fresh in made if is_fresh]
         photos = sum(done.counts.get("in", 0) for done in fresh)
         if made and not fresh:
@@ -110,26 +124,34 @@ class _Progress:
         else:
             work = ""
         retries = sum(task.try_number > 1 for task in stage.tasks)
-        return f"{name:<16} {partitions:<17} {stage.seconds:>6.1f} s   {work}" + (
+        return f"{stage.title:<16} {partitions:<17} {stage.seconds:>6.1f} s   {work}" + (
             f"   ({retries} retried)" if retries else ""
         )
 
-    def _result(self, task: TaskInstance) -> tuple[Manifest, bool] | None:
+    def _results(self, task: TaskInstance) -> list[tuple[Manifest, bool]]:
         """What a finished task committed, and whether it did so in this run. Asked once: it cannot change."""
         place = (task.task_id, task.map_index)
         if place not in self._made:
             try:
-                key = str(self._client.xcom(self._dag_id, self._run_id, task.task_id, map_index=task.map_index))
-                known = key.endswith("/manifest.json") and task.task_id not in LOOKING
-                self._made[place] = (manifest.read(self._store, key), self._is_fresh(key, task)) if known else None
+                said = self._client.xcom(self._dag_id, self._run_id, task.task_id, map_index=task.map_index)
+                keys = [] if task.task_id in LOOKING else [key for key in _listed(said) if _names_manifest(key)]
+                self._made[place] = [(manifest.read(self._store, key), self._is_fresh(key, task)) for key in keys]
             except CarpipeError:
-                return None  # a returned value appears a moment after the state
+                return []  # a returned value appears a moment after the state
         return self._made[place]
 
     def _is_fresh(self, key: str, task: TaskInstance) -> bool:
         # Services on one machine share a clock. S3 keeps whole seconds.
         info = self._store.head(key)
         return bool(info and info.modified and task.start and info.modified >= task.start - SECOND)
+
+
+def _listed(said: Any) -> list[Any]:
+    return said if isinstance(said, list) else [said]
+
+
+def _names_manifest(said: Any) -> bool:
+    return isinstance(said, str) and said.endswith("/manifest.json")
 
 
 def _table(lines: Iterable[str]) -> Table:

@@ -1,6 +1,6 @@
 """What a running task asks of Airflow: credentials and parameters for its session, its run's id, the time of day."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -57,10 +57,19 @@ def _statsd_of_airflow() -> str | None:
     return f"{conf.get('metrics', 'statsd_host')}:{conf.getint('metrics', 'statsd_port')}"
 
 
-def label(key: str) -> str:
-    """Show the partition of a manifest key as the mapped task's label; returns the key."""
-    show(key.split("/")[2])
-    return key
+def partition_of(key: str) -> str:
+    """The partition that the manifest under a key is of."""
+    return key.split("/")[2]
+
+
+def label(keys: list[str]) -> Iterator[str]:
+    """Show the partitions of manifest keys as the mapped task's label: all of them, then the one in turn; gives them.
+
+    A task has several where there are more partitions than Airflow maps a task over.
+    """
+    first, last = partition_of(keys[0]), partition_of(keys[-1])
+    show(first if len(keys) == 1 else f"{first} to {last} ({len(keys)})")
+    yield from keys
 
 
 def show(text: str) -> None:

@@ -111,9 +111,11 @@ def test_a_second_run_reuses_everything_and_says_so(place, arguments, first):
     again = run(place, *arguments)
 
     assert again.returncode == 0, again.stdout + again.stderr
-    lines = [line for line in again.stdout.splitlines() if re.search(r"\d/\d partitions ", line)]
-    assert len(lines) == 4
-    assert all("unchanged, reused" in line for line in lines)
+    lines = [line.split(" ", 3) for line in again.stdout.splitlines() if "nothing to do: all results are there" in line]
+    assert sorted(line[2] for line in lines) == ["clean", "crop", "filter", "pack"]
+    assert not re.search(r"\d/\d partitions ", again.stdout)
+    for stage in ("identify", "classes", "split", "validate", "dataset"):
+        assert re.search(rf"\n  {stage} .* unchanged, reused", again.stdout), stage
     assert "classifier, generation 1" in again.stdout
 
 

@@ -16,12 +16,15 @@ from carpipe import manifest
 from carpipe.cli import main
 from carpipe.errors import InputError
 from carpipe.evaluation.top_answers import from_parquet
+from carpipe.manifest import Work
+from carpipe.photos import kept, to_parquet
 from carpipe.steps import chain, results
 from carpipe.steps.data.clean import clean
 from carpipe.steps.data.crop import crop
 from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.data.filter import filter_cars
 from carpipe.steps.data.inventory import inventory, latest_inventory
+from carpipe.steps.data.pack import find_unpacked, pack
 from carpipe.steps.data.plan import plan
 from carpipe.steps.data.upload import upload
 from carpipe.steps.labels.store import import_labels
@@ -331,6 +334,51 @@ def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url
     assert done.key != outcome.dataset.key
     assert not {"inventory", "clean", "label_set"} & new.keys()
     assert {"filter", "crop", "identify", "classes", "split"} <= new.keys()
+
+
+def test_a_night_with_nothing_new_has_no_partition_to_do(session, outcome):
+    fixed = plan(session, latest_inventory(session).key)
+    splitted = outcome.dataset.inputs[0]
+    assert fixed.to_do == []
+    assert fixed.crops == manifest.read(session.store, identified_of(session, splitted)).inputs
+    unpacked = find_unpacked(session, splitted)
+    assert (unpacked.packed, unpacked.to_do) == (outcome.dataset.extra["packed"], [])
+
+
+def test_only_partitions_that_lack_a_result_are_to_do(session, outcome, url):
+    fixed = plan(session, latest_inventory(session).key)
+    lost = fixed.crops[0]
+    body = session.store.get(lost)
+    session.store.delete([lost])
+    try:
+        assert [part["partition"] for part in plan(session, fixed.inventory).to_do] == [lost.split("/")[2]]
+    finally:
+        session.store.put(lost, body)
+    other = open_session(make_config(url, **SETTINGS, filter__threshold=0.71))
+    again = plan(other, fixed.inventory)
+    assert again.to_do == again.partitions
+    assert not {*again.crops} & {*fixed.crops}
+
+
+def test_only_partitions_whose_rows_have_changed_are_packed_again(session, outcome):
+    """One photo of the split goes to another class."""
+    splitted = manifest.read(session.store, outcome.dataset.inputs[0])
+    photos = results.read_photos(session.store, splitted)
+    row = kept(photos).index[0]
+    photos.loc[row, "class_name"] = "another"
+    work = Work("split", 99, "all", {}, tuple(splitted.inputs))
+    changed = manifest.commit(session.store, work, {results.PHOTOS: to_parquet(photos)}, counts={})
+    unpacked = find_unpacked(session, changed.key)
+    assert [key.split("/")[2] for key in unpacked.to_do] == [photos.loc[row, "partition"]]
+    assert len({*unpacked.packed} - {*outcome.dataset.extra["packed"]}) == 1
+    [todo] = unpacked.to_do
+    assert pack(session, changed.key, todo).key in unpacked.packed
+    assert find_unpacked(session, changed.key).to_do == []
+    session.store.delete([changed.key])
+
+
+def identified_of(session, splitted):
+    return manifest.read(session.store, manifest.read(session.store, splitted).inputs[0]).inputs[0]
 
 
 def test_a_new_threshold_detects_nothing_again(url, outcome, session):

@@ -1,14 +1,59 @@
 """Pack: write a partition's crops as the shards that are trained on."""
 
+import logging
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
+
+if TYPE_CHECKING:
+    from carpipe.stages.pack import Row
+
+log = logging.getLogger(__name__)
+
+# Of the photo table, what decides what is in a shard.
+COLUMNS = ["key", "class_name", "split", "dropped"]
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """Which shards a dataset needs.
+
+    Attributes:
+        packed: manifest key of each partition's shards, there or to come, in the order of the partitions.
+        to_do: manifest keys, after `crop`, of the partitions whose shards are not there.
+    """
+
+    packed: list[str]
+    to_do: list[str]
+
+
+def find_unpacked(session: Session, splitted: str) -> Unpacked:
+    """The partitions whose rows have changed since they were packed, or never were.
+
+    Args:
+        splitted: manifest key of the dataset's photo table after `split`.
+    """
+    from carpipe.photos import kept
+    from carpipe.stages import pack as stage
+
+    source = manifest.read(session.store, splitted)
+    identified = manifest.read(session.store, manifest.read(session.store, source.inputs[0]).inputs[0])
+    crops = manifest.read_many(session.store, identified.inputs)
+    photos = kept(results.read_photos(session.store, source, columns=["partition", *COLUMNS]))
+    rows = {str(name): stage.rows_of(mine) for name, mine in photos.groupby("partition")}
+    works = [_work(done, rows.get(done.partition, [])) for done in crops]
+    found = manifest.find_many(session.store, works)
+    to_do = [done.key for done, there in zip(crops, found, strict=True) if not there]
+    log.info("pack: %d of %d partitions are as they were packed", len(works) - len(to_do), len(works))
+    return Unpacked([work.key for work in works], to_do)
 
 
 def pack(session: Session, splitted: str, cropped: str) -> Manifest:
@@ -27,18 +72,17 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
     photos = results.read_photos(
         session.store,
         manifest.read(session.store, splitted),
-        columns=["key", "class_name", "split", "dropped"],
+        columns=COLUMNS,
         partition=source.partition,
     )
     rows = stage.rows_of(photos)
-    crops = source.files[results.CROPS]
-    content = {"rows": manifest.digest(rows), "crops": crops["sha256"]}
-    work = Work("pack", stage.VERSION, source.partition, content, ())
+    work = _work(source, rows)
     if done := manifest.find(session.store, work):
         return reused(done)
     from carpipe.training.data import write_shard
 
     started = time.monotonic()
+    crops = source.files[results.CROPS]
     jpegs = dict(blobs_from_parquet(manifest.verified(session.store, crops)))
     files, counts = {}, {}
     with tempfile.TemporaryDirectory(prefix="carpipe-pack-") as folder:
@@ -54,3 +98,10 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
         seconds=round(time.monotonic() - started, 3),
         bytes_read=crops["bytes"],
     )
+
+
+def _work(cropped: Manifest, rows: "list[Row]") -> Work:
+    from carpipe.stages import pack as stage
+
+    content = {"rows": manifest.digest(rows), "crops": cropped.files[results.CROPS]["sha256"]}
+    return Work("pack", stage.VERSION, cropped.partition, content, ())

@@ -59,11 +59,20 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run works on, fixed before it starts. `car_filter` is the manifest key of the weights."""
+    """What a run works on, fixed before it starts.
+
+    Attributes:
+        car_filter: manifest key of the weights.
+        partitions: of the inventory, in its order.
+        crops: manifest key of each partition's crops, which may be there or to come.
+        to_do: the partitions that lack a result.
+    """
 
     inventory: str
     car_filter: str
     partitions: list[dict[str, Any]]
+    crops: list[str]
+    to_do: list[dict[str, Any]]
     forecast: list[Forecast] = field(default_factory=list)
 
 
@@ -83,8 +92,15 @@ def plan(session: Session, inventory_key: str) -> Plan:
         detector = sha256
     taxonomy = current_taxonomy(session)
     model = read_released(session.store, release).manifest
-    forecast = _Forecaster(session, state, model, detector).forecast(taxonomy)
-    return Plan(state.key, release.model, state.partitions, forecast)
+    forecaster = _Forecaster(session, state, model, detector)
+    return Plan(
+        state.key,
+        release.model,
+        state.partitions,
+        crops=forecaster.crops(),
+        to_do=[part for part, done in zip(state.partitions, forecaster.complete(), strict=True) if not done],
+        forecast=forecaster.forecast(taxonomy),
+    )
 
 
 def render_plan(forecast: Sequence[Forecast]) -> str:
@@ -104,10 +120,18 @@ class _Forecaster:
         self._session = session
         self._model = model
         self._detector = detector
-        self._chains = [self._chain(part) for part in state.partitions]
+        self._chains = self._find_chains(state.partitions)
         self._sizes = {part["partition"]: part for part in state.partitions}
         self._known = [*self._done(), *self._earlier()]
         self._gone = state.gone
+
+    def crops(self) -> list[str]:
+        """Manifest key of the crops of each partition, there or to come."""
+        return [works["crop"].key for works, _ in self._chains]
+
+    def complete(self) -> list[bool]:
+        """Whether each partition has all its results."""
+        return [all(found.values()) for _, found in self._chains]
 
     def forecast(self, taxonomy: "Taxonomy") -> list[Forecast]:
         """One entry per stage that works on partitions, in order, and one for what comes after."""
@@ -123,7 +147,7 @@ class _Forecaster:
     def _dataset(self, taxonomy: "Taxonomy", photos: float) -> Forecast:
         """From identify to pack, of the photos that `crop` keeps."""
         session = self._session
-        identified = identify_work(session, [works["crop"].key for works, _ in self._chains], self._gone)
+        identified = identify_work(session, self.crops(), self._gone)
         splitted = split_work(session, classes_work(session, identified.key, taxonomy).key)
         work = dataset_work(splitted.key, validate_work(session, splitted.key).key)
         if done := manifest.find(session.store, work):
@@ -132,13 +156,19 @@ class _Forecaster:
         minutes = photos / (rate or DATASET_RATE) / 60
         return Forecast("dataset", len(self._chains), round(photos), minutes=minutes, measured=bool(rate))
 
-    def _chain(self, part: dict[str, Any]) -> tuple[dict[str, Work], dict[str, Manifest | None]]:
+    def _find_chains(self, parts: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Work], dict[str, Manifest | None]]]:
+        """What each stage does with each partition, and the results that are there."""
+        works = [self._works(part) for part in parts]
+        found = manifest.find_many(self._session.store, (one[stage] for one in works for stage in STAGES))
+        rows = zip(*[iter(found)] * len(STAGES), strict=True)
+        return [(one, dict(zip(STAGES, row, strict=True))) for one, row in zip(works, rows, strict=True)]
+
+    def _works(self, part: dict[str, Any]) -> dict[str, Work]:
         partition = part["partition"]
         clean = clean_work(self._session, part["manifest"], partition)
         filtered = filter_work(self._session, clean.key, partition, self._model)
         crop = crop_work(self._session, filtered.key, partition, self._detector)
-        works = {"clean": clean, "filter": filtered, "crop": crop}
-        return works, {stage: manifest.find(self._session.store, work) for stage, work in works.items()}
+        return {"clean": clean, "filter": filtered, "crop": crop}
 
     def _add(self, row: Forecast, work: Work, done: Manifest | None, photos: float) -> float:
         """Count one partition; returns the photos that the stage keeps of it."""
