@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,6 +50,9 @@ PART_BYTES = 1 << 20
 MAX_PAUSE_S = 5.0  # between two tries of a request
 # What is JSON by its name, and so no longer than carpipe reads: others may write it, and make it as long as they like.
 _JSON = (".json", ".sig")
+# Scratch, which no reader looks at: where conditional writes are tried, and where it says that they were honoured.
+PROBES = "runs/probe"
+MAX_PROOF_BYTES = 1000
 Answer = TypeVar("Answer")
 
 
@@ -259,15 +263,27 @@ class Store:
                 self._persist(remove, key)
 
     def check(self) -> None:
-        """Prove that the bucket is there, may be written, and honours conditional writes.
+        """Make sure that the bucket is there and honours conditional writes: by what an earlier `prove` left, or anew.
+
+        Raises as `prove` does.
+        """
+        try:
+            found = self._fetch(self._proof, MAX_PROOF_BYTES)
+        except (MissingError, AccessError):  # who may not read it has to prove it
+            self.prove()
+            return
+        self.etags_are_md5 = found.data is not None and found.etag == _md5(found.data)
+
+    def prove(self) -> None:
+        """Prove that the bucket is there, may be written, and honours conditional writes; the next ones need not.
 
         Raises:
             AccessError: wrong bucket, endpoint or credentials, or a server that ignores conditions.
         """
         next(self.list_objects("channels"), None)
-        probe = f"runs/probe/{uuid.uuid4()}"
+        probe = f"{PROBES}/{uuid.uuid4()}"
         etag = self.create(probe, b"1")
-        self.etags_are_md5 = etag == hashlib.md5(b"1", usedforsecurity=False).hexdigest()
+        self.etags_are_md5 = etag == _md5(b"1")
         try:
             if self._wins("create", probe) or self._wins("replace", probe):
                 raise AccessError(
@@ -277,6 +293,14 @@ class Store:
             self.replace(probe, b"3", etag=etag)
         finally:
             self.delete([probe])
+        with contextlib.suppress(ConflictError):
+            self.create(self._proof, b"This server honours conditional writes.\n")
+
+    @property
+    def _proof(self) -> str:
+        """Where it says that this server has proved itself: a copy of the bucket on another one has not."""
+        server = self._endpoint or os.environ.get("AWS_ENDPOINT_URL", "")  # obstore asks for it too
+        return f"{PROBES}/{hashlib.sha256(f'{server} {self.url}'.encode()).hexdigest()[:20]}.txt"
 
     def _fetch(self, key: str, max_bytes: int | None) -> Fetched:
         try:
@@ -373,6 +397,10 @@ def _body(answer: "GetResult", max_bytes: int) -> bytes | None:
 
 def _room(info: ObjectInfo) -> int:
     return info.size or PART_BYTES
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _etag(meta: Mapping[str, Any]) -> str:

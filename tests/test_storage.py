@@ -99,7 +99,35 @@ def test_a_server_that_ignores_conditions_is_refused(session, monkeypatch):
     monkeypatch.setattr(Store, "create", Store.put)  # what such a server does
 
     with pytest.raises(AccessError, match="ignores conditional writes"):
-        session.store.check()
+        session.store.prove()
+
+
+def test_a_bucket_proves_itself_once_and_leaves_nothing_of_it(session, s3, monkeypatch):
+    store, config = session.store, session.config
+    [proof] = [info.key for info in store.list_objects("runs/probe")]
+    monkeypatch.setattr(Store, "create", lambda *_: pytest.fail("proved again"))
+    assert open_session(config).store.etags_are_md5 == store.etags_are_md5
+    # A copy of it on another server has proved nothing: here, the same one by another name.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint.replace("127.0.0.1", "localhost"))
+    with pytest.raises(pytest.fail.Exception, match="proved again"):
+        open_session(config)
+    monkeypatch.undo()
+    store.prove()
+    assert [info.key for info in store.list_objects("runs/probe")] == [proof]
+
+
+def test_who_may_not_read_the_proof_proves_it_anew(session, monkeypatch):
+    proved, read = [], Store._fetch
+
+    def fetch(self, key, max_bytes):
+        if key == self._proof:
+            raise AccessError("403")
+        return read(self, key, max_bytes)
+
+    monkeypatch.setattr(Store, "_fetch", fetch)
+    monkeypatch.setattr(Store, "prove", lambda self: proved.append(self._proof))
+    session.store.check()
+    assert proved == [session.store._proof]
 
 
 def test_an_object_over_the_limit_is_not_read(session):

@@ -35,7 +35,7 @@ class Session:
 
 
 def open_session(config: Config, *, access: Access | None = None, signing_key: bytes = b"") -> Session:
-    """Open the bucket, having proved that it is there and honours conditional writes.
+    """Open the bucket; whoever is the first to do so on this server proves that it honours conditional writes.
 
     Args:
         access: credentials, and more; None: those of the AWS chain.

@@ -58,9 +58,13 @@ class Inventory:
 def inventory(session: Session) -> Inventory:
     """List `raw/`, cut what is new into partitions, and record the new state; unchanged: the last one.
 
+    A run begins here, so here the bucket proves anew that it honours conditional writes.
+
     Raises:
+        AccessError: it does not, or may not be written.
         InputError: there are no photos, or no name follows the layout.
     """
+    session.store.prove()
     for _ in range(ATTEMPTS):
         try:
             return _take_stock(session)
