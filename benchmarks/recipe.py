@@ -122,8 +122,9 @@ def config_of(options: argparse.Namespace, head: int, settings: dict[str, Any], 
 
 def trained(parts: dict[str, Crops], classes: list[str], config: ClassifierConfig) -> tuple[Answers, float]:
     """Train; returns the test part's probabilities and the seconds that it took."""
+    from carpipe.tfrecord import write_shard
     from carpipe.training import fit, predict
-    from carpipe.training.data import Shards, write_shard
+    from carpipe.training.data import Shards
 
     with tempfile.TemporaryDirectory(prefix="carpipe-recipe-") as name:
         folder = Path(name)

@@ -120,8 +120,9 @@ def _train_and_ask(learn: Sequence[Photo], ask: Sequence[Photo], said: Any, clas
     from carpipe.evaluation.calibration import fit_temperature
     from carpipe.evaluation.predictions import Predictions
     from carpipe.probabilities import calibrate
+    from carpipe.tfrecord import write_shard
     from carpipe.training import fit, predict
-    from carpipe.training.data import Shards, write_shard
+    from carpipe.training.data import Shards
 
     config: ClassifierConfig = load_config(
         SAMPLE / "sample.toml", {"classifier.weights": str(SAMPLE / "backbone.weights.h5")}

@@ -99,7 +99,7 @@ def write(raw: Path, folder: Path, *, most: int) -> int:
     from PIL import Image
 
     from carpipe.pictures.encode import encode_jpeg
-    from carpipe.training.data import write_shard
+    from carpipe.tfrecord import write_shard
 
     records = []
     for path in sorted(raw.glob("*/*.jpg")):

@@ -168,8 +168,9 @@ def trained(
     night: Night, config: ClassifierConfig, folder: Path, *, start: Path | None, known: Sequence[str], repeat: int
 ) -> Path:
     """Train, unless that was done before; returns the model."""
+    from carpipe.tfrecord import write_shard
     from carpipe.training import fit
-    from carpipe.training.data import Shards, write_shard
+    from carpipe.training.data import Shards
     from carpipe.training.warm import Warm
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -81,6 +81,10 @@ def test_the_pages_load_nothing_heavy(tmp_path):
     assert loaded_by("import carpipe_airflow.pages.app", tmp_path) == set()
 
 
+def test_shards_are_written_without_tensorflow(tmp_path):
+    assert "tensorflow" not in loaded_by("import carpipe.tfrecord, carpipe.stages.pack", tmp_path)
+
+
 def test_the_tests_can_fail(loaded_by_step, tmp_path):
     assert "pandas" in loaded_by("import carpipe.photos", tmp_path)
     assert "pandas" in loaded_by_step["carpipe.photos"]

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from carpipe.config import TrainingConfig
 from carpipe.pictures.model_input import Pixels, to_batch
+from carpipe.tfrecord import write_shard
 from carpipe.training.augment import augment
 
 if TYPE_CHECKING:
@@ -34,20 +35,6 @@ class Shards:
 
     paths: Sequence["Path"]
     photos: int
-
-
-def write_shard(path: "Path", records: Iterable[tuple[str, str, bytes]]) -> int:
-    """Write (photo key, class name, JPEG) as TFRecords; returns how many."""
-    written = 0
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for key, class_name, jpeg in records:
-            values = {"key": key.encode(), "class_name": class_name.encode(), "jpeg": jpeg}
-            feature = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for name, v in values.items()}
-            writer.write(
-                tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
-            )
-            written += 1
-    return written
 
 
 def thin_out(paths: "Iterable[Path]", keys: Collection[str]) -> int:

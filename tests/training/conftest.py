@@ -8,7 +8,8 @@ from PIL import Image
 
 from carpipe.config import load_config
 from carpipe.pictures.encode import encode_jpeg
-from carpipe.training.data import Shards, write_shard
+from carpipe.tfrecord import write_shard
+from carpipe.training.data import Shards
 from tests.conftest import SAMPLE
 
 CLASSES = {"audi_a3": 40, "kia_rio": 24}

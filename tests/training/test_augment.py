@@ -9,8 +9,9 @@ from PIL import Image, ImageDraw
 from carpipe.config import load_config
 from carpipe.pictures.encode import encode_jpeg
 from carpipe.pictures.model_input import to_batch
+from carpipe.tfrecord import write_shard
 from carpipe.training.augment import augment
-from carpipe.training.data import Shards, evaluation_batches, training_batches, write_shard
+from carpipe.training.data import Shards, evaluation_batches, training_batches
 from tests.conftest import SAMPLE
 
 # Wide and upright crops. 48 px is smaller than both, 96 px between their sides, 240 px larger.

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from carpipe.training.data import Shards, evaluation_batches, iter_records, thin_out, training_batches, write_shard
+from carpipe.tfrecord import write_shard
+from carpipe.training.data import Shards, evaluation_batches, iter_records, thin_out, training_batches
 from carpipe.training.fit import class_weights
 from tests.training.conftest import CLASSES, draw
 

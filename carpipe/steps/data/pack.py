@@ -79,7 +79,7 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
     work = _work(source, rows)
     if done := manifest.find(session.store, work):
         return reused(done)
-    from carpipe.training.data import write_shard
+    from carpipe.tfrecord import write_shard
 
     started = time.monotonic()
     crops = source.files[results.CROPS]

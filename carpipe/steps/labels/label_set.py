@@ -95,7 +95,7 @@ def _check_enough(photos: "pd.DataFrame") -> None:
 def _write_shards(photos: "pd.DataFrame", thumbnails: Mapping[str, bytes]) -> dict[str, bytes]:
     from carpipe.photos import SPLITS
     from carpipe.stages.pack import shuffled
-    from carpipe.training.data import write_shard
+    from carpipe.tfrecord import write_shard
 
     rows = list(photos[["key", "class_name", "split"]].itertuples(index=False, name=None))
     files = {}

@@ -24,7 +24,7 @@ from carpipe.steps.models.train_process import TrainingRun
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.garbage import find_garbage
 from carpipe.steps.views.curves import newest_curve, read_curve
-from carpipe.training.data import write_shard
+from carpipe.tfrecord import write_shard
 from carpipe.training.model import build
 from tests.conftest import make_config
 from tests.steps.models.test_train_process import training_children

@@ -28,7 +28,7 @@ from carpipe.steps.models.package import package
 from carpipe.steps.models.publish import publish
 from carpipe.steps.models.train import start_of, train, train_work
 from carpipe.steps.session import open_session
-from carpipe.training.data import write_shard
+from carpipe.tfrecord import write_shard
 from carpipe.weights.client import load, pull
 from tests.conftest import make_config
 from tests.serving.conftest import post, ready, serving
