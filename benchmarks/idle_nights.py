@@ -1,0 +1,176 @@
+"""What Airflow makes of a night: task instances and wall time, on a bucket of many partitions.
+
+    python benchmarks/idle_nights.py [--partitions 200] [--folder <folder>]
+
+Starts what `make run` starts, on a small drawn world. Then adds a listing and an inventory again and again, until there
+are so many partitions, and works on them in one process. After that Airflow runs `prepare_dataset`: with nothing new,
+with one new partition, with a task of that night cleared, and with another threshold, so that all partitions are to do.
+The alternative, tasks for every partition whatever there is to do, is the last one: it has as many as there can be.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from carpipe.config import load_config
+from carpipe.local.ports import free_ports
+from carpipe.local.rest import AirflowClient
+from carpipe.sample import draw_world
+from carpipe.steps import chain
+from carpipe.steps.data.inventory import inventory
+from carpipe.steps.session import Session, open_session
+
+ROOT = Path(__file__).parents[1]
+DAG = "prepare_dataset"
+AT = "2026-01-01T00:00:00Z"
+PHOTOS = 2  # of a listing
+HOURS = 3600.0
+SETTINGS = """
+[inventory]
+partition_photos = 5000
+[crop]
+weights = "sample:detector.pt"
+image_size = 320
+[classes]
+min_photos = 8
+[car_filter]
+alpha = 0.35
+weights = "sample:backbone.weights.h5"
+image_size = 96
+head_epochs = 4
+head_learning_rate = 0.005
+[classifier]
+backbone = "MobileNetV2"
+alpha = 0.35
+weights = "sample:backbone.weights.h5"
+image_size = 96
+head_epochs = 3
+finetune_epochs = 0
+"""
+
+
+def main() -> None:
+    """Run the nights; print a line each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--partitions", type=int, default=200)
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        place = options.folder or Path(home)
+        try:
+            nights(place, options.partitions)
+        finally:
+            local_run(place, "stop")
+
+
+def nights(place: Path, partitions: int) -> None:
+    """All of them, on a bucket made for it in an empty folder."""
+    url, user, password = started(place)
+    session = opened(place)
+    listings = drawn(place, partitions + 1)
+    for listing in listings[:-1]:
+        add(session, listing)
+    chain.prepare_dataset(session, now=lambda: AT, progress=lambda *_: None)
+    count = len(list(session.store.list_folders("stages/crop")))
+    print(f"{count} partitions, {os.cpu_count()} cores")
+    print(f"{'night':<28} {'tasks run':>9} {'skipped':>8} {'seconds':>8}")
+    with AirflowClient(url, user=user, password=password) as client:
+        show("nothing new", *night(client))
+        add(session, listings[-1])
+        run, *found = night(client)
+        show("one new partition", run, *found)
+        show("its crop cleared", *cleared(client, run, "partition.crop", 0))
+        show("another threshold: all", *night(client, car_threshold=0.71))
+
+
+def started(place: Path) -> list[str]:
+    """Airflow's address, user and password, after a first run on a small world."""
+    for name in ("dags", "plugins"):
+        (place / name).symlink_to(ROOT / name)
+    draw_world(place / "world", seed=9, listings=36)
+    (place / "settings.toml").write_text(SETTINGS, encoding="utf-8")
+    s3, ui = free_ports(2)
+    world = place / "world"
+    said = local_run(
+        place, "start", "--raw", world / "raw", "--labels", world / "labels.csv", "--config", place / "settings.toml",
+        "--s3-port", s3, "--ui-port", ui,
+    )  # fmt: skip
+    found = re.search(r"Airflow: (\S+) \((\w+) / (\S+)\)", said)
+    if not found:
+        raise SystemExit(said)
+    return list(found.groups())
+
+
+def local_run(place: Path, *arguments: object) -> str:
+    """What `make run` or `make stop` prints there."""
+    command = [sys.executable, "-m", "carpipe.local.run", *map(str, arguments)]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def opened(place: Path) -> Session:
+    """The bucket of that run."""
+    text = (place / "local" / "env").read_text(encoding="utf-8")
+    exports = (shlex.split(line)[1].partition("=") for line in text.splitlines())
+    os.environ.update({name: value for name, _, value in exports if name != "PATH"})
+    return open_session(load_config())
+
+
+def drawn(place: Path, count: int) -> list[dict[str, bytes]]:
+    """So many listings that are not in the bucket yet: few photos by key."""
+    world = draw_world(place / "more", seed=10, listings=count)
+    listings: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for path in sorted(world.raw.rglob("*.jpg")):
+        photos = listings[path.name.split("_")[-2]]
+        if len(photos) < PHOTOS:
+            photos[str(path.relative_to(world.raw))] = path.read_bytes()
+    return list(listings.values())[:count]
+
+
+def add(session: Session, listing: dict[str, bytes]) -> None:
+    """Upload a listing, which makes a partition of it."""
+    for key, data in listing.items():
+        session.store.put(f"raw/{key}", data)
+    inventory(session)
+
+
+def night(client: AirflowClient, **conf: object) -> tuple[str, Counter[str], float]:
+    """Run the DAG; its run, task instances by state, and the seconds that it took."""
+    run = client.trigger(DAG, conf)
+    return finished(client, run, time.monotonic())
+
+
+def cleared(client: AirflowClient, run: str, task: str, number: int) -> tuple[str, Counter[str], float]:
+    """Clear one mapped task of a run and what comes after it."""
+    body = {
+        "dry_run": False, "dag_run_id": run, "task_ids": [[task, number]], "include_downstream": True,
+        "only_failed": False, "reset_dag_runs": True,
+    }  # fmt: skip
+    started_at = time.monotonic()
+    client._call("POST", f"/dags/{DAG}/clearTaskInstances", body)
+    return finished(client, run, started_at)
+
+
+def finished(client: AirflowClient, run: str, started_at: float) -> tuple[str, Counter[str], float]:
+    """Wait for a run to end."""
+    found = client.wait_for_run(DAG, run, timeout=2 * HOURS)
+    seconds = time.monotonic() - started_at
+    if found.state != "success":
+        raise SystemExit(f"{run} ended in {found.state}")
+    return run, Counter(str(task.state) for task in client.task_instances(DAG, run)), seconds
+
+
+def show(what: str, run: str, states: Counter[str], seconds: float) -> None:
+    """A line of the table."""
+    print(f"{what:<28} {states['success']:>9} {states['skipped']:>8} {seconds:>8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
