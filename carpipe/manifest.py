@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 from carpipe import __version__, forms
 from carpipe.errors import ConflictError, InputError, MissingError, TooLargeError, UnavailableError
 from carpipe.names import brief
-from carpipe.storage import Store
+from carpipe.storage import ObjectInfo, Store
 
 # Where manifests lie. What is named as an input may also be labels.
 _PLACE = re.compile(
@@ -172,10 +172,7 @@ def from_json(data: bytes, *, key: str) -> Manifest:
 
 def read_file(store: Store, manifest: Manifest, name: str) -> bytes:
     """A file that the manifest refers to, checked. Raises InputError where it has no such file."""
-    if name not in manifest.files:
-        names = brief(", ".join(manifest.files)) or "none"
-        raise InputError(f"{manifest.key} has no file '{brief(name)}'; it has {names}.")
-    return verified(store, manifest.files[name])
+    return verified(store, _entry(manifest, name))
 
 
 def read_json(store: Store, manifest: Manifest, name: str) -> Any:
@@ -195,10 +192,41 @@ def verified(store: Store, entry: Mapping[str, Any]) -> bytes:
     try:
         data = store.get(entry["key"], max_bytes=entry.get("bytes"))
     except TooLargeError:
-        raise InputError(f"{entry['key']} is not what was committed: it is larger than the manifest says.") from None
+        raise _grown(entry) from None
+    return _as_committed(entry, data)
+
+
+def read_files(store: Store, manifests: Iterable[Manifest], name: str) -> Iterator[bytes]:
+    """As `read_file`, of many; in their order, read ahead by threads.
+
+    Raises:
+        MissingError: there is no such object any more.
+    """
+    entries = [_entry(done, name) for done in manifests]
+    objects = (ObjectInfo(entry["key"], "", entry["bytes"]) for entry in entries)
+    for entry, found in zip(entries, store.fetch(objects), strict=True):
+        if found.data is None:
+            raise MissingError(f"{entry['key']} has gone from {store.url}, though a manifest names it.")
+        if len(found.data) > entry["bytes"]:
+            raise _grown(entry)
+        yield _as_committed(entry, found.data)
+
+
+def _entry(manifest: Manifest, name: str) -> File:
+    if name not in manifest.files:
+        names = brief(", ".join(manifest.files)) or "none"
+        raise InputError(f"{manifest.key} has no file '{brief(name)}'; it has {names}.")
+    return manifest.files[name]
+
+
+def _as_committed(entry: Mapping[str, Any], data: bytes) -> bytes:
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise InputError(f"{entry['key']} is not what was committed: its sha256 differs from the manifest's.")
     return data
+
+
+def _grown(entry: Mapping[str, Any]) -> InputError:
+    return InputError(f"{entry['key']} is not what was committed: it is larger than the manifest says.")
 
 
 def commit(store: Store, work: Work, files: Mapping[str, bytes], **facts: Any) -> Manifest:

@@ -75,10 +75,11 @@ def _detector_files(session: Session, sha256: str) -> dict[str, bytes]:
 
 
 def _shards(session: Session, packed: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for key in packed:
-        done = manifest.read(session.store, key)
-        for name, entry in done.files.items():
-            if session.store.head(entry["key"]) is None:
-                raise MissingError(f"The shard {entry['key']} has gone; delete {done.key} and run `pack` again.")
-            split = name.removesuffix(".tfrecord")
-            yield {"split": split, "photos": done.counts[split], **entry}
+    parts = manifest.read_many(session.store, packed)
+    shards = [(done, name, entry) for done in parts for name, entry in done.files.items()]
+    there = session.store.heads(entry["key"] for _, _, entry in shards)
+    for (done, name, entry), found in zip(shards, there, strict=True):
+        if found is None:
+            raise MissingError(f"The shard {entry['key']} has gone; delete {done.key} and run `pack` again.")
+        split = name.removesuffix(".tfrecord")
+        yield {"split": split, "photos": done.counts[split], **entry}

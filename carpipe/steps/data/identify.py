@@ -47,10 +47,10 @@ def identify(session: Session, crops: Sequence[str], *, inventory: str) -> Manif
     if done := manifest.find(session.store, work):
         return reused(done)
     started = time.monotonic()
-    parts = [manifest.read(session.store, key) for key in crops]
+    parts = manifest.read_many(session.store, crops)
+    tables = zip(parts, manifest.read_files(session.store, parts, results.PHOTOS), strict=True)
     before = pd.concat(
-        [results.read_photos(session.store, part).assign(partition=part.partition) for part in parts],
-        ignore_index=True,
+        [from_parquet(table).assign(partition=part.partition) for part, table in tables], ignore_index=True
     )
     found = stage.identify(
         before,
@@ -67,14 +67,18 @@ def _signatures(session: Session, parts: Sequence[Manifest], photos: "pd.DataFra
     """Signatures of photos, in their order; only partitions that hold one are read."""
     import numpy as np
 
+    from carpipe.photos import blobs_from_parquet
     from carpipe.pictures.hashes import SIGNATURE_BYTES
 
     result = np.empty((len(photos), SIGNATURE_BYTES), np.uint8)
-    for part in parts:
-        keys = photos["key"][photos["partition"] == part.partition]
-        if len(keys):
-            cleaned = manifest.read(session.store, manifest.read(session.store, part.inputs[0]).inputs[0])
-            found = results.read_blobs(session.store, cleaned, results.SIGNATURES, keys=keys)
-            rows = np.frombuffer(b"".join(found[key] for key in keys), np.uint8)
-            result[(photos["partition"] == part.partition).to_numpy()] = rows.reshape(-1, SIGNATURE_BYTES)
+    mine = [part for part in parts if (photos["partition"] == part.partition).any()]
+    filtered = manifest.read_many(session.store, (part.inputs[0] for part in mine))
+    cleaned = manifest.read_many(session.store, (done.inputs[0] for done in filtered))
+    for part, blobs in zip(mine, manifest.read_files(session.store, cleaned, results.SIGNATURES), strict=True):
+        here = photos["partition"] == part.partition
+        keys = photos["key"][here]
+        wanted = set(keys)
+        found = {key: blob for key, blob in blobs_from_parquet(blobs) if key in wanted}
+        rows = np.frombuffer(b"".join(found[key] for key in keys), np.uint8)
+        result[here.to_numpy()] = rows.reshape(-1, SIGNATURE_BYTES)
     return result

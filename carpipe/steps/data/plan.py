@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
+from carpipe.ahead import work_ahead
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import given_weights
@@ -37,6 +38,8 @@ KEPT = {"clean": 0.98, "filter": 0.42, "crop": 0.98}
 RATES = {"clean": 200.0, "filter": 50.0, "crop": 5.0}
 # From identify to pack, which look at all partitions.
 DATASET_RATE = 500.0
+# Partitions, the newest, whose results under other settings tell a rate.
+RATED = 20
 
 
 @dataclass
@@ -123,6 +126,7 @@ class _Forecaster:
         self._chains = self._find_chains(state.partitions)
         self._sizes = {part["partition"]: part for part in state.partitions}
         self._known = [*self._done(), *self._earlier()]
+        self._looked_at = self._look_back()
         self._gone = state.gone
 
     def crops(self) -> list[str]:
@@ -176,7 +180,7 @@ class _Forecaster:
             row.reused_partitions += 1
             row.reused_photos += done.counts["in"]
             return float(done.counts["kept"])
-        known = min(photos, float(self._looked_at(work)))
+        known = min(photos, float(self._looked_at.get(work.key, 0)))
         row.partitions += 1
         row.photos += round(photos - known)
         row.reused_photos += round(known)
@@ -184,11 +188,18 @@ class _Forecaster:
         row.minutes += (photos - known) / (self._rate(work.stage) or RATES[work.stage]) / 60
         return photos * self._kept(work.stage)
 
-    def _looked_at(self, work: Work) -> int:
-        """Photos of the partition that an earlier commit with the same settings may be asked for."""
-        earlier = {"filter": scored_with, "crop": cropped_with}.get(work.stage)
-        before = earlier(self._session.store, work) if earlier else ()
-        return max((int(done.counts["in"]) for done in before), default=0)
+    def _look_back(self) -> dict[str, int]:
+        """By key of what is missing, the photos that an earlier commit with the same settings may be asked for."""
+        earlier = {"filter": scored_with, "crop": cropped_with}
+        missing = [works[stage] for works, found in self._chains for stage in earlier if not found[stage]]
+        store = self._session.store
+
+        def look(work: Work) -> int:
+            return max((int(done.counts["in"]) for done in earlier[work.stage](store, work)), default=0)
+
+        threads = self._session.config.store.threads
+        found = work_ahead(look, missing, size=lambda _: 0, threads=threads, budget=0)
+        return {work.key: photos for work, photos in zip(missing, found, strict=True)}
 
     def _done(self) -> list[Manifest]:
         return [done for _, found in self._chains for done in found.values() if done]
@@ -196,8 +207,8 @@ class _Forecaster:
     def _earlier(self) -> list[Manifest]:
         """Where a stage has to run on all partitions, results under other settings tell its rate."""
         missing = [stage for stage in STAGES if not any(found[stage] for _, found in self._chains)]
-        store = self._session.store
-        return [done for stage in missing for part in self._sizes for done in manifest.commits(store, stage, part)]
+        store, newest = self._session.store, list(self._sizes)[-RATED:]
+        return [done for stage in missing for part in newest for done in manifest.commits(store, stage, part)]
 
     def _of(self, stage: str) -> list[Manifest]:
         return [done for done in self._known if done.stage == stage and done.counts["in"]]
@@ -223,7 +234,7 @@ def _dataset_rate(session: Session) -> float:
     try:
         newest = find_dataset(session, None)
         splitted, validated = (manifest.read(session.store, key) for key in newest.inputs)
-        packed = [manifest.read(session.store, key) for key in newest.extra["packed"]]
+        packed = manifest.read_many(session.store, newest.extra["packed"])
         classed = manifest.read(session.store, splitted.inputs[0])
         identified = manifest.read(session.store, classed.inputs[0])
     except (InputError, MissingError):
