@@ -11,6 +11,7 @@ import hashlib
 import io
 import logging
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -53,6 +54,7 @@ _JSON = (".json", ".sig")
 # Scratch, which no reader looks at: where conditional writes are tried, and where it says that they were honoured.
 PROBES = "runs/probe"
 MAX_PROOF_BYTES = 1000
+PROOF = re.compile(rf"{PROBES}/[0-9a-f]{{20}}\.txt")
 Answer = TypeVar("Answer")
 
 

@@ -8,8 +8,6 @@ from types import SimpleNamespace
 import pytest
 from markdown_it import MarkdownIt
 
-from carpipe_airflow.batches import batches, flat
-
 ROOT = Path(__file__).parents[2]
 DAGS = ("learning_curve", "prepare_dataset", "promote_weights", "retrain_classifier", "train_filter")
 
@@ -245,23 +243,6 @@ def test_a_deployment_may_wait_have_no_deadline_and_ask_for_gpus(dags):
         pod = retrain.get_task(task_id).executor_config["pod_override"]
         assert pod.spec.containers[0].resources.limits == {"nvidia.com/gpu": "1"}
     assert retrain.get_task("package").executor_config == {}
-
-
-@pytest.mark.parametrize(
-    ("handed_on", "keys"),
-    [([["a"], ["b", "c"]], ["a", "b", "c"]), ([["a"]], ["a"]), (["a"], ["a"]), ("a", ["a"]), ([], []), (None, [])],
-)
-def test_what_mapped_tasks_hand_on_is_a_list_of_keys(handed_on, keys):
-    """Airflow gives the list itself where a mapped group has run once, and nothing where it was skipped."""
-    assert list(flat(handed_on)) == keys
-
-
-def test_more_partitions_than_airflow_maps_over_come_in_batches():
-    assert batches(["a", "b"]) == [["a"], ["b"]]
-    assert batches([]) == []
-    found = batches(list(range(2500)), most=1024)
-    assert (len(found), {len(one) for one in found}) == (834, {3, 1})
-    assert [number for one in found for number in one] == list(range(2500))
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ class Question:
         add: keep labels, each with who gave it and when, given the session and the time of the import.
         told: the column of photo tables that says how sure the filter is.
         unsure_at: the value of it at which the filter is least sure.
+        untold: says that no photo has that column yet.
     """
 
     words: Sequence[str]
@@ -42,6 +43,7 @@ class Question:
     add: Callable[..., None]
     told: str
     unsure_at: Callable[[Session], float]
+    untold: str
 
     def blank_csv(self, keys: Sequence[str]) -> bytes:
         """A CSV of photos with the answer left to fill in."""
@@ -74,6 +76,7 @@ CARS = Question(
     add=_add_cars,
     told="p_car",
     unsure_at=lambda session: session.config.filter.threshold,
+    untold="Nothing was filtered yet",
 )
 VIEWS = Question(
     words=VIEW_WORDS,
@@ -83,5 +86,6 @@ VIEWS = Question(
     add=_add_views,
     told="view_p",
     unsure_at=lambda session: 0.0,
+    untold="No filter has told views yet",
 )
 QUESTIONS: Mapping[Name, Question] = {"cars": CARS, "views": VIEWS}

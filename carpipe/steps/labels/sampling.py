@@ -155,8 +155,8 @@ def _photos(session: Session, stock: Inventory, how: How, question: Question) ->
     tables = [_partition(session, part, how, question) for part in stock.partitions]
     if how == "unsure" and all(found is None for found in tables):
         raise InputError(
-            f"No photo has a `{question.told}` of the filter yet, so none is known to be unsure; draw a random sample, "
-            "or run the DAG `prepare_dataset` first."
+            f"{question.untold}, so no photo is known to be unsure; draw a random sample, or run the DAG "
+            "`prepare_dataset` first."
         )
     photos = pd.concat([found for found in tables if found is not None], ignore_index=True)
     if stock.gone:

@@ -25,7 +25,7 @@ from carpipe.steps.data.inventory import FORGOTTEN, GONE, LOG, latest_inventory
 from carpipe.steps.data.ledger import LEDGER
 from carpipe.steps.results import STAGES
 from carpipe.steps.session import Session
-from carpipe.storage import ObjectInfo
+from carpipe.storage import PROOF, ObjectInfo
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def render_garbage(garbage: Garbage, *, every: bool) -> str:
 def _candidates(session: Session) -> Iterator[ObjectInfo]:
     for prefix in ("stages", "runs"):
         for info in session.store.list_objects(prefix):
-            if not info.key.startswith(KEPT):
+            if not info.key.startswith(KEPT) and not PROOF.fullmatch(info.key):
                 yield info
 
 

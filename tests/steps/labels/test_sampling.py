@@ -121,7 +121,7 @@ def test_the_filter_is_unsure_of_views_whose_likeliest_is_little_likely(session)
     a, b, c = add_photos(session, 3)
     part = latest_inventory(session).partitions[0]
     commit_scores(session, part, {a: 0.9, b: 0.9, c: 0.1}.get)
-    with pytest.raises(InputError, match="No photo has a `view_p` of the filter yet"):
+    with pytest.raises(InputError, match="No filter has told views yet"):
         sample(session, 3, how="unsure", seed=0, question=VIEWS)
 
     time.sleep(1.1)  # the server's times are whole seconds
