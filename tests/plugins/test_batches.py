@@ -2,8 +2,6 @@
 
 import pytest
 
-from carpipe_airflow.batches import batches, flat
-
 
 @pytest.mark.parametrize(
     ("handed_on", "keys"),
@@ -11,10 +9,14 @@ from carpipe_airflow.batches import batches, flat
 )
 def test_what_mapped_tasks_hand_on_is_a_list_of_keys(handed_on, keys):
     """Airflow gives the list itself where a mapped group has run once, and nothing where it was skipped."""
+    from carpipe_airflow.batches import flat
+
     assert list(flat(handed_on)) == keys
 
 
 def test_more_partitions_than_airflow_maps_over_come_in_batches():
+    from carpipe_airflow.batches import batches
+
     assert batches(["a", "b"]) == [["a"], ["b"]]
     assert batches([]) == []
     found = batches(list(range(2500)), most=1024)
