@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 from carpipe import __version__, forms
 from carpipe.errors import ConflictError, InputError, MissingError, TooLargeError, UnavailableError
 from carpipe.names import brief
+from carpipe.spent import Spent
 from carpipe.storage import ObjectInfo, Store
 
 # Where manifests lie. What is named as an input may also be labels.
@@ -229,19 +230,20 @@ def _grown(entry: Mapping[str, Any]) -> InputError:
     return InputError(f"{entry['key']} is not what was committed: it is larger than the manifest says.")
 
 
-def commit(store: Store, work: Work, files: Mapping[str, bytes], **facts: Any) -> Manifest:
+def commit(
+    store: Store, work: Work, files: Mapping[str, bytes], *, spent: Spent | None = None, **facts: Any
+) -> Manifest:
     """Write files, then the manifest; return whichever manifest won.
 
     Args:
         files: contents by file name, such as `{"photos.parquet": ...}`.
+        spent: where the time went, which the manifest then says as `spent` of its `extra`.
         facts: the other fields of Manifest (`counts`, `seconds`, ...).
     """
-    entries: dict[str, File] = {}
-    for filename, data in files.items():
-        sha256 = hashlib.sha256(data).hexdigest()
-        key = work.key_of(filename, sha256)
-        store.put(key, data)
-        entries[filename] = {"key": key, "bytes": len(data), "sha256": sha256}
+    with (spent or Spent()).on("writing"):
+        entries = _write(store, work, files)
+    if spent:
+        facts["extra"] = {**facts.get("extra", {}), "spent": spent.seconds}
     manifest = Manifest(
         key=work.key,
         stage=work.stage,
@@ -263,6 +265,16 @@ def commit(store: Store, work: Work, files: Mapping[str, bytes], **facts: Any) -
         except MissingError:
             raise UnavailableError(f"{manifest.key} is being written by another attempt; try again.") from None
     return manifest
+
+
+def _write(store: Store, work: Work, files: Mapping[str, bytes]) -> dict[str, File]:
+    entries: dict[str, File] = {}
+    for filename, data in files.items():
+        sha256 = hashlib.sha256(data).hexdigest()
+        key = work.key_of(filename, sha256)
+        store.put(key, data)
+        entries[filename] = {"key": key, "bytes": len(data), "sha256": sha256}
+    return entries
 
 
 def to_json(manifest: Manifest) -> bytes:

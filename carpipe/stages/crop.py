@@ -18,6 +18,7 @@ from carpipe.pictures import decode
 from carpipe.pictures.detection import Detector, crop_photo, in_full_size
 from carpipe.pictures.isolation import Isolated, in_chunks
 from carpipe.pictures.look import LOOK, Refused, settings_for, understood
+from carpipe.spent import Spent
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ def crop(
     max_damage: float = 0.0,
     timeout_s: float = 20.0,
     memory_mb: int = 1024,
+    spent: Spent | None = None,
 ) -> tuple[pd.DataFrame, dict[str, bytes]]:
     """Find and cut out the largest vehicle of each photo.
 
@@ -77,6 +79,7 @@ def crop(
         detector: may be None when there are no photos.
         max_pixels, max_damage: as in cleaning, so that both stages see the same pictures.
         timeout_s, memory_mb: of one photo's decoding, as in cleaning; one that takes more is dropped as `poison`.
+        spent: where it goes down what takes how long. Photos are decoded while others are looked at.
 
     Returns:
         One row of results per photo, and the crops as JPEG by key.
@@ -86,14 +89,15 @@ def crop(
     """
     rows: list[dict[str, Any]] = []
     crops: dict[str, bytes] = {}
+    spent = spent or Spent()
     settings = settings_for(max_pixels=max_pixels, max_damage=max_damage, enough=decode.DETAIL)
     isolated = Isolated(LOOK, settings, timeout_s=timeout_s, memory_mb=memory_mb)
     with (
         isolated as child,
-        closing(take_ahead(_decode(photos, child), size=_bytes, budget=_MAX_AHEAD_BYTES)) as decoded,
+        closing(take_ahead(_views(photos, child, spent), size=_bytes, budget=_MAX_AHEAD_BYTES)) as decoded,
     ):
         for batch in _batches(_seen(decoded, rows), config.batch):
-            _cut(batch, rows, crops, detector=detector, config=config)
+            _cut(batch, rows, crops, detector=detector, config=config, spent=spent)
             del batch  # or it would be held while the next one comes together
     return as_results(rows), crops
 
@@ -105,10 +109,13 @@ def _cut(
     *,
     detector: Detector | None,
     config: CropConfig,
+    spent: Spent,
 ) -> None:
-    found = detector.largest([image for _, image, _ in batch]) if detector else []
+    with spent.on("network"):
+        found = detector.largest([image for _, image, _ in batch]) if detector else []
     for (key, image, size), vehicle in zip(batch, found, strict=True):
-        row, jpeg = crop_photo(image, vehicle, config=config)
+        with spent.on("encoding"):
+            row, jpeg = crop_photo(image, vehicle, config=config)
         if "box" in row:
             row["box"] = in_full_size(row["box"], image.size, size)
         rows.append({"key": key, **row})
@@ -126,6 +133,10 @@ def results_from(photos: pd.DataFrame, keys: "pd.Series[str]") -> pd.DataFrame:
     looked_at = photos[photos["key"].isin(keys) & (photos["dropped"].isna() | (photos["dropped_by"] == STAGE))]
     reason = looked_at["dropped"]
     return looked_at.assign(reason=reason)[["box", *_COLUMNS]].astype(_COLUMNS).reset_index(drop=True)
+
+
+def _views(photos: Iterable[tuple[str, bytes | None]], child: Isolated, spent: Spent) -> Iterator[View | Unseen]:
+    return spent.waiting("decoding", _decode(spent.waiting("fetching", photos), child))
 
 
 def _decode(photos: Iterable[tuple[str, bytes | None]], child: Isolated) -> Iterator[View | Unseen]:

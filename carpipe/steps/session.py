@@ -9,6 +9,7 @@ from carpipe.config import Config
 from carpipe.manifest import Manifest, Work
 from carpipe.metrics import Metric
 from carpipe.s3_access import Access
+from carpipe.spent import Spent
 from carpipe.storage import Store
 
 
@@ -23,9 +24,9 @@ class Session:
     store: Store
     signing_key: bytes = field(default=b"", repr=False)
 
-    def commit(self, work: Work, files: Mapping[str, bytes], **facts: Any) -> Manifest:
+    def commit(self, work: Work, files: Mapping[str, bytes], *, spent: Spent | None = None, **facts: Any) -> Manifest:
         """Commit what a step has made, as `manifest.commit` does, and send its figures if it was the first."""
-        done = manifest.commit(self.store, work, files, **facts)
+        done = manifest.commit(self.store, work, files, spent=spent, **facts)
         self.send(metrics.committed(done))
         return done
 

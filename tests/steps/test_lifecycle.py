@@ -115,7 +115,11 @@ def test_before_anything_ran_the_plan_is_to_do_everything(bucket):
     assert forecast["clean"].reused_photos == 0
     assert forecast["crop"].minutes > 0
     assert not forecast["crop"].measured
-    assert "(guess)" in render_plan(list(forecast.values()))
+    said = render_plan(list(forecast.values()))
+    assert "(guess)" in said
+    assert said.count("unknown") == 4
+    assert "0 B" not in said
+    assert "Where the time" not in said
 
 
 def test_the_second_night_works_on_new_photos_only(bucket, small, later, tmp_path):
@@ -132,6 +136,11 @@ def test_the_second_night_works_on_new_photos_only(bucket, small, later, tmp_pat
     assert manifest.read(bucket.store, new["clean"][0]).counts["in"] == stock.new_photos == forecast["clean"].photos
     assert forecast["clean"].reused_photos == stock.photos - stock.new_photos
     assert forecast["clean"].measured
+    assert {*forecast["crop"].spent} == {"fetching", "decoding", "network", "encoding", "writing"}
+    assert {*forecast["clean"].spent} == {"fetching", "decoding", "writing"}
+    said = render_plan(list(forecast.values()))
+    assert re.search(r"^clean +1 .*B +[0-9.]+$", said, flags=re.MULTILINE)
+    assert re.search(r"^crop     [0-9]+ % [a-z]+, ", said, flags=re.MULTILINE)
     assert len(bucket.photos(second)) == len(bucket.photos(first)) + stock.new_photos
     assert second.extra["previous"] == first.key
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from carpipe import manifest
 from carpipe.errors import UnavailableError
 from carpipe.manifest import Manifest, Work
+from carpipe.spent import Spent
 from carpipe.steps import results
 from carpipe.steps.data.inventory import read_inventory
 from carpipe.steps.data.outage import FACTS, Unreadable, check_readable, find_unreadable, is_page
@@ -48,17 +49,20 @@ def clean(session: Session, inventory_part: str, *, inventory: str) -> Manifest:
     work = clean_work(session, inventory_part, before.partition)
     if done := manifest.find(session.store, work):
         return reused(done)
-    started = time.monotonic()
-    photos = results.read_photos(session.store, before)
+    started, spent = time.monotonic(), Spent()
+    with spent.on("fetching"):
+        photos = results.read_photos(session.store, before)
     source = Raw(session, objects_of(table.kept(photos)))
     pages: set[str] = set()
-    cleaned = stage.clean(_noting_pages(source, pages), config=session.config.clean)
+    fetched = spent.waiting("fetching", _noting_pages(source, pages))
+    with spent.on("decoding"):
+        cleaned = stage.clean(fetched, config=session.config.clean)
     after = table.add_results(photos, mark_too_large(cleaned.results, source), stage=stage.STAGE)
     unreadable = find_unreadable(after, pages, over_time=cleaned.over_time)
     _check(session, work.partition, unreadable, inventory=inventory)
     return commit_photos(
         session, work, photos, after, files=_files(cleaned), started=started, bytes_read=source.bytes,
-        extra={FACTS: unreadable.to_json()},
+        extra={FACTS: unreadable.to_json()}, spent=spent,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
+from carpipe.spent import Spent
 from carpipe.steps import given_weights, results
 from carpipe.steps.data.raw import Raw, mark_too_large, objects_of
 from carpipe.steps.results import commit_photos
@@ -44,25 +45,28 @@ def crop(session: Session, filtered: str) -> Manifest:
         work = crop_work(session, filtered, before.partition, sha256)
         if done := manifest.find(session.store, work):
             return reused(done)
-        started = time.monotonic()
-        photos = results.read_photos(session.store, before)
-        kept = table.kept(photos)
-        cleaned = manifest.read(session.store, before.inputs[0])
-        known = cropped_before(session, work, kept["key"], cleaned=cleaned)
-        todo = kept[~kept["key"].isin(known.results["key"])]
-        repaired = results.read_blobs(session.store, cleaned, results.REPAIRED, keys=todo["key"])
+        started, spent = time.monotonic(), Spent()
+        with spent.on("fetching"):
+            photos = results.read_photos(session.store, before)
+            kept = table.kept(photos)
+            cleaned = manifest.read(session.store, before.inputs[0])
+            known = cropped_before(session, work, kept["key"], cleaned=cleaned)
+            todo = kept[~kept["key"].isin(known.results["key"])]
+            repaired = results.read_blobs(session.store, cleaned, results.REPAIRED, keys=todo["key"])
         source = Raw(session, objects_of(todo), instead=repaired)
-        found, crops = _crop(session, source, weights if len(todo) else None)
+        found, crops = _crop(session, source, weights if len(todo) else None, spent)
     after = table.add_results(photos, known.joined(mark_too_large(found, source)), stage=STAGE)
     crops.update(known.crops)
     files = {results.CROPS: _sorted_blobs(crops)}
     return commit_photos(
         session, work, photos, after, files=files, started=started, bytes_read=source.bytes,
-        reused=len(known.results), reused_from=known.source,
+        reused=len(known.results), reused_from=known.source, spent=spent,
     )  # fmt: skip
 
 
-def _crop(session: Session, source: Raw, weights: "Path | None") -> "tuple[pd.DataFrame, dict[str, bytes]]":
+def _crop(
+    session: Session, source: Raw, weights: "Path | None", spent: Spent
+) -> "tuple[pd.DataFrame, dict[str, bytes]]":
     """What the stage finds. Weights: none where there are no photos."""
     from carpipe.pictures.detection import Detector
     from carpipe.stages import crop as stage
@@ -70,7 +74,7 @@ def _crop(session: Session, source: Raw, weights: "Path | None") -> "tuple[pd.Da
     config = session.config.crop
     detector = Detector(weights, config=config) if weights else None
     limits = session.config.clean.model_dump(include={"max_pixels", "max_damage", "timeout_s", "memory_mb"})
-    return stage.crop(source, detector=detector, config=config, **limits)
+    return stage.crop(source, detector=detector, config=config, spent=spent, **limits)
 
 
 def _sorted_blobs(crops: dict[str, bytes]) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
+from carpipe.spent import Spent
 from carpipe.steps import results
 from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import reused, scored_before
@@ -47,21 +48,24 @@ def filter_cars(session: Session, cleaned: str, *, weights: str) -> Manifest:
     work = filter_work(session, cleaned, before.partition, model)
     if done := manifest.find(session.store, work):
         return reused(done)
-    started = time.monotonic()
-    photos = results.read_photos(session.store, before)
-    thumbnails = results.read_blobs(session.store, before, results.THUMBNAILS)
-    known = scored_before(session, work, thumbnails)
-    score = load_car_score(session, model) if len(known) < len(thumbnails) else None
+    started, spent = time.monotonic(), Spent()
+    with spent.on("fetching"):
+        photos = results.read_photos(session.store, before)
+        thumbnails = results.read_blobs(session.store, before, results.THUMBNAILS)
+        known = scored_before(session, work, thumbnails)
+    score = load_car_score(session, model, spent) if len(known) < len(thumbnails) else None
     found = stage.filter_cars(
         thumbnails.items(), score=score, known=known, config=session.config.filter, views="views" in work.weights
     )
     after = table.add_results(photos, found, stage=stage.STAGE)
     size = sum(map(len, thumbnails.values()))
     told = {"extra": {"views": manifest.read_json(session.store, model, VIEWS)}} if VIEWS in model.files else {}
-    return commit_photos(session, work, photos, after, started=started, bytes_read=size, reused=len(known), **told)
+    return commit_photos(
+        session, work, photos, after, started=started, bytes_read=size, reused=len(known), spent=spent, **told
+    )
 
 
-def load_car_score(session: Session, model: Manifest) -> "Score":
+def load_car_score(session: Session, model: Manifest, spent: Spent) -> "Score":
     """JPEGs in, what a published car filter sees on each: whether it shows a car from outside, and from where.
 
     Runs its portable export: several times as fast as Keras on a processor, and up in a second.
@@ -79,7 +83,10 @@ def load_car_score(session: Session, model: Manifest) -> "Score":
     column, told = network.classes.index(CAR), network.views
 
     def score(jpegs: list[bytes]) -> list[Seen]:
-        p, views = network.look_round(to_batch(jpegs, network.side))
+        with spent.on("decoding"):
+            pictures = to_batch(jpegs, network.side)
+        with spent.on("network"):
+            p, views = network.look_round(pictures)
         p_car = p[:, column].tolist()
         if told is None or views is None:
             return [Seen(one) for one in p_car]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
+from carpipe.spent import Spent
 from carpipe.steps import results
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -81,11 +82,12 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
         return reused(done)
     from carpipe.tfrecord import write_shard
 
-    started = time.monotonic()
+    started, spent = time.monotonic(), Spent()
     crops = source.files[results.CROPS]
-    jpegs = dict(blobs_from_parquet(manifest.verified(session.store, crops)))
+    with spent.on("fetching"):
+        jpegs = dict(blobs_from_parquet(manifest.verified(session.store, crops)))
     files, counts = {}, {}
-    with tempfile.TemporaryDirectory(prefix="carpipe-pack-") as folder:
+    with spent.on("encoding"), tempfile.TemporaryDirectory(prefix="carpipe-pack-") as folder:
         for name in SPLITS:
             path = Path(folder) / f"{name}.tfrecord"
             counts[name] = write_shard(path, ((key, label, jpegs[key]) for key, label in stage.shuffled(rows, name)))
@@ -97,6 +99,7 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
         counts={"in": len(rows), **counts},
         seconds=round(time.monotonic() - started, 3),
         bytes_read=crops["bytes"],
+        spent=spent,
     )
 
 

@@ -4,7 +4,8 @@ Keys follow from the work, so a result that is not there yet has a known key too
 of it. Photos and minutes of work to come are estimates, by the shares and rates of earlier results.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from carpipe import manifest
 from carpipe.ahead import work_ahead
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
+from carpipe.spent import read_spent
 from carpipe.steps import given_weights
 from carpipe.steps.data.classes import classes_work
 from carpipe.steps.data.clean import clean_work
@@ -47,7 +49,8 @@ class Forecast:
     """One stage, or all those from identify on (`dataset`): what is there (`reused`), what is to do and will cost.
 
     `minutes` are those of one worker; workers share the partitions. `measured` says whether they rest on earlier
-    results of this bucket.
+    results of this bucket, and `bytes_measured` the same of `bytes`. `spent` is where the time of these results went:
+    seconds by `carpipe.spent.KINDS`.
     """
 
     stage: str
@@ -58,6 +61,8 @@ class Forecast:
     bytes: int = 0
     minutes: float = 0.0
     measured: bool = False
+    bytes_measured: bool = False
+    spent: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,17 @@ def render_plan(forecast: Sequence[Forecast]) -> str:
     for row in forecast:
         minutes = f"{row.minutes:.1f}" + ("" if row.measured or not row.photos else " (guess)")
         photos = f"{row.photos:>11,} {row.reused_photos:>11,}"
-        lines.append(f"{row.stage:<8} {row.partitions:>10,} {photos} {_size(row.bytes):>10} {minutes:>9}")
-    return "\n".join(lines)
+        size = _size(row.bytes) if row.bytes_measured or not row.photos else "unknown"
+        lines.append(f"{row.stage:<8} {row.partitions:>10,} {photos} {size:>10} {minutes:>9}")
+    spent = [f"{row.stage:<8} {describe_spent(row.spent)}" for row in forecast if row.spent]
+    return "\n".join([*lines, *(["", "Where the time of earlier results went:", *spent] if spent else [])])
+
+
+def describe_spent(seconds: Mapping[str, float]) -> str:
+    """Shares of seconds by what they were spent on, the largest first."""
+    total = sum(seconds.values())
+    largest = sorted(seconds.items(), key=lambda item: -item[1])
+    return ", ".join(f"{100 * part / total:.0f} % {what}" for what, part in largest if part)
 
 
 class _Forecaster:
@@ -140,13 +154,23 @@ class _Forecaster:
     def forecast(self, taxonomy: "Taxonomy") -> list[Forecast]:
         """One entry per stage that works on partitions, in order, and one for what comes after."""
         left = 0.0
-        rows = {stage: Forecast(stage, measured=bool(self._rate(stage))) for stage in STAGES}
+        rows = {stage: self._begun(stage) for stage in STAGES}
         for works, found in self._chains:
             photos = float(self._sizes[works["clean"].partition]["photos"])
             for stage in STAGES:
                 photos = self._add(rows[stage], works[stage], found[stage], photos)
             left += photos
         return [*rows.values(), self._dataset(taxonomy, left)]
+
+    def _begun(self, stage: str) -> Forecast:
+        """What is known of a stage before partitions are counted."""
+        spent: defaultdict[str, float] = defaultdict(float)
+        for done in self._of(stage):
+            for kind, seconds in read_spent(done.extra.get("spent")).items():
+                spent[kind] += seconds
+        measured = bool(self._rate(stage))
+        told = {kind: round(seconds, 3) for kind, seconds in spent.items()}
+        return Forecast(stage, measured=measured, bytes_measured=measured, spent=told)
 
     def _dataset(self, taxonomy: "Taxonomy", photos: float) -> Forecast:
         """From identify to pack, of the photos that `crop` keeps."""
