@@ -145,10 +145,11 @@ def _take_stock(session: Session) -> Inventory:
 def _known_photos(session: Session, parts: list[dict[str, Any]]) -> "pd.DataFrame":
     import pandas as pd
 
-    tables = [
-        results.read_photos(session.store, manifest.read(session.store, part["manifest"]), columns=["key", "etag"])
-        for part in parts
-    ]
+    from carpipe.photos import from_parquet
+
+    done = manifest.read_many(session.store, (part["manifest"] for part in parts))
+    files = manifest.read_files(session.store, done, results.PHOTOS)
+    tables = [from_parquet(data, columns=["key", "etag"]) for data in files]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"key": [], "etag": []}, dtype="str")
 
 
