@@ -459,6 +459,13 @@ class MetricsConfig(Section):
     prefix: str = Field("carpipe", pattern=r"^[\w.-]+$", description="of the metrics' names")
 
 
+class CostConfig(Section):
+    cpu_hour: float = Field(0.0, ge=0, description="price of a worker without a GPU for an hour; 0: not known")
+    gpu_hour: float = Field(0.0, ge=0, description="price of a worker on the queue `gpu` for an hour; 0: as `cpu_hour`")
+    request: float = Field(0.0, ge=0, description="price of a request to the store; 0: not known")
+    currency: str = Field("", max_length=10, description="of the prices, such as `EUR`")
+
+
 class Config(Section):
     """All settings. Immutable: `load_config` makes one, with overrides already applied."""
 
@@ -477,6 +484,7 @@ class Config(Section):
     serving: ServingConfig = ServingConfig()
     signing: SigningConfig = SigningConfig()
     metrics: MetricsConfig = MetricsConfig()
+    cost: CostConfig = CostConfig()
 
 
 # What obstore puts into the headers of its requests, and takes from the environment.

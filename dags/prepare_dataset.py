@@ -104,10 +104,12 @@ def prepare_dataset():
     @task
     def plan(inventory_key: str, *, ti) -> list[list[dict[str, str]]]:
         """The partitions that lack a result, and, beside, where the crops of all partitions are or will be."""
-        from carpipe.steps.data.plan import plan, render_plan
+        from carpipe.steps.data.plan import plan
+        from carpipe.steps.data.plan_text import render_plan
 
-        fixed = plan(open_task_session(**SETTINGS), inventory_key)
-        log.info("this run will do:\n%s", render_plan(fixed.forecast))
+        session = open_task_session(**SETTINGS)
+        fixed = plan(session, inventory_key)
+        log.info("this run will do:\n%s", render_plan(fixed.forecast, session.config.cost))
         ti.xcom_push(CROPS, fixed.crops)
         return batches(
             [

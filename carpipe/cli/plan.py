@@ -16,7 +16,8 @@ def add_command(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.inventory import inventory
-    from carpipe.steps.data.plan import plan, render_plan
+    from carpipe.steps.data.plan import plan
+    from carpipe.steps.data.plan_text import render_plan
     from carpipe.steps.models.foresee import describe_backbone, foresee_start
 
     opened = session(config)
@@ -26,5 +27,5 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     if options.json:
         print(json.dumps({**asdict(planned), "training": training, "backbone": backbone}, indent=1))
     else:
-        print(f"{render_plan(planned.forecast)}\n\n{training}")
+        print(f"{render_plan(planned.forecast, config.cost)}\n\n{training}")
         print(f"Its backbone: {backbone}")

@@ -20,6 +20,7 @@ from carpipe.manifest import Work
 from carpipe.photos import kept, to_parquet
 from carpipe.steps import chain, results
 from carpipe.steps.data.clean import clean
+from carpipe.steps.data.cost import dataset_cost, model_cost
 from carpipe.steps.data.crop import crop
 from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.data.filter import filter_cars
@@ -40,6 +41,7 @@ from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.garbage import find_garbage
 from carpipe.steps.views.funnel import read_funnel
 from carpipe.weights import channel
+from carpipe.weights.channel import read_released
 from carpipe.weights.client import pull
 from tests.conftest import SAMPLE, make_config
 
@@ -334,6 +336,18 @@ def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url
     assert done.key != outcome.dataset.key
     assert not {"inventory", "clean", "label_set"} & new.keys()
     assert {"filter", "crop", "identify", "classes", "split"} <= new.keys()
+
+
+def test_what_a_dataset_and_a_model_have_cost_is_known(session, outcome, photos):
+    cost = dataset_cost(session, outcome.dataset)
+    crops = manifest.read_many(
+        session.store, manifest.read(session.store, identified_of(session, outcome.dataset.inputs[0])).inputs
+    )
+    cut = sum(done.counts["in"] for done in crops)
+    assert cost.requests == len(photos) + cut
+    assert cost.cpu_hours > sum(done.seconds for done in crops) / 3600 > 0
+    model = read_released(session.store, channel.read_channel(session.store, "classifier")).manifest
+    assert model_cost(session, model).gpu_hours > 0
 
 
 def test_a_night_with_nothing_new_has_no_partition_to_do(session, outcome):

@@ -12,6 +12,7 @@ import pytest
 
 from carpipe import manifest
 from carpipe.cli import main
+from carpipe.config import CostConfig
 from carpipe.errors import InputError, MissingError, UnavailableError, ValidationError
 from carpipe.photos import kept
 from carpipe.sample import draw_world
@@ -20,7 +21,8 @@ from carpipe.steps.data.clean import clean
 from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.data.inventory import inventory, latest_inventory
 from carpipe.steps.data.ledger import read_ledger
-from carpipe.steps.data.plan import plan, render_plan
+from carpipe.steps.data.plan import plan
+from carpipe.steps.data.plan_text import render_plan
 from carpipe.steps.data.upload import upload
 from carpipe.steps.data.validate import validate
 from carpipe.steps.labels.store import import_labels
@@ -115,7 +117,7 @@ def test_before_anything_ran_the_plan_is_to_do_everything(bucket):
     assert forecast["clean"].reused_photos == 0
     assert forecast["crop"].minutes > 0
     assert not forecast["crop"].measured
-    said = render_plan(list(forecast.values()))
+    said = render_plan(list(forecast.values()), CostConfig())
     assert "(guess)" in said
     assert said.count("unknown") == 4
     assert "0 B" not in said
@@ -138,7 +140,7 @@ def test_the_second_night_works_on_new_photos_only(bucket, small, later, tmp_pat
     assert forecast["clean"].measured
     assert {*forecast["crop"].spent} == {"fetching", "decoding", "network", "encoding", "writing"}
     assert {*forecast["clean"].spent} == {"fetching", "decoding", "writing"}
-    said = render_plan(list(forecast.values()))
+    said = render_plan(list(forecast.values()), CostConfig())
     assert re.search(r"^clean +1 .*B +[0-9.]+$", said, flags=re.MULTILINE)
     assert re.search(r"^crop     [0-9]+ % [a-z]+, ", said, flags=re.MULTILINE)
     assert len(bucket.photos(second)) == len(bucket.photos(first)) + stock.new_photos

@@ -5,18 +5,20 @@ of it. Photos and minutes of work to come are estimates, by the shares and rates
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.ahead import work_ahead
+from carpipe.config import CostConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.spent import read_spent
 from carpipe.steps import given_weights
 from carpipe.steps.data.classes import classes_work
 from carpipe.steps.data.clean import clean_work
+from carpipe.steps.data.cost import ASKING, Cost
 from carpipe.steps.data.crop import crop_work
 from carpipe.steps.data.dataset import dataset_work
 from carpipe.steps.data.datasets import find_dataset
@@ -50,7 +52,8 @@ class Forecast:
 
     `minutes` are those of one worker; workers share the partitions. `measured` says whether they rest on earlier
     results of this bucket, and `bytes_measured` the same of `bytes`. `spent` is where the time of these results went:
-    seconds by `carpipe.spent.KINDS`.
+    seconds by `carpipe.spent.KINDS`. `cost` is what the stage will cost by the prices of the settings; null: there are
+    none.
     """
 
     stage: str
@@ -63,6 +66,7 @@ class Forecast:
     measured: bool = False
     bytes_measured: bool = False
     spent: dict[str, float] = field(default_factory=dict)
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -107,27 +111,13 @@ def plan(session: Session, inventory_key: str) -> Plan:
         state.partitions,
         crops=forecaster.crops(),
         to_do=[part for part, done in zip(state.partitions, forecaster.complete(), strict=True) if not done],
-        forecast=forecaster.forecast(taxonomy),
+        forecast=[_priced(row, session.config.cost) for row in forecaster.forecast(taxonomy)],
     )
 
 
-def render_plan(forecast: Sequence[Forecast]) -> str:
-    """The forecast as a table of text."""
-    lines = [f"{'stage':<8} {'partitions':>10} {'photos':>11} {'reused':>11} {'to read':>10} {'minutes':>9}"]
-    for row in forecast:
-        minutes = f"{row.minutes:.1f}" + ("" if row.measured or not row.photos else " (guess)")
-        photos = f"{row.photos:>11,} {row.reused_photos:>11,}"
-        size = _size(row.bytes) if row.bytes_measured or not row.photos else "unknown"
-        lines.append(f"{row.stage:<8} {row.partitions:>10,} {photos} {size:>10} {minutes:>9}")
-    spent = [f"{row.stage:<8} {describe_spent(row.spent)}" for row in forecast if row.spent]
-    return "\n".join([*lines, *(["", "Where the time of earlier results went:", *spent] if spent else [])])
-
-
-def describe_spent(seconds: Mapping[str, float]) -> str:
-    """Shares of seconds by what they were spent on, the largest first."""
-    total = sum(seconds.values())
-    largest = sorted(seconds.items(), key=lambda item: -item[1])
-    return ", ".join(f"{100 * part / total:.0f} % {what}" for what, part in largest if part)
+def _priced(row: Forecast, prices: CostConfig) -> Forecast:
+    requests = row.photos if row.stage in ASKING else 0
+    return replace(row, cost=Cost(cpu_hours=row.minutes / 60, requests=requests).money(prices))
 
 
 class _Forecaster:
@@ -265,12 +255,3 @@ def _dataset_rate(session: Session) -> float:
         return 0.0
     seconds = sum(done.seconds for done in (identified, classed, splitted, validated, *packed))
     return float(identified.counts["in"]) / seconds if seconds else 0.0
-
-
-def _size(number: int) -> str:
-    amount = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"

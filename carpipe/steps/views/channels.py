@@ -6,6 +6,7 @@ shows: somebody may have changed it.
 """
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +18,17 @@ from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
+from carpipe.steps.data.cost import describe_cost, model_cost
 from carpipe.steps.models import comparison
 from carpipe.steps.models.decisions import parse_decision
 from carpipe.steps.models.evaluate import PAGE
 from carpipe.steps.models.publish import release_before
+from carpipe.steps.session import Session
 from carpipe.steps.views.weights_makers import Standing, look_at
 from carpipe.storage import ObjectInfo
 from carpipe.weights.channel import Release, entries_in, parse_release, read_channel
+
+log = logging.getLogger(__name__)
 
 COLUMNS = 6  # models side by side
 ENTRIES = 40  # of the history, and of the decisions
@@ -48,7 +53,8 @@ class ModelColumn:
     """A packaged model. `made` is UTC; `live` says that it is, `was_live` that it has been.
 
     `manifest_sha256` is of the manifest that is shown. `maker` says who has signed it; `problem` what is wrong with its
-    manifest or its signature, a sentence, or nothing.
+    manifest or its signature, a sentence, or nothing. `cost` says what it has cost, without its dataset; empty where
+    that cannot be known any more.
     """
 
     id: str
@@ -63,6 +69,7 @@ class ModelColumn:
     manifest_sha256: str
     maker: str
     problem: str
+    cost: str
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
     infos = cache.manifests(f"models/{name}")
     infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
     standings = look_at(cache, [info.key for info in infos[:COLUMNS]], history)
-    models = [*_models(infos, standings, live, history)]
+    models = [*_models(cache, infos, standings, live, history)]
     names = {
         figure: FIGURES.get(figure, figure.removeprefix("test_").replace("_", " "))
         for model in models
@@ -238,7 +245,11 @@ def _problem(live: Release | None, standings: Mapping[str, Standing]) -> str:
 
 
 def _models(
-    infos: Sequence[ObjectInfo], standings: Mapping[str, Standing], live: Release | None, history: list[Release]
+    cache: ResultCache,
+    infos: Sequence[ObjectInfo],
+    standings: Mapping[str, Standing],
+    live: Release | None,
+    history: list[Release],
 ) -> Iterator[ModelColumn]:
     """The live model, then the newest, but for those that cannot be read."""
     before = {release.model for release in history}
@@ -259,4 +270,13 @@ def _models(
             manifest_sha256=standing.sha256,
             maker=standing.maker,
             problem=standing.problem,
+            cost=cache.get(("cost", info.key), partial(_cost, cache.session, done)),
         )
+
+
+def _cost(session: Session, model: Manifest) -> str:
+    try:
+        return describe_cost(model_cost(session, model), session.config.cost)
+    except (InputError, MissingError, LookupError) as error:  # of results that somebody has put there by hand
+        log.info("what %s has cost cannot be told: %s", model.key, error)
+        return ""

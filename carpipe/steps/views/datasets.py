@@ -15,6 +15,7 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
+from carpipe.steps.data.cost import dataset_cost, describe_cost
 from carpipe.steps.data.datasets import dated_datasets
 from carpipe.steps.session import Session
 from carpipe.steps.views.extra import check_shown
@@ -74,7 +75,10 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class DatasetView:
-    """A dataset in full. `verdict` is what the validation found; `documents` are the pages that lie with it."""
+    """A dataset in full. `verdict` is what the validation found; `documents` are the pages that lie with it.
+
+    `cost` says what it has cost; empty where that cannot be known any more.
+    """
 
     id: str
     photos: int
@@ -86,6 +90,7 @@ class DatasetView:
     classes: list[ClassRow]
     verdict: dict[str, Any]
     documents: list[str]
+    cost: str
 
 
 def list_datasets(cache: ResultCache) -> DatasetList:
@@ -199,7 +204,16 @@ def _view(cache: ResultCache, done: Manifest) -> DatasetView:
         classes=list(_classes(photos)),
         verdict={name: verdict[name] for name in ("success", "expectations", "failed")},
         documents=_documents(done),
+        cost=_cost(cache.session, done),
     )
+
+
+def _cost(session: Session, done: Manifest) -> str:
+    try:
+        return describe_cost(dataset_cost(session, done), session.config.cost)
+    except (InputError, MissingError, LookupError) as error:  # of results that somebody has put there by hand
+        log.info("what %s has cost cannot be told: %s", done.key, error)
+        return ""
 
 
 def _reasons(photos: "pd.DataFrame") -> Iterator[Reason]:
