@@ -338,13 +338,13 @@ def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url
     assert {"filter", "crop", "identify", "classes", "split"} <= new.keys()
 
 
-def test_what_a_dataset_and_a_model_have_cost_is_known(session, outcome, photos):
+def test_what_a_dataset_and_a_model_have_cost_is_known(session, outcome, world):
     cost = dataset_cost(session, outcome.dataset)
     crops = manifest.read_many(
         session.store, manifest.read(session.store, identified_of(session, outcome.dataset.inputs[0])).inputs
     )
     cut = sum(done.counts["in"] for done in crops)
-    assert cost.requests == len(photos) + cut
+    assert cost.requests == len(world.photos) + cut
     assert cost.cpu_hours > sum(done.seconds for done in crops) / 3600 > 0
     model = read_released(session.store, channel.read_channel(session.store, "classifier")).manifest
     assert model_cost(session, model).gpu_hours > 0
