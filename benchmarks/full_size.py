@@ -293,7 +293,7 @@ def with_looks(photos: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Hashes, some of them shared: by listings that show another's photos again, and by banners."""
     number = len(photos)
     source = np.arange(number)
-    listing = photos["listing"].to_numpy(int)
+    listing = photos["listing"].fillna(0).to_numpy(int)
     again = np.flatnonzero(rng.random(listing.max() + 1) < RELISTED)
     copied = np.isin(listing, again) & (source >= LISTING[1])
     source[copied] -= LISTING[1]  # of a listing before it, mostly of the same folder
