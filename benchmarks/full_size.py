@@ -248,8 +248,9 @@ def commit_all(
     cropped = crop_work(session, filtered.key, partition, detector)
     after = table.drop(after, ~photos["found"] & after["dropped"].isna(), stage="crop", reason="no_vehicle")
     kept = table.kept(after)["key"]
-    after = after.assign(crop_width=pd.Series(200, index=kept.index, dtype="Int32"), crop_height=after["height"],
-                         box_label="car", box_score=0.9)  # fmt: skip
+    box = pd.Series([[10.0, 10.0, 210.0, 150.0]] * len(kept), index=kept.index)
+    width = pd.Series(200, index=kept.index, dtype="Int32")
+    after = after.assign(box=box, box_label="car", box_score=0.9, crop_width=width, crop_height=width)
     commit(session, cropped, after, {results.CROPS: table.blobs_to_parquet(dict.fromkeys(sorted(kept), CROP))})
     return entry
 
@@ -300,7 +301,7 @@ def with_looks(photos: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     banners = rng.random(number) < BANNERS
     source[banners] = number + rng.integers(0, 50, banners.sum())
     hashes = rng.integers(0, 2**64, (2, number + 50), dtype=np.uint64)
-    broken = rng.random(number) < BROKEN
+    broken = (rng.random(number) < BROKEN) | photos["dropped"].notna().to_numpy()  # nobody looks at odd names
     columns = {
         "format": "JPEG", "width": 380, "height": 250,
         "sha256": [hashlib.sha256(str(one).encode()).hexdigest() for one in source.tolist()],
