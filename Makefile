@@ -32,7 +32,7 @@ ifeq ($(MAKELEVEL),0)
 $(if $(strip $(UNKNOWN)),$(error No such variable: $(strip $(UNKNOWN)). There are $(KNOWN)))
 endif
 
-.PHONY: run stop cluster cluster-stop env test chaos check format lock settings clean
+.PHONY: run stop cluster cluster-stop env test chaos check format lock settings benchmarks clean
 
 run: .venv/installed
 	@$(BIN)/python -m carpipe.local.run start --s3-port $(S3_PORT) --ui-port $(UI_PORT) \
@@ -89,6 +89,10 @@ lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --python-version 3.11 \
 		--python-platform x86_64-manylinux_2_31 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+# docs/benchmarks.md, from what benchmarks have kept.
+benchmarks: .venv/installed
+	@$(BIN)/python tools/benchmarks_page.py docs/benchmarks.md benchmarks/results/*.json
 
 # The table in docs/settings.md, from the settings themselves.
 settings: .venv/installed

@@ -11,7 +11,6 @@ process of its own. `--partitions` cuts the same photos into so many, for a buck
 
 import argparse
 import hashlib
-import json
 import multiprocessing
 import os
 import resource
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from kept import keep  # the module beside this one
 
 from carpipe import manifest, storage
 from carpipe import photos as table
@@ -75,7 +75,12 @@ def main() -> None:
             times = f"{done['seconds']:>8.1f} {done['cpu']:>8.1f}"
             print(f"{name:<12} {times} {done['peak_mb']:>8,} {done['requests']:>9,}", flush=True)
     if options.out:
-        options.out.write_text(json.dumps({"made": made, "cores": os.cpu_count(), "steps": found}, indent=1) + "\n")
+        keep(
+            options.out,
+            title=f"Dataset steps on {made['photos']:,} photos in {made['partitions']:,} partitions",
+            columns=("step", "seconds", "CPU seconds", "peak MB", "requests"),
+            rows=[(one["step"], *(one[name] for name in ("seconds", "cpu", "peak_mb", "requests"))) for one in found],
+        )
 
 
 def in_process(work: Callable[..., Facts], *arguments: Any) -> Facts:

@@ -19,6 +19,8 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from kept import keep  # the module beside this one
+
 from carpipe.config import load_config
 from carpipe.local.ports import free_ports
 from carpipe.local.rest import AirflowClient
@@ -32,6 +34,7 @@ DAG = "prepare_dataset"
 AT = "2026-01-01T00:00:00Z"
 PHOTOS = 2  # of a listing
 HOURS = 3600.0
+Row = tuple[str, int, int, float]
 SETTINGS = """
 [inventory]
 partition_photos = 5000
@@ -61,17 +64,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--partitions", type=int, default=200)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         place = options.folder or Path(home)
         try:
-            nights(place, options.partitions)
+            count, rows = nights(place, options.partitions)
         finally:
             local_run(place, "stop")
+    if options.out:
+        title = f"A night in Airflow on {count:,} partitions"
+        keep(options.out, title=title, columns=("night", "tasks that run", "skipped", "seconds"), rows=rows)
 
 
-def nights(place: Path, partitions: int) -> None:
-    """All of them, on a bucket made for it in an empty folder."""
+def nights(place: Path, partitions: int) -> tuple[int, list[Row]]:
+    """All of them, on a bucket made for it in an empty folder: the number of partitions, and a row for each."""
     url, user, password = started(place)
     session = opened(place)
     listings = drawn(place, partitions + 1)
@@ -82,12 +89,13 @@ def nights(place: Path, partitions: int) -> None:
     print(f"{count} partitions, {os.cpu_count()} cores")
     print(f"{'night':<28} {'tasks run':>9} {'skipped':>8} {'seconds':>8}")
     with AirflowClient(url, user=user, password=password) as client:
-        show("nothing new", *night(client))
+        rows = [show("nothing new", *night(client))]
         add(session, listings[-1])
         run, *found = night(client)
-        show("one new partition", run, *found)
-        show("its crop cleared", *cleared(client, run, "partition.crop", 0))
-        show("another threshold: all", *night(client, car_threshold=0.71))
+        rows.append(show("one new partition", run, *found))
+        rows.append(show("its crop cleared", *cleared(client, run, "partition.crop", 0)))
+        rows.append(show("another threshold: all", *night(client, car_threshold=0.71)))
+    return count, rows
 
 
 def started(place: Path) -> list[str]:
@@ -167,9 +175,10 @@ def finished(client: AirflowClient, run: str, started_at: float) -> tuple[str, C
     return run, Counter(str(task.state) for task in client.task_instances(DAG, run)), seconds
 
 
-def show(what: str, run: str, states: Counter[str], seconds: float) -> None:
-    """A line of the table."""
+def show(what: str, run: str, states: Counter[str], seconds: float) -> Row:
+    """Print a line of the table; returns it."""
     print(f"{what:<28} {states['success']:>9} {states['skipped']:>8} {seconds:>8.1f}", flush=True)
+    return what, states["success"], states["skipped"], round(seconds, 1)
 
 
 if __name__ == "__main__":
