@@ -186,11 +186,10 @@ def run_to_pack(url: str, keys: dict[str, Any]) -> Facts:
 
 def run_pack(url: str, keys: dict[str, Any]) -> Facts:
     """The shards of all partitions, in one process."""
-    from carpipe.steps.data.pack import pack
+    from carpipe.steps.data.pack import pack_many
 
-    session = opened(url)
-    for key in keys["to_pack"]:
-        pack(session, keys["splitted"], key)
+    for _ in pack_many(opened(url), keys["splitted"], keys["to_pack"]):
+        pass
     return {"keys": {}}
 
 

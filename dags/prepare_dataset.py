@@ -183,10 +183,9 @@ def prepare_dataset():
 
     @task(map_index_template=MAP_LABEL)
     def pack(cropped: list[str], splitted: str) -> list[str]:
-        from carpipe.steps.data.pack import pack
+        from carpipe.steps.data.pack import pack_many
 
-        session = open_task_session(**SETTINGS)
-        return [pack(session, splitted, key).key for key in label(cropped)]
+        return [done.key for done in pack_many(open_task_session(**SETTINGS), splitted, list(label(cropped)))]
 
     @task(outlets=[DATASET], trigger_rule=EVEN_IF_SKIPPED)
     def dataset(splitted: str, validated: str, packed: list[str], *, outlet_events) -> str:

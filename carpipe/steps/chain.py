@@ -12,7 +12,7 @@ from carpipe.steps.data.dataset import dataset
 from carpipe.steps.data.filter import filter_cars
 from carpipe.steps.data.identify import identify
 from carpipe.steps.data.inventory import inventory
-from carpipe.steps.data.pack import pack
+from carpipe.steps.data.pack import pack_many
 from carpipe.steps.data.plan import plan
 from carpipe.steps.data.plan_text import render_plan
 from carpipe.steps.data.split import split
@@ -74,7 +74,7 @@ def prepare_dataset(session: Session, *, now: Clock, progress: Progress) -> Mani
     progress("split", splitted)
     validated = validate(session, splitted.key, at=now())
     progress("validate", validated)
-    packed = [pack(session, splitted.key, key) for key in cropped]
+    packed = list(pack_many(session, splitted.key, cropped))
     for done in packed:
         progress("pack", done)
     done = dataset(session, splitted.key, validated.key, [shards.key for shards in packed])

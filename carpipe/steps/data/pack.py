@@ -3,6 +3,7 @@
 import logging
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,14 +43,10 @@ def find_unpacked(session: Session, splitted: str) -> Unpacked:
     Args:
         splitted: manifest key of the dataset's photo table after `split`.
     """
-    from carpipe.photos import kept
-    from carpipe.stages import pack as stage
-
     source = manifest.read(session.store, splitted)
     identified = manifest.read(session.store, manifest.read(session.store, source.inputs[0]).inputs[0])
     crops = manifest.read_many(session.store, identified.inputs)
-    photos = kept(results.read_photos(session.store, source, columns=["partition", *COLUMNS]))
-    rows = {str(name): stage.rows_of(mine) for name, mine in photos.groupby("partition")}
+    rows = _rows(session, source)
     works = [_work(done, rows.get(done.partition, [])) for done in crops]
     found = manifest.find_many(session.store, works)
     to_do = [done.key for done, there in zip(crops, found, strict=True) if not there]
@@ -66,24 +63,45 @@ def pack(session: Session, splitted: str, cropped: str) -> Manifest:
         splitted: manifest key of the dataset's photo table after `split`.
         cropped: manifest key of the partition after `crop`.
     """
+    from carpipe.stages import pack as stage
+
+    done = manifest.read(session.store, cropped)
+    source = manifest.read(session.store, splitted)
+    photos = results.read_photos(session.store, source, columns=COLUMNS, partition=done.partition)
+    return _pack(session, done, stage.rows_of(photos))
+
+
+def pack_many(session: Session, splitted: str, crops: Sequence[str]) -> Iterator[Manifest]:
+    """As `pack`, of several partitions: the photo table, which holds all of them, is read once."""
+    if len(crops) == 1:
+        yield pack(session, splitted, crops[0])
+        return
+    source = manifest.read(session.store, splitted)
+    rows = _rows(session, source)
+    for done in manifest.read_many(session.store, crops):
+        yield _pack(session, done, rows.get(done.partition, []))
+
+
+def _rows(session: Session, splitted: Manifest) -> "dict[str, list[Row]]":
+    """What a dataset keeps of each partition's photos."""
+    from carpipe.photos import kept
+    from carpipe.stages import pack as stage
+
+    photos = kept(results.read_photos(session.store, splitted, columns=["partition", *COLUMNS]))
+    return {str(name): stage.rows_of(mine) for name, mine in photos.groupby("partition")}
+
+
+def _pack(session: Session, cropped: Manifest, rows: "list[Row]") -> Manifest:
     from carpipe.photos import SPLITS, blobs_from_parquet
     from carpipe.stages import pack as stage
 
-    source = manifest.read(session.store, cropped)
-    photos = results.read_photos(
-        session.store,
-        manifest.read(session.store, splitted),
-        columns=COLUMNS,
-        partition=source.partition,
-    )
-    rows = stage.rows_of(photos)
-    work = _work(source, rows)
+    work = _work(cropped, rows)
     if done := manifest.find(session.store, work):
         return reused(done)
     from carpipe.tfrecord import write_shard
 
     started, spent = time.monotonic(), Spent()
-    crops = source.files[results.CROPS]
+    crops = cropped.files[results.CROPS]
     with spent.on("fetching"):
         jpegs = dict(blobs_from_parquet(manifest.verified(session.store, crops)))
     files, counts = {}, {}
