@@ -51,14 +51,14 @@ def listing_views(session: Session, listing: str, dataset: str | None = None) ->
 
     data, uuid = find_dataset(session, dataset), check_listing(listing, "The command")
     photos = results.read_photos(session.store, data, columns=COLUMNS, also=VIEWED)
+    mine = photos[photos["listing_uuid"] == uuid].sort_values(["photo", "key"])
+    if mine.empty:
+        raise InputError(f"No photo of {data.key} is of the listing {uuid}.")
     if "view" not in photos:
         raise InputError(
             f"{data.key} says nothing of views: its car filter tells none. Label views, train the car filter, and run "
             "`prepare_dataset` again."
         )
-    mine = photos[photos["listing_uuid"] == uuid].sort_values(["photo", "key"])
-    if mine.empty:
-        raise InputError(f"No photo of {data.key} is of the listing {uuid}.")
     crops = _crops(session, data, mine)
     sharp = _sharpness(session, crops, mine)
     rows = mine.to_dict("records")
