@@ -35,28 +35,7 @@ AT = "2026-01-01T00:00:00Z"
 PHOTOS = 2  # of a listing
 HOURS = 3600.0
 Row = tuple[str, int, int, float]
-SETTINGS = """
-[inventory]
-partition_photos = 5000
-[crop]
-weights = "sample:detector.pt"
-image_size = 320
-[classes]
-min_photos = 8
-[car_filter]
-alpha = 0.35
-weights = "sample:backbone.weights.h5"
-image_size = 96
-head_epochs = 4
-head_learning_rate = 0.005
-[classifier]
-backbone = "MobileNetV2"
-alpha = 0.35
-weights = "sample:backbone.weights.h5"
-image_size = 96
-head_epochs = 3
-finetune_epochs = 0
-"""
+SETTINGS = (ROOT / "carpipe" / "sample" / "small.toml").read_text(encoding="utf-8")
 
 
 def main() -> None:

@@ -205,10 +205,11 @@ def read_files(store: Store, manifests: Iterable[Manifest], name: str) -> Iterat
     """
     entries = [_entry(done, name) for done in manifests]
     objects = (ObjectInfo(entry["key"], "", entry["bytes"]) for entry in entries)
-    for entry, found in zip(entries, store.fetch(objects), strict=True):
-        if found.data is None:
+    largest = max((entry["bytes"] for entry in entries), default=0)
+    for entry, found in zip(entries, store.fetch(objects, max_bytes=largest), strict=True):
+        if found.data is None and found.size is None:
             raise MissingError(f"{entry['key']} has gone from {store.url}, though a manifest names it.")
-        if len(found.data) > entry["bytes"]:
+        if found.data is None or len(found.data) > entry["bytes"]:
             raise _grown(entry)
         yield _as_committed(entry, found.data)
 

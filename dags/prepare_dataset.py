@@ -185,7 +185,7 @@ def prepare_dataset():
     def pack(cropped: list[str], splitted: str) -> list[str]:
         from carpipe.steps.data.pack import pack_many
 
-        return [done.key for done in pack_many(open_task_session(**SETTINGS), splitted, list(label(cropped)))]
+        return [done.key for done in pack_many(open_task_session(**SETTINGS), splitted, label(cropped))]
 
     @task(outlets=[DATASET], trigger_rule=EVEN_IF_SKIPPED)
     def dataset(splitted: str, validated: str, packed: list[str], *, outlet_events) -> str:

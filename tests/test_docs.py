@@ -1,6 +1,7 @@
 """What the docs say can be done: every command exists, every link leads somewhere, lines are wrapped alike."""
 
 import argparse
+import json
 import re
 import shlex
 import tomllib
@@ -11,6 +12,7 @@ import pytest
 
 import carpipe
 from carpipe.cli import make_parser
+from tools import benchmarks_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted(
@@ -158,3 +160,9 @@ def test_the_version_is_said_once():
 @pytest.mark.parametrize("call", ["carpipe nothing", "carpipe gc --older", "carpipe step trim x", "carpipe datasets x"])
 def test_a_wrong_command_would_be_seen(call, monkeypatch):
     assert fault_of(call, monkeypatch)
+
+
+def test_the_page_of_benchmarks_is_what_they_have_kept():
+    files = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    kept = [json.loads(file.read_text("utf-8")) for file in files]
+    assert (ROOT / "docs" / "benchmarks.md").read_text("utf-8") == benchmarks_page.page(kept)

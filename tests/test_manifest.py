@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from carpipe import manifest
-from carpipe.errors import InputError, UnavailableError
+from carpipe.errors import InputError, MissingError, UnavailableError
 from carpipe.manifest import Work
 
 WORK = Work("clean", 1, "p00000-aa", {"min_side": 64}, ("stages/inventory/p00000-aa/ff/manifest.json",))
@@ -108,3 +108,31 @@ def test_earlier_finds_commits_under_equal_settings_only(session):
     found = list(manifest.earlier(session.store, replace(WORK, inputs=("new",))))
 
     assert [done.counts["in"] for done in found] == [1]
+
+
+def test_files_of_many_are_read_in_order_and_held_to_their_manifests(session):
+    works = [replace(WORK, partition=f"p0000{number}-aa") for number in range(3)]
+    done = [
+        manifest.commit(session.store, work, {"photos.parquet": work.partition.encode()}, counts={}) for work in works
+    ]
+    assert manifest.read_many(session.store, [one.key for one in done]) == [replace(one, fresh=False) for one in done]
+    assert manifest.find_many(session.store, [works[2], replace(WORK, version=9)]) == [
+        replace(done[2], fresh=False),
+        None,
+    ]
+    read = list(manifest.read_files(session.store, done, "photos.parquet"))
+    assert read == [work.partition.encode() for work in works]
+
+    place = done[1].files["photos.parquet"]["key"]
+    for data, said in ((b"x" * 100, "it is larger"), (b"p00009-aa", "its sha256 differs")):
+        session.store.put(place, data)
+        with pytest.raises(InputError, match=said):
+            list(manifest.read_files(session.store, done, "photos.parquet"))
+    session.store.delete([place])
+    with pytest.raises(MissingError, match="has gone"):
+        list(manifest.read_files(session.store, done, "photos.parquet"))
+    with pytest.raises(InputError, match="has no file 'other'"):
+        list(manifest.read_files(session.store, done, "other"))
+    session.store.delete([done[0].key])
+    with pytest.raises(MissingError, match="There is no"):
+        manifest.read_many(session.store, [one.key for one in done])

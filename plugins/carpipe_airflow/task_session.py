@@ -1,6 +1,6 @@
 """What a running task asks of Airflow: credentials and parameters for its session, its run's id, the time of day."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -62,14 +62,14 @@ def partition_of(key: str) -> str:
     return key.split("/")[2]
 
 
-def label(keys: list[str]) -> Iterator[str]:
-    """Show the partitions of manifest keys as the mapped task's label: all of them, then the one in turn; gives them.
+def label(keys: list[str]) -> list[str]:
+    """Show the partitions of manifest keys as the mapped task's label; returns the keys.
 
     A task has several where there are more partitions than Airflow maps a task over.
     """
     first, last = partition_of(keys[0]), partition_of(keys[-1])
     show(first if len(keys) == 1 else f"{first} to {last} ({len(keys)})")
-    yield from keys
+    return keys
 
 
 def show(text: str) -> None:

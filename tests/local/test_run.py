@@ -17,28 +17,7 @@ from tests.local.living import living
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(840)]
 
 ROOT = Path(__file__).parents[2]
-SMALLER = """
-[inventory]
-partition_photos = 5000
-[crop]
-weights = "sample:detector.pt"
-image_size = 320
-[classes]
-min_photos = 8
-[car_filter]
-alpha = 0.35
-weights = "sample:backbone.weights.h5"
-image_size = 96
-head_epochs = 4
-head_learning_rate = 0.005
-[classifier]
-backbone = "MobileNetV2"
-alpha = 0.35
-weights = "sample:backbone.weights.h5"
-image_size = 96
-head_epochs = 3
-finetune_epochs = 0
-"""
+SMALLER = (ROOT / "carpipe" / "sample" / "small.toml").read_text(encoding="utf-8")
 
 
 def test_how_an_airflow_is_operated_is_handed_on_and_nothing_else_of_it():

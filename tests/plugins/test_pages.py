@@ -366,6 +366,8 @@ def test_views_are_saved_apart_for_the_user(clients, session):
     for key, word in (("1", "angle-front-on-left"), ("0", "d")):
         assert f'data-key="{key}" data-word="{word}"' in user.get("/carpipe/labels", params=params).text
     [photo] = user.get("/carpipe/labels/batch", params={**params, "how": "cars", "count": 1}).json()["photos"]
+    assert photo["url"].endswith("?ask=views")
+    assert user.get(photo["url"]).headers["content-type"] == "image/jpeg"
     given = [{"key": photo["key"], "label": "angle-back-on-right", "at": "2026-01-01T00:00:00Z"}]
     before = read_labels(session)
     answer = user.post("/carpipe/labels", params=params, json={"labels": given}).json()

@@ -6,7 +6,6 @@ shows: somebody may have changed it.
 """
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,17 +17,15 @@ from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
-from carpipe.steps.data.cost import describe_cost, model_cost
+from carpipe.steps.data.cost import model_cost
 from carpipe.steps.models import comparison
 from carpipe.steps.models.decisions import parse_decision
 from carpipe.steps.models.evaluate import PAGE
 from carpipe.steps.models.publish import release_before
-from carpipe.steps.session import Session
+from carpipe.steps.views.costs import say_cost
 from carpipe.steps.views.weights_makers import Standing, look_at
 from carpipe.storage import ObjectInfo
 from carpipe.weights.channel import Release, entries_in, parse_release, read_channel
-
-log = logging.getLogger(__name__)
 
 COLUMNS = 6  # models side by side
 ENTRIES = 40  # of the history, and of the decisions
@@ -270,13 +267,5 @@ def _models(
             manifest_sha256=standing.sha256,
             maker=standing.maker,
             problem=standing.problem,
-            cost=cache.get(("cost", info.key), partial(_cost, cache.session, done)),
+            cost=cache.get(("cost", info.key), partial(say_cost, cache.session, done, model_cost)),
         )
-
-
-def _cost(session: Session, model: Manifest) -> str:
-    try:
-        return describe_cost(model_cost(session, model), session.config.cost)
-    except (InputError, MissingError, LookupError) as error:  # of results that somebody has put there by hand
-        log.info("what %s has cost cannot be told: %s", model.key, error)
-        return ""

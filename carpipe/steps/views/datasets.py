@@ -15,9 +15,10 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
-from carpipe.steps.data.cost import dataset_cost, describe_cost
+from carpipe.steps.data.cost import dataset_cost
 from carpipe.steps.data.datasets import dated_datasets
 from carpipe.steps.session import Session
+from carpipe.steps.views.costs import say_cost
 from carpipe.steps.views.extra import check_shown
 from carpipe.storage import ObjectInfo
 
@@ -204,16 +205,8 @@ def _view(cache: ResultCache, done: Manifest) -> DatasetView:
         classes=list(_classes(photos)),
         verdict={name: verdict[name] for name in ("success", "expectations", "failed")},
         documents=_documents(done),
-        cost=_cost(cache.session, done),
+        cost=say_cost(cache.session, done, dataset_cost),
     )
-
-
-def _cost(session: Session, done: Manifest) -> str:
-    try:
-        return describe_cost(dataset_cost(session, done), session.config.cost)
-    except (InputError, MissingError, LookupError) as error:  # of results that somebody has put there by hand
-        log.info("what %s has cost cannot be told: %s", done.key, error)
-        return ""
 
 
 def _reasons(photos: "pd.DataFrame") -> Iterator[Reason]:

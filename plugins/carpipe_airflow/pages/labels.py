@@ -69,7 +69,7 @@ def batch(
     """The next photos to label, and where to get their pictures."""
     desk = request.app.state.bucket.label_desk(ask)
     found = desk.next_batch(by=user.get_name(), how=how, after=after, count=count)
-    photos = [{"key": one.key, "url": _url(request, one.manifest, one.row)} for one in found.photos]
+    photos = [{"key": one.key, "url": f"{_url(request, one.manifest, one.row)}?ask={ask}"} for one in found.photos]
     return {"photos": photos, "after": found.after, "left": found.left, "progress": asdict(found.progress)}
 
 
@@ -80,10 +80,11 @@ def picture(
     partition: Segment,
     fingerprint: Segment,
     row: int,
+    ask: Name = "cars",
 ) -> Response:
-    """A photo, by its row of a committed photo table."""
+    """A photo, by its row of a committed photo table; the desk that has handed it out knows its key."""
     bucket = request.app.state.bucket
-    key = bucket.label_desk("cars").photo_of(f"stages/{stage}/{partition}/{fingerprint}/manifest.json", row)
+    key = bucket.label_desk(ask).photo_of(f"stages/{stage}/{partition}/{fingerprint}/manifest.json", row)
     return photo(bucket.previews, key)
 
 
