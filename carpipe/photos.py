@@ -93,11 +93,10 @@ def from_parquet(
     if columns is not None and also:
         there = column_names(data)
         columns = [*columns, *(name for name in also if name in there and name not in columns)]
-    needed = None if columns is None else [*columns, *(["partition"] if partition else [])]
-    parquet.open_table(data, columns=needed)
-    filters = [("partition", "==", partition)] if partition else None
+    table = parquet.read_table(data, columns=columns, where=("partition", partition) if partition else None)
     with parquet.readable(data):
-        return pd.read_parquet(io.BytesIO(data), columns=columns, filters=filters)
+        photos: pd.DataFrame = table.to_pandas(use_threads=False)
+    return photos
 
 
 def kept(photos: pd.DataFrame) -> pd.DataFrame:
@@ -178,9 +177,7 @@ def without(data: bytes, keys: "Collection[str]") -> bytes:
     Raises:
         TooLargeError: as for `from_parquet`.
     """
-    file = parquet.open_table(data)
-    with parquet.readable(data):
-        table = file.read()
+    table = parquet.read_table(data)
     gone = pc.is_in(table["key"], value_set=pa.array(keys, table.schema.field("key").type))
     sink = io.BytesIO()
     pq.write_table(table.filter(pc.invert(gone)), sink, compression="zstd", row_group_size=8192)

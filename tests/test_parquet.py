@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pyarrow as pa
@@ -176,3 +178,33 @@ def test_what_a_later_version_adds_is_passed_over():
     assert read_blobs(data) == [("x", b"1"), ("y", b"2")]
     later = pd.DataFrame({"key": ["x"], "later": [{"a": [1]}]}, index=pd.Index([7], name="n")).to_parquet()
     assert list(from_parquet(later, columns=["key"])["key"]) == ["x"]
+
+
+def test_reading_starts_no_thread():
+    """One of pyarrow's may outlive the reading, and then aborts the process as it ends."""
+    script = """
+import os
+import pandas as pd
+from carpipe.photos import blobs_from_parquet, blobs_to_parquet, from_parquet, to_parquet, without
+table = to_parquet(pd.DataFrame({"key": [str(n) for n in range(1000)], "partition": "a", "width": 640}))
+blobs = blobs_to_parquet({str(n): b"x" for n in range(1000)})
+before = len(os.listdir("/proc/self/task"))
+from_parquet(table), from_parquet(table, columns=["key"], partition="a"), without(table, ["1"]), list(
+    blobs_from_parquet(blobs)
+)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "0\n"
+
+
+def test_rows_of_one_partition_come_from_their_row_groups_alone():
+    parts = [f"{number:06d}" for number in range(4)]
+    sink = io.BytesIO()
+    pd.DataFrame({"width": range(4000), "partition": sorted(parts * 1000), "key": "x"}).to_parquet(
+        sink, index=False, row_group_size=500
+    )
+    whole = parquet.read_table(sink.getvalue(), columns=["key", "width"], where=("partition", parts[2]))
+
+    assert whole.column_names == ["key", "width"]
+    assert whole["width"].to_pylist() == list(range(2000, 3000))
+    assert parquet.read_table(sink.getvalue(), where=("partition", "none of them")).num_rows == 0

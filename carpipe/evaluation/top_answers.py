@@ -127,13 +127,12 @@ def from_parquet(data: bytes) -> TopAnswers:
         TooLargeError: see `carpipe.parquet`.
         InputError: it is no such file.
     """
-    file = parquet.open_table(data)
+    table = parquet.read_table(data)
     with parquet.readable(data):
-        table = file.read()
         classes = tuple(json.loads(table.schema.metadata[CLASSES]))
         numbers, p = (_matrix(table[name]) for name in (NUMBERS, P))
         energy = table[ENERGY].to_numpy().astype(np.float32)
-        photos = table.drop_columns([NUMBERS, P, ENERGY]).replace_schema_metadata().to_pandas()
+        photos = table.drop_columns([NUMBERS, P, ENERGY]).replace_schema_metadata().to_pandas(use_threads=False)
     if numbers.shape != p.shape or (numbers.size and int(numbers.max()) >= len(classes)):
         raise InputError(f"A file of answers names a class that it has no name for; it has {len(classes)}.")
     return TopAnswers(photos, numbers.astype(np.uint16), p.astype(np.float16), energy, classes)

@@ -63,9 +63,8 @@ def _sides(key: str, data: bytes) -> "pd.Series[str]":
     """The side by listing uuid of one generation. Raises InputError where it is of a later form."""
     from carpipe import parquet
 
-    file = parquet.open_table(data, columns=["listing_uuid", "split"])
-    number = (file.schema_arrow.metadata or {}).get(forms.TABLE_FORM.encode(), b"1")
+    table = parquet.read_table(data, columns=["listing_uuid", "split"])
+    number = (table.schema.metadata or {}).get(forms.TABLE_FORM.encode(), b"1")
     forms.check_text(number.decode(), key=key, what="a ledger of the split")
-    table = file.read(columns=["listing_uuid", "split"]).to_pandas()
-    sides: pd.Series[str] = table.set_index("listing_uuid")["split"]
+    sides: pd.Series[str] = table.to_pandas(use_threads=False).set_index("listing_uuid")["split"]
     return sides

@@ -1,9 +1,8 @@
 """Training that is killed goes on from its last epoch, and ends as if nothing had happened."""
 
+import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -29,8 +28,13 @@ def spec(tiny_shards):
 
 
 def training_children(pid=None):
-    found = psutil.Process(pid).children(recursive=True)
-    return [child for child in found if "carpipe.training.child" in child.cmdline()]
+    return [child for child in psutil.Process(pid).children(recursive=True) if is_training(child)]
+
+
+def is_training(process):
+    with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended since it was listed
+        return "carpipe.training.child" in process.cmdline()
+    return False
 
 
 def figures(history):
@@ -149,16 +153,14 @@ session = open_session(make_config("s3://{s3.bucket}/training", **{{k.replace(".
 train_in_process(TrainingRun(session.store, "runs/train/orphan"), section="classifier",
                  config=session.config.classifier, spec=json.loads(sys.argv[1]), folder=Path(sys.argv[2]))
 """
-    task = subprocess.Popen([sys.executable, "-c", code, json.dumps(spec), str(scratch)])
-    try:
-        child = wait_for(lambda: next(iter(training_children(task.pid)), None))
-        os.kill(task.pid, signal.SIGKILL)
-        task.wait()
-        wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
-        assert not scratch.exists()
-        assert not (tmp_path / "shards").exists()
-    finally:
-        task.kill()
+    with subprocess.Popen([sys.executable, "-c", code, json.dumps(spec), str(scratch)]) as task:
+        try:
+            child = wait_for(lambda: next(iter(training_children(task.pid)), None))
+        finally:
+            task.kill()
+    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    assert not scratch.exists()
+    assert not (tmp_path / "shards").exists()
 
 
 def copied(spec, folder):
