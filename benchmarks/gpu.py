@@ -175,7 +175,8 @@ def measure_training(
 
 def measure_detection(jpegs: list[bytes], options: argparse.Namespace, *, at_a_time: int) -> Measured:
     """Decoding and finding the largest vehicle, photo after photo or in batches."""
-    from carpipe.pictures.detection import Detector, import_ultralytics
+    from carpipe.pictures.detection.detector import Detector
+    from carpipe.pictures.detection.ultralytics_runtime import import_ultralytics
 
     with tempfile.TemporaryDirectory() as folder:
         untrained = import_ultralytics()("yolov5m.yaml", task="detect", verbose=False)

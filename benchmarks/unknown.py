@@ -194,7 +194,8 @@ def no_cars(options: argparse.Namespace) -> tuple[dict[str, list[bytes]], dict[s
 
 def cut_out(images: Sequence[Image.Image], weights: str) -> list[bytes]:
     """The crops of those in which a vehicle is found that is large enough, by the default settings."""
-    from carpipe.pictures.detection import Detector, crop_photo
+    from carpipe.pictures.detection.cut import crop_photo
+    from carpipe.pictures.detection.detector import Detector
 
     config = CropConfig()
     detector = Detector(Path(weights), config=config)

@@ -24,7 +24,8 @@ from sklearn.model_selection import GroupKFold
 from carpipe.config import CarFilterConfig, CropConfig
 from carpipe.evaluation.viewpoints import fit_head, interval
 from carpipe.pictures import encode
-from carpipe.pictures.detection import Detector, crop_photo
+from carpipe.pictures.detection.cut import crop_photo
+from carpipe.pictures.detection.detector import Detector
 from carpipe.pictures.model_input import to_array
 from carpipe.pictures.sharpness import sharpness
 from carpipe.viewpoints import VIEWS, Shot, choose_cover, is_whole, kind_of, mirrored, share_of

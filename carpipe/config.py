@@ -119,7 +119,19 @@ class FilterConfig(Section):
 class CropConfig(Section):
     weights: str = Field(
         "yolov5mu.pt",
-        description="detector for ultralytics: a path, or a key in the bucket (`s3:...`)",
+        description="detector: a path, or a key in the bucket (`s3:...`); .pt, .tflite, .onnx or an OpenVINO folder",
+    )
+    runtime: Literal["auto", "openvino", "torch"] = Field(
+        "auto", description="what runs a .pt: `torch`, `openvino`, or by itself torch on a GPU and else OpenVINO"
+    )
+    layout: Literal["auto", "yolo", "yolov5", "boxes", "detr"] = Field(
+        "auto", description="of an exported detector's outputs; `auto`: by their shapes"
+    )
+    names: tuple[str, ...] = Field(
+        (), strict=False, description="of an exported detector's classes; `coco`, `coco91`; none: the file says them"
+    )
+    pixels: Literal["0-1", "imagenet", "0-255-bgr"] = Field(
+        "0-1", description="how an exported detector wants pixels: shares, ImageNet's normal ones, or BGR as they are"
     )
     vehicles: tuple[str, ...] = Field(
         ("car", "truck"), strict=False, description="names of the detector's classes that count"
@@ -131,6 +143,8 @@ class CropConfig(Section):
     margin: float = Field(0.02, ge=0, le=1, description="of the box's sides, added around it before cropping")
     crop_side: int = Field(320, ge=32, description="pixels of a crop's long side, at most")
     crop_quality: int = Field(90, ge=1, le=100, description="JPEG quality of crops")
+
+    ADDED = {"layout": "auto", "names": (), "pixels": "0-1"}
 
 
 class IdentifyConfig(Section):

@@ -129,7 +129,7 @@ def test_what_another_account_has_put_in_a_servers_place_is_refused_and_left(for
 
 def test_ultralytics_keeps_its_settings_there(common):
     """In a process of its own: the variable is set once."""
-    code = "from carpipe.pictures.detection import import_ultralytics; import_ultralytics()"
+    code = "from carpipe.pictures.detection.ultralytics_runtime import import_ultralytics; import_ultralytics()"
     env = {name: value for name, value in os.environ.items() if name != "YOLO_CONFIG_DIR"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env={**env, "TMPDIR": str(common)}, capture_output=True, text=True, check=False)

@@ -52,8 +52,8 @@ PROMISES = {
         "test_hostile_json.py",
     ],
     "A detector is data": [
-        "pictures/test_detector_files.py::test_what_is_no_detector_is_refused_unopened",
-        "pictures/test_detector_files.py::test_torchscript_writes_nothing",
+        "pictures/detection/test_files.py::test_what_is_no_detector_is_refused_unopened",
+        "pictures/detection/test_files.py::test_torchscript_writes_nothing",
     ],
     "A backbone of one's own is data": [
         "training/test_keras_file.py::test_code_is_refused_unopened",
@@ -64,7 +64,7 @@ PROMISES = {
     "Nothing that was pickled is loaded": [
         "weights/test_golden.py",
         "training/test_model.py",
-        "pictures/test_detector_files.py::test_a_checkpoint_that_does_more_than_hold_layers_is_refused",
+        "pictures/detection/test_files.py::test_a_checkpoint_that_does_more_than_hold_layers_is_refused",
     ],
     "With `signing.require`, weights without a signature": ["weights/test_signing.py", "weights/test_client_alone.py"],
     "Every page asks for a login": [

@@ -12,6 +12,5 @@ In reading order:
 - isolation, isolation_child: hostile bytes meet their decoder in a process of its own. look: what that sends back.
 - encode: smaller, and as JPEG without metadata. hashes: what a picture is recognised by. sharpness: how sharp it is.
 - agreement, registration: whether two pictures are one photo, also when one of them was edited.
-- detector_files, checkpoint_pickle, onnx_file, openvino_file: which files are taken as detectors, and what is in them.
 - detection: vehicles found and cut out. model_input: crops as networks want them.
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from carpipe.config import ServingConfig, SigningConfig
 from carpipe.errors import CarpipeError, InputError, UnavailableError
-from carpipe.pictures.detection import Detector
+from carpipe.pictures.detection.detector import Detector
 from carpipe.storage import Store
 from carpipe.weights.channel import Release, read_channel
 from carpipe.weights.client import Model, pull

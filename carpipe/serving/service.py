@@ -17,7 +17,7 @@ from carpipe.config import Config
 from carpipe.errors import CarpipeError, InputError
 from carpipe.pictures import encode
 from carpipe.pictures.decode import PhotoError
-from carpipe.pictures.detection import Found, crop_photo, in_full_size
+from carpipe.pictures.detection.cut import Found, crop_photo, in_full_size
 from carpipe.pictures.look import Visible
 from carpipe.pictures.model_input import to_batch
 from carpipe.probabilities import Probabilities, pool

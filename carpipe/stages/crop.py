@@ -15,7 +15,8 @@ from PIL import Image
 from carpipe.ahead import take_ahead
 from carpipe.config import CropConfig
 from carpipe.pictures import decode
-from carpipe.pictures.detection import Detector, crop_photo, in_full_size
+from carpipe.pictures.detection.cut import crop_photo, in_full_size
+from carpipe.pictures.detection.detector import Detector
 from carpipe.pictures.isolation import Isolated, in_chunks
 from carpipe.pictures.look import LOOK, Refused, settings_for, understood
 from carpipe.spent import Spent

@@ -72,7 +72,7 @@ class CropPolicy:
     """How a photo becomes the crop that the model is fed.
 
     Attributes:
-        config: settings of `carpipe.pictures.detection.crop_photo` and of the detector.
+        config: settings of `carpipe.pictures.detection.cut.crop_photo` and of the detector.
         max_pixels, max_damage: limits of `carpipe.pictures.decode.decode`.
         detector: the detector's file in the model's folder, or the folder that holds its files.
         detector_sha256: equal for equal detectors.

@@ -14,7 +14,7 @@ from scipy.stats import gmean
 
 from carpipe import serving as package
 from carpipe.config import CropConfig
-from carpipe.pictures.detection import Detector
+from carpipe.pictures.detection.detector import Detector
 from carpipe.pictures.model_input import to_batch
 from carpipe.sample import DETECTOR
 from carpipe.stages.crop import crop

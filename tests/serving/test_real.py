@@ -3,7 +3,7 @@
 import pytest
 
 from carpipe.config import CropConfig
-from carpipe.pictures.detection import Detector
+from carpipe.pictures.detection.detector import Detector
 from carpipe.pictures.model_input import to_batch
 from carpipe.stages.crop import crop
 from tests.serving.conftest import post, ready, serving

@@ -10,7 +10,8 @@ from PIL import Image
 from carpipe.config import CropConfig
 from carpipe.errors import CarpipeError
 from carpipe.pictures import decode
-from carpipe.pictures.detection import Detector, crop_photo
+from carpipe.pictures.detection.cut import crop_photo
+from carpipe.pictures.detection.detector import Detector
 from carpipe.sample import DETECTOR, draw_world
 from carpipe.stages import crop as stage
 from carpipe.stages.crop import crop

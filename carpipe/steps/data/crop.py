@@ -22,7 +22,7 @@ def crop_work(session: Session, filtered: str, partition: str, detector_sha256: 
     """What `crop` does with a partition."""
     from carpipe.stages import crop as stage
 
-    settings = session.config.crop.decisive("weights", "batch")
+    settings = session.config.crop.decisive("weights", "batch", "runtime")
     settings |= session.config.clean.model_dump(include={"max_pixels", "max_damage"})
     return Work(stage.STAGE, stage.VERSION, partition, settings, (filtered,), weights={"detector": detector_sha256})
 
@@ -68,7 +68,7 @@ def _crop(
     session: Session, source: Raw, weights: "Path | None", spent: Spent
 ) -> "tuple[pd.DataFrame, dict[str, bytes]]":
     """What the stage finds. Weights: none where there are no photos."""
-    from carpipe.pictures.detection import Detector
+    from carpipe.pictures.detection.detector import Detector
     from carpipe.stages import crop as stage
 
     config = session.config.crop

@@ -22,8 +22,9 @@ from PIL import Image
 
 from carpipe.config import CropConfig
 from carpipe.errors import InputError
-from carpipe.pictures import checkpoint_pickle, detection, detector_files, onnx_file, openvino_file
-from carpipe.pictures.detection import Detector, import_ultralytics
+from carpipe.pictures.detection import checkpoint_pickle, files, onnx_file, openvino_file, ultralytics_runtime
+from carpipe.pictures.detection.detector import Detector
+from carpipe.pictures.detection.ultralytics_runtime import import_ultralytics
 from carpipe.sample import DETECTOR, draw_world
 
 SIDE = 320
@@ -95,11 +96,11 @@ def test_each_kind_finds_what_the_checkpoint_finds(made, kind, photo, tmp_path):
 
 
 def refused(weights, monkeypatch, message):
-    monkeypatch.setattr(detection, "import_ultralytics", lambda: pytest.fail("it was opened"))
+    monkeypatch.setattr(ultralytics_runtime, "import_ultralytics", lambda: pytest.fail("it was opened"))
     with pytest.raises(InputError, match=message) as caught:
         Detector(weights, config=CONFIG)
     assert weights.name in str(caught.value)
-    assert f"Taken is {detector_files.TAKEN}" in str(caught.value)
+    assert f"Taken is {files.TAKEN}" in str(caught.value)
 
 
 class Runs:
@@ -221,7 +222,7 @@ def test_what_is_no_detector_is_refused_unopened(name, content, message, tmp_pat
     if message:
         refused(tmp_path / name, monkeypatch, message)
     else:  # looks like one, and ultralytics finds that it is none
-        with pytest.raises(InputError, match=r"cannot use a\.tflite"):
+        with pytest.raises(InputError, match=r"a\.tflite cannot be used"):
             Detector(tmp_path / name, config=CONFIG)
 
 
@@ -292,7 +293,7 @@ def test_what_ultralytics_saves_is_taken(model, prepare, tmp_path):
     yolo.save(str(tmp_path / "m.pt"))
     (tmp_path / "taken").mkdir()
 
-    taken = detector_files.take(tmp_path / "m.pt", tmp_path / "taken")
+    taken = files.take(tmp_path / "m.pt", tmp_path / "taken")
 
     import_ultralytics()(str(taken)).predict(np.zeros((64, 64, 3), np.uint8), imgsz=64, verbose=False)
 
@@ -445,7 +446,7 @@ def nested(depth):
 @pytest.mark.parametrize("name", ["yolo11n.pt", "https://x.example/a.pt", "ul://a/b", "grpc://x/y", "yolov8n"])
 def test_nothing_is_looked_up_by_name(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(detection, "import_ultralytics", lambda: pytest.fail("it was opened"))
+    monkeypatch.setattr(ultralytics_runtime, "import_ultralytics", lambda: pytest.fail("it was opened"))
     with pytest.raises(InputError, match="There are no detector weights"):
         Detector(Path(name), config=CONFIG)
 
@@ -455,7 +456,7 @@ def test_the_safe_mode_is_on_whatever_the_environment_says():
 import os
 os.environ["ULTRALYTICS_SAFE_LOAD"] = "false"
 import ultralytics
-from carpipe.pictures.detection import import_ultralytics
+from carpipe.pictures.detection.ultralytics_runtime import import_ultralytics
 import_ultralytics()
 from ultralytics.nn import tasks
 assert tasks.SAFE_LOAD and tasks._SafeLoad.restricted()
@@ -475,7 +476,7 @@ def test_of_two_archives_in_one_file_the_one_that_was_looked_at_is_opened(tmp_pa
     assert torch.load(two, weights_only=True) == "evil"
     (tmp_path / "into").mkdir()
 
-    taken = detector_files.take(two, tmp_path / "into")
+    taken = files.take(two, tmp_path / "into")
 
     assert torch.load(taken, weights_only=True) == archived(taken) == "good"
     assert b"evil" not in taken.read_bytes()

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from carpipe.errors import InputError
 from carpipe.names import brief
-from carpipe.pictures import checkpoint_pickle, onnx_file, openvino_file
+from carpipe.pictures.detection import checkpoint_pickle, onnx_file, openvino_file
 
 TAKEN = "a .pt checkpoint of ultralytics, a .tflite or .onnx file, or an OpenVINO folder (.xml and .bin)"
 MAX_DETECTOR_BYTES = 2**30  # of all files; the largest YOLO checkpoints have 0.3 GB

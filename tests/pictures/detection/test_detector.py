@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from carpipe.pictures.detection import in_full_size
+from carpipe.pictures.detection.cut import in_full_size
 
 
 def test_a_box_is_told_in_pixels_of_the_whole_picture():
@@ -18,7 +18,7 @@ def test_pil_opens_pictures_as_before_whoever_loaded_a_detector(tmp_path):
 import threading
 from PIL import Image
 before = Image.open
-from carpipe.pictures.detection import import_ultralytics
+from carpipe.pictures.detection.ultralytics_runtime import import_ultralytics
 threads = [threading.Thread(target=import_ultralytics) for _ in range(4)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
