@@ -121,8 +121,10 @@ class CropConfig(Section):
         "yolov5mu.pt",
         description="detector: a path, or a key in the bucket (`s3:...`); .pt, .tflite, .onnx or an OpenVINO folder",
     )
-    runtime: Literal["auto", "openvino", "torch"] = Field(
-        "auto", description="what runs a .pt: `torch`, `openvino`, or by itself torch on a GPU and else OpenVINO"
+    runtime: Literal["auto", "openvino", "torch", "int8"] = Field(
+        "auto",
+        description="what runs a .pt: `torch`, `openvino`, or by itself torch on a GPU and else OpenVINO; `int8`: a "
+        "detector in 8-bit numbers, made of it",
     )
     layout: Literal["auto", "yolo", "yolov5", "boxes", "detr"] = Field(
         "auto", description="of an exported detector's outputs; `auto`: by their shapes"

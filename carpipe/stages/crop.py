@@ -103,6 +103,25 @@ def crop(
     return as_results(rows), crops
 
 
+def look(
+    photos: Iterable[tuple[str, bytes | None]],
+    *,
+    max_pixels: int,
+    max_damage: float = 0.0,
+    timeout_s: float = 20.0,
+    memory_mb: int = 1024,
+) -> Iterator[Image.Image]:
+    """The pictures of photos as the detector sees them, in order, without those that cannot be looked at.
+
+    Args and errors are those of `crop`.
+    """
+    settings = settings_for(max_pixels=max_pixels, max_damage=max_damage, enough=decode.DETAIL)
+    with Isolated(LOOK, settings, timeout_s=timeout_s, memory_mb=memory_mb) as child:
+        for found in _decode(photos, child):
+            if isinstance(found, View):
+                yield found.image
+
+
 def _cut(
     batch: list[View],
     rows: list[dict[str, Any]],

@@ -1,9 +1,10 @@
 """Finding the largest vehicle of a photo, whatever the detector is and whatever runs it."""
 
+import contextlib
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,10 @@ from carpipe.pictures.detection.outputs import Boxes
 
 # What a machine with a GPU has, whichever library would use it.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/nvidia0"), Path("/dev/dxg"))
+
+
+class NoDetectorError(InputError):
+    """A file is none that can be used; the sentence names it."""
 
 
 class Network(Protocol):
@@ -38,15 +43,10 @@ class Detector:
             InputError: the file is missing, is no detector, knows none of the wanted vehicles, or is of a kind that
                 could run code of its own; the latter is found out before anything parses it.
         """
-        if not weights.exists():
-            raise InputError(f"There are no detector weights {weights}; set crop.weights to {files.TAKEN}.")
         folder = Path(tempfile.mkdtemp(prefix="carpipe-detector-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        file = files.take(weights, folder)
-        try:
-            self._network = _load(file, config=config)
-        except InputError as error:
-            raise InputError(f"{weights.name} cannot be used as a detector: {str(error).rstrip('.')}.") from error
+        with _naming(weights):
+            self._network = _load(_take(weights, folder), config=config)
         names = self._network.names
         self._names = {number: name for number, name in names.items() if name in config.vehicles}
         if not self._names:
@@ -68,18 +68,60 @@ class Detector:
         return max(found, key=lambda vehicle: area(vehicle.box), default=None)
 
 
+@contextlib.contextmanager
+def for_openvino(weights: Path, *, config: CropConfig) -> Iterator[Path]:
+    """The .xml or .onnx file of a detector that OpenVINO can read, for as long as the block runs.
+
+    Raises:
+        InputError: as `Detector`, or it is a .tflite; also where the block finds out what is wrong with it.
+    """
+    with tempfile.TemporaryDirectory(prefix="carpipe-detector-") as folder, _naming(weights):
+        file = _take(weights, Path(folder))
+        if file.suffix == ".tflite":
+            raise InputError("a .tflite is run by ultralytics alone")
+        yield _readable(file, config=config)
+
+
+def _take(weights: Path, folder: Path) -> Path:
+    if not weights.exists():
+        raise NoDetectorError(f"There are no detector weights {weights}; set crop.weights to {files.TAKEN}.")
+    try:
+        return files.take(weights, folder)
+    except InputError as error:
+        raise NoDetectorError(str(error)) from error
+
+
+@contextlib.contextmanager
+def _naming(weights: Path) -> Iterator[None]:
+    """What is wrong with it becomes a sentence that names it."""
+    try:
+        yield
+    except NoDetectorError:
+        raise
+    except InputError as error:
+        raise NoDetectorError(f"{weights.name} cannot be used as a detector: {str(error).rstrip('.')}.") from error
+
+
+def _readable(file: Path, *, config: CropConfig) -> Path:
+    if file.is_dir():
+        return file / "detector.xml"
+    if file.suffix == ".onnx":
+        return file
+    from carpipe.pictures.detection import ultralytics_runtime
+
+    return ultralytics_runtime.converted(file, image_size=config.image_size)
+
+
 def _load(file: Path, *, config: CropConfig) -> Network:
     from carpipe.pictures.detection.openvino_runtime import OpenVINONetwork
 
-    if file.is_dir():
-        return OpenVINONetwork(file / "detector.xml", config=config)
-    if file.suffix == ".onnx":
-        return OpenVINONetwork(file, config=config)
+    if file.is_dir() or file.suffix == ".onnx":
+        return OpenVINONetwork(_readable(file, config=config), config=config)
     from carpipe.pictures.detection import ultralytics_runtime
 
     if file.suffix == ".tflite" or config.runtime == "torch" or (config.runtime == "auto" and _has_gpu()):
         return ultralytics_runtime.UltralyticsNetwork(file, config=config)
-    return OpenVINONetwork(ultralytics_runtime.converted(file, image_size=config.image_size), config=config)
+    return OpenVINONetwork(_readable(file, config=config), config=config)
 
 
 def _has_gpu() -> bool:

@@ -1,5 +1,6 @@
 """Runs detectors on a processor with OpenVINO: exported ones of any maker, and checkpoints that were converted."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from carpipe.config import CropConfig
 from carpipe.errors import InputError
 from carpipe.no_telemetry import silence_openvino
 from carpipe.pictures.detection import onnx_file
-from carpipe.pictures.detection.description import ANY, Description, describe
+from carpipe.pictures.detection.description import ANY, describe
 from carpipe.pictures.detection.letterbox import Placed, letterbox, smallest_input, stretch
 from carpipe.pictures.detection.outputs import Boxes, read_boxes
 
@@ -41,11 +42,18 @@ class OpenVINONetwork:
         )
         self.names = self._description.names
         self._batch, self._fixed = _input_of(model)
-        self._request = compile_model(model, self._description, pixels=config.pixels)
+        self._file = file
+        self._request: Any = None
+        # INT8 networks whose input may have any size end the process on processors with AMX (openvino 37577).
+        self._one_shape: tuple[int, ...] | None = None
+        if not self._fixed and _is_int8(model) and _has_amx():
+            self._one_shape = ()
+        if self._one_shape is None:
+            self._request = compile_model(model, pixels=config.pixels)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[Boxes]:
         """What is in each RGB picture, boxes in its pixels. Pictures of one call have one size."""
-        placed = [self._place(picture) for picture in pictures]
+        placed = [self.place(picture) for picture in pictures]
         size = self._batch if self._batch != ANY else len(pictures)
         found: list[Boxes] = []
         for start in range(0, len(placed), size):
@@ -53,7 +61,8 @@ class OpenVINONetwork:
             found += self._run(np.stack([pixels for pixels, _ in some]), [where for _, where in some], pictures[start:])
         return found
 
-    def _place(self, picture: Image.Image) -> tuple[NDArray[np.uint8], Placed]:
+    def place(self, picture: Image.Image) -> tuple[NDArray[np.uint8], Placed]:
+        """The network's input of a picture, RGB (height, width, 3), and where the picture lies in it."""
         side = self._config.image_size
         if self._description.layout == "detr":
             return stretch(picture, self._fixed or (side, side))
@@ -64,7 +73,7 @@ class OpenVINONetwork:
         count = len(pixels)
         if self._batch not in (ANY, count):  # a network of so many at a time: the rest is filled up
             pixels = np.concatenate([pixels, np.repeat(pixels[:1], self._batch - count, axis=0)])
-        outputs = [np.array(one, np.float32) for one in self._request.infer([pixels]).values()]
+        outputs = [np.array(one, np.float32) for one in self._request_for(pixels).infer([pixels]).values()]
         found = read_boxes(
             self._description.layout, outputs, confidence=self._config.confidence, shape=pixels.shape[1:3]
         )
@@ -72,6 +81,14 @@ class OpenVINONetwork:
             boxes._replace(corners=where.undo(boxes.corners, picture.size))
             for boxes, where, picture in zip(found[:count], places, pictures, strict=False)
         ]
+
+    def _request_for(self, pixels: NDArray[np.uint8]) -> Any:
+        if self._one_shape is not None and self._one_shape != pixels.shape:
+            model = read_model(self._file)
+            count, height, width, channels = self._one_shape = pixels.shape
+            model.reshape([count, channels, height, width])
+            self._request = compile_model(model, pixels=self._config.pixels)
+        return self._request
 
 
 def read_model(file: Path) -> Any:
@@ -98,10 +115,21 @@ def read_metadata(file: Path) -> dict[str, Any]:
     return found
 
 
-def compile_model(model: Any, description: Description, *, pixels: str) -> Any:
+def in_floats(picture: NDArray[np.uint8], *, pixels: str) -> NDArray[np.float32]:
+    """A network's input (1, 3, height, width) of RGB (height, width, 3): what `compile_model` has the network do."""
+    found: NDArray[np.float32] = picture[None].transpose(0, 3, 1, 2).astype(np.float32)
+    if pixels == "0-255-bgr":
+        return found[:, ::-1].copy()
+    mean, deviation = _IMAGENET if pixels == "imagenet" else ([0.0] * 3, [255.0] * 3)
+    found -= np.array(mean, np.float32).reshape(1, 3, 1, 1)
+    found /= np.array(deviation, np.float32).reshape(1, 3, 1, 1)
+    return found
+
+
+def compile_model(model: Any, *, pixels: str) -> Any:
     """A request to a compiled network, which takes uint8 (n, height, width, 3) in RGB."""
     from openvino import Core, Layout, Type
-    from openvino.preprocess import PrePostProcessor
+    from openvino.preprocess import ColorFormat, PrePostProcessor
 
     made = PrePostProcessor(model)
     made.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
@@ -110,8 +138,8 @@ def compile_model(model: Any, description: Description, *, pixels: str) -> Any:
     if pixels == "imagenet":
         steps.mean(_IMAGENET[0]).scale(_IMAGENET[1])
     elif pixels == "0-255-bgr":
-        made.input().tensor().set_color_format(_rgb())
-        steps.convert_color(_bgr())
+        made.input().tensor().set_color_format(ColorFormat.RGB)
+        steps.convert_color(ColorFormat.BGR)
     else:
         steps.scale(255.0)
     # Half-precision where the processor has it would be faster, and give other boxes on other machines.
@@ -122,16 +150,14 @@ def compile_model(model: Any, description: Description, *, pixels: str) -> Any:
         raise InputError(str(error).strip().splitlines()[-1]) from None
 
 
-def _rgb() -> Any:
-    from openvino.preprocess import ColorFormat
-
-    return ColorFormat.RGB
+def _is_int8(model: Any) -> bool:
+    return any(operation.get_type_name() == "FakeQuantize" for operation in model.get_ops())
 
 
-def _bgr() -> Any:
-    from openvino.preprocess import ColorFormat
-
-    return ColorFormat.BGR
+def _has_amx() -> bool:
+    with contextlib.suppress(OSError):
+        return "amx_int8" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return False
 
 
 def _shape(partial: Any) -> tuple[int, ...]:

@@ -6,7 +6,8 @@ from typing import Any
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
-from carpipe.steps import given_weights, results
+from carpipe.steps import results
+from carpipe.steps.data.detector import local_detector
 from carpipe.steps.data.taxonomy import class_changes
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -64,9 +65,9 @@ def _detector_files(session: Session, sha256: str) -> dict[str, bytes]:
     Raises:
         InputError: the configured detector is another one by now.
     """
-    source = session.config.crop.weights
-    with given_weights.local_weights(session.store, source) as (path, found):
-        if found != sha256:
+    with local_detector(session) as (path, name):
+        if path is None or name.sha256 != sha256:
+            source = session.config.crop.weights
             raise InputError(f"The detector {source} is not the one that cut this dataset's photos; run the DAG again.")
         if path.is_file():
             return {f"detector/{path.name}": path.read_bytes()}

@@ -15,13 +15,13 @@ from carpipe.config import CostConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.spent import read_spent
-from carpipe.steps import given_weights
 from carpipe.steps.data.classes import classes_work
 from carpipe.steps.data.clean import clean_work
 from carpipe.steps.data.cost import ASKING, Cost
 from carpipe.steps.data.crop import crop_work
 from carpipe.steps.data.dataset import dataset_work
 from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.data.detector import Named, local_detector
 from carpipe.steps.data.filter import filter_work
 from carpipe.steps.data.identify import identify_work
 from carpipe.steps.data.inventory import Inventory, read_inventory
@@ -100,8 +100,8 @@ def plan(session: Session, inventory_key: str) -> Plan:
     release = read_channel(session.store, name)
     if release is None:
         raise InputError(f"The channel {name} has no weights yet; run `train_filter` first.")
-    with given_weights.local_weights(session.store, session.config.crop.weights) as (_, sha256):
-        detector = sha256
+    with local_detector(session) as found:
+        detector = found.name
     taxonomy = current_taxonomy(session)
     model = read_released(session.store, release).manifest
     forecaster = _Forecaster(session, state, model, detector)
@@ -123,7 +123,7 @@ def _priced(row: Forecast, prices: CostConfig) -> Forecast:
 class _Forecaster:
     """Walks the partitions twice: first for what is there, then for what its rates say of the rest."""
 
-    def __init__(self, session: Session, state: Inventory, model: Manifest, detector: str):
+    def __init__(self, session: Session, state: Inventory, model: Manifest, detector: Named):
         self._session = session
         self._model = model
         self._detector = detector

@@ -1,0 +1,102 @@
+"""Detectors in 8-bit numbers: made from what they see on photos, and held against what they said before."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from carpipe.config import CropConfig
+from carpipe.errors import InputError
+from carpipe.pictures.detection.cut import Found, area
+from carpipe.pictures.detection.openvino_runtime import (
+    METADATA,
+    OpenVINONetwork,
+    in_floats,
+    read_metadata,
+    read_model,
+)
+
+# An overlap (intersection over union) from which on two boxes cut the same car out.
+SAME_BOX = 0.5
+_OUTPUT_ENDS = {"Sigmoid", "Softmax"}
+
+
+class Agreement(NamedTuple):
+    """On how many photos there was a vehicle, and on how many of them another detector has found the same box."""
+
+    found: int
+    same: int
+
+    @property
+    def share(self) -> float:
+        return self.same / self.found if self.found else 0.0
+
+
+def quantize(file: Path, pictures: Sequence[Image.Image], *, config: CropConfig, folder: Path) -> None:
+    """Write the network of an .onnx or .xml file in 8-bit numbers, as an OpenVINO folder.
+
+    Weights and what flows between layers are rounded to 256 steps, whose ranges come from the pictures (post-training
+    quantization, arXiv 1712.05877). The head that tells boxes stays as it is: a coordinate has more than 256 values.
+
+    Args:
+        file: taken by `files`, or converted from what was.
+        pictures: RGB, some hundred.
+        config: as the detector will be used.
+        folder: a new one.
+
+    Raises:
+        InputError: the package nncf is missing, or it cannot do that with this network.
+    """
+    import openvino
+    import yaml
+
+    nncf = _import_nncf()
+    network = OpenVINONetwork(file, config=config)
+    model = read_model(file)
+    inputs = [in_floats(network.place(picture)[0], pixels=config.pixels) for picture in pictures]
+    try:
+        made = nncf.quantize(
+            model, nncf.Dataset(inputs), preset=nncf.QuantizationPreset.MIXED, subset_size=len(inputs),
+            ignored_scope=nncf.IgnoredScope(names=_head(model), validate=False),
+        )  # fmt: skip
+    except (RuntimeError, nncf.ValidationError) as error:
+        raise InputError(f"nncf cannot put it into 8-bit numbers: {str(error).strip().splitlines()[-1]}") from None
+    folder.mkdir()
+    openvino.save_model(made, folder / "detector.xml", compress_to_fp16=False)
+    (folder / METADATA).write_text(yaml.safe_dump(read_metadata(file)), encoding="utf-8")
+
+
+def compare(pairs: Iterable[tuple[Found | None, Found | None]]) -> Agreement:
+    """How far another detector's largest vehicles are those expected: (expected, found) of each photo."""
+    there = [(one, other) for one, other in pairs if one is not None]
+    same = sum(other is not None and _overlap(one.box, other.box) >= SAME_BOX for one, other in there)
+    return Agreement(len(there), same)
+
+
+def _overlap(one: list[float], other: list[float]) -> float:
+    """Intersection over union."""
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    both = max(across, 0.0) * max(down, 0.0)
+    return both / (area(one) + area(other) - both) if both else 0.0
+
+
+def _head(model: Any) -> list[str]:
+    """Names of the operations that make boxes of features: those of the module that ends in the probabilities."""
+    names = [operation.get_friendly_name() for operation in model.get_ordered_ops()]
+    ends = [one.get_friendly_name() for one in model.get_ordered_ops() if one.get_type_name() in _OUTPUT_ENDS]
+    if not ends:
+        return []
+    module = ends[-1].split("/", 1)[0]
+    return [name for name in names if name.startswith((f"{module}/", f"{module}.dfl"))] + ends
+
+
+def _import_nncf() -> Any:
+    try:
+        import nncf
+    except ModuleNotFoundError:
+        raise InputError("it takes nncf, which is not installed; install the extra `pipeline`") from None
+    nncf.set_log_level(logging.ERROR)
+    return nncf

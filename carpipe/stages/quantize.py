@@ -1,0 +1,80 @@
+"""Quantize: the detector in 8-bit numbers, calibrated and checked on photos of the bucket.
+
+A processor works on them two to four times as fast, where it has instructions for that. What comes out is another
+detector, with boxes of its own, so it is made once and kept: all partitions are cut by the same one.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from carpipe.config import CropConfig
+from carpipe.errors import InputError
+from carpipe.pictures.detection import int8
+from carpipe.pictures.detection.detector import Detector, for_openvino
+from carpipe.pictures.detection.int8 import Agreement
+
+VERSION = 1
+STAGE = "quantize"
+
+# Photos that ranges are taken from, and others that both detectors look at.
+CALIBRATED, CHECKED = 128, 400
+# Fewer with a vehicle on them say nothing.
+MIN_CHECKED = 50
+# Of the photos with a vehicle, those on which both must find the same box.
+MIN_SAME = 0.99
+
+
+class Quantized(NamedTuple):
+    """Files of an OpenVINO folder, and how it agrees with the detector that it was made of."""
+
+    files: dict[str, bytes]
+    agreement: Agreement
+
+
+def quantize(weights: Path, look: Callable[[], Iterable[Image.Image]], *, config: CropConfig) -> Quantized:
+    """Make and check it.
+
+    Args:
+        weights: a detector that OpenVINO runs, or that is converted for it.
+        look: gives RGB pictures, `CALIBRATED + CHECKED` of them or as many as there are, always the same; they are
+            looked at twice, so that they need not be held.
+        config: as the detector will be used.
+
+    Raises:
+        InputError: it cannot be done with this detector, or there are too few photos with a vehicle on them.
+    """
+    pictures = iter(look())
+    with tempfile.TemporaryDirectory(prefix="carpipe-int8-") as scratch:
+        folder = Path(scratch) / "detector_int8"
+        with for_openvino(weights, config=config) as file:
+            before = Detector(weights, config=config)
+            calibrated = list(islice(pictures, CALIBRATED))
+            expected = [before.largest([one])[0] for one in pictures]
+            _check_enough(sum(one is not None for one in expected))
+            int8.quantize(file, calibrated, config=config, folder=folder)
+        after = Detector(folder, config=config)
+        found = (after.largest([one])[0] for one in islice(look(), CALIBRATED, None))
+        agreement = int8.compare(zip(expected, found, strict=True))
+        return Quantized({file.name: file.read_bytes() for file in folder.iterdir()}, agreement)
+
+
+def _check_enough(vehicles: int) -> None:
+    if vehicles < MIN_CHECKED:
+        raise InputError(
+            f"A vehicle is on {vehicles} of the photos that are there to check a detector in 8-bit numbers, expected "
+            f'{MIN_CHECKED} at least; set crop.runtime = "openvino" until there are more.'
+        )
+
+
+def check(agreement: Agreement) -> None:
+    """Refuse a detector that finds other vehicles than the one that it was made of. Raises InputError."""
+    if agreement.share < MIN_SAME:
+        raise InputError(
+            f"In 8-bit numbers the detector finds the same vehicle on {agreement.same} of {agreement.found} photos "
+            f'({agreement.share:.1%}), expected {MIN_SAME:.0%}; set crop.runtime = "openvino".'
+        )
