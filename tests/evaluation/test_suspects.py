@@ -130,7 +130,11 @@ def test_what_cannot_be_judged_is_counted_and_not_guessed():
     found = find_suspects(table, [Source("m", answers(rows, classes))], classes=classes)
 
     assert found.table.empty
-    assert found.apart == {"several_classes": 1, "unknown_class": 0, "few_listings": FEW - 1, "settled": 0}
+    assert found.apart == {
+        "several_classes": 1, "unknown_class": 0, "few_listings": FEW - 1, "settled": 0, "not_asked": 0,
+    }  # fmt: skip
+    table, _ = add(table, rows, "unseen", is_a="kia_rio", looks=[("kia_rio", 0.97)])
+    assert find_suspects(table, [Source("m", answers(rows, classes))], classes=classes).apart["not_asked"] == 1
 
 
 def test_photos_without_a_class_or_an_answer_are_nobodys():
