@@ -35,6 +35,7 @@ from carpipe.errors import InputError
 from carpipe.evaluation.decision import Decision
 from carpipe.evaluation.gate_statistics import bootstrap_interval, count_vehicles, judge_classes, sign_flip_p
 from carpipe.html_page import in_points, per_cent
+from carpipe.names import counted
 
 COLUMNS = ("key", "vehicle", "class_name", "correct")
 FALLS = 10  # classes named in the numbers, those that fell furthest
@@ -180,20 +181,28 @@ def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> l
         f"difference of {in_points(found.difference)} points ({in_points(found.low)} at least and "
         f"{in_points(found.high)} at most, each {100 * rules.confidence:.4g} % sure)."
     )
-    scope = f"{len(found.alone):,} classes were judged one by one"
-    if found.pool:
-        scope += (
-            f", {len(found.small):,} with fewer than {rules.min_class_vehicles} test vehicles only together "
-            f"({per_cent(found.pool['photos'] / counts['photos'])} of the photos)"
-        )
     pool_ruined = found.pool is not None and found.pool["ruined"]
     return [
         overall,
         *([doubt] if unsure else []),
         *([_name(found.ruined)] if found.ruined else []),
         *([f"The small classes together are ruined: {_fall(found.pool or {})}."] if pool_ruined else []),
-        f"{scope}; {'no other class' if found.ruined or pool_ruined else 'no class'} is ruined.",
+        f"{'No other class' if found.ruined or pool_ruined else 'No class'} is ruined. {_scope(found, counts, rules)}",
     ]
+
+
+def _scope(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> str:
+    """How the classes were judged."""
+    alone, small = counted(len(found.alone), "class", "classes"), counted(len(found.small), "class", "classes")
+    one_by_one = f"{alone} {'was' if len(found.alone) == 1 else 'were'} judged one by one."
+    if not found.pool:
+        return one_by_one
+    share = per_cent(found.pool["photos"] / counts["photos"])
+    together = (
+        f"{small} with fewer than {rules.min_class_vehicles} test vehicles ({share} of the photos) "
+        f"{'was' if len(found.small) == 1 else 'were'} judged together, as if they were one."
+    )
+    return f"{one_by_one} {together}" if found.alone else together
 
 
 def _name(ruined: list[dict[str, Any]]) -> str:
