@@ -143,7 +143,7 @@ def read_all(
 
     Args:
         known: what was read before, for those who ask often; what is new is added to it.
-        until: UTC; what was handed in later is left out. None: nothing is.
+        until: UTC; what was handed in then or later is left out. None: nothing is.
 
     Raises:
         InputError: an object cannot be read; names it.
@@ -151,7 +151,7 @@ def read_all(
     folder = kind.folder
     # Right below the folder: candidates of a channel of that name lie deeper.
     there = [info for info in session.store.list_usable(folder) if "/" not in info.key.removeprefix(f"{folder}/")]
-    there = [info for info in there if until is None or (info.modified and info.modified <= until)]
+    there = [info for info in there if until is None or (info.modified and info.modified < until)]
     known = {} if known is None else known
     versions = {info.key: (info.key, info.etag) for info in sorted(there, key=lambda info: info.key)}
     times = {info.key: _imported_at(info) for info in there}

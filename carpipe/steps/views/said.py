@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
@@ -77,19 +77,24 @@ def _views(labels: Mapping[str, ViewLabel]) -> dict[str, str]:
 
 
 def _dataset_from(session: Session) -> datetime:
-    """When the newest dataset got its classes; long ago where there is none, or nobody can tell."""
+    """When the newest dataset's classes were begun; long ago where there is none, or nobody can tell."""
     try:
         splitted = manifest.read(session.store, find_dataset(session, None).inputs[0])
+        return _begun(session, splitted.inputs[0])
     except (InputError, MissingError, IndexError):
         return _NEVER
-    return _written(session, splitted.inputs[0] if splitted.inputs else "")
 
 
 def _judged_at(session: Session) -> datetime:
     """When a car filter was last judged, which is when its views are learnt; long ago where none was."""
-    return _written(session, results.newest_result(session.store, "evaluate", "car_filter") or "")
+    newest = results.newest_result(session.store, "evaluate", "car_filter")
+    try:
+        return _begun(session, newest) if newest else _NEVER
+    except (InputError, MissingError):
+        return _NEVER
 
 
-def _written(session: Session, key: str) -> datetime:
-    info = session.store.head(key) if key else None
-    return (info.modified if info else None) or _NEVER
+def _begun(session: Session, key: str) -> datetime:
+    """When a result was begun: what is said while it is made is not in it."""
+    done, info = manifest.read(session.store, key), session.store.head(key)
+    return info.modified - timedelta(seconds=done.seconds) if info and info.modified else _NEVER

@@ -101,9 +101,9 @@ def test_views_take_any_case(session):
 
 
 def test_a_file_of_another_kind_says_how_it_is_imported(session):
-    with pytest.raises(InputError, match="found key, label. Labels of cars are imported without `--views`"):
+    with pytest.raises(InputError, match=r"found key, label\. Labels of cars are imported without `--views`"):
         import_views(session, b"key,label\na/1.jpg,auto\n", at=AT)
     with pytest.raises(
-        InputError, match="found key, view. View labels are imported with `carpipe labels import <file> -"
+        InputError, match=r"found key, view\. View labels are imported with `carpipe labels import <file> -"
     ):
         import_labels(session, csv((PHOTO, "front")), at=AT)
