@@ -186,9 +186,10 @@ def _why(row: dict[str, Any], *, taken: int, others: int) -> Iterator[str]:
     """Sentences; `taken` of so many `others` of the given class are taken for the suggested one too."""
     new, old = row["suggested"], row["from"]
     votes = f"{row['votes']} of {row['photos']} photos look" if row["photos"] > 1 else "The only photo looks"
-    yield f"{votes} like {new} ({_share(row['p'])}); {old} gets {_share(row['p_from'])}."
+    yield f"{votes} like {new}."
+    yield f"The model gives {new} a probability of {_share(row['p'])}, and {old} {_share(row['p_from'])}."
     if row["mixed"] and row["photos"] > 1:
-        yield "They do not agree, and may show different cars."
+        yield "The photos do not agree, and may show different cars."
     yield f"Of {others} other listings of {old}, the model takes {taken or 'none'} for {new}."
 
 
