@@ -123,10 +123,7 @@ def compare(candidate: pd.DataFrame, champion: pd.DataFrame | None, *, rules: Ga
 
 def _first(counts: dict[str, Any], rules: GateConfig, *, few: bool) -> Decision:
     accuracy = counts["candidate"]
-    of = (
-        f"{per_cent(accuracy, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles are answered "
-        "rightly."
-    )
+    of = f"{per_cent(accuracy, 2)} of {_of_vehicles(counts)} are answered rightly."
     if accuracy < rules.min_accuracy:
         below = f"Below the least accuracy allowed, {per_cent(rules.min_accuracy, 2)}."
         return Decision("refuse", (below, of), counts)
@@ -162,10 +159,15 @@ def _against_rules(found: _Compared, rules: GateConfig, counts: dict[str, Any]) 
 
 
 def _too_few(counts: dict[str, Any], rules: GateConfig) -> str:
+    vehicles, are = counted(counts["vehicles"], "test vehicle"), "is" if counts["vehicles"] == 1 else "are"
     return (
-        f"{counts['vehicles']:,} test vehicles are too few to judge by, gate.min_vehicles asks for "
-        f"{rules.min_vehicles:,}: look at the report and decide."
+        f"{vehicles} {are} too few to judge by, gate.min_vehicles asks for {rules.min_vehicles:,}: look at the report "
+        "and decide."
     )
+
+
+def _of_vehicles(counts: dict[str, Any]) -> str:
+    return f"{counted(counts['photos'], 'test photo')} of {counted(counts['vehicles'], 'vehicle')}"
 
 
 def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> list[str]:
@@ -177,9 +179,9 @@ def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> l
     )
     overall = (
         f"{verdict} than the live model: {per_cent(found.candidate, 2)} against "
-        f"{per_cent(found.champion, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles, a "
-        f"difference of {in_points(found.difference)} points ({in_points(found.low)} at least and "
-        f"{in_points(found.high)} at most, each {100 * rules.confidence:.4g} % sure)."
+        f"{per_cent(found.champion, 2)} of {_of_vehicles(counts)}, a difference of {in_points(found.difference)} "
+        f"points ({in_points(found.low)} at least and {in_points(found.high)} at most, each "
+        f"{100 * rules.confidence:.4g} % sure)."
     )
     pool_ruined = found.pool is not None and found.pool["ruined"]
     return [

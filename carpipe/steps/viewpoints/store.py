@@ -104,7 +104,7 @@ def describe_views(session: Session) -> str:
     people = store.describe_people(given, {"labels": _any})
     unknown = describe_unknown(session, {one.key for one in current})
     head = f"{counted(len(current), 'photo')} {'has' if len(current) == 1 else 'have'} a view:"
-    return "\n".join([head, *counts, told_enough(), *unknown, "", *people])
+    return "\n".join([head, *counts, *unknown, told_enough(), "", *people])
 
 
 def _read(data: bytes, key: str) -> list[ViewLabel]:
