@@ -84,6 +84,11 @@ def brief(name: str, *, max_characters: int = _BRIEF) -> str:
     return cut if len(cut) <= max_characters else f"{cut[: max_characters - 1]}…"
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things: `1 photo`, `2 photos`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def in_markdown(line: str) -> str:
     """As Markdown that shows the line and does nothing else."""
     inline = _MARKUP.sub(r"\\\g<0>", _WITHIN_ADDRESS.sub(_ZERO_WIDTH_SPACE, line))

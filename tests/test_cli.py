@@ -154,8 +154,8 @@ def test_labels_go_in_once_and_come_out(store, capsys, tmp_path):
 
     assert main(["labels", "import", str(tmp_path / "labels.csv"), "--by", "ann"]) == 0
     assert re.fullmatch(
-        r"1 labels added as labels/car-filter/\S+\.csv; 1 photos are not decided\n"
-        r"1 of the file's labels match no photo under raw/; they count once there is one\n",
+        r"1 label added as labels/car-filter/\S+\.csv; 1 photo is not decided\n"
+        r"1 of the file's labels matches no photo under raw/; it counts once there is one\n",
         capsys.readouterr().out,
     )
     assert main(["labels", "import", str(tmp_path / "labels.csv"), "--by", "ann"]) == 0
@@ -165,7 +165,9 @@ def test_labels_go_in_once_and_come_out(store, capsys, tmp_path):
     assert main(["labels", "import", str(tmp_path / "out.csv")]) == 0
     assert "nothing added: all is known" in capsys.readouterr().out
     assert main(["labels", "status"]) == 0
-    assert "1 photos are labelled: 1 auto, 0 no_auto" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 photo is labelled: 1 auto, 0 no_auto" in said
+    assert "1 of them is not under raw/; its label counts once it is there" in said
     assert main(["labels", "conflicts"]) == 0
     assert capsys.readouterr().out == "No photo was given different labels.\n"
 
@@ -193,7 +195,7 @@ def test_a_sample_to_label_studio_by_the_name_of_its_file(store, capsys, tmp_pat
     main(["step", "inventory"])
 
     assert main(["labels", "sample", str(tmp_path / "todo.json"), "--photos", str(tmp_path / "todo")]) == 0
-    assert "1 photos to label written to" in capsys.readouterr().out
+    assert "1 photo to label written to" in capsys.readouterr().out
     [task] = json.loads((tmp_path / "todo.json").read_text())
     assert task["data"] == {"key": name, "image": f"/data/local-files/?d=todo/{name}"}
     assert (tmp_path / "todo" / name).read_bytes() == b"x"

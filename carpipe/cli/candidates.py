@@ -15,7 +15,8 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import counted
     from carpipe.steps.labels.candidates import download_candidates
 
     count = download_candidates(session(config), options.folder, channel=options.channel)
-    print(f"{count} candidates in {options.folder}")
+    print(f"{counted(count, 'candidate')} in {options.folder}")

@@ -5,7 +5,16 @@ import json
 import sys
 from pathlib import Path
 
-from carpipe.cli.common import Commands, add, add_dataset_option, check_out, now, session
+from carpipe.cli.common import (
+    CORRECT_IN_FILE,
+    Commands,
+    add,
+    add_dataset_option,
+    check_out,
+    now,
+    say_written,
+    session,
+)
 from carpipe.config import Config
 from carpipe.errors import InputError
 
@@ -102,8 +111,9 @@ def _advise(options: argparse.Namespace, config: Config) -> None:
         moves = effective(current_moves(opened))
         changed, left = change_taxonomy(found, options.taxonomy or config.classes.taxonomy, moves=moves)
         write_new(options.out, changed.encode())
-        for sentence in (*left, f"{options.out} is written; `carpipe classes diff {options.out}` shows what it does."):
+        for sentence in left:
             print(shown_text(sentence), file=sys.stderr)
+        say_written(options.out, f"`carpipe classes diff {options.out}` shows what it does")
 
 
 def _advise_of_report(options: argparse.Namespace) -> None:
@@ -165,8 +175,10 @@ def _new(options: argparse.Namespace, config: Config) -> None:
     if options.out:
         refuse_existing(options.out, "corrections")
     opened = session(config)
-    found = view.read_new_models(opened, new_models(opened, options.dataset))
+    done = new_models(opened, options.dataset)
+    found = view.read_new_models(opened, done) if done else view.nothing_new()
     if options.out:
         write_new(options.out, view.new_models_csv(found).encode())
+        say_written(options.out, f"{CORRECT_IN_FILE} `carpipe listings import {options.out}`")
     text = json.dumps(found, indent=1, ensure_ascii=False)
     print(text if options.json else shown_text(view.render_new_models(found)))

@@ -2,15 +2,19 @@
 
 import argparse
 import datetime
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from carpipe.config import Config
 from carpipe.errors import InputError
+from carpipe.names import shown
 from carpipe.steps.session import Session, open_session
 
 Commands = Any  # argparse keeps the type of add_subparsers to itself
+# What somebody does with a file of listings, before the command that takes it back.
+CORRECT_IN_FILE = "fill in the column `to`, then import it:"
 Run = Callable[[argparse.Namespace, Config], None]
 
 
@@ -52,6 +56,11 @@ def check_out(path: Path | None) -> None:
         raise InputError(f"--out {path} is a folder; name a file in it.")
     if path and not path.absolute().parent.is_dir():
         raise InputError(f"--out {path}: there is no folder {path.parent}; make it, or name another file.")
+
+
+def say_written(path: Path, more: str = "") -> None:
+    """Confirm on standard error that a file is there now; `more` says what to do with it."""
+    print(shown(f"{path} is written{f'; {more}' if more else ''}."), file=sys.stderr)
 
 
 def session(config: Config) -> Session:

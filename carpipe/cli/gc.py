@@ -18,13 +18,14 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import counted
     from carpipe.steps.upkeep.garbage import collect, find_garbage, render_garbage
 
     opened = session(config)
     garbage = find_garbage(opened, older_than=options.older_than, now=datetime.datetime.now(datetime.UTC))
     print(render_garbage(garbage, every=options.dry_run))
     if not options.dry_run:
-        print(f"{collect(opened, garbage):,} objects deleted")
+        print(f"{counted(collect(opened, garbage), 'object')} deleted")
 
 
 def _age(text: str) -> datetime.timedelta:

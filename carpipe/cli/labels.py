@@ -62,6 +62,7 @@ def _add_sample(actions: Commands) -> None:
 def _import(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.labels import store as cars
     from carpipe.steps.people.files import read_file
+    from carpipe.steps.people.store import describe_import
     from carpipe.steps.viewpoints import store as views
 
     opened, data = session(config), read_file(options.file, "labels")
@@ -69,24 +70,23 @@ def _import(options: argparse.Namespace, config: Config) -> None:
         done, count_missing = views.import_views(opened, data, at=now(), by=options.by), views.count_missing
     else:
         done, count_missing = cars.import_labels(opened, data, at=now(), by=options.by), cars.count_missing
-    undecided = f"; {done.undecided:,} photos are not decided" if done.undecided else ""
-    if done.added:
-        print(f"{done.added:,} labels added as {done.key}{undecided}")
-    else:
-        print(f"nothing added: {f'the file is there already as {done.key}' if done.key else 'all is known'}{undecided}")
+    print(describe_import(done, "label", of="photo"))
     if missing := count_missing(opened, data):
-        print(f"{missing:,} of the file's labels match no photo under raw/; they count once there is one")
+        matches = "matches no photo under raw/; it counts" if missing == 1 else "match no photo under raw/; they count"
+        print(f"{missing:,} of the file's labels {matches} once there is one")
 
 
 def _export(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import counted
     from carpipe.steps.labels.store import export_labels
     from carpipe.steps.viewpoints.store import export_views
 
     export = export_views if options.views else export_labels
-    print(f"{export(session(config), options.file):,} labels written to {options.file}")
+    print(f"{counted(export(session(config), options.file), 'label')} written to {options.file}")
 
 
 def _sample(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import counted
     from carpipe.steps.labels.questions import QUESTIONS
     from carpipe.steps.labels.sampling import check_format, format_of, sample, write_sample
     from carpipe.steps.people.files import refuse_existing
@@ -98,7 +98,7 @@ def _sample(options: argparse.Namespace, config: Config) -> None:
     check_format(file_format, question)
     keys = sample(opened, options.count, how=options.how, seed=options.seed, question=question)
     written = write_sample(opened, options.out, keys, file_format=file_format, photos=options.photos, question=question)
-    print(f"{written:,} photos to label written to {options.out}")
+    print(f"{counted(written, 'photo')} to label written to {options.out}")
 
 
 def _conflicts(options: argparse.Namespace, config: Config) -> None:

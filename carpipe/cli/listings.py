@@ -4,7 +4,16 @@ import argparse
 import json
 from pathlib import Path
 
-from carpipe.cli.common import Commands, add, add_dataset_option, check_out, now, session
+from carpipe.cli.common import (
+    CORRECT_IN_FILE,
+    Commands,
+    add,
+    add_dataset_option,
+    check_out,
+    now,
+    say_written,
+    session,
+)
 from carpipe.config import Config
 
 
@@ -15,7 +24,12 @@ def add_command(commands: Commands) -> None:
     _add_suspects(actions)
     _add_correct(actions)
     _add_files(actions)
-    command = add(actions, "show", _show, "from where a listing's photos show the car, what is missing, and its cover")
+    command = add(
+        actions,
+        "show",
+        _show,
+        "the views of a listing's photos, what is missing, the cover, and its car's other listings",
+    )
     command.add_argument("listing", metavar="UUID", help="the first of the two in the names of its photos")
     add_dataset_option(command)
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -26,7 +40,12 @@ def _add_suspects(actions: Commands) -> None:
     command = add(actions, "suspects", _suspects, "listings that are probably in the wrong class, the likeliest first")
     add_dataset_option(command)
     command.add_argument("--count", type=_count, default=50, metavar="N", help="listings that are shown; default: 50")
-    command.add_argument("--out", type=Path, metavar="CSV", help="a new file with them, to fill in the right classes")
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="CSV",
+        help="a new file with them, to fill in `to`; `from` is the class in the dataset",
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -42,7 +61,9 @@ def _add_correct(actions: Commands) -> None:
 
 def _add_files(actions: Commands) -> None:
     command = add(actions, "import", _import, "add corrections: a CSV with the columns listing,to[,from,by,at]")
-    command.add_argument("file", type=Path)
+    command.add_argument(
+        "file", type=Path, help="`to`: a model or a class; `from`, for people alone: what the listing was taken for"
+    )
     command.add_argument("--by", default="", metavar="NAME", help="who gave them, where the file does not say")
     command = add(actions, "export", _export, "write what counts, of several for a listing the latest")
     command.add_argument("file", type=Path, help="a new file: .csv")
@@ -63,6 +84,7 @@ def _suspects(options: argparse.Namespace, config: Config) -> None:
     found = view.read_suspects(opened, suspects(opened, options.dataset, settled=settled), count=options.count)
     if options.out:
         write_new(options.out, view.suspects_csv(found).encode())
+        say_written(options.out, f"{CORRECT_IN_FILE} `carpipe listings import {options.out}`")
     print(view.suspects_json(found) if options.json else shown_text(view.render_suspects(found)))
 
 
@@ -87,20 +109,18 @@ def _import(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.listings import known_listings
     from carpipe.steps.listings.store import import_corrections
     from carpipe.steps.people.files import read_file
+    from carpipe.steps.people.store import describe_import
 
     opened, data = session(config), read_file(options.file, "corrections")
     done = import_corrections(opened, data, known=known_listings(opened), at=now(), by=options.by)
-    undecided = f"; {done.undecided:,} listings are not decided" if done.undecided else ""
-    if done.added:
-        print(f"{done.added:,} corrections added as {done.key}{undecided}")
-    else:
-        print(f"nothing added: {f'the file is there already as {done.key}' if done.key else 'all is known'}{undecided}")
+    print(describe_import(done, "correction", of="listing"))
 
 
 def _export(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import counted
     from carpipe.steps.listings.store import export_corrections
 
-    print(f"{export_corrections(session(config), options.file):,} corrections written to {options.file}")
+    print(f"{counted(export_corrections(session(config), options.file), 'correction')} written to {options.file}")
 
 
 def _status(options: argparse.Namespace, config: Config) -> None:

@@ -19,13 +19,16 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.plan import plan
     from carpipe.steps.data.plan_text import render_plan
     from carpipe.steps.models.foresee import describe_backbone, foresee_start
+    from carpipe.steps.views.said import said_since
 
     opened = session(config)
     planned = plan(opened, inventory(opened).key)
     training = foresee_start(opened, new_dataset=planned.forecast[-1].partitions > 0)
     backbone = describe_backbone(opened, config.classifier)
+    said = said_since(opened, new_dataset=planned.forecast[-1].partitions > 0)
     if options.json:
-        print(json.dumps({**asdict(planned), "training": training, "backbone": backbone}, indent=1))
+        found = {**asdict(planned), "training": training, "backbone": backbone, "said": asdict(said)}
+        print(json.dumps(found, indent=1))
     else:
-        print(f"{render_plan(planned.forecast, config.cost)}\n\n{training}")
+        print("\n".join([render_plan(planned.forecast, config.cost), "", *said.sentences(), training]))
         print(f"Its backbone: {backbone}")

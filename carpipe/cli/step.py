@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from carpipe.cli.common import Commands, accepting, add, add_accept_option, check_out, now, session
+from carpipe.cli.common import Commands, accepting, add, add_accept_option, check_out, now, say_written, session
 from carpipe.config import Config
 from carpipe.steps.results import CURVE_SHARES
 
@@ -172,6 +172,7 @@ def _learning_curve(options: argparse.Namespace, config: Config) -> None:
     done = learning_curve(opened, options.dataset, options.shares, at=now())
     if options.out:
         options.out.write_bytes(manifest.read_file(opened.store, done, PAGE))
+        say_written(options.out)
     print(done.key)
 
 

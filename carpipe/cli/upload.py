@@ -15,10 +15,11 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.names import counted
     from carpipe.steps.data.upload import upload
 
     done = upload(session(config), options.folder)
-    print(f"{done.uploaded} photos uploaded, {done.skipped} were there already")
+    print(f"{counted(done.uploaded, 'photo')} uploaded, {done.skipped} were there already")
     if done.forgotten:
         print(f"{done.forgotten} were not uploaded: `carpipe forget` removed their listings")
     if done.refused:

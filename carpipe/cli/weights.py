@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from carpipe.cli.common import Commands, add, check_out, now, session
+from carpipe.cli.common import Commands, add, check_out, now, say_written, session
 from carpipe.config import Config
 from carpipe.names import shown
 
@@ -68,6 +68,7 @@ def _compare(options: argparse.Namespace, config: Config) -> None:
     summary, page = compare_named(session(config), options.channel, options.model, other=options.other, at=now())
     if options.out:
         options.out.write_bytes(page)
+        say_written(options.out)
     print(shown_text(summary))
 
 

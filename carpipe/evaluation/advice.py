@@ -14,6 +14,7 @@ import pandas as pd
 from carpipe.evaluation.confusion import CONFIDENCE, Link, count_cars, find_links, group, lower_bound
 from carpipe.evaluation.tell_apart import Told
 from carpipe.evaluation.unseen import Unseen
+from carpipe.names import counted
 
 
 @dataclass(frozen=True)
@@ -197,13 +198,13 @@ def render(advice: Advice) -> str:
     """In plain sentences, with the lines that the taxonomy would get."""
     looked = advice.looked_at
     head = [
-        f"From the answers on {_count(advice.photos, 'photo')} of {_count(advice.cars, 'car')} that the model was not "
-        f"trained on; {_count(looked.get('pairs', 0), 'pair')} of classes and "
-        f"{_count(looked.get('classes', 0), 'class', 'classes')} of several models looked at.",
+        f"From the answers on {counted(advice.photos, 'photo')} of {counted(advice.cars, 'car')} that the model was "
+        f"not trained on; {counted(looked.get('pairs', 0), 'pair')} of classes and "
+        f"{counted(looked.get('classes', 0), 'class', 'classes')} of several models looked at.",
         "Nothing is changed by itself.",
     ]
     if looked.get("small"):
-        small = _count(looked["small"], "more class has", "more classes have")
+        small = counted(looked["small"], "more class has", "more classes have")
         head.append(f"{small} several models, but too few cars of them to prove that they are told apart.")
     lines = [" ".join(head)]
     lines += ["", *(_merges(advice) if advice.merges else ["No two classes are confused enough to be merged."])]
@@ -227,17 +228,17 @@ def _told_merge(merge: Merge) -> Iterator[str]:
             )
     photos, cars = merge.mended
     yield (
-        f"Gain: {_count(photos, 'photo')} and {_count(cars, 'car')} become right; accuracy "
+        f"Gain: {counted(photos, 'photo')} and {counted(cars, 'car')} become right; accuracy "
         f"+{_per_cent(merge.accuracy[0])} by photo, +{_per_cent(merge.accuracy[1])} by car."
     )
     yield (
-        f"Price: {_count(merge.given_up[0], 'photo')} and {_count(merge.given_up[1], 'car')} that have the right one "
+        f"Price: {counted(merge.given_up[0], 'photo')} and {counted(merge.given_up[1], 'car')} that have the right one "
         "of these names today no longer have it."
     )
     listed = "; ".join(f"{name}: {', '.join(merge.models[name])}" for name in merge.classes)
     yield f"No longer told apart: {listed}."
     yield (
-        f"{_count(merge.touched[0], 'photo')} of {_count(merge.touched[1], 'listing')} in the dataset get another "
+        f"{counted(merge.touched[0], 'photo')} of {counted(merge.touched[1], 'listing')} in the dataset get another "
         f"class. Apps get {merge.name} where they get {' or '.join(merge.gone)} today."
     )
     models = sorted({model for names in merge.models.values() for model in names})
@@ -258,24 +259,20 @@ def _told_split(split: Split) -> Iterator[str]:
         right, cars = of[part]
         yield f"{_of(right, cars, 'car')} of {name} {_is(right)} told rightly ({', '.join(part)})."
     yield f"Together {_per_cent(told.share)}, the parts counting alike; {_per_cent(told.low)} at least."
-    yield f"Gain: {_count(split.finer[0], 'photo')} and {_count(split.finer[1], 'car')} get a name that says more."
-    yield f"Price: {_count(told.wrong_photos, 'photo')} become wrong; accuracy -{_per_cent(split.accuracy)} by photo."
+    yield f"Gain: {counted(split.finer[0], 'photo')} and {counted(split.finer[1], 'car')} get a name that says more."
+    yield f"Price: {counted(told.wrong_photos, 'photo')} become wrong; accuracy -{_per_cent(split.accuracy)} by photo."
     photos = ", ".join(f"{name} {number:,}" for name, number in split.photos.items())
     new = " or ".join(name for name in split.parts if name != split.class_name)
     yield (
-        f"Photos in the dataset: {photos}. {_count(split.touched[0], 'photo')} of "
-        f"{_count(split.touched[1], 'listing')} get another class. Apps get {new} for some of what is "
+        f"Photos in the dataset: {photos}. {counted(split.touched[0], 'photo')} of "
+        f"{counted(split.touched[1], 'listing')} get another class. Apps get {new} for some of what is "
         f"{split.class_name} today."
     )
     yield "Taxonomy: " + "; ".join(f"{name}: [{', '.join(part)}]" for name, part in split.parts.items())
 
 
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def _of(number: int, of: int, noun: str) -> str:
-    return f"{number:,} of {_count(of, noun)}"
+    return f"{number:,} of {counted(of, noun)}"
 
 
 def _is(number: int) -> str:

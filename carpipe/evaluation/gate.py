@@ -35,6 +35,7 @@ from carpipe.errors import InputError
 from carpipe.evaluation.decision import Decision
 from carpipe.evaluation.gate_statistics import bootstrap_interval, count_vehicles, judge_classes, sign_flip_p
 from carpipe.html_page import in_points, per_cent
+from carpipe.names import counted
 
 COLUMNS = ("key", "vehicle", "class_name", "correct")
 FALLS = 10  # classes named in the numbers, those that fell furthest
@@ -122,10 +123,7 @@ def compare(candidate: pd.DataFrame, champion: pd.DataFrame | None, *, rules: Ga
 
 def _first(counts: dict[str, Any], rules: GateConfig, *, few: bool) -> Decision:
     accuracy = counts["candidate"]
-    of = (
-        f"{per_cent(accuracy, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles are answered "
-        "rightly."
-    )
+    of = f"{per_cent(accuracy, 2)} of {_of_vehicles(counts)} are answered rightly."
     if accuracy < rules.min_accuracy:
         below = f"Below the least accuracy allowed, {per_cent(rules.min_accuracy, 2)}."
         return Decision("refuse", (below, of), counts)
@@ -161,10 +159,15 @@ def _against_rules(found: _Compared, rules: GateConfig, counts: dict[str, Any]) 
 
 
 def _too_few(counts: dict[str, Any], rules: GateConfig) -> str:
+    vehicles, are = counted(counts["vehicles"], "test vehicle"), "is" if counts["vehicles"] == 1 else "are"
     return (
-        f"{counts['vehicles']:,} test vehicles are too few to judge by, gate.min_vehicles asks for "
-        f"{rules.min_vehicles:,}: look at the report and decide."
+        f"{vehicles} {are} too few to judge by, gate.min_vehicles asks for {rules.min_vehicles:,}: look at the report "
+        "and decide."
     )
+
+
+def _of_vehicles(counts: dict[str, Any]) -> str:
+    return f"{counted(counts['photos'], 'test photo')} of {counted(counts['vehicles'], 'vehicle')}"
 
 
 def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> list[str]:
@@ -176,24 +179,32 @@ def _sentences(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> l
     )
     overall = (
         f"{verdict} than the live model: {per_cent(found.candidate, 2)} against "
-        f"{per_cent(found.champion, 2)} of {counts['photos']:,} test photos of {counts['vehicles']:,} vehicles, a "
-        f"difference of {in_points(found.difference)} points ({in_points(found.low)} at least and "
-        f"{in_points(found.high)} at most, each {100 * rules.confidence:.4g} % sure)."
+        f"{per_cent(found.champion, 2)} of {_of_vehicles(counts)}, a difference of {in_points(found.difference)} "
+        f"points ({in_points(found.low)} at least and {in_points(found.high)} at most, each "
+        f"{100 * rules.confidence:.4g} % sure)."
     )
-    scope = f"{len(found.alone):,} classes were judged one by one"
-    if found.pool:
-        scope += (
-            f", {len(found.small):,} with fewer than {rules.min_class_vehicles} test vehicles only together "
-            f"({per_cent(found.pool['photos'] / counts['photos'])} of the photos)"
-        )
     pool_ruined = found.pool is not None and found.pool["ruined"]
     return [
         overall,
         *([doubt] if unsure else []),
         *([_name(found.ruined)] if found.ruined else []),
         *([f"The small classes together are ruined: {_fall(found.pool or {})}."] if pool_ruined else []),
-        f"{scope}; {'no other class' if found.ruined or pool_ruined else 'no class'} is ruined.",
+        f"{'No other class' if found.ruined or pool_ruined else 'No class'} is ruined. {_scope(found, counts, rules)}",
     ]
+
+
+def _scope(found: _Compared, counts: dict[str, Any], rules: GateConfig) -> str:
+    """How the classes were judged."""
+    alone, small = counted(len(found.alone), "class", "classes"), counted(len(found.small), "class", "classes")
+    one_by_one = f"{alone} {'was' if len(found.alone) == 1 else 'were'} judged one by one."
+    if not found.pool:
+        return one_by_one
+    share = per_cent(found.pool["photos"] / counts["photos"])
+    together = (
+        f"{small} with fewer than {rules.min_class_vehicles} test vehicles ({share} of the photos) "
+        f"{'was' if len(found.small) == 1 else 'were'} judged together, as if they were one."
+    )
+    return f"{one_by_one} {together}" if found.alone else together
 
 
 def _name(ruined: list[dict[str, Any]]) -> str:

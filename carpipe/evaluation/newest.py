@@ -13,6 +13,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from carpipe.html_page import per_cent
+from carpipe.names import counted
 
 # Why photos of new listings are not counted, in the order in which they are told.
 APART = {
@@ -83,8 +84,8 @@ def interval(vehicles: "pd.Series[str]", correct: "pd.Series[bool]", *, confiden
 def describe(found: Mapping[str, Any]) -> str:
     """The figures of `judge_newest` in sentences; `test_accuracy` beside them is told where it is there."""
     apart = [
-        f"{found['apart'][name]['photos']:,} are {text}" for name, text in APART.items()
-        if found["apart"].get(name, {}).get("photos")
+        f"{number:,} {'is' if number == 1 else 'are'} {text}" for name, text in APART.items()
+        if (number := found["apart"].get(name, {}).get("photos"))
     ]  # fmt: skip
     more = f" Apart from these, {', '.join(apart)}." if apart else ""
     if not found["photos"]:
@@ -92,15 +93,11 @@ def describe(found: Mapping[str, Any]) -> str:
     test = found.get("test_accuracy")
     beside = f" On its own test photos it was right on {per_cent(test)}." if test is not None else ""
     return (
-        f"The live model answers {per_cent(found['accuracy'])} of {_count(found['photos'], 'photo')} of "
-        f"{_count(found['listings'], 'listing')} rightly that were not there when it was trained "
+        f"The live model answers {per_cent(found['accuracy'])} of {counted(found['photos'], 'photo')} of "
+        f"{counted(found['listings'], 'listing')} rightly that were not there when it was trained "
         f"({per_cent(found['low'])} at least and {per_cent(found['high'])} at most, each "
         f"about {100 * found['confidence']:.4g} % sure).{beside}{more}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _worth(sizes: Any, right: Any) -> float:

@@ -25,10 +25,11 @@ FILTER, RANK = "predicted_neq_given", "self_confidence"
 FEW = 5
 # Why listings were not judged, in the order in which they are told.
 APART = {
-    "several_classes": "have photos in several classes",
-    "unknown_class": "are of a class that no model knows that answered",
-    "few_listings": f"are of a class with fewer than {FEW} judged listings",
-    "settled": "were looked at by a person",
+    "several_classes": "with photos in several classes",
+    "unknown_class": "of a class that no model knows that answered",
+    "few_listings": f"of a class with fewer than {FEW} judged listings",
+    "settled": "that a person has looked at",
+    "not_asked": "without an answer of a model that was not trained on them, as most of the train side",
 }
 COLUMNS = ("listing", "from", "suggested", "p", "p_from", "photos", "votes", "mixed", "score", "key", "source", "why")
 
@@ -63,7 +64,9 @@ def find_suspects(
         settled: uuids of listings that somebody has looked at; they count in what is usual, and are not told of.
     """
     rows, apart = _one_class(photos[photos["listing_uuid"].notna() & photos["class_name"].notna()])
-    answered, apart["unknown_class"] = _choose_sources(rows, sources, classes)
+    answered, asked = _choose_sources(rows, sources, classes)
+    apart["unknown_class"] = len(asked) - answered["listing_uuid"].nunique()
+    apart["not_asked"] = rows["listing_uuid"].nunique() - len(asked)
     if answered.empty:
         return Suspects(pd.DataFrame(columns=list(COLUMNS)), {}, {name: apart.get(name, 0) for name in APART})
     listings, best, p = _pool(answered, sources, classes)
@@ -104,10 +107,12 @@ def _one_class(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     return rows[~rows["listing_uuid"].isin(several)], {"several_classes": len(several)}
 
 
-def _choose_sources(rows: pd.DataFrame, sources: Sequence[Source], classes: Sequence[str]) -> tuple[pd.DataFrame, int]:
-    """The photos that are answered with `source`, `row` in it and `given`, listings together; and how many are unknown.
+def _choose_sources(
+    rows: pd.DataFrame, sources: Sequence[Source], classes: Sequence[str]
+) -> tuple[pd.DataFrame, set[str]]:
+    """The photos that judge, with `source`, `row` in it and `given`, listings together; and all listings answered.
 
-    Unknown are listings that were answered, but by nobody who knows their class.
+    Of the latter, some may have been answered by nobody who knows their class.
     """
     given = pd.Index(classes).get_indexer(pd.Index(rows["class_name"]))
     done: set[str] = set()
@@ -122,7 +127,7 @@ def _choose_sources(rows: pd.DataFrame, sources: Sequence[Source], classes: Sequ
         part = rows.loc[mine, ["key", "listing_uuid"]]
         parts.append(part.assign(source=number, row=row[mine], given=given[mine]))
     every = pd.concat(parts) if parts else rows.assign(source=0, row=0, given=0).iloc[:0]
-    return every.sort_values(["source", "listing_uuid"], kind="stable", ignore_index=True), len(asked - done)
+    return every.sort_values(["source", "listing_uuid"], kind="stable", ignore_index=True), asked
 
 
 def _pool(
@@ -181,9 +186,10 @@ def _why(row: dict[str, Any], *, taken: int, others: int) -> Iterator[str]:
     """Sentences; `taken` of so many `others` of the given class are taken for the suggested one too."""
     new, old = row["suggested"], row["from"]
     votes = f"{row['votes']} of {row['photos']} photos look" if row["photos"] > 1 else "The only photo looks"
-    yield f"{votes} like {new} ({_share(row['p'])}); {old} gets {_share(row['p_from'])}."
+    yield f"{votes} like {new}."
+    yield f"The model gives {new} a probability of {_share(row['p'])}, and {old} {_share(row['p_from'])}."
     if row["mixed"] and row["photos"] > 1:
-        yield "They do not agree, and may show different cars."
+        yield "The photos do not agree, and may show different cars."
     yield f"Of {others} other listings of {old}, the model takes {taken or 'none'} for {new}."
 
 

@@ -21,6 +21,8 @@ Names = NDArray[np.object_]
 
 # Photos that a view needs to be told: to train on, counting mirrored ones of its other side, to calibrate and to judge.
 LEAST = {"train": 20, "val": 3, "test": 3}
+# Labels of a view, and cars they are of, that mostly come to that: the split is by car, 70, 15 and 15 %.
+ENOUGH, ENOUGH_CARS = 30, 20
 # The inverse of how strongly weights are held small, for features of standard deviation 1: benchmarks/views-log.md.
 C = 1e-2
 MAX_ITERATIONS = 200
@@ -79,6 +81,14 @@ def too_few(views: pd.Series, split: pd.Series) -> dict[str, int]:
     """Photos, in all, of each view that is not told."""
     told = views_to_tell(views, split)
     return {view: int((views == view).sum()) for view in VIEWS if view not in told}
+
+
+def told_enough() -> str:
+    """How many labels a view needs, in a sentence."""
+    return (
+        f"Each view needs some {ENOUGH} photos of {ENOUGH_CARS} cars before it is learnt: {LEAST['train']} to train on "
+        f"(mirrored ones of its other side count), {LEAST['val']} to calibrate and {LEAST['test']} to judge."
+    )
 
 
 def fit_head(features: Floats, views: Names, names: Sequence[str], *, inverse_strength: float = C) -> Head:

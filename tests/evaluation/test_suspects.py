@@ -52,7 +52,8 @@ def test_a_listing_that_looks_like_another_class_is_found_and_explained():
     assert (one["listing"], one["from"], one["suggested"], one["source"]) == ("wrong", "bmw_5er", "bmw_3er", "m")
     assert (one["photos"], one["votes"], one["mixed"], one["key"]) == (6, 5, False, "wrong_0")
     assert one["why"] == (
-        f"5 of 6 photos look like bmw_3er ({one['p']:.2f}); bmw_5er gets {one['p_from']:.2f}. "
+        f"5 of 6 photos look like bmw_3er. The model gives bmw_3er a probability of {one['p']:.2f}, and bmw_5er "
+        f"{one['p_from']:.2f}. "
         "Of 20 other listings of bmw_5er, the model takes none for bmw_3er."
     )
     assert found.judged == {"m": 81}
@@ -81,7 +82,7 @@ def test_a_listing_whose_photos_show_different_cars_is_told_to():
     one = find_suspects(table, [Source("m", answers(rows))], classes=CLASSES).table.iloc[0]
 
     assert (one["listing"], one["mixed"], one["votes"], one["photos"]) == ("two cars", True, 2, 4)
-    assert "They do not agree, and may show different cars." in one["why"]
+    assert "The photos do not agree, and may show different cars." in one["why"]
 
 
 def test_how_often_others_of_the_class_are_taken_for_it_is_said():
@@ -130,7 +131,11 @@ def test_what_cannot_be_judged_is_counted_and_not_guessed():
     found = find_suspects(table, [Source("m", answers(rows, classes))], classes=classes)
 
     assert found.table.empty
-    assert found.apart == {"several_classes": 1, "unknown_class": 0, "few_listings": FEW - 1, "settled": 0}
+    assert found.apart == {
+        "several_classes": 1, "unknown_class": 0, "few_listings": FEW - 1, "settled": 0, "not_asked": 0,
+    }  # fmt: skip
+    table, _ = add(table, rows, "unseen", is_a="kia_rio", looks=[("kia_rio", 0.97)])
+    assert find_suspects(table, [Source("m", answers(rows, classes))], classes=classes).apart["not_asked"] == 1
 
 
 def test_photos_without_a_class_or_an_answer_are_nobodys():

@@ -201,7 +201,7 @@ def test_an_advice_is_accepted_and_taken_back_on_the_page(clients, places, sessi
     assert (moves["volkswagen_golf"].to, moves["volkswagen_golf"].by) == ("skoda_octavia", "op")
     take_all_back()
     assert effective(current_moves(session)) == {}
-    assert "Nobody has moved a model." in clients["op"].get("/carpipe/classes").text
+    assert "Nobody has moved a car model into another class." in clients["op"].get("/carpipe/classes").text
 
 
 HOSTILE = [

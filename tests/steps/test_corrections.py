@@ -14,6 +14,7 @@ from carpipe.config import load_config
 from carpipe.manifest import Work
 from carpipe.photos import kept, to_parquet
 from carpipe.steps import chain, results
+from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.inventory import inventory
 from carpipe.steps.data.listings import known_listings
 from carpipe.steps.data.plan import plan
@@ -25,6 +26,7 @@ from carpipe.steps.models.gate import _compare
 from carpipe.steps.moves.store import move_model
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
+from carpipe.steps.views.datasets import show_dataset
 from carpipe.steps.views.photo import describe_photos
 from carpipe.taxonomy.read import load
 from carpipe.weights.channel import read_channel
@@ -159,6 +161,10 @@ def test_people_are_told(bucket, second, said):
     assert "said        not-a-car (was " in text
     assert "by ann, 2026-02-01T01:00:00Z)" in text
     assert "said        seller-is-right" in describe_photos(bucket.session, fine, second[0].key)
+    photos = bucket.photos(second[0])
+    shown = show_dataset(ResultCache(bucket.session), second[0].key.split("/")[1])
+    corrected = kept(photos)["corrected"].notna().sum()
+    assert (shown.corrected, shown.corrected_out) == (corrected, (photos["dropped"] == "said_not_a_car").sum())
     page = manifest.read_file(bucket.session.store, second[0], results.REPORT).decode()
     assert "a person has said of its listing that it is not a car of any class" in page
     assert "a person says not-a-car" in page

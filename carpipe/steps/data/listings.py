@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.errors import InputError
-from carpipe.names import shown
+from carpipe.names import counted, shown
 from carpipe.steps import results
 from carpipe.steps.data.inventory import latest_inventory
 from carpipe.steps.listings.rows import Correction, Known, known_of
@@ -48,8 +48,7 @@ def describe_corrections(session: Session) -> str:
     named = len(current) - sum(words.values())
     counts = ", ".join([f"{named:,} {CORRECTED}", *(f"{number:,} {word}" for word, number in words.items())])
     columns = {CORRECTED: partial(_is, ""), **{word: partial(_is, word) for word in WORDS}}
-    listings = "listing" if len(current) == 1 else "listings"
-    lines = [f"{len(current):,} {listings}: {counts}", *_fits_no_longer(session, current)]
+    lines = [f"{counted(len(current), 'listing')}: {counts}", *_fits_no_longer(session, current)]
     lines += ["", *store.describe_people(said, columns)]
     if disputed:
         width = max(len(one.to) for words in disputed.values() for one in words)

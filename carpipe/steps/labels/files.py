@@ -13,7 +13,16 @@ from carpipe.steps.people.files import Table, decode, read_csv, write_csv
 from carpipe.steps.people.rows import write_time
 
 COLUMNS = ("key", "label", "by", "at")
-TABLE = Table("labels", "a label", COLUMNS, needed=("key", "label"))
+TABLE = Table(
+    "labels",
+    "a label",
+    COLUMNS,
+    needed=("key", "label"),
+    others={
+        "view": "View labels are imported with `carpipe labels import <file> --views`.",
+        "listing": "Corrections of listings are imported with `carpipe listings import <file>`.",
+    },
+)
 
 
 @dataclass(frozen=True)

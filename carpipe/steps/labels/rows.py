@@ -53,11 +53,11 @@ def check_row(row: Row, *, latest: datetime | None = None) -> Label | None:
     Args:
         latest: a label from after it is refused.
     """
-    label = row.label.strip()
+    label = row.label.strip().lower()
     if not label:
         return None
     if label not in LABELS:
-        raise InputError(f"{row.where} of the labels says {short(label)}; known are {', '.join(LABELS)}.")
+        raise InputError(f"{row.where} of the labels says {short(row.label.strip())}; known are {', '.join(LABELS)}.")
     where = f"{row.where} of the labels"
     key = check_key(row.key, where)
     at = check_time(row.at, where, latest=latest)

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from carpipe.errors import InputError
+from carpipe.names import counted
 from carpipe.steps.labels import label_studio
 from carpipe.steps.labels.files import parse_labels, to_csv
 from carpipe.steps.labels.rows import LABELS, Label
 from carpipe.steps.people import store
 from carpipe.steps.people.files import refuse_existing, write_new
-from carpipe.steps.people.photos import count_unknown
+from carpipe.steps.people.photos import count_unknown, describe_unknown
 from carpipe.steps.people.rows import check_name, parse_time
 from carpipe.steps.session import Session
 
@@ -26,7 +27,8 @@ def import_labels(
 ) -> store.Imported:
     """Add the labels of a file, a CSV or Label Studio's JSON, to the label set; all of them or none.
 
-    The same file twice is one, and so is what `labels export` wrote: labels that count already are not added.
+    The same file twice is one, and so is what `labels export` wrote. What counts already is not added, whoever said
+    it.
 
     Args:
         at: time of the import, UTC, `YYYYmmddTHHMMSSZ`.
@@ -92,13 +94,17 @@ def describe_conflicts(session: Session) -> str:
 
 def describe_labels(session: Session) -> str:
     """How many photos have which label, and by whom since when, as text; overruled labels are counted apart."""
-    given = _some_labels(session)
+    given = read_labels(session)
+    if not given:
+        return _no_labels(session)
     current, conflicts = store.current(given).values(), len(store.disputed(given))
     counts = ", ".join(f"{sum(one.label == label for one in current):,} {label}" for label in LABELS)
     return "\n".join(
         [
-            f"{len(current):,} photos are labelled: {counts}",
-            f"{conflicts:,} of them were given different labels (see `carpipe labels conflicts`)",
+            f"{counted(len(current), 'photo')} {'is' if len(current) == 1 else 'are'} labelled: {counts}",
+            f"{conflicts:,} of them {'was' if conflicts == 1 else 'were'} given different labels (see `carpipe labels "
+            "conflicts`)",
+            *describe_unknown(session, {one.key for one in current}),
             "",
             *store.describe_people(given, {label: partial(_is, label) for label in LABELS}),
         ]
@@ -126,7 +132,9 @@ def _is(name: str, label: Label) -> bool:
 def _some_labels(session: Session) -> list[Label]:
     labels = read_labels(session)
     if not labels:
-        raise InputError(
-            f"There are no labels under {folder_of(session)}/; add some with `carpipe labels import <file>`."
-        )
+        raise InputError(_no_labels(session))
     return labels
+
+
+def _no_labels(session: Session) -> str:
+    return f"There are no labels under {folder_of(session)}/; add some with `carpipe labels import <file>`."

@@ -9,7 +9,16 @@ from carpipe.steps.people.files import Table, decode, read_csv, write_csv
 from carpipe.steps.people.rows import write_time
 
 COLUMNS = ("listing", "from", "to", "by", "at")
-TABLE = Table("corrections", "a correction", COLUMNS, needed=("listing", "to"))
+TABLE = Table(
+    "corrections",
+    "a correction",
+    COLUMNS,
+    needed=("listing", "to"),
+    others={
+        "label": "Labels of cars are imported with `carpipe labels import <file>`.",
+        "view": "View labels are imported with `carpipe labels import <file> --views`.",
+    },
+)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ def correct_listing(session: Session, listing: str, to: str, *, known: Known, at
         at: now, UTC, ISO 8601.
         by: who says it.
 
+    Returns:
+        What counts: what somebody else has said before, where this is the same.
+
     Raises:
         InputError: there is no such listing, or nothing of that name; says the nearest names.
     """
@@ -42,8 +45,8 @@ def correct_listing(session: Session, listing: str, to: str, *, known: Known, at
         raise InputError(f"The correction says nothing; name a model or a class, or one of {', '.join(WORDS)}.")
     [said] = _with_before(session, [found], known)
     moment = parse_time(at, "The correction")
-    store.add(session, KIND, [said], source=to_csv([said]), moment=moment, by=said.by)
-    return said
+    added = store.add(session, KIND, [said], source=to_csv([said]), moment=moment, by=said.by)
+    return said if added.added else current_corrections(session)[said.listing]
 
 
 def import_corrections(
@@ -51,7 +54,8 @@ def import_corrections(
 ) -> store.Imported:
     """Keep the corrections of a CSV; all of them or none.
 
-    The same file twice is one, and so is what `listings export` wrote: what counts already is not added.
+    The same file twice is one, and so is what `listings export` wrote. What counts already is not added, whoever
+    said it.
 
     Args:
         known: what they may name.

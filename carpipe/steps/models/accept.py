@@ -75,11 +75,14 @@ def accept(
     for name in names:
         if name not in there:
             known = f"it has proposals on {', '.join(there)}" if there else "it has none"
-            raise InputError(f"The advice has no proposal on {name!r}; {known}.")
+            raise InputError(
+                f"The advice has no proposal on {name!r}; {known}. Without advice, `carpipe classes move <model> "
+                "<class>` puts a model into a class."
+            )
         if not there[name].proposal.moves:
             raise InputError(
                 f"To follow the advice on {name} changes nothing: the taxonomy says so already, or has become too "
-                "different."
+                "different. `carpipe classes move <model> <class>` moves a model all the same."
             )
     new = [there[name].proposal for name in dict.fromkeys(names) if not there[name].accepted]
     made = [move for proposal in new for move in _moves(proposal, advice)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.errors import CarpipeError, InputError, UnavailableError
 from carpipe.manifest import Manifest, Work
+from carpipe.names import counted
 from carpipe.steps import results
 from carpipe.steps.models.answers import PREDICTIONS
 from carpipe.steps.models.evaluate import TOP_ANSWERS
@@ -77,7 +78,7 @@ def propose(session: Session, evaluation: str) -> str:
     try:
         done = advise(session, evaluation)
         found = manifest.read_json(session.store, done, JSON)
-        numbers = [_counted(len(found["merges"]), "merge"), _counted(len(found["splits"]), "split")]
+        numbers = [counted(len(found["merges"]), "merge"), counted(len(found["splits"]), "split")]
         said = f"Of classes that look alike: {' and '.join(numbers)} advised."
         said += " `carpipe classes advise` and the page Classes say why." if found["merges"] or found["splits"] else ""
     except UnavailableError:
@@ -86,10 +87,6 @@ def propose(session: Session, evaluation: str) -> str:
         said = f"There is no advice on classes. {error}"
     log.info("advise: %s", said)
     return said
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def find_evaluation(session: Session, model: str | None) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
+from carpipe.names import shown
 from carpipe.steps import results
 from carpipe.steps.models.answers import PREDICTIONS, answer_shards, load_trained
 from carpipe.steps.models.beside import Beside
@@ -67,6 +68,7 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
     wanted = wanted_views(session, source, data)
     work = _work(session, source, data, wanted)
     if done := manifest.find(session.store, work):
+        _say_no_views(done.extra)
         return reused(done)
     from carpipe.evaluation import calibration
 
@@ -83,8 +85,16 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
     facts = {"metrics": figures, "dataset": dataset, "trained": trained}
     extra = {"classes": list(seen.test.classes), **facts, "top_answers": _costs(files, val=seen.val, test=seen.test)}
     extra |= {name: one.facts for name, one in seen.beside.items()}
+    _say_no_views(extra)
     seconds = round(time.monotonic() - started, 3)
     return session.commit(work, files, counts={"in": len(seen.test.photos)}, seconds=seconds, extra=extra)
+
+
+def _say_no_views(extra: Mapping[str, Any]) -> None:
+    """Why a car filter tells no views though people have labelled some: also where that was found out before."""
+    views = extra.get("views")
+    if isinstance(views, dict) and not views.get("views") and views.get("why"):
+        log.warning("evaluate: %s", shown(str(views["why"])))
 
 
 def evaluate_work(session: Session, trained: Manifest, data: Manifest) -> Work:

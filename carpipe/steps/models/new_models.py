@@ -18,7 +18,7 @@ from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.data.taxonomy import read_taxonomy
 from carpipe.steps.models.class_names import class_map, names_then
 from carpipe.steps.models.new_looks import find_look_alikes
-from carpipe.steps.models.score import KNOWN, read_scores
+from carpipe.steps.models.score import KNOWN, has_new_listings, read_scores
 from carpipe.steps.models.suspects import Asked, asked_when_new
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -40,18 +40,23 @@ COLUMNS = ("key", "listing_uuid", "vehicle", "model", "class_name", "partition",
 COUNT = ("classes", "split")
 
 
-def new_models(session: Session, dataset: str | None = None) -> Manifest:
+def new_models(session: Session, dataset: str | None = None) -> Manifest | None:
     """Commit which names and groups of new listings may be new classes.
 
     Args:
         dataset: id or manifest key; None: the newest.
 
+    Returns:
+        None where no listing of the dataset is newer than the live model.
+
     Raises:
-        InputError: there is no dataset, nothing is live, or no live model has answered a listing of the dataset.
+        InputError: there is no dataset, nothing is live, or no live model was asked about the new listings yet.
     """
     data = find_dataset(session, dataset)
     live = _live(session)
     asked = list(asked_when_new(session, data))
+    if not asked and not has_new_listings(session, data):
+        return None
     if not asked:
         raise InputError(
             f"No live model has answered new listings of {data.key} yet: `carpipe step score {data.key}` lets it."
@@ -89,7 +94,7 @@ def tell_new_models(session: Session, dataset: str) -> str:
         if not _was_asked(session, dataset):
             return ""
         done = new_models(session, dataset)
-        said = describe(manifest.read_json(session.store, done, results.PROPOSED))
+        said = describe(manifest.read_json(session.store, done, results.PROPOSED)) if done else ""
     except UnavailableError:
         raise
     except CarpipeError as error:

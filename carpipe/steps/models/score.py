@@ -114,6 +114,20 @@ def _score(session: Session, name: str, dataset: str, *, at: str) -> str:
     return describe(entry)
 
 
+def has_new_listings(session: Session, data: Manifest) -> bool:
+    """Whether a dataset has listings that are newer than the live model's dataset, so that it can be asked about them.
+
+    Raises:
+        InputError: nothing is live, or what is live cannot be asked.
+    """
+    name = session.config.classifier.channel
+    release = channel.read_channel(session.store, name)
+    if release is None:
+        raise InputError(f"Nothing is live in channel {name}.")
+    new = _new_photos(session, _find(session, release), data)
+    return new is not None and bool(new["is_new"].any())
+
+
 def score_work(live: Manifest, partition: str, crops: str) -> Work:
     """What `score` does with a partition.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
+from carpipe.names import counted
 from carpipe.steps import results
 from carpipe.steps.models.beside import Beside
 from carpipe.steps.session import Session
@@ -51,7 +52,7 @@ def find_views(session: Session, trained: Manifest, wanted: Wanted) -> Beside:
     names = views_to_tell(photos["class_name"], photos["split"])
     few = _few(too_few(photos["class_name"], photos["split"]))
     if len(names) < 2:
-        return _nothing(f"No views are told. {few}")
+        return _nothing(f"No views are told: {counted(len(photos), 'photo')} with a view label can be used. {few}")
     jpegs = results.read_blobs(session.store, done, results.THUMBNAILS)
     with results.local_file(session.store, trained, results.MODEL) as path:
         from carpipe.training.viewpoints import load_grid
@@ -102,7 +103,6 @@ def _some(photos: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _nothing(why: str) -> Beside:
-    log.warning("evaluate: %s", why)
     return Beside({"views": [], "why": why})
 
 
@@ -110,10 +110,7 @@ def _few(counts: dict[str, int]) -> str:
     """A sentence about the views that have too few labels."""
     if not counts:
         return "Every view has labels enough."
-    from carpipe.evaluation.viewpoints import LEAST
+    from carpipe.evaluation.viewpoints import told_enough
 
     named = ", ".join(f"{view} ({photos:,})" for view, photos in counts.items())
-    return (
-        f"Too few photos are labelled as {named}: a view needs {LEAST['train']} to train on (mirrored ones of its "
-        f"other side count), {LEAST['val']} to calibrate and {LEAST['test']} to judge, of different cars."
-    )
+    return f"Too few photos are labelled as {named}. {told_enough()}"

@@ -6,8 +6,8 @@ for are ignored.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from carpipe import forms
@@ -27,12 +27,14 @@ class Table:
         what, one: its rows, and one of them, for messages: `labels`, `a label`.
         columns: that are read and written.
         needed: those of them that every file has.
+        others: what to do with a file that is of another kind, as a sentence, by a column that tells it.
     """
 
     what: str
     one: str
     columns: tuple[str, ...]
     needed: tuple[str, ...]
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 def decode(data: bytes, what: str) -> str:
@@ -64,7 +66,8 @@ def read_csv(text: str, table: Table, *, committed: str = "") -> Iterator[tuple[
         columns = [name.strip() for name in next(lines, ())]
         if columns and not set(table.needed) <= set(columns):
             needed = " and ".join(table.needed)
-            raise InputError(f"The {table.what} need the columns {needed}; found {', '.join(columns)[:200]}.")
+            found = f"The {table.what} need the columns {needed}; found {', '.join(columns)[:200]}."
+            raise InputError(" ".join([found, *(table.others[name] for name in columns if name in table.others)]))
         for fields in lines:
             if committed:
                 number = dict(zip(columns, fields, strict=False)).get(forms.TABLE_FORM, "")

@@ -27,6 +27,16 @@ def count_unknown(session: Session, keys: Collection[str]) -> int:
     return len({*keys} - {match_key(info.key) for info in photos_named(session, keys)})
 
 
+def describe_unknown(session: Session, keys: Collection[str]) -> list[str]:
+    """How many of these labelled photos are not under `raw/`, as a line of text; no line where all are there."""
+    missing = count_unknown(session, keys)
+    if not missing:
+        return []
+    if missing == 1:
+        return ["1 of them is not under raw/; its label counts once it is there"]
+    return [f"{missing:,} of them are not under raw/; their labels count once they are there"]
+
+
 def _top(folder: str) -> str:
     """A folder right under `raw/` as the keys of labels begin with it."""
     return normalise_key(folder.removeprefix("raw/").lstrip())

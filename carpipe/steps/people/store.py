@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from carpipe.errors import InputError
 from carpipe.forms import LaterFormError
+from carpipe.names import counted
 from carpipe.steps.people import files
 from carpipe.steps.people.rows import parse_time, write_time
 from carpipe.steps.session import Session
@@ -96,7 +97,9 @@ def add(
     by: str,
     known: Parsings[T] | None = None,
 ) -> Added:
-    """Keep what somebody has handed in, all of it. The same file twice is one; what counts already is not added.
+    """Keep what somebody has handed in, all of it. The same file twice is one, whoever hands it in.
+
+    What counts already is not added, whoever said it: nobody's name is overruled by a repetition.
 
     Args:
         source: the file that it was read from.
@@ -104,23 +107,43 @@ def add(
         by: who said what has no name.
         known: see `read_all`.
     """
-    name = f"{hashlib.sha256(source + (f'{chr(0)}{by}'.encode() if by else b'')).hexdigest()[:12]}.csv"
-    for info in session.store.list_usable(kind.folder):
-        if info.key.endswith(f"-{name}"):
-            return Added(info.key, 0)
+    there = {info.key.rpartition("-")[2]: info.key for info in session.store.list_usable(kind.folder)}
+    said = read_all(session, kind, known=known)
+    name, *others = _file_names(source, [by, *sorted({"", *(one.by for one in said)})])
+    for one in (name, *others):
+        if one in there:
+            return Added(there[one], 0)
     stamped = [_stamped(one, by=one.by or by, at=one.at or moment) for one in given]
-    new = _unknown(stamped, read_all(session, kind, known=known))
+    new = _unknown(stamped, said)
     key = f"{kind.folder}/{moment:%Y%m%dT%H%M%SZ}-{name}"
     if new:
         session.store.create(key, kind.write(new))
     return Added(key if new else "", len(new))
 
 
-def read_all(session: Session, kind: Kind[T], *, known: Parsings[T] | None = None) -> list[T]:
+def describe_import(done: Imported, one: str, *, of: str) -> str:
+    """What an import came to, as a line of text.
+
+    Args:
+        one: what its rows are, such as `label`, and `of` what they are about, such as `photo`.
+    """
+    if done.added:
+        said = f"{counted(done.added, one)} added as {done.key}"
+    else:
+        said = f"nothing added: {f'the file is there already as {done.key}' if done.key else 'all is known'}"
+    if done.undecided:
+        said += f"; {counted(done.undecided, of)} {'is' if done.undecided == 1 else 'are'} not decided"
+    return said
+
+
+def read_all(
+    session: Session, kind: Kind[T], *, known: Parsings[T] | None = None, until: datetime | None = None
+) -> list[T]:
     """Everything that was ever said, with its time, in the order in which it counts: the last about a thing does.
 
     Args:
         known: what was read before, for those who ask often; what is new is added to it.
+        until: UTC; what was handed in then or later is left out. None: nothing is.
 
     Raises:
         InputError: an object cannot be read; names it.
@@ -128,6 +151,7 @@ def read_all(session: Session, kind: Kind[T], *, known: Parsings[T] | None = Non
     folder = kind.folder
     # Right below the folder: candidates of a channel of that name lie deeper.
     there = [info for info in session.store.list_usable(folder) if "/" not in info.key.removeprefix(f"{folder}/")]
+    there = [info for info in there if until is None or (info.modified and info.modified < until)]
     known = {} if known is None else known
     versions = {info.key: (info.key, info.etag) for info in sorted(there, key=lambda info: info.key)}
     times = {info.key: _imported_at(info) for info in there}
@@ -144,12 +168,14 @@ def read_all(session: Session, kind: Kind[T], *, known: Parsings[T] | None = Non
     return sorted(said, key=_time)  # stable: equal times stay in the order of objects and lines
 
 
-def read_if_free(session: Session, kind: Kind[T], *, known: Parsings[T] | None = None) -> list[T]:
+def read_if_free(
+    session: Session, kind: Kind[T], *, known: Parsings[T] | None = None, until: datetime | None = None
+) -> list[T]:
     """As `read_all`; nothing, and a warning, where the folder is the car filter's. Raises as `read_all` does."""
     if _is_taken(session, kind):
         log.warning("%s/ is the car filter's (`car_filter.labels`): no %s are read", kind.folder, kind.what)
         return []
-    return read_all(session, kind, known=known)
+    return read_all(session, kind, known=known, until=until)
 
 
 def check_free(session: Session, kind: Kind[T]) -> None:
@@ -217,14 +243,42 @@ def _describe(
     return f"{shown}   {first} {last} {by or '(unknown)'}"
 
 
+def _file_names(source: bytes, people: Iterable[str]) -> list[str]:
+    """What the object of a file is called after its time, by who hands it in."""
+    names, content = [], hashlib.sha256(source)
+    for by in people:
+        digest = content.copy()
+        digest.update(f"{chr(0)}{by}".encode() if by else b"")
+        names.append(f"{digest.hexdigest()[:12]}.csv")
+    return names
+
+
 def _unknown(given: Iterable[T], known: list[T]) -> list[T]:
-    """What says something new: not what counts already, nor what has been overruled since."""
+    """What says something new, in the order of its times: not what counts already, nor what has been overruled since.
+
+    Who has last said something else thinks again. That is new, also where it is what counts.
+    """
     counting, seen = current(known), set(known)
-    return [
-        one
-        for one in given
-        if one != counting.get(one.about) and not (one in seen and _time(one) < _time(counting[one.about]))
-    ]
+    last = {(one.about, one.by): one.word for one in known}
+    new = []
+    for one in sorted(given, key=_time):  # a file need not be sorted, and what is left out must not change what counts
+        counts = counting.get(one.about)
+        if counts and (_repeats(one, counts, last) or (one in seen and _time(one) < _time(counts))):
+            continue
+        new.append(one)
+        last[one.about, one.by] = one.word
+        if counts is None or _time(one) >= _time(counts):
+            counting[one.about] = one
+    return new
+
+
+def _repeats(one: Said, counts: Said, last: Mapping[tuple[str, str], str]) -> bool:
+    """Whether it says what counts, and is no change of mind.
+
+    Args:
+        last: what somebody has last said of a thing.
+    """
+    return one.word == counts.word and (not one.by or last.get((one.about, one.by), one.word) == one.word)
 
 
 def _is_taken(session: Session, kind: Kind[T]) -> bool:

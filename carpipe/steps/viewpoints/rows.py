@@ -13,7 +13,16 @@ from carpipe.steps.people.rows import check_key, check_name, check_time, short, 
 from carpipe.viewpoints import VIEWS
 
 COLUMNS = ("key", "view", "by", "at")
-TABLE = Table("view labels", "a view label", COLUMNS, needed=("key", "view"))
+TABLE = Table(
+    "view labels",
+    "a view label",
+    COLUMNS,
+    needed=("key", "view"),
+    others={
+        "label": "Labels of cars are imported without `--views`.",
+        "listing": "Corrections of listings are imported with `carpipe listings import <file>`.",
+    },
+)
 # As the published label sets call the first photo of a listing: it says what the photo is for, and not what it shows.
 COVER = "cover"
 
@@ -57,11 +66,11 @@ def check_view(cells: Mapping[str, str], where: str, *, latest: datetime | None 
         where: how to find the row, as in `Line 7 of the view labels`.
         latest: a label from after it is refused.
     """
-    view = cells["view"].strip()
+    view = cells["view"].strip().lower()
     if view in ("", COVER):
         return None
     if view not in VIEWS:
-        raise InputError(f"{where} says {short(view)}; known are {', '.join(VIEWS)}.")
+        raise InputError(f"{where} says {short(cells['view'].strip())}; known are {', '.join(VIEWS)}.")
     key, by = check_key(cells["key"], where), check_name(cells["by"], where)
     return ViewLabel(key, view, by, check_time(cells["at"], where, latest=latest))
 

@@ -6,15 +6,17 @@ Each import is one object of `carpipe.steps.people.store`: columns `key,view,by,
 from pathlib import Path
 
 from carpipe.errors import InputError
+from carpipe.names import counted
 from carpipe.steps.people import store
 from carpipe.steps.people.files import refuse_existing, write_new
-from carpipe.steps.people.photos import count_unknown
+from carpipe.steps.people.photos import count_unknown, describe_unknown
 from carpipe.steps.people.rows import check_name, parse_time
 from carpipe.steps.session import Session
 from carpipe.steps.viewpoints.rows import ViewLabel, parse_views, to_csv
 from carpipe.viewpoints import VIEWS
 
 FOLDER = "labels/views"
+_NO_VIEWS = f"There are no view labels under {FOLDER}/; add some with `carpipe labels import <file> --views`."
 # The view labels of an object by its key and etag.
 Parsings = store.Parsings[ViewLabel]
 
@@ -24,7 +26,8 @@ def import_views(
 ) -> store.Imported:
     """Keep the view labels of a CSV; all of them or none.
 
-    The same file twice is one, and so is what `labels export` wrote: what counts already is not added.
+    The same file twice is one, and so is what `labels export` wrote. What counts already is not added, whoever said
+    it.
 
     Args:
         at: time of the import, UTC, ISO 8601.
@@ -87,12 +90,21 @@ def describe_conflicts(session: Session) -> str:
 
 
 def describe_views(session: Session) -> str:
-    """How many photos have which view, and by whom since when, as text; overruled labels are counted apart."""
-    given = _some_views(session)
+    """How many photos have which view, how many it needs, and by whom since when, as text.
+
+    Overruled labels are counted apart.
+    """
+    from carpipe.evaluation.viewpoints import told_enough
+
+    given = read_views(session)
+    if not given:
+        return _NO_VIEWS
     current = store.current(given).values()
     counts = [f"{sum(one.view == view for one in current):>9,} {view}" for view in VIEWS]
     people = store.describe_people(given, {"labels": _any})
-    return "\n".join([f"{len(current):,} photos have a view:", *counts, "", *people])
+    unknown = describe_unknown(session, {one.key for one in current})
+    head = f"{counted(len(current), 'photo')} {'has' if len(current) == 1 else 'have'} a view:"
+    return "\n".join([head, *counts, *unknown, told_enough(), "", *people])
 
 
 def _read(data: bytes, key: str) -> list[ViewLabel]:
@@ -109,7 +121,5 @@ def _any(label: ViewLabel) -> bool:
 def _some_views(session: Session) -> list[ViewLabel]:
     labels = read_views(session)
     if not labels:
-        raise InputError(
-            f"There are no view labels under {FOLDER}/; add some with `carpipe labels import <file> --views`."
-        )
+        raise InputError(_NO_VIEWS)
     return labels

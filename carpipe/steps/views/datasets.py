@@ -21,6 +21,7 @@ from carpipe.steps.session import Session
 from carpipe.steps.views.costs import say_cost
 from carpipe.steps.views.extra import check_shown
 from carpipe.storage import ObjectInfo
+from carpipe.taxonomy.words import DROPPED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +79,8 @@ class ClassRow:
 class DatasetView:
     """A dataset in full. `verdict` is what the validation found; `documents` are the pages that lie with it.
 
-    `cost` says what it has cost; empty where that cannot be known any more.
+    `cost` says what it has cost; empty where that cannot be known any more. `corrected` are the photos that have the
+    class that people gave their listing, and `corrected_out` those that are out by what people say.
     """
 
     id: str
@@ -92,6 +94,8 @@ class DatasetView:
     verdict: dict[str, Any]
     documents: list[str]
     cost: str
+    corrected: int
+    corrected_out: int
 
 
 def list_datasets(cache: ResultCache) -> DatasetList:
@@ -192,7 +196,9 @@ def read_verdict(cache: ResultCache, validation: str, name: str) -> bytes:
 
 def _view(cache: ResultCache, done: Manifest) -> DatasetView:
     store = cache.session.store
-    photos = results.read_photos(store, done, columns=["key", "dropped", "dropped_by", "class_name", "split"])
+    columns = ["key", "dropped", "dropped_by", "class_name", "split"]
+    photos = results.read_photos(store, done, columns=columns, also=("corrected",))
+    corrected, corrected_out = _corrected(photos)
     verdict: dict[str, Any] = manifest.read_json(store, done, results.VALIDATION)
     return DatasetView(
         id=done.key.split("/")[1],
@@ -206,7 +212,17 @@ def _view(cache: ResultCache, done: Manifest) -> DatasetView:
         verdict={name: verdict[name] for name in ("success", "expectations", "failed")},
         documents=_documents(done),
         cost=say_cost(cache.session, done, dataset_cost),
+        corrected=corrected,
+        corrected_out=corrected_out,
     )
+
+
+def _corrected(photos: "pd.DataFrame") -> tuple[int, int]:
+    """Photos of listings that people have corrected: those in the dataset, and those that are out for it."""
+    if "corrected" not in photos:  # nobody has corrected a listing
+        return 0, 0
+    said_out = int(photos["dropped"].isin([*DROPPED.values()]).sum())
+    return int((photos["corrected"].notna() & photos["dropped"].isna()).sum()), said_out
 
 
 def _reasons(photos: "pd.DataFrame") -> Iterator[Reason]:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ["key", "listing_uuid", "photo", "partition", "width", "height", "box"]
+VEHICLE = "vehicle"
 
 
 @dataclass(frozen=True)
@@ -30,35 +31,43 @@ class ListingViews:
         photos: in the seller's order: `key`, and `view` and `p`, None where none is told of it.
         missing: recommended views that no photo shows.
         cover: number of the photo to put first; None where there is none.
+        others: uuids of other listings that show the same car.
+        untold: why no view is told of any photo, a sentence; empty where views are told.
     """
 
     photos: list[dict[str, Any]]
     missing: list[str]
     cover: int | None
+    others: list[str] = field(default_factory=list)
+    untold: str = ""
 
 
 def listing_views(session: Session, listing: str, dataset: str | None = None) -> ListingViews:
-    """The views of a listing's photos, as the dataset's table has them. How sharp photos are, their crops tell.
+    """The views of a listing's photos, and its car's other listings, as the dataset's table has them.
+
+    How sharp photos are, their crops tell.
 
     Args:
         listing: its uuid.
         dataset: manifest key; None means the newest.
 
     Raises:
-        InputError: there is no such listing, or the dataset was made with a car filter that tells no views.
+        InputError: there is no such listing.
     """
     from carpipe.photos import VIEWED
 
     data, uuid = find_dataset(session, dataset), check_listing(listing, "The command")
-    photos = results.read_photos(session.store, data, columns=COLUMNS, also=VIEWED)
+    photos = results.read_photos(session.store, data, columns=COLUMNS, also=(*VIEWED, VEHICLE))
     mine = photos[photos["listing_uuid"] == uuid].sort_values(["photo", "key"])
     if mine.empty:
         raise InputError(f"No photo of {data.key} is of the listing {uuid}.")
+    others = _same_car(photos, mine)
     if "view" not in photos:
-        raise InputError(
+        untold = (
             f"{data.key} says nothing of views: its car filter tells none. Label views, train the car filter, and run "
             "`prepare_dataset` again."
         )
+        return ListingViews([{"key": key, "view": None, "p": None} for key in mine["key"]], [], None, others, untold)
     crops = _crops(session, data, mine)
     sharp = _sharpness(session, crops, mine)
     rows = mine.to_dict("records")
@@ -69,17 +78,28 @@ def listing_views(session: Session, listing: str, dataset: str | None = None) ->
         for row, view in zip(rows, told, strict=True)
     ]
     missing = missing_views(filter(None, told), recommended=_recommended(session, crops))
-    return ListingViews(found, missing, choose_cover(shots))
+    return ListingViews(found, missing, choose_cover(shots), others)
 
 
 def describe_listing(found: ListingViews) -> str:
-    """As text: a line per photo, then what is missing."""
+    """As text: a line per photo, then what is missing, then the car's other listings."""
     lines = []
     for number, photo in enumerate(found.photos):
         said = f"{photo['view']} ({photo['p']:.2f})" if photo["view"] else "no view is told"
         lines.append(f"{'cover' if number == found.cover else '':<5}  {said:<28}  {shown(photo['key'])}")
     missing = [f"  {view}: {WORDS.get(view, view)}" for view in found.missing]
-    return "\n".join([*lines, "", *(["missing views:", *missing] if missing else ["no view is missing"])])
+    views = [found.untold] if found.untold else ["missing views:", *missing] if missing else ["no view is missing"]
+    others = ["", "other listings of the same car:", *(f"  {uuid}" for uuid in found.others)] if found.others else []
+    return "\n".join([*lines, "", *views, *others])
+
+
+def _same_car(photos: "pd.DataFrame", mine: "pd.DataFrame") -> list[str]:
+    """Other listings of the vehicles that some photos show, sorted."""
+    if VEHICLE not in photos:
+        return []
+    cars = mine[VEHICLE].dropna().unique()
+    found = photos.loc[photos[VEHICLE].isin(cars), "listing_uuid"].dropna().unique()
+    return sorted({*map(str, found)} - {*map(str, mine["listing_uuid"])})
 
 
 def _shot(row: Mapping[Any, Any], sharp: Mapping[str, float]) -> Shot:

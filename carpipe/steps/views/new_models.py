@@ -63,6 +63,15 @@ def read_new_models(session: Session, done: Manifest) -> dict[str, Any]:
     return body
 
 
+def nothing_new() -> dict[str, Any]:
+    """As `read_new_models`, where no listing is newer than the live model."""
+    says = (
+        "No listing is newer than the live model, so no car can be new to it. Photos that come after its training are "
+        "looked at in the night in which they come."
+    )
+    return {"judged": 0, "unknown": 0, "names": [], "groups": [], "listings": [], "notes": [says]}
+
+
 def render_new_models(found: Mapping[str, Any]) -> str:
     """For a terminal: names, groups, then what could not be said."""
     return "\n".join(_lines(found))
@@ -140,7 +149,7 @@ def _mark(one: Mapping[str, Any]) -> str:
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
-    if not found["names"] and not found["groups"]:
+    if found["judged"] and not found["names"] and not found["groups"]:
         yield f"No new class is proposed. {found['unknown']:,} of {found['judged']:,} new listings are unknown."
     for one in [*found["names"], *found["groups"]]:
         yield shown(_title(one))
@@ -148,7 +157,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         for line in str(one.get("yaml", "")).splitlines():
             yield shown(f"      {line}")
         for key in one["examples"][:2]:
-            yield shown(f"    raw/{key}")
+            yield shown(f"    {key}")
     yield from (shown(note) for note in found["notes"])
     if found["names"] or found["groups"]:
         yield f"By {shown(found['model'])}."

@@ -1,6 +1,11 @@
 """What came of a run, for people at the end of it: funnel, splits, accuracy, keys."""
 
+from collections.abc import Iterator
+
+from carpipe import manifest
+from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
+from carpipe.names import shown
 from carpipe.steps.session import Session
 from carpipe.steps.views.funnel import read_funnel, render_funnel
 from carpipe.steps.views.new_models import told_new_models
@@ -23,6 +28,7 @@ def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, model:
         ("classes", f"{len(dataset.extra['classes'])}, {dataset.extra['vehicles']:,} vehicles"),
         ("photos", splits),
         ("test", f"{scores} on {figures['test_photos']:.0f} photos of cars the model was not trained on"),
+        *(("training", said) for said in _started(session, evaluation)),
         ("dataset", f"{session.store.url}/{dataset.key}"),
         ("weights", f"{session.store.url}/{model}"),
         ("gate", verdict),
@@ -38,3 +44,12 @@ def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, model:
         + "\n\n"
         + "\n".join(f"{name:<10} {text}" for name, text in rows)
     )
+
+
+def _started(session: Session, evaluation: Manifest) -> Iterator[str]:
+    """How the model's training started; nothing where that is not known."""
+    try:
+        start = manifest.read(session.store, evaluation.extra["trained"]).extra["start"]
+        yield shown(f"started {start['kind']}: {start['why']}")
+    except (MissingError, InputError, KeyError, TypeError):
+        return  # deleted since, or of carpipe 0.1, which knew no warm ones

@@ -2,27 +2,32 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from carpipe import manifest
 from carpipe.manifest import Manifest
-from carpipe.names import shown
+from carpipe.names import counted, shown
 from carpipe.spreadsheet import to_csv
 from carpipe.steps import results
 from carpipe.steps.session import Session
+from carpipe.steps.views.judges import describe_judge
 
-# The first five are what a correction consists of.
-COLUMNS = ("listing", "from", "to", "by", "at", "suggested", "p", "why", "key")
+# The first five are what a correction consists of. Columns that came later stand at the end.
+COLUMNS = ("listing", "from", "to", "by", "at", "suggested", "p", "why", "key", "p_from")
 
 
 def read_suspects(session: Session, done: Manifest, *, count: int) -> dict[str, Any]:
     """What `suspects` has committed: `judged`, `apart`, `sources`, and the likeliest of the `suspects`, of all `found`.
 
+    The sources say more than what is kept: see `carpipe.steps.views.judges.describe_judge`.
+
     Raises:
         InputError: the file cannot be read, or is not what was committed.
     """
     body: dict[str, Any] = manifest.read_json(session.store, done, results.SUSPECTED)
-    return {**body, "found": len(body["suspects"]), "suspects": body["suspects"][:count]}
+    sources = [{**one, **asdict(describe_judge(session, one, done.inputs))} for one in body["sources"]]
+    return {**body, "sources": sources, "found": len(body["suspects"]), "suspects": body["suspects"][:count]}
 
 
 def render_suspects(found: Mapping[str, Any]) -> str:
@@ -34,7 +39,8 @@ def suspects_csv(found: Mapping[str, Any]) -> str:
     """For a spreadsheet: `to`, `by` and `at` are empty; who fills in `to` has a correction."""
     import pandas as pd
 
-    rows = [{**one, "p": f"{one['p']:.3f}", "to": "", "by": "", "at": ""} for one in found["suspects"]]
+    empty = {"to": "", "by": "", "at": ""}
+    rows = [{**one, "p": f"{one['p']:.3f}", "p_from": f"{one['p_from']:.3f}", **empty} for one in found["suspects"]]
     return to_csv(pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
@@ -48,20 +54,25 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["found"]:
         which = f", the likeliest {len(listed):,} of them:" if len(listed) < found["found"] else ":"
         yield f"{found['found']:,} of {found['judged']:,} judged listings may be in the wrong class{which}"
+        yield "After each class: how likely the model finds it. The less likely the given class, the earlier it comes."
     else:
         yield f"None of {found['judged']:,} judged listings looks as if it were in the wrong class."
     for number, one in enumerate(listed, 1):
-        yield shown(f"{number:>4}  {one['listing']}  {one['from']} -> {one['suggested']}  {one['p']:.2f}")
+        given, better = f"{one['from']} {one['p_from']:.2f}", f"{one['suggested']} {one['p']:.2f}"
+        yield shown(f"{number:>4}  {one['listing']}  {given} -> {better}")
         yield shown(f"      {one['why']}")
-        yield shown(f"      raw/{one['key']}")
+        yield shown(f"      {one['key']}")
     yield from _judges(found["sources"])
     yield from _not_judged(found["apart"])
 
 
 def _judges(sources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one in sources:
-        when = "when they were evaluated on" if one["kind"] == "evaluation" else "when they were new"
-        yield shown(f"{one['listings']:,} listings were judged {when}, by {one['model']}. It was not trained on them.")
+        how = "by the newest evaluation," if one["kind"] == "evaluation" else "when new,"
+        judged = f"{counted(one['listings'], 'listing')} {'was' if one['listings'] == 1 else 'were'} judged {how}"
+        yield shown(f"{judged} of {one['name']}{one['said']}")
+    if sources:
+        yield "No model has judged a listing that it was trained on."
 
 
 def _not_judged(apart: Mapping[str, int]) -> Iterator[str]:

@@ -1,17 +1,22 @@
 """Published models, for people: what there is, what is live, what the gate said."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from carpipe.errors import InputError
-from carpipe.names import shown
+from carpipe.manifest import Manifest
+from carpipe.names import counted, shown
 from carpipe.steps.models.decisions import decisions
 from carpipe.steps.models.score_log import scores
 from carpipe.steps.models.weights import find_committed
 from carpipe.steps.session import Session
+from carpipe.steps.viewpoints.store import current_views
 from carpipe.steps.views.extra import check_shown
-from carpipe.weights import channel
+from carpipe.weights import channel, contract
 from carpipe.weights.card import show_figure
+
+log = logging.getLogger(__name__)
 
 _OUTCOMES = {"publish": "the gate let it pass", "ask": "the gate asked a person", "refuse": "refused"}
 _UNASKED = "the gate was not asked"
@@ -32,12 +37,12 @@ def list_weights(session: Session, name: str) -> str:
         lines += [f"{one.generation:>4}  {shown(texts)}"]
     live = {release.model for release in releases}
     never = [f"{folder}/manifest.json" for folder in packaged if f"{folder}/manifest.json" not in live]
-    said = _last_said(session, name)
+    said = last_said(session, name)
     lines += [f"{'':>4}  {'never live':<20}  {shown(f'{key}  {said.get(key, _UNASKED)}')}" for key in never]
     return "\n".join(lines)
 
 
-def _last_said(session: Session, name: str) -> dict[str, str]:
+def last_said(session: Session, name: str) -> dict[str, str]:
     """By model, what the gate said of it when it was last asked and had something to decide."""
     found = {}
     for entry in decisions(session, name, passed_over=InputError):
@@ -63,11 +68,29 @@ def show_weights(session: Session, name: str, model: str | None) -> str:
     lines = [found.key, f"  {state}", shown(f"  {len(extra['classes'])} classes, trained on {extra['dataset']}")]
     lines += [f"  manifest sha256 {committed.sha256}"]
     lines += [shown(f"  {key:<30} {show_figure(value)}") for key, value in extra["metrics"].items()]
+    if name == session.config.car_filter.channel:
+        lines += [f"  {sentence}" for sentence in _views(session, found)]
     lines += [shown(_answered(entry)) for entry in scores(session, name) if entry["model"] == found.key]
     for entry in decisions(session, name, passed_over=InputError):
         if entry["model"] == found.key:
             lines += map(shown, _said(entry))
     return "\n".join(lines)
+
+
+def _views(session: Session, model: Manifest) -> Iterator[str]:
+    """Why a car filter tells no views, where people have labelled some."""
+    if contract.VIEWS in model.files:
+        return
+    try:
+        labels = len(current_views(session))
+    except InputError as error:
+        log.warning("%s", error)
+        return
+    if labels:
+        from carpipe.evaluation.viewpoints import told_enough
+
+        yield f"views: it tells none. {counted(labels, 'photo')} {'has' if labels == 1 else 'have'} a view label now."
+        yield told_enough()
 
 
 def _answered(entry: Mapping[str, Any]) -> str:

@@ -190,7 +190,7 @@ def test_predictions_fit_the_labelling_interface_of_the_page_on_labels():
         (csv_of("photo,kind", "a,b"), "need the columns key and label; found photo, kind"),
         (csv_of("key,kind"), "need the columns key and label; found key, kind"),
         (csv_of("key,label", f"{PHOTO},car"), "Line 2 of the labels says 'car'; known are auto, no_auto"),
-        (csv_of("key,label", "", f"{PHOTO},AUTO"), "Line 3 of the labels says 'AUTO'"),
+        (csv_of("key,label", "", f"{PHOTO},AUTOS"), "Line 3 of the labels says 'AUTOS'"),
         (csv_of("key,label", f"{PHOTO},auto,no_auto"), "Line 2 of the labels has more fields than there are columns"),
         (csv_of("key,label,at", f"{PHOTO},auto,01.03.2026"), "Line 2 of the labels has the time '01.03.2026'; exp"),
         (csv_of("key,label,at", f"{PHOTO},auto,0001-01-01T00:00+14:00"), "Line 2 of the labels has the time"),

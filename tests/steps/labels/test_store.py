@@ -60,11 +60,40 @@ def test_the_same_file_twice_is_one(session):
     assert counted(session) == {"a/1.jpg": "no_auto"}
 
 
-def test_the_same_file_by_another_person_is_another(session):
-    import_labels(session, csv_of("a/1.jpg,auto"), at=FIRST, by="ann")
-    import_labels(session, csv_of("a/1.jpg,auto"), at=SECOND, by="bob")
+@pytest.mark.parametrize("by", ["", "bob"])
+def test_a_repetition_overrules_nobody_and_another_label_does(session, by):
+    import_labels(session, csv_of("a/1.jpg,auto", "a/2.jpg,auto"), at=FIRST, by="ann")
+    same_file = import_labels(session, csv_of("a/1.jpg,auto", "a/2.jpg,auto"), at=SECOND, by=by)
+    repeats = import_labels(session, csv_of("a/2.jpg,auto", "a/1.jpg,auto"), at=SECOND, by=by)
+    differs = import_labels(session, csv_of("a/1.jpg,auto", "a/2.jpg,no_auto"), at=THIRD, by=by)
 
-    assert [label.by for label in read_labels(session)] == ["ann", "bob"]
+    assert (same_file.added, repeats.added, differs.added) == (0, 0, 1)
+    assert [(one.key, one.label, one.by) for one in current_labels(session).values()] == [
+        ("a/1.jpg", "auto", "ann"),
+        ("a/2.jpg", "no_auto", by),
+    ]
+
+
+def test_what_is_left_out_of_a_file_does_not_change_which_of_its_rows_counts(session):
+    import_labels(session, csv_of("a/1.jpg,auto,2026-01-01", columns="key,label,at"), at=FIRST, by="ann")
+    rows = ("a/1.jpg,auto,2026-01-03", "a/1.jpg,no_auto,2026-01-02")
+    import_labels(session, csv_of(*rows, columns="key,label,at"), at=THIRD)
+
+    assert counted(session) == {"a/1.jpg": "auto"}
+
+
+def test_who_changes_their_mind_says_something_new(session):
+    import_labels(session, csv_of("a/1.jpg,auto"), at=FIRST, by="ann")
+    import_labels(session, csv_of("a/1.jpg,no_auto"), at=SECOND, by="bob")
+    import_labels(session, csv_of("a/1.jpg,no_auto", "a/1.jpg,no_auto"), at=THIRD, by="ann")
+
+    assert [label.by for label in read_labels(session)] == ["ann", "bob", "ann"]
+
+
+def test_labels_take_any_case(session):
+    import_labels(session, csv_of("a/1.jpg,Auto", "a/2.jpg, NO_AUTO "), at=FIRST)
+
+    assert counted(session) == {"a/1.jpg": "auto", "a/2.jpg": "no_auto"}
 
 
 def test_whom_the_file_names_gave_the_label_whoever_imports_it(session):

@@ -221,6 +221,21 @@ def test_what_a_rule_erases_is_left_out_and_told(bucket):
     assert found["notes"] == ["Names that are left out, since a rule of the taxonomy erases them: 1."]
 
 
+def test_where_no_listing_is_newer_than_the_live_model_that_is_said(bucket, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("carpipe.cli.classes.session", lambda config: bucket.session)
+    bucket.knowing(bucket.dataset("old", OLD))
+    out = tmp_path / "new.csv"
+
+    assert main(["classes", "new", "--out", str(out)]) == 0
+
+    said, confirmed = capsys.readouterr()
+    assert said.startswith("No listing is newer than the live model, so no car can be new to it.")
+    assert confirmed.startswith(f"{out} is written")
+    assert out.read_text().splitlines() == ["listing,from,to,by,at,proposal,unknown,key"]
+    assert main(["classes", "new", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["names"] == []
+
+
 def test_a_night_goes_on_where_it_cannot_be_looked_for(bucket, night):
     bucket.store.delete([key for key in bucket.keys("stages/split") if key.endswith("manifest.json")])
     bucket.store.delete([key for key in bucket.keys("datasets/") if "photos" in key])
@@ -243,6 +258,8 @@ def test_where_nothing_was_answered_or_is_live_it_is_a_sentence(bucket):
     with pytest.raises(InputError, match="Nothing is live in channel classifier"):
         new_models(bucket.session)
     bucket.knowing(data)
+    assert new_models(bucket.session) is None, "nothing is newer"
+    data = bucket.dataset("new", [*OLD, *bucket.listings("red", "red", 2, first=1)])
     with pytest.raises(InputError, match="No live model has answered new listings"):
         new_models(bucket.session)
     assert tell_new_models(bucket.session, data.key) == "", "`score` has said why"

@@ -390,7 +390,7 @@ def test_a_crop_that_is_no_picture_is_named_and_the_rest_is_answered(bucket, cap
 
     entry = bucket.entry(live, data)
     assert (entry["photos"], entry["correct"], entry["apart"]["no_crop"]["photos"]) == (2, 1, 1)
-    assert said.endswith("Apart from these, 1 are without a crop that can be read.")
+    assert said.endswith("Apart from these, 1 is without a crop that can be read.")
     assert "The crop of e in stages/crop/p00001-b/" in caplog.text
 
 

@@ -19,6 +19,7 @@ from carpipe.steps import results
 from carpipe.steps.listings.rows import known_of
 from carpipe.steps.listings.store import current_corrections, import_corrections
 from carpipe.steps.models.evaluate import TOP_ANSWERS
+from carpipe.steps.models.package import package_work
 from carpipe.steps.models.score import ANSWERS
 from carpipe.steps.models.seen import SEEN
 from carpipe.steps.models.suspects import TABLE, suspects
@@ -49,14 +50,14 @@ class Bucket:
         files = {SEEN: table_to_parquet(pd.DataFrame({"key": list(seen)}))} if len(seen) else {}
         return self.commit("train", data.key + tag, files, extra={"dataset": data.key})
 
-    def evaluation(self, trained, data, looks, *, classes=CLASSES):
+    def evaluation(self, trained, data, looks, *, classes=CLASSES, top1=None):
         """`looks`: the class that each photo looks like, by key."""
         keys = list(looks)
         files = {
             TOP_ANSWERS["val"]: answers(keys[:3], looks, classes),
             TOP_ANSWERS["test"]: answers(keys[3:], looks, classes),
         }
-        extra = {"trained": trained.key, "dataset": data.key}
+        extra = {"trained": trained.key, "dataset": data.key, "metrics": {"test_accuracy": top1} if top1 else {}}
         return self.commit("evaluate", trained.key, files, [trained.key], partition="classifier", extra=extra)
 
     def score(self, data, looks, *, partition, tag="", seen=()):
@@ -236,18 +237,50 @@ def test_the_command_prints_them_and_writes_what_people_fill_in(bucket, tmp_path
 
     assert main(["listings", "suspects", "--dataset", data.key, "--out", str(out)]) == 0
 
-    said = capsys.readouterr().out
+    said, confirmed = capsys.readouterr()
     assert said.startswith("1 of 25 judged listings may be in the wrong class:\n")
-    assert f"{WRONG}  =kia -> audi  0.9" in said
-    assert f"raw/=kia_2012/1_1_{WRONG}_x.jpg" in said
-    assert "25 listings were judged when they were evaluated on" in said
+    assert f"{WRONG}  =kia 0.02 -> audi 0.96" in said
+    assert f"      =kia_2012/1_1_{WRONG}_x.jpg" in said, "as the file has it"
+    assert "25 listings were judged by the newest evaluation, of training " in said
+    assert confirmed.endswith(
+        f"{out} is written; fill in the column `to`, then import it: `carpipe listings import {out}`.\n"
+    )
     [row] = csv.DictReader(io.StringIO(out.read_text("utf-8")))
-    assert list(row) == ["listing", "from", "to", "by", "at", "suggested", "p", "why", "key"]
+    assert list(row) == ["listing", "from", "to", "by", "at", "suggested", "p", "why", "key", "p_from"]
+    assert (row["p"][:4], row["p_from"]) == ("0.96", "0.020")
     assert (row["listing"], row["from"], row["to"], row["suggested"]) == (WRONG, "'=kia", "", "audi")
     assert main(["listings", "suspects", "--out", str(out)]) == 1, "somebody may have filled it in"
     capsys.readouterr()
     assert main(["listings", "suspects", "--dataset", data.key, "--json", "--count", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["suspects"][0]["listing"] == WRONG
+
+
+def test_it_says_whose_answers_they_are_and_that_the_gate_refused_that_model(bucket, capsys, monkeypatch):
+    """A warm night whose model was refused: its evaluation is the newest all the same."""
+    monkeypatch.setattr("carpipe.cli.listings.session", lambda config: bucket.session)
+    table = photos((WRONG, "=kia", {}))
+    data = bucket.dataset("newest", table)
+    bucket.commit("evaluate", "cars", partition="car_filter")
+    judged = bucket.evaluation(bucket.training(data), data, looks_of(table, **{WRONG: "audi"}), top1=0.7319)
+    work = package_work(bucket.session.config.classifier, judged.key, model="classifier")
+    model = manifest.commit(bucket.store, work, {}, counts={})
+    decision = {
+        "model": model.key, "champion": "", "run": "r", "at": AT, "outcome": "refuse", "reasons": ["Not better."],
+        "checks": [], "numbers": {},
+    }  # fmt: skip
+    bucket.store.put("channels/classifier/decisions/1.json", json.dumps(decision).encode())
+
+    assert main(["listings", "suspects"]) == 0
+
+    said = capsys.readouterr().out
+    [line] = [line for line in said.splitlines() if line.startswith("25 listings were judged")]
+    assert line.startswith(
+        f"25 listings were judged by the newest evaluation, of model {work.key.split('/')[2][:8]}, 20"
+    )
+    assert "top-1 0.7319 on its test photos. The gate has refused this model" in line
+    assert main(["listings", "suspects", "--json"]) == 0
+    [source] = json.loads(capsys.readouterr().out)["sources"]
+    assert (source["top1"], source["refused"], source["listings"]) == (0.7319, True, 25)
 
 
 def test_the_file_comes_back_as_corrections_and_what_was_said_is_not_asked_again(bucket, tmp_path, capsys, monkeypatch):
@@ -268,4 +301,4 @@ def test_the_file_comes_back_as_corrections_and_what_was_said_is_not_asked_again
     assert main(["listings", "suspects"]) == 0
     told = capsys.readouterr().out
     assert told.startswith("None of 25 judged listings")
-    assert "1 were looked at by a person" in told
+    assert "1 that a person has looked at" in told

@@ -4,6 +4,7 @@ import pytest
 
 from carpipe.cli import main
 from carpipe.errors import InputError
+from carpipe.steps.labels.store import import_labels
 from carpipe.steps.viewpoints import store
 from carpipe.steps.viewpoints.store import FOLDER, current_views, export_views, import_views
 
@@ -78,7 +79,31 @@ def test_the_command_imports_views(session, tmp_path, monkeypatch, capsys):
     file = tmp_path / "views.csv"
     file.write_bytes(csv((PHOTO, "front")))
     assert main(["labels", "import", str(file), "--views"]) == 0
-    assert "1 labels added as labels/views/" in (said := capsys.readouterr().out)
-    assert "1 of the file's labels match no photo" in said
+    assert "1 label added as labels/views/" in (said := capsys.readouterr().out)
+    assert "1 of the file's labels matches no photo" in said
     assert main(["labels", "status", "--views"]) == 0
-    assert "1 photos have a view" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("1 photo has a view:\n")
+    assert "Each view needs some 30 photos of 20 cars before it is learnt" in said
+    assert "1 of them is not under raw/; its label counts once it is there" in said
+
+
+def test_without_any_the_status_is_a_sentence_and_no_error(session, monkeypatch, capsys):
+    monkeypatch.setenv("CARPIPE_STORE", session.store.url)
+    for more in ([], ["--views"]):
+        assert main(["labels", "status", *more]) == 0
+        assert "; add some with `carpipe labels import <file>" in capsys.readouterr().out
+
+
+def test_views_take_any_case(session):
+    import_views(session, csv((PHOTO, "Front"), (OTHER, "COVER")), at=AT)
+    assert views(session) == {PHOTO: "front"}
+
+
+def test_a_file_of_another_kind_says_how_it_is_imported(session):
+    with pytest.raises(InputError, match=r"found key, label\. Labels of cars are imported without `--views`"):
+        import_views(session, b"key,label\na/1.jpg,auto\n", at=AT)
+    with pytest.raises(
+        InputError, match=r"found key, view\. View labels are imported with `carpipe labels import <file> -"
+    ):
+        import_labels(session, csv((PHOTO, "front")), at=AT)

@@ -98,7 +98,22 @@ def test_what_there_is_nothing_of_is_a_sentence(session):
         listing_views(session, "audi", key)
 
 
-def test_a_dataset_of_before_says_that_its_filter_tells_none(session):
-    key = dataset(session, ROWS, CROPS, columns=("view", "view_p"))
-    with pytest.raises(InputError, match="says nothing of views"):
-        listing_views(session, LISTING, key)
+CARS = [
+    *({**row, "vehicle": "car"} for row in ROWS),
+    {**photo(7, "front", listing=str(uuid.UUID(int=3))), "vehicle": "another"},
+]
+
+
+def test_other_listings_of_the_same_car_are_named(session):
+    found = listing_views(session, LISTING, dataset(session, CARS, CROPS))
+    assert found.others == [OTHER]
+    assert describe_listing(found).endswith(f"other listings of the same car:\n  {OTHER}")
+
+
+def test_where_no_view_is_told_that_is_said_and_the_rest_is_shown(session):
+    untold = listing_views(session, LISTING, dataset(session, CARS, CROPS, columns=("view", "view_p")))
+    assert (len(untold.photos), untold.others, untold.cover) == (6, [OTHER], None)
+    text = describe_listing(untold)
+    assert "says nothing of views" in text
+    assert "no view is missing" not in text
+    assert text.endswith(OTHER)

@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from carpipe import manifest
 from carpipe.cli import main
 from carpipe.errors import CarpipeError, InputError
+from carpipe.manifest import Work
 from carpipe.steps.models.publish import describe_release, promote, rollback
+from carpipe.steps.viewpoints.store import import_views
 from carpipe.steps.views.weights import list_weights, show_weights
 from carpipe.weights import channel
 from tests.tiny import Tiny, go_live, publish
@@ -79,6 +82,18 @@ def test_a_model_shows_figures_and_decisions_in_their_lines(session, model):
     lines = lines_of(show_weights(session, "classifier", None))
 
     assert (len(lines), "\n".join(lines).count(TAMED)) == (9, 9)
+
+
+def test_a_car_filter_without_views_says_how_many_are_labelled_and_needed(session, files):
+    work = Work("model", 1, "car_filter", {}, (), home="models/car-filter")
+    extra = {"classes": ["auto", "no_auto"], "metrics": {}, "dataset": "d"}
+    model = manifest.commit(session.store, work, files, counts={}, extra=extra).key
+    assert "view" not in show_weights(session, "car-filter", model)
+    import_views(session, b"key,view\na/1.jpg,front\n", at="2026-01-01T00:00:00Z")
+
+    text = show_weights(session, "car-filter", model)
+
+    assert "  views: it tells none. 1 photo has a view label now.\n  Each view needs some 30 photos of 20 cars" in text
 
 
 @pytest.mark.parametrize("odd", [b"[]", b"no JSON", b'{"model": 1}', b'{"form": 2}', b"[" * 100_000])
