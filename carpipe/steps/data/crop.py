@@ -8,7 +8,7 @@ from carpipe import manifest
 from carpipe.manifest import Manifest, Work
 from carpipe.spent import Spent
 from carpipe.steps import results
-from carpipe.steps.data.detector import Named, drawn_first, local_detector
+from carpipe.steps.data.quantize import Named, drawn_first, local_detector
 from carpipe.steps.data.raw import Raw, mark_too_large, objects_of
 from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import cropped_before, reused

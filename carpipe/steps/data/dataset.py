@@ -7,7 +7,7 @@ from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
-from carpipe.steps.data.detector import local_detector
+from carpipe.steps.data.quantize import local_detector
 from carpipe.steps.data.taxonomy import class_changes
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session

@@ -21,10 +21,10 @@ from carpipe.steps.data.cost import ASKING, Cost
 from carpipe.steps.data.crop import crop_work
 from carpipe.steps.data.dataset import dataset_work
 from carpipe.steps.data.datasets import find_dataset
-from carpipe.steps.data.detector import Named, local_detector
 from carpipe.steps.data.filter import filter_work
 from carpipe.steps.data.identify import identify_work
 from carpipe.steps.data.inventory import Inventory, read_inventory
+from carpipe.steps.data.quantize import Named, local_detector
 from carpipe.steps.data.split import split_work
 from carpipe.steps.data.validate import validate_work
 from carpipe.steps.moves.store import current_taxonomy

@@ -13,7 +13,7 @@ from carpipe.pictures.detection.openvino_runtime import compile_model, in_floats
 from carpipe.sample import DETECTOR, draw_world
 from carpipe.stages import quantize as stage
 from carpipe.steps.data.crop import crop_work
-from carpipe.steps.data.detector import drawn_first, local_detector
+from carpipe.steps.data.quantize import drawn_first, local_detector
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.garbage import KNOWN
 from tests.conftest import make_config
