@@ -5,7 +5,7 @@ in a child process (`isolation`), as in cleaning, and while that decodes, the de
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -97,7 +97,8 @@ def crop(
         isolated as child,
         closing(take_ahead(_views(photos, child, spent), size=_bytes, budget=_MAX_AHEAD_BYTES)) as decoded,
     ):
-        for batch in _batches(_seen(decoded, rows), config.batch):
+        shape_of = detector.shape_of if detector else _own_size
+        for batch in _batches(_seen(decoded, rows), config.batch, shape_of=shape_of):
             _cut(batch, rows, crops, detector=detector, config=config, spent=spent)
             del batch  # or it would be held while the next one comes together
     return as_results(rows), crops
@@ -185,19 +186,30 @@ def _seen(decoded: Iterator[View | Unseen], rows: list[dict[str, Any]]) -> Itera
             rows.append({"key": found.key, "reason": found.reason})
 
 
-def _batches(pictures: Iterable[View], size: int) -> Iterator[list[View]]:
-    """Batches of equally large pictures: they are padded the same alone and together, so a box never
-    depends on a photo's neighbours."""
+def _bytes_of(views: list[View]) -> int:
+    return sum(one.bytes for one in views)
+
+
+def _own_size(size: tuple[int, int]) -> tuple[int, int]:
+    return size
+
+
+def _batches(
+    pictures: Iterable[View], size: int, *, shape_of: Callable[[tuple[int, int]], tuple[int, int]] = _own_size
+) -> Iterator[list[View]]:
+    """Batches of pictures that the network sees in one shape: they are padded the same alone and together, so a box
+    never depends on a photo's neighbours."""
     waiting: dict[tuple[int, int], list[View]] = {}
     held = 0
     for view in pictures:
-        batch = waiting.setdefault(view.image.size, [])
+        shape = shape_of(view.image.size)
+        batch = waiting.setdefault(shape, [])
         batch.append(view)
         held += view.bytes
         if len(batch) == size or held > _MAX_WAITING_BYTES:
-            full = view.image.size if len(batch) == size else max(waiting, key=lambda one: one[0] * one[1])
+            full = shape if len(batch) == size else max(waiting, key=lambda one: _bytes_of(waiting[one]))
             batch = waiting.pop(full)
-            held -= sum(one.bytes for one in batch)
+            held -= _bytes_of(batch)
             yield batch
         del batch, view
     yield from waiting.values()

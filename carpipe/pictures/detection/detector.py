@@ -29,8 +29,11 @@ class Network(Protocol):
 
     names: Mapping[int, str]
 
+    def shape_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the network's input for a picture of (width, height)."""
+
     def find(self, pictures: Sequence[Image.Image]) -> list[Boxes]:
-        """What is in each RGB picture, boxes in its pixels. Pictures of one call have one size."""
+        """What is in each RGB picture, boxes in its pixels. Pictures of one call have one shape of input."""
 
 
 class Detector:
@@ -55,8 +58,15 @@ class Detector:
                 "Set crop.vehicles to names of its classes."
             )
 
+    def shape_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """What pictures of one call have in common: the network's input (height, width) for one of (width, height)."""
+        return self._network.shape_of(size)
+
     def largest(self, pictures: list[Image.Image]) -> list[Found | None]:
-        """For each RGB picture, its largest vehicle or None. Pictures of one call have one size."""
+        """For each RGB picture, its largest vehicle or None. Pictures of one call have one `shape_of`.
+
+        So what is found in a picture never depends on the others: each is padded as it is when it is alone.
+        """
         return [self._largest(boxes) for boxes in self._network.find(pictures)]
 
     def _largest(self, boxes: Boxes) -> Found | None:

@@ -51,8 +51,15 @@ class OpenVINONetwork:
         if self._one_shape is None:
             self._request = compile_model(model, pixels=config.pixels)
 
+    def shape_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the network's input for a picture of (width, height)."""
+        side = self._config.image_size
+        if self._fixed or self._description.layout == "detr":
+            return self._fixed or (side, side)
+        return smallest_input(size, side=side, stride=self._description.stride)
+
     def find(self, pictures: Sequence[Image.Image]) -> list[Boxes]:
-        """What is in each RGB picture, boxes in its pixels. Pictures of one call have one size."""
+        """What is in each RGB picture, boxes in its pixels. Pictures of one call have one shape of input."""
         placed = [self.place(picture) for picture in pictures]
         size = self._batch if self._batch != ANY else len(pictures)
         found: list[Boxes] = []
@@ -63,11 +70,8 @@ class OpenVINONetwork:
 
     def place(self, picture: Image.Image) -> tuple[NDArray[np.uint8], Placed]:
         """The network's input of a picture, RGB (height, width, 3), and where the picture lies in it."""
-        side = self._config.image_size
-        if self._description.layout == "detr":
-            return stretch(picture, self._fixed or (side, side))
-        shape = self._fixed or smallest_input(picture.size, side=side, stride=self._description.stride)
-        return letterbox(picture, shape)
+        shape = self.shape_of(picture.size)
+        return stretch(picture, shape) if self._description.layout == "detr" else letterbox(picture, shape)
 
     def _run(self, pixels: NDArray[np.uint8], places: list[Placed], pictures: Sequence[Image.Image]) -> list[Boxes]:
         count = len(pixels)

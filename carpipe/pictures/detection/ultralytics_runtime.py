@@ -21,6 +21,7 @@ from PIL import Image
 from carpipe.config import CropConfig
 from carpipe.errors import InputError
 from carpipe.no_telemetry import silence_openvino
+from carpipe.pictures.detection.letterbox import letterbox, smallest_input
 from carpipe.pictures.detection.outputs import Boxes
 from carpipe.scratch import private_folder
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 # is imported: threads that load detectors at the same time would take the replacement for the original.
 _PIL_OPEN = Image.open
 _CONVERTED = "detector_openvino_model"
+_STRIDE = 32
 
 
 class UltralyticsNetwork:
@@ -51,19 +53,36 @@ class UltralyticsNetwork:
         if result.boxes is None:
             raise InputError("it finds no boxes, so it is a model for another task than detection")
         self.names: Mapping[int, str] = self._model.names
+        self._stride = _STRIDE if self._one_by_one else int(self._model.model.stride.max())
+
+    def shape_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the network's input for a picture of (width, height)."""
+        side = self._config.image_size
+        # An exported network has an input of its own, which its metadata says: ultralytics pads as that wants.
+        return (side, side) if self._one_by_one else smallest_input(size, side=side, stride=self._stride)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[Boxes]:
-        """What is in each RGB picture, boxes in its pixels. Pictures of one call have one size."""
-        # ultralytics wants arrays as OpenCV has them: BGR.
-        results = self._predict([np.asarray(picture)[:, :, ::-1] for picture in pictures])
-        boxes = [result.boxes.cpu().numpy() for result in results]
-        return [Boxes(one.xyxy, one.conf, one.cls.astype(np.int64)) for one in boxes]
+        """What is in each RGB picture, boxes in its pixels. Pictures of one call have one shape of input."""
+        # ultralytics wants arrays as OpenCV has them: BGR. Pictures of several sizes it would pad to a square, all.
+        if self._one_by_one:
+            return _boxes_of(self._predict([np.asarray(picture)[:, :, ::-1] for picture in pictures]))
+        placed = [letterbox(picture, self.shape_of(picture.size)) for picture in pictures]
+        found = _boxes_of(self._predict([pixels[:, :, ::-1] for pixels, _ in placed]))
+        return [
+            boxes._replace(corners=where.undo(boxes.corners, picture.size))
+            for boxes, (_, where), picture in zip(found, placed, pictures, strict=True)
+        ]
 
     def _predict(self, arrays: list[Any]) -> list[Any]:
         options = {"imgsz": self._config.image_size, "conf": self._config.confidence, "verbose": False}
         if self._one_by_one:
             return [self._model.predict(array, **options)[0] for array in arrays]
         return list(self._model.predict(arrays, **options))
+
+
+def _boxes_of(results: Sequence[Any]) -> list[Boxes]:
+    boxes = [result.boxes.cpu().numpy() for result in results]
+    return [Boxes(one.xyxy, one.conf, one.cls.astype(np.int64)) for one in boxes]
 
 
 def converted(checkpoint: Path, *, image_size: int) -> Path:

@@ -48,9 +48,12 @@ def test_a_converted_checkpoint_finds_the_boxes_of_pytorch(photos, tmp_path):
     assert min(overlaps) > 0.99
 
 
-def test_photos_of_one_size_are_found_alike_alone_and_together(photos):
-    same = [photo.resize((380, 250)) for photo in photos]
-    detector = Detector(DETECTOR, config=CONFIG)
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+def test_photos_of_one_shape_are_found_alike_alone_and_together(photos, runtime):
+    """Of other sizes too, as long as they are padded to one."""
+    same = [photo.resize(((380, 250), (400, 260))[number % 2]) for number, photo in enumerate(photos)]
+    detector = Detector(DETECTOR, config=CropConfig(image_size=320, runtime=runtime))
+    assert {detector.shape_of(photo.size) for photo in same} == {(224, 320)}
 
     together = detector.largest(same)
 
@@ -58,6 +61,19 @@ def test_photos_of_one_size_are_found_alike_alone_and_together(photos):
     for alone, found in zip((detector.largest([photo])[0] for photo in same), together, strict=True):
         assert (alone is None) == (found is None)
         assert alone is None or np.allclose(alone.box, found.box, atol=0.2)
+
+
+def test_the_boxes_of_pytorch_are_those_of_ultralytics_own_predict(photos, tmp_path):
+    copy = tmp_path / "own.pt"
+    copy.write_bytes(DETECTOR.read_bytes())
+    model = ultralytics_runtime.import_ultralytics()(str(copy), task="detect")
+    ours = UltralyticsNetwork(DETECTOR, config=CONFIG)
+
+    for photo in photos:
+        [mine] = ours.find([photo])
+        theirs = model.predict(np.asarray(photo)[:, :, ::-1], imgsz=320, verbose=False)[0].boxes.cpu().numpy()
+        assert mine.classes.tolist() == theirs.cls.tolist()
+        assert np.allclose(mine.corners, theirs.xyxy, atol=0.5)
 
 
 def test_a_checkpoint_is_converted_once(tmp_path, monkeypatch):
