@@ -78,5 +78,5 @@ def test_candidates_are_downloaded_by_a_command(session, tmp_path, capsys, monke
 
     assert main(["candidates", str(tmp_path / "out")]) == 0
 
-    assert capsys.readouterr().out == f"1 candidates in {tmp_path / 'out'}\n"
+    assert capsys.readouterr().out == f"1 candidate in {tmp_path / 'out'}\n"
     assert (tmp_path / "out" / f"{'0' * 32}.jpg").read_bytes() == b"jpeg"
