@@ -82,5 +82,5 @@ def test_commands(bucket, monkeypatch, capsys, tmp_path):
     assert "1 correction written" in run("export", str(tmp_path / "out.csv"))
     assert "nothing added: all is known" in run("import", str(tmp_path / "out.csv"))
     (tmp_path / "in.csv").write_text(f"listing;to\n{TWO};cannot-tell\n{ONE};\n")
-    assert "1 corrections added as labels/classes/" in run("import", str(tmp_path / "in.csv"), "--by", "bob")
+    assert "1 correction added as labels/classes/" in run("import", str(tmp_path / "in.csv"), "--by", "bob")
     assert "2 listings: 1 corrected, 0 not-a-car, 1 cannot-tell" in run("status")
