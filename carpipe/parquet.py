@@ -149,7 +149,7 @@ def _file(data: bytes, *, read_dictionary: Sequence[str] = ()) -> pq.ParquetFile
 
     They hold on to what they have read. A process that ends before they do is aborted, now and then (apache/arrow
     34314, 39862; 5 of 56 small programs with eight at a time), and one with too little memory for a thread waits for
-    ever. So does `pyarrow.parquet.read_table`, even without threads.
+    ever.
     """
     return pq.ParquetFile(pa.BufferReader(data), read_dictionary=list(read_dictionary), pre_buffer=False)
 

@@ -5,16 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from carpipe.cli.common import (
-    CORRECT_IN_FILE,
-    Commands,
-    add,
-    add_dataset_option,
-    check_out,
-    now,
-    say_written,
-    session,
-)
+from carpipe.cli.common import Commands, add, add_dataset_option, check_out, now, say_to_fill_in, say_written, session
 from carpipe.config import Config
 from carpipe.errors import InputError
 
@@ -179,6 +170,6 @@ def _new(options: argparse.Namespace, config: Config) -> None:
     found = view.read_new_models(opened, done) if done else view.nothing_new()
     if options.out:
         write_new(options.out, view.new_models_csv(found).encode())
-        say_written(options.out, f"{CORRECT_IN_FILE} `carpipe listings import {options.out}`")
+        say_to_fill_in(options.out)
     text = json.dumps(found, indent=1, ensure_ascii=False)
     print(text if options.json else shown_text(view.render_new_models(found)))

@@ -13,8 +13,6 @@ from carpipe.names import shown
 from carpipe.steps.session import Session, open_session
 
 Commands = Any  # argparse keeps the type of add_subparsers to itself
-# What somebody does with a file of listings, before the command that takes it back.
-CORRECT_IN_FILE = "fill in the column `to`, then import it:"
 Run = Callable[[argparse.Namespace, Config], None]
 
 
@@ -61,6 +59,11 @@ def check_out(path: Path | None) -> None:
 def say_written(path: Path, more: str = "") -> None:
     """Confirm on standard error that a file is there now; `more` says what to do with it."""
     print(shown(f"{path} is written{f'; {more}' if more else ''}."), file=sys.stderr)
+
+
+def say_to_fill_in(path: Path) -> None:
+    """As `say_written`, of a file of listings, and what somebody does with it."""
+    say_written(path, f"fill in the column `to`, then import it: `carpipe listings import {path}`")
 
 
 def session(config: Config) -> Session:

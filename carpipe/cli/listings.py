@@ -4,16 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from carpipe.cli.common import (
-    CORRECT_IN_FILE,
-    Commands,
-    add,
-    add_dataset_option,
-    check_out,
-    now,
-    say_written,
-    session,
-)
+from carpipe.cli.common import Commands, add, add_dataset_option, check_out, now, say_to_fill_in, session
 from carpipe.config import Config
 
 
@@ -84,7 +75,7 @@ def _suspects(options: argparse.Namespace, config: Config) -> None:
     found = view.read_suspects(opened, suspects(opened, options.dataset, settled=settled), count=options.count)
     if options.out:
         write_new(options.out, view.suspects_csv(found).encode())
-        say_written(options.out, f"{CORRECT_IN_FILE} `carpipe listings import {options.out}`")
+        say_to_fill_in(options.out)
     print(view.suspects_json(found) if options.json else shown_text(view.render_suspects(found)))
 
 

@@ -1,7 +1,7 @@
 """Quantize: the detector in 8-bit numbers, calibrated and checked on photos of the bucket.
 
-A processor works on them two to four times as fast, where it has instructions for that. What comes out is another
-detector, with boxes of its own, so it is made once and kept: all partitions are cut by the same one.
+A processor works on them faster (benchmarks/detection.py). What comes out is another detector, with boxes of its own,
+so it is made once and kept: all partitions are cut by the same one.
 """
 
 import tempfile

@@ -83,13 +83,15 @@ def for_openvino(weights: Path, *, config: CropConfig) -> Iterator[Path]:
     """The .xml or .onnx file of a detector that OpenVINO can read, for as long as the block runs.
 
     Raises:
-        InputError: as `Detector`, or it is a .tflite; also where the block finds out what is wrong with it.
+        InputError: as `Detector`, or it is a .tflite.
     """
-    with tempfile.TemporaryDirectory(prefix="carpipe-detector-") as folder, _naming(weights):
-        file = _take(weights, Path(folder))
-        if file.suffix == ".tflite":
-            raise InputError("a .tflite is run by ultralytics alone")
-        yield _readable(file, config=config)
+    with tempfile.TemporaryDirectory(prefix="carpipe-detector-") as folder:
+        with _naming(weights):
+            file = _take(weights, Path(folder))
+            if file.suffix == ".tflite":
+                raise InputError("a .tflite is run by ultralytics alone")
+            readable = _readable(file, config=config)
+        yield readable
 
 
 def _take(weights: Path, folder: Path) -> Path:

@@ -62,7 +62,8 @@ def quantize(file: Path, pictures: Sequence[Image.Image], *, config: CropConfig,
             ignored_scope=nncf.IgnoredScope(names=_head(model), validate=False),
         )  # fmt: skip
     except (RuntimeError, nncf.ValidationError) as error:
-        raise InputError(f"nncf cannot put it into 8-bit numbers: {str(error).strip().splitlines()[-1]}") from None
+        told = str(error).strip().splitlines()[-1]
+        raise InputError(f"nncf cannot put this detector into 8-bit numbers: {told}.") from None
     folder.mkdir()
     openvino.save_model(made, folder / "detector.xml", compress_to_fp16=False)
     (folder / METADATA).write_text(yaml.safe_dump(read_metadata(file)), encoding="utf-8")
@@ -97,6 +98,6 @@ def _import_nncf() -> Any:
     try:
         import nncf
     except ModuleNotFoundError:
-        raise InputError("it takes nncf, which is not installed; install the extra `pipeline`") from None
+        raise InputError("8-bit numbers take nncf, which is not installed; install the extra `pipeline`.") from None
     nncf.set_log_level(logging.ERROR)
     return nncf

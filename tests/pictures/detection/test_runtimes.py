@@ -9,7 +9,7 @@ from PIL import Image
 
 from carpipe.config import CropConfig
 from carpipe.errors import InputError
-from carpipe.pictures.detection import ultralytics_runtime
+from carpipe.pictures.detection import openvino_runtime, ultralytics_runtime
 from carpipe.pictures.detection.detector import Detector
 from carpipe.pictures.detection.openvino_runtime import OpenVINONetwork
 from carpipe.pictures.detection.ultralytics_runtime import UltralyticsNetwork
@@ -200,10 +200,26 @@ def test_the_names_of_coco_are_known_by_their_numbers(tmp_path):
         assert found.label == "car"
 
 
-def test_a_machine_without_a_gpu_is_told_without_pytorch(monkeypatch):
-    monkeypatch.setattr("carpipe.pictures.detection.detector._GPU_DEVICES", ())
-    monkeypatch.setattr(ultralytics_runtime, "UltralyticsNetwork", lambda *_, **__: pytest.fail("it was loaded"))
-    assert Detector(DETECTOR, config=CONFIG)
+@pytest.mark.parametrize(
+    ("device", "cuda", "expected"), [(True, True, "torch"), (True, False, "openvino"), (False, True, "openvino")]
+)
+def test_pytorch_runs_a_checkpoint_where_there_is_a_gpu(device, cuda, expected, monkeypatch, tmp_path):
+    """`auto` asks PyTorch only where there is a device: to import it takes seconds."""
+    asked = []
+    monkeypatch.setattr("carpipe.pictures.detection.detector._GPU_DEVICES", (tmp_path if device else tmp_path / "no",))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: asked.append(True) or cuda)
+    monkeypatch.setattr(ultralytics_runtime, "UltralyticsNetwork", lambda *_, **__: Named("torch"))
+    monkeypatch.setattr(openvino_runtime, "OpenVINONetwork", lambda *_, **__: Named("openvino"))
+
+    assert Detector(DETECTOR, config=CONFIG)._network.by == expected
+    assert bool(asked) == device
+
+
+class Named:
+    """A network that knows cars, and what it would be run by."""
+
+    def __init__(self, by):
+        self.names, self.by = {0: "car"}, by
 
 
 def overlap(one, other):

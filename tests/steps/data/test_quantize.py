@@ -72,7 +72,7 @@ def test_one_that_finds_other_vehicles_is_refused_with_the_figures(session, pict
 
 
 def test_too_few_photos_say_nothing(pictures):
-    with pytest.raises(InputError, match=r"A vehicle is on [0-9] of the photos"):
+    with pytest.raises(InputError, match=r"^A vehicle is on [0-9] of the photos"):
         stage.quantize(DETECTOR, lambda: pictures[:10], config=CropConfig(image_size=320))
 
 
