@@ -48,16 +48,6 @@ class Score:
     others: int
 
 
-def quiet_settings(folder: Path) -> dict[str, str]:
-    """The environment that keeps ultralytics off the network; set it before the first import."""
-    return {
-        "YOLO_OFFLINE": "true",
-        "YOLO_AUTOINSTALL": "false",
-        "ULTRALYTICS_SAFE_LOAD": "true",
-        "YOLO_CONFIG_DIR": str(folder),
-    }
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -68,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training = Training(epochs=given.epochs, listings=given.listings)
     with tempfile.TemporaryDirectory(prefix="carpipe-") as name:
         work = Path(name)
-        os.environ |= quiet_settings(work / "settings")
+        os.environ["YOLO_CONFIG_DIR"] = str(work / "settings")
         start = time.monotonic()
         images = train(training, work, given.out)
         score = measure(given.out, draw_world(work / "unseen", seed=training.seed + 1, listings=training.held_out))
@@ -79,11 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def train(training: Training, work: Path, out: Path) -> int:
     """Trains in `work`, writes the stripped weights to `out`, and returns the number of photos used."""
-    from ultralytics.models import YOLO
+    from carpipe.pictures.detection.ultralytics_runtime import import_ultralytics
 
     world = draw_world(work / "seen", seed=training.seed, listings=training.listings)
     data, images = write_yolo_dataset(world, work / "yolo")
-    model = YOLO(str(write_architecture(work / "yolov8n-sample.yaml")))
+    model = import_ultralytics()(str(write_architecture(work / "yolov8n-sample.yaml")))
     model.train(
         data=str(data), imgsz=IMAGE_SIZE, epochs=training.epochs, batch=training.batch,
         optimizer="AdamW", lr0=0.002, cos_lr=True, warmup_epochs=1.0, close_mosaic=10, cls=1.0,
@@ -162,9 +152,9 @@ def strip_weights(trained: Path, out: Path) -> None:
 
 def measure(weights: Path, world: World) -> Score:
     """Looks for the largest car in every sound photo of a world."""
-    from ultralytics.models import YOLO
+    from carpipe.pictures.detection.ultralytics_runtime import import_ultralytics
 
-    model = YOLO(str(weights), task="detect")
+    model = import_ultralytics()(str(weights), task="detect")
     frames = met = named = seen = others = false = 0
     for photo in sound_photos(world):
         found = largest_detection(model, world.raw / photo.key)

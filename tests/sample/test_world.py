@@ -178,9 +178,7 @@ def test_importing_the_sample_loads_nothing_heavy() -> None:
     assert not {"torch", "ultralytics", "pandas", "numpy", "PIL", "cv2"} & set(loaded)
 
 
-def test_the_detector_finds_the_largest_car_of_an_unseen_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in train_detector.quiet_settings(tmp_path / "settings").items():
-        monkeypatch.setenv(name, value)
+def test_the_detector_finds_the_largest_car_of_an_unseen_world(tmp_path: Path) -> None:
     score = train_detector.measure(DETECTOR, draw_world(tmp_path / "unseen", seed=99, listings=15))
     assert score.exteriors >= 50
     assert score.recall >= 0.95

@@ -58,7 +58,15 @@ def started():
     return lambda **which: [pid for pid in children(**which) if pid not in before]
 
 
-def test_a_photo_over_its_time_is_too_expensive_and_the_next_is_answered(session, live, cache, photos):
+@pytest.fixture
+def patient(monkeypatch):
+    """Photos end by what they cost a processor, and never by the clock of a machine that has other things to do."""
+    monkeypatch.setattr(decoders, "FAST_PATIENCE", 1000)
+    monkeypatch.setattr(decoders, "SLOW_PATIENCE", 1000)
+    monkeypatch.setattr(decoders, "MAX_WAIT_S", 300.0)
+
+
+def test_a_photo_over_its_time_is_too_expensive_and_the_next_is_answered(session, live, cache, photos, patient):
     with serving(session, cache, photo_timeout_s=0.2) as client:
         ready(client)
         response = post(client, expensive())
@@ -69,7 +77,7 @@ def test_a_photo_over_its_time_is_too_expensive_and_the_next_is_answered(session
         assert (response.status_code, response.json()["reason"]) == (422, "too_expensive"), "a new child does as well"
 
 
-def test_a_listing_has_a_budget_too(session, live, cache, photos, monkeypatch):
+def test_a_listing_has_a_budget_too(session, live, cache, photos, patient, monkeypatch):
     monkeypatch.setattr(decoders, "LISTING_SHARE", 1)
     with serving(session, cache, photo_timeout_s=0.2) as client:
         ready(client)
@@ -79,7 +87,7 @@ def test_a_listing_has_a_budget_too(session, live, cache, photos, monkeypatch):
     assert reply["success"]
 
 
-def test_what_is_broken_spends_the_budget_too(session, live, cache, photos, monkeypatch):
+def test_what_is_broken_spends_the_budget_too(session, live, cache, photos, patient, monkeypatch):
     monkeypatch.setattr(decoders, "LISTING_SHARE", 0.05)
     noise = np.random.default_rng(1).integers(0, 256, (4000, 4400, 3), np.uint8)
     whole = encode(Image.fromarray(noise), "JPEG", quality=20, progressive=True)
@@ -126,9 +134,8 @@ def test_the_api_takes_fewer_pixels_than_cleaning(session, live, cache, photos):
     assert (response.status_code, response.json()["reason"]) == (422, "bomb")
 
 
-def test_cheap_photos_do_not_wait_for_expensive_ones(session, live, cache, photos, started, monkeypatch):
+def test_cheap_photos_do_not_wait_for_expensive_ones(session, live, cache, photos, started, patient):
     """The processes of the slow lane are stopped: what waits for them waits, and nobody else."""
-    monkeypatch.setattr(decoders, "SLOW_PATIENCE", 1000)  # the clock shall not end them while they are stopped
     with serving(session, cache, photo_timeout_s=0.2) as client:
         ready(client)
         slow = wait_for(lambda: pids if len(pids := started(slow=True)) == 2 else None)

@@ -27,9 +27,6 @@ from carpipe.scratch import private_folder
 
 log = logging.getLogger(__name__)
 
-# ultralytics replaces it for the whole process by one that looks for more decoders. Remembered here and not when that
-# is imported: threads that load detectors at the same time would take the replacement for the original.
-_PIL_OPEN = Image.open
 _CONVERTED = "detector_openvino_model"
 _STRIDE = 32
 
@@ -152,6 +149,7 @@ def import_ultralytics() -> Any:
     try:
         from ultralytics import YOLO, settings
         from ultralytics.nn import tasks
+        from ultralytics.utils import patches
     except ModuleNotFoundError as error:
         if error.name != "ultralytics":
             raise
@@ -160,7 +158,9 @@ def import_ultralytics() -> Any:
     tasks.SAFE_LOAD = True  # where it was imported before, by others, the variable came too late
     if not tasks._SafeLoad.SUPPORTED:
         raise InputError("This PyTorch has no safe mode for checkpoints: install the version of requirements.lock.")
-    Image.open = _PIL_OPEN
+    # It replaces it for the whole process by one that looks for more decoders, and fails otherwise where there are none.
+    # What it was, by its own memory: whoever imported it before us did so without asking.
+    Image.open = patches._image_open
     settings.update({"sync": False})
     return YOLO
 

@@ -13,11 +13,13 @@ def test_a_box_is_told_in_pixels_of_the_whole_picture():
     assert in_full_size([1.5, 2.0, 3.0, 4.0], (90, 60), (90, 60)) == pytest.approx([1.5, 2.0, 3.0, 4.0])
 
 
-def test_pil_opens_pictures_as_before_whoever_loaded_a_detector(tmp_path):
-    code = """
+@pytest.mark.parametrize("first", ["", "import ultralytics.utils"], ids=["carpipe", "somebody-else"])
+def test_pil_opens_pictures_as_before_whoever_loaded_a_detector(first):
+    code = f"""
 import threading
 from PIL import Image
 before = Image.open
+{first}
 from carpipe.pictures.detection.ultralytics_runtime import import_ultralytics
 threads = [threading.Thread(target=import_ultralytics) for _ in range(4)]
 for thread in threads: thread.start()
