@@ -158,8 +158,8 @@ def import_ultralytics() -> Any:
     tasks.SAFE_LOAD = True  # where it was imported before, by others, the variable came too late
     if not tasks._SafeLoad.SUPPORTED:
         raise InputError("This PyTorch has no safe mode for checkpoints: install the version of requirements.lock.")
-    # It replaces it for the whole process by one that looks for more decoders, and fails otherwise where there are none.
-    # What it was, by its own memory: whoever imported it before us did so without asking.
+    # It puts its own in the place of this for the whole process, which fails otherwise where there is no picture. Back
+    # to what it was by its own memory, whoever imported it first.
     Image.open = patches._image_open
     settings.update({"sync": False})
     return YOLO
