@@ -1,15 +1,18 @@
 """The clean stage as the pipeline runs it, against the tools that people use on a folder.
 
-    python benchmarks/clean.py <folder of photos>
+    python benchmarks/clean.py <folder of photos> [--size 1024x768 --bytes 115000] [--rounds 3] [--out <json>]
 
 carpipe: the whole step from the S3 server (GET, full decode, sha256, dHash, damage, signature, thumbnail, commit).
 The same for copies of the JPEGs with a profile of wide gamut, whose colours are converted, and with stray bytes in
 their headers, which are put together anew and decoded twice.
 CleanVision: `Imagelab(...).find_issues()`, all its checks, one process. imagededup: `DHash().encode_images()`, one
-process. Pillow: decode and 256-pixel thumbnail in a loop. The others read from disk. They are installed by uv into
-an environment of their own, since they are not ours to depend on.
+process. Pillow: decode and 256-pixel thumbnail in a loop. simplejpeg: decode in a loop and nothing else, the ceiling of
+all that look at every pixel. The others read from disk. They are installed by uv into an environment of their own,
+since they are not ours to depend on. With `--size` the readable JPEGs are scaled to that, in the quality that makes
+files of so many bytes.
 """
 
+import argparse
 import json
 import os
 import struct
@@ -17,18 +20,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from kept import keep  # the module beside this one
 from PIL import Image, ImageCms
 
 from carpipe.config import load_config
 from carpipe.local.s3server import s3server
+from carpipe.pictures.encode import encode_pixels
 from carpipe.steps.data.clean import clean
 from carpipe.steps.data.inventory import inventory
 from carpipe.steps.data.upload import upload
 from carpipe.steps.session import open_session
 
-PACKAGES = ("cleanvision==0.3.7", "imagededup==0.3.3.post2")
+OURS = "carpipe clean"
+PACKAGES = ("cleanvision==0.3.7", "imagededup==0.3.3.post2", "simplejpeg==1.9.0")
 TIMED = """
 import io, json, os, pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
@@ -56,25 +65,65 @@ OTHERS = {
         "from PIL import Image",
         "[Image.open(f).convert('RGB').resize((256, 170)).save(io.BytesIO(), 'JPEG', quality=88) for f in files]",
     ),
+    "simplejpeg, decoding alone": (
+        "import simplejpeg\n\n"
+        "def decode(file):\n"
+        "    try:\n"
+        "        simplejpeg.decode_jpeg(file.read_bytes(), colorspace='RGB')\n"
+        "    except ValueError:\n"
+        "        pass  # broken, or none",
+        "[decode(f) for f in files]",
+    ),
 }
 
 
-def main(folder: Path) -> None:
-    """Print one line per tool."""
-    print(f"{'tool':<28} {'photos':>7} {'photos/s':>9} {'per core':>9} {'ms CPU':>7}  note")
-    ours = run_carpipe(folder)
-    show("carpipe clean", ours, ours)
+def main(options: argparse.Namespace) -> None:
+    """Print one line per tool and round."""
+    print(f"{'tool':<38} {'photos':>7} {'photos/s':>9} {'per core':>9} {'ms CPU':>7}")
     with tempfile.TemporaryDirectory() as scratch:
-        for name, extra in (("wide gamut", wide_profile()), ("odd headers", b"\0\0")):
-            show(f"carpipe clean, {name}", run_carpipe(copy_with(folder, Path(scratch) / name, extra)), ours)
-        readable = link_readable(folder, Path(scratch) / "readable")
-        for name, (setup, run) in OTHERS.items():
-            everything = run_other(folder, setup, run)
-            if everything["error"]:
-                show(name, everything, ours)
-                show(f"{name}, readable only", run_other(readable, setup, run), ours)
-            else:
-                show(name, everything, ours)
+        folder = options.folder.resolve()
+        if options.size:
+            folder = scaled(folder, Path(scratch) / "scaled", options.size, options.bytes)
+        rows = [row for number in range(options.rounds) for row in one_round(folder, Path(scratch) / str(number))]
+    ours = np.median([row[-1] for row in rows if row[0] == OURS and row[-1]])
+    for tool in dict.fromkeys(row[0] for row in rows):
+        found = [row[-1] for row in rows if row[0] == tool and row[-1]]
+        print(f"{tool:<38} {np.median(found) / ours:.2f} x carpipe's CPU per photo" if found else f"{tool}: aborts")
+    if options.out:
+        size = (
+            f"{options.size[0]}x{options.size[1]} pixels and {options.bytes / 1000:.0f} kB"
+            if options.size
+            else "380x250"
+        )
+        columns = ("tool", "photos", "photos/s", "ms CPU per photo")
+        keep(options.out, title=f"Cleaning photos of {size}", columns=columns, rows=rows)
+
+
+def one_round(folder: Path, scratch: Path) -> Iterator[list[Any]]:
+    """A row for each tool, printed as it comes."""
+    yield show(OURS, run_carpipe(folder))
+    for name, extra in (("wide gamut", wide_profile()), ("odd headers", b"\0\0")):
+        yield show(f"{OURS}, {name}", run_carpipe(copy_with(folder, scratch / name, extra)))
+    readable = link_readable(folder, scratch / "readable")
+    for name, (setup, run) in OTHERS.items():
+        everything = run_other(folder, setup, run)
+        yield show(name, everything)
+        if everything["error"]:
+            yield show(f"{name}, readable only", run_other(readable, setup, run))
+
+
+def scaled(folder: Path, target: Path, size: tuple[int, int], least: int) -> Path:
+    """The readable JPEGs in that size; the quality is the first with which the first of them have so many bytes."""
+    sources = sorted(path for path in link_readable(folder, target / "links").rglob("*.jpg"))
+    pictures = [np.asarray(Image.open(path).convert("RGB").resize(size)) for path in sources[:20]]
+    for quality in range(60, 100):
+        if np.mean([len(encode_pixels(one, quality=quality)) for one in pictures]) >= least:
+            break
+    for path in sources:
+        copy = target / "photos" / path.relative_to(target / "links")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(encode_pixels(np.asarray(Image.open(path).convert("RGB").resize(size)), quality=quality))
+    return target / "photos"
 
 
 def run_carpipe(folder: Path) -> dict[str, float | str]:
@@ -149,18 +198,28 @@ def link_readable(folder: Path, target: Path) -> Path:
     return target
 
 
-def show(name: str, figures: dict[str, float | str], ours: dict[str, float | str]) -> None:
-    """One line, with the ratio of CPU per photo."""
+def show(name: str, figures: dict[str, float | str]) -> list[Any]:
+    """Print a line; returns the row of a table."""
     if figures["error"]:
-        print(f"{name:<28} {figures['photos']:>7} {'-':>9} {'-':>9} {'-':>7}  aborts: {figures['error']}")
-        return
+        print(f"{name:<38} {figures['photos']:>7} aborts: {figures['error']}", flush=True)
+        return [name, figures["photos"], None, None]
     photos, wall, cpu = (float(figures[key]) for key in ("photos", "wall", "cpu"))
-    ratio = (cpu / photos) / (float(ours["cpu"]) / float(ours["photos"]))
-    note = "" if figures is ours else f"{ratio:.2f} x carpipe's CPU per photo"
-    print(f"{name:<28} {photos:>7.0f} {photos / wall:>9.0f} {photos / cpu:>9.0f} {1000 * cpu / photos:>7.2f}  {note}")
+    line = f"{name:<38} {photos:>7.0f} {photos / wall:>9.0f} {photos / cpu:>9.0f} {1000 * cpu / photos:>7.2f}"
+    print(line, flush=True)
+    return [name, int(photos), round(photos / wall), round(1000 * cpu / photos, 2)]
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Of `<width>x<height>`."""
+    width, height = map(int, text.split("x"))
+    return width, height
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]).resolve())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--size", type=size_of)
+    parser.add_argument("--bytes", type=int, default=115_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    main(parser.parse_args())

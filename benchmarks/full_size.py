@@ -38,6 +38,7 @@ from carpipe.steps import given_weights, results
 from carpipe.steps.data.clean import clean_work
 from carpipe.steps.data.crop import crop_work
 from carpipe.steps.data.filter import filter_work
+from carpipe.steps.data.filter_network import find_car_filter
 from carpipe.steps.data.inventory import LOG, Inventory, commit_partition, record
 from carpipe.steps.session import Session, open_session
 from carpipe.weights import channel
@@ -245,7 +246,7 @@ def commit_all(
     signatures = {key: SIGNATURES[look].tobytes() for key, look in zip(photos["key"], looks, strict=True)}
     blobs = {results.THUMBNAILS: {}, results.SIGNATURES: signatures, results.REPAIRED: {}}
     commit(session, cleaned, after, {name: table.blobs_to_parquet(found) for name, found in blobs.items()})
-    filtered = filter_work(session, cleaned.key, partition, model)
+    filtered = filter_work(session, cleaned.key, partition, find_car_filter(session, model))
     after = after.assign(p_car=photos["p_car"].where(after["dropped"].isna()))
     after = table.drop(after, after["p_car"] < session.config.filter.threshold, stage="filter", reason="not_a_car")
     commit(session, filtered, after, {})

@@ -1,20 +1,29 @@
 """The near-duplicate join and the whole of `identify`, at the size of the published data set.
 
-    python benchmarks/near_duplicates.py <tables> [photos]
+    python benchmarks/near_duplicates.py <tables> [--photos <folder>] [--rounds 3] [--out <json>]
 
 `<tables>` holds the published `car_distribution.csv`: as many photos are drawn for each of its 6,273 folders as
-the folder has. `photos`, a folder of real photos, gives looks (hashes and signatures) to draw them from; without it
+the folder has. `--photos`, a folder of real ones, gives looks (hashes and signatures) to draw them from; without it
 they are noise. Of the hashes 2 % are near-duplicates of others and 0.5 % one dealer's banner; for `identify` another
-2 % are cut copies of a photo of their model. The join is compared with what people use instead.
+2 % are cut copies of a photo of their model. The join is compared with what people use instead:
+scikit-learn's ball tree on a few, and on all of them faiss' `IndexBinaryMultiHash`, with four hashes of 16 bits, which
+finds all pairs of up to 3 unequal bits too. Both get each hash once, as equal ones are found without an index. faiss is
+installed by uv into an environment of its own, since it is not ours to depend on.
 """
 
+import argparse
+import json
+import os
 import resource
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from kept import keep  # the module beside this one
 from numpy.typing import NDArray
 from sklearn.neighbors import BallTree
 
@@ -30,10 +39,40 @@ FORMS = ("dhash", "dhash_inner")
 SIZES = (100_000, 400_000)  # and all of them
 # scikit-learn's time grows nearly with the square: more would take hours.
 SKLEARN = 20_000
+JOIN = """
+import json, resource, sys, time
+import numpy as np
+{setup}
+hashes = np.load(sys.argv[1])
+before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+pairs = {run}
+seconds = time.perf_counter() - started
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(json.dumps([seconds, peak // 1024, pairs]))
+"""
+JOINS = {
+    "carpipe": (
+        "from carpipe.stages.near_duplicates import candidates",
+        f"len(candidates(hashes, distance={DISTANCE})[0])",
+    ),
+    "faiss IndexBinaryMultiHash(64, 4, 16)": (
+        "import faiss",
+        "join(hashes)",
+    ),
+}
+FAISS = f"""
+def join(hashes):
+    index, rows, found = faiss.IndexBinaryMultiHash(64, 4, 16), hashes.view(np.uint8).reshape(-1, 8), 0
+    index.add(rows)
+    for start in range(0, len(rows), 65_536):
+        found += int(index.range_search(rows[start : start + 65_536], {DISTANCE + 1})[0][-1])
+    return (found - len(rows)) // 2
+"""
 
 
-def main(tables: Path, photos: Path | None) -> None:
+def main(options: argparse.Namespace) -> None:
     """Print a line per size."""
+    tables, photos = options.tables, options.photos
     folders = pd.read_csv(tables / "car_distribution.csv").query("total > 0")
     total = int(folders["total"].sum())
     looks = real_looks(photos) if photos else [look(noise) for noise in random_pictures()]
@@ -45,7 +84,36 @@ def main(tables: Path, photos: Path | None) -> None:
         seconds = time.perf_counter() - started
         print(f"{size:>10,} {pairs:>10,} {seconds:>8.1f} {size / seconds:>10,.0f} {peak_mb():>8,}")
     compare(hashes[:SKLEARN])
+    join_all(np.unique(hashes), options)
     time_identify(folders, looks)
+
+
+def join_all(hashes: NDArray[np.uint64], options: argparse.Namespace) -> None:
+    """Against faiss, each in a process of its own, one after the other."""
+    rows = []
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        np.save(file.name, hashes)
+        for number in range(options.rounds):
+            for name, (setup, run) in JOINS.items():
+                seconds, peak, pairs = join(name, setup, run, Path(file.name))
+                print(f"{name}: {pairs:,} pairs of {len(hashes):,} hashes in {seconds:.1f} s, {peak:,} MB", flush=True)
+                rows.append([name, number + 1, round(seconds, 1), peak, pairs])
+    if options.out:
+        columns = ("join", "round", "seconds", "peak MB", "pairs")
+        title = f"Pairs of near hashes among {len(hashes):,}, up to {DISTANCE} of 64 bits unequal"
+        keep(options.out, title=title, columns=columns, rows=rows)
+
+
+def join(name: str, setup: str, run: str, file: Path) -> tuple[float, int, int]:
+    """Seconds, peak MB and pairs."""
+    code = JOIN.replace("{setup}", setup + (FAISS if "faiss" in name else "")).replace("{run}", run)
+    uv = [Path(sys.executable).parent / "uv", "run", "--quiet", "--no-project", "--python", "3.11"]
+    python = [*uv, "--with", "faiss-cpu", "--with", "numpy", "python"] if "faiss" in name else [sys.executable]
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [*map(str, python), "-c", code, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=path)
+    seconds, peak, pairs = json.loads(done.stdout.splitlines()[-1])
+    return seconds, peak, pairs
 
 
 def time_identify(folders: pd.DataFrame, looks: list[Look]) -> None:
@@ -149,6 +217,9 @@ def one_bit(number: int, rng: np.random.Generator) -> NDArray[np.uint64]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else None)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    main(parser.parse_args())

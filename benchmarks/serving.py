@@ -1,10 +1,13 @@
-"""What `carpipe serve` answers a second, against the app one would write in an afternoon.
+"""What `carpipe serve` answers a second, against the app one would write in an afternoon, and the one in a week.
 
-    python benchmarks/serving.py [--seconds 10] [--clients 4] [--backbone EfficientNetB1] [--side 240]
+    python benchmarks/serving.py [--seconds 10] [--clients 4] [--backbone EfficientNetB1] [--side 240] [--rounds 3]
+                                 [--out <json>]
 
-The other app is Flask's own server with ultralytics and `keras.predict`, photo by photo. Both get the same drawn
-photos, the same detector and the same network (untrained: its speed is that of a trained one), each in a process of its
-own on loopback, one after the other. The load comes from a third process that posts as fast as it is answered.
+The first is Flask's own server with ultralytics and `keras.predict`, photo by photo. The second is Flask too, with both
+networks in OpenVINO and its queue of asynchronous requests. Neither has limits, checks weights or follows a channel.
+All get the same drawn photos, the same detector and the same network (untrained: its speed is that of a trained one),
+each in a process of its own on loopback, one after the other, round by round. The load comes from a process that posts
+as fast as it is answered.
 """
 
 import argparse
@@ -17,10 +20,12 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import httpx
 import numpy as np
+from kept import keep  # the module beside this one
 
 from carpipe import manifest
 from carpipe.config import CropConfig, load_config
@@ -32,7 +37,8 @@ from carpipe.weights import channel
 from carpipe.weights.client import open_channel
 
 CLASSES = 512
-PORT = {"ours": 5971, "plain": 5972}
+PORT = {"carpipe serve": 5971, "Flask, ultralytics, keras.predict": 5972, "Flask, OpenVINO's queue": 5973}
+OURS, PLAIN, QUEUED = PORT
 CROP = CropConfig(image_size=320)
 
 
@@ -48,12 +54,26 @@ def main(options: argparse.Namespace) -> None:
         photos.mkdir()
         for number, path in enumerate(sorted(world.raw.rglob("*.jpg"))):
             (photos / f"{number}.jpg").write_bytes(path.read_bytes())
-        rows = {name: measure(name, folder, photos, options) for name in ("plain", "ours")}
-        rows |= json.loads(call("--model-only", folder, "--seconds", options.seconds).splitlines()[-1])
-    for name, (rate, p50, p95) in rows.items():
-        print(f"{name:16} {rate:6.1f}/s   p50 {p50:6.0f} ms   p95 {p95:6.0f} ms")
-    print(f"/predict: {rows['ours'][0] / rows['plain'][0]:.1f} times the plain app; "
-          f"model only: {rows['openvino'][0] / rows['keras.predict'][0]:.1f} times keras.predict")  # fmt: skip
+        found = [
+            {name: measure(name, folder, photos, options) for name in (PLAIN, QUEUED, OURS)}
+            for _ in range(options.rounds)
+        ]
+        alone = json.loads(call("--model-only", folder, "--seconds", options.seconds).splitlines()[-1])
+    rows = [
+        [name, *(round(one[name][0], 1) for one in found), *(round(found[-1][name][at]) for at in (1, 2))]
+        for name in found[0]
+    ]
+    first = float(np.median(rows[0][1 : 1 + options.rounds]))
+    for row in rows:
+        row.append(round(float(np.median(row[1 : 1 + options.rounds])) / first, 2))
+        rates = " ".join(map(str, row[1:-3]))
+        print(f"{row[0]:36} {rates} answers/s   p50 {row[-3]} ms   p95 {row[-2]} ms   {row[-1]} times")
+    print(f"model only: {alone['openvino'][0] / alone['keras.predict'][0]:.1f} times keras.predict")
+    if options.out:
+        rounds = (f"answers/s, round {number + 1}" for number in range(options.rounds))
+        columns = ("server", *rounds, "p50, ms", "p95, ms", "times the first")
+        title = f"/predict with {options.backbone} at {options.side} pixels, {options.clients} clients, no GPU"
+        keep(options.out, title=title, columns=columns, rows=rows)
 
 
 def call(*arguments: object) -> str:
@@ -111,8 +131,8 @@ def measure(name: str, folder: Path, photos: Path, options: argparse.Namespace) 
         f"serving.cache={folder.parent / 'cache'}",
         "serve",
     ]
-    plain = [sys.executable, __file__, "--plain", str(folder)]
-    command = [*ours, "--port", str(PORT[name])] if name == "ours" else plain
+    other = [sys.executable, __file__, "--queued" if name == QUEUED else "--plain", str(folder)]
+    command = [*ours, "--port", str(PORT[name])] if name == OURS else other
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             wait_for(f"http://127.0.0.1:{PORT[name]}/predict", next(photos.iterdir()))
@@ -217,7 +237,69 @@ def plain(folder: Path) -> None:
         picture = np.asarray(image.crop(box).resize((side, side)))[None]
         return {"success": True, "prediction": int(network.predict(picture, verbose=0)[0].argmax())}
 
-    app.run(port=PORT["plain"])
+    app.run(port=PORT[PLAIN])
+
+
+def queued(folder: Path) -> None:
+    """The week's app: both networks in OpenVINO, and as many requests under way as the processor can use."""
+    import cv2
+    import flask
+    import openvino
+
+    from carpipe.pictures.detection.ultralytics_runtime import import_ultralytics
+
+    (folder.parent / "exported").mkdir(exist_ok=True)
+    copy = folder.parent / "exported" / DETECTOR.name
+    copy.write_bytes(DETECTOR.read_bytes())
+    size = CROP.image_size
+    exported = Path(import_ultralytics()(str(copy), task="detect").export(format="openvino", imgsz=size, verbose=False))
+    core = openvino.Core()
+    hint = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+    detector, network = (
+        Queue(openvino.AsyncInferQueue(core.compile_model(str(file), "CPU", hint)))
+        for file in (next(exported.glob("*.xml")), folder / "model.xml")
+    )
+    side = json.loads((folder / "preprocessing.json").read_text())["side"]
+    app = flask.Flask(__name__)
+
+    @app.post("/predict")
+    def predict() -> Any:
+        data = np.frombuffer(flask.request.files["file"].read(), np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            return {"success": False}, 422
+        height, width = image.shape[:2]
+        scale = size / max(height, width)
+        small = cv2.resize(image, (round(width * scale), round(height * scale)))
+        canvas = np.full((size, size, 3), 114, np.uint8)
+        canvas[: small.shape[0], : small.shape[1]] = small
+        found = detector.infer(canvas.transpose(2, 0, 1)[None].astype(np.float32) / 255)[0]
+        sides = found[2:4, found[4:].max(axis=0) >= CROP.confidence]
+        if not sides.size:
+            return {"success": False}, 422
+        best = found[:4, found[4:].max(axis=0) >= CROP.confidence][:, sides.prod(axis=0).argmax()] / scale
+        x, y, wide, high = best
+        left, top = max(0, int(x - wide / 2)), max(0, int(y - high / 2))
+        crop = image[top : int(y + high / 2) + 1, left : int(x + wide / 2) + 1]
+        answer = network.infer(cv2.resize(crop, (side, side))[None])
+        return {"success": True, "prediction": int(answer[0].argmax())}
+
+    app.run(port=PORT[QUEUED])
+
+
+class Queue:
+    """OpenVINO's queue for threads that wait for their own answer."""
+
+    def __init__(self, queue: Any):
+        self._queue, self._lock = queue, threading.Lock()  # `start_async` is not safe between threads
+        queue.set_callback(lambda request, done: done.put(request.get_output_tensor(0).data.copy()))
+
+    def infer(self, what: Any) -> Any:
+        """The first output."""
+        done: SimpleQueue[Any] = SimpleQueue()
+        with self._lock:
+            self._queue.start_async([what], done)
+        return done.get()
 
 
 if __name__ == "__main__":
@@ -226,7 +308,9 @@ if __name__ == "__main__":
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--backbone", default="EfficientNetB1")
     parser.add_argument("--side", type=int, default=240)
-    for name in ("--build", "--plain", "--model-only", "--load"):
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    for name in ("--build", "--plain", "--queued", "--model-only", "--load"):
         parser.add_argument(name, type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -235,6 +319,8 @@ if __name__ == "__main__":
         build(chosen.build, chosen.backbone, chosen.side)
     elif chosen.plain:
         plain(chosen.plain)
+    elif chosen.queued:
+        queued(chosen.queued)
     elif chosen.model_only:
         print(json.dumps(model_only(chosen.model_only, chosen.seconds)))
     elif chosen.load:

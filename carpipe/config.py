@@ -114,6 +114,9 @@ class FilterConfig(Section):
     channel: str = Field("car-filter", description="channel whose production weights judge car / not a car")
     threshold: float = Field(0.7, ge=0, le=1, description="a photo is kept when p(car) is at least this")
     batch: int = Field(64, ge=1, description="photos per prediction")
+    runtime: Literal["openvino", "int8"] = Field(
+        "openvino", description="what runs the weights: OpenVINO as they are, or in `int8`: 8-bit numbers, made of them"
+    )
 
 
 class CropConfig(Section):

@@ -113,7 +113,7 @@ def counted_models(photos: pd.DataFrame) -> "pd.Series[str]":
 
 def drop(photos: pd.DataFrame, where: "pd.Series[bool]", *, stage: str, reason: str) -> pd.DataFrame:
     """A copy in which the rows of `where` that were kept so far are dropped by `stage` for `reason`."""
-    photos = photos.copy()
+    photos = photos.copy(deep=False)  # pandas copies the columns that are written to
     rows = where.reindex(photos.index, fill_value=False) & photos["dropped"].isna()
     photos.loc[rows, "dropped"] = reason
     photos.loc[rows, "dropped_by"] = stage

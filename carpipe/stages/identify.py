@@ -14,13 +14,15 @@ from dataclasses import dataclass
 import pandas as pd
 
 from carpipe.config import IdentifyConfig
-from carpipe.photos import drop, kept
+from carpipe.photos import drop
 from carpipe.stages.banners import find_banners
 from carpipe.stages.copies import Signatures, components, find_copies
 from carpipe.stages.split import STRONGEST
 
 VERSION = 3
 STAGE = "identify"
+# Columns that copies, banners and signatures are found by.
+LOOKED_AT = ("key", "model", "listing_uuid", "sha256", "dhash", "dhash_inner", "partition")
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,14 @@ def identify(
     """
     car, decoded = photos["dropped"].isna(), photos["dhash"].notna()
     photos = _leave(photos.assign(vehicle=pd.Series(None, index=photos.index, dtype="str")), gone)
-    seen = photos[decoded].assign(car=car[decoded])
+    # A copy of all columns of so many rows would be the most that the step holds.
+    seen = photos.loc[decoded, [name for name in LOOKED_AT if name in photos]].assign(car=car[decoded])
     pictures, pairs = find_copies(seen, config=config, signatures=signatures)
     banner = find_banners(seen, pictures, many=config.banner_listings)
     photos = drop(photos, banner, stage=STAGE, reason="banner")
     mine = ~banner
     photos.loc[seen.index[mine], "vehicle"] = _vehicles(seen.loc[mine, "listing_uuid"], pictures[mine])
-    copies = _copies(kept(photos)["listing_uuid"], pictures, ledger)
+    copies = _copies(photos.loc[photos["dropped"].isna(), "listing_uuid"], pictures, ledger)
     return Identified(drop(photos, copies, stage=STAGE, reason="duplicate"), pairs)
 
 
@@ -68,8 +71,8 @@ def _leave(photos: pd.DataFrame, gone: pd.DataFrame | None) -> pd.DataFrame:
     if gone is not None:
         left = pd.MultiIndex.from_frame(photos[["key", "etag"]]).isin(pd.MultiIndex.from_frame(gone[["key", "etag"]]))
         photos = drop(photos, pd.Series(left, index=photos.index), stage=STAGE, reason="deleted")
-    there = photos[photos["dropped_by"] != STAGE]
-    return drop(photos, there["key"].duplicated(keep="last"), stage=STAGE, reason="superseded")
+    there = photos.loc[photos["dropped_by"] != STAGE, "key"]
+    return drop(photos, there.duplicated(keep="last"), stage=STAGE, reason="superseded")
 
 
 def _copies(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,6 +87,14 @@ class Model:
     deviation: float
     signed_by: str
     _network: Network = field(repr=False, compare=False)
+
+    def run_by(self, xml: Path) -> "Model":
+        """The same, with the network of another file in the place of its own: one that was made of it.
+
+        Raises:
+            InputError: OpenVINO cannot read it.
+        """
+        return replace(self, _network=Network(xml))
 
     def predict(self, pictures: Pixels) -> Probabilities:
         """Calibrated probabilities, float32 (n, classes), of pictures uint8 (n, side, side, 3) in RGB.

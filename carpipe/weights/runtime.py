@@ -14,8 +14,8 @@ from carpipe.no_telemetry import silence_openvino
 from carpipe.pictures.model_input import Pixels
 from carpipe.probabilities import Probabilities
 
-# Pictures per forward pass: bounds the memory of large batches.
-BATCH = 32
+# Pictures per forward pass: so many stay in a processor's cache, and more are slower (benchmarks/car_filter.py).
+BATCH = 8
 # Names of the outputs behind the first, and of what golden pictures hold of them.
 LIKENESS, YEAR, VIEWS = "likeness", "year", "views"
 BESIDE = (LIKENESS, YEAR, VIEWS)

@@ -1,14 +1,13 @@
 """Detectors in 8-bit numbers: made from what they see on photos, and held against what they said before."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image
 
+from carpipe import quantization
 from carpipe.config import CropConfig
-from carpipe.errors import InputError
 from carpipe.pictures.detection.cut import Found, area
 from carpipe.pictures.detection.openvino_runtime import (
     METADATA,
@@ -37,8 +36,7 @@ class Agreement(NamedTuple):
 def quantize(file: Path, pictures: Sequence[Image.Image], *, config: CropConfig, folder: Path) -> None:
     """Write the network of an .onnx or .xml file in 8-bit numbers, as an OpenVINO folder.
 
-    Weights and what flows between layers are rounded to 256 steps, whose ranges come from the pictures (post-training
-    quantization, arXiv 1712.05877). The head that tells boxes stays as it is: a coordinate has more than 256 values.
+    The head that tells boxes stays as it is: a coordinate has more than 256 values.
 
     Args:
         file: taken by `files`, or converted from what was.
@@ -52,18 +50,10 @@ def quantize(file: Path, pictures: Sequence[Image.Image], *, config: CropConfig,
     import openvino
     import yaml
 
-    nncf = _import_nncf()
     network = OpenVINONetwork(file, config=config)
     model = read_model(file)
     inputs = [in_floats(network.place(picture)[0], pixels=config.pixels) for picture in pictures]
-    try:
-        made = nncf.quantize(
-            model, nncf.Dataset(inputs), preset=nncf.QuantizationPreset.MIXED, subset_size=len(inputs),
-            ignored_scope=nncf.IgnoredScope(names=_head(model), validate=False),
-        )  # fmt: skip
-    except (RuntimeError, nncf.ValidationError) as error:
-        told = str(error).strip().splitlines()[-1]
-        raise InputError(f"nncf cannot put this detector into 8-bit numbers: {told}.") from None
+    made = quantization.quantize(model, inputs, keep=_head(model))
     folder.mkdir()
     openvino.save_model(made, folder / "detector.xml", compress_to_fp16=False)
     (folder / METADATA).write_text(yaml.safe_dump(read_metadata(file)), encoding="utf-8")
@@ -92,12 +82,3 @@ def _head(model: Any) -> list[str]:
         return []
     module = ends[-1].split("/", 1)[0]
     return [name for name in names if name.startswith((f"{module}/", f"{module}.dfl"))] + ends
-
-
-def _import_nncf() -> Any:
-    try:
-        import nncf
-    except ModuleNotFoundError:
-        raise InputError("8-bit numbers take nncf, which is not installed; install the extra `pipeline`.") from None
-    nncf.set_log_level(logging.ERROR)
-    return nncf

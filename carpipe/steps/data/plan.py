@@ -22,6 +22,7 @@ from carpipe.steps.data.crop import crop_work
 from carpipe.steps.data.dataset import dataset_work
 from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.data.filter import filter_work
+from carpipe.steps.data.filter_network import CarFilter, find_car_filter
 from carpipe.steps.data.identify import identify_work
 from carpipe.steps.data.inventory import Inventory, read_inventory
 from carpipe.steps.data.quantize import Named, local_detector
@@ -103,8 +104,8 @@ def plan(session: Session, inventory_key: str) -> Plan:
     with local_detector(session) as found:
         detector = found.name
     taxonomy = current_taxonomy(session)
-    model = read_released(session.store, release).manifest
-    forecaster = _Forecaster(session, state, model, detector)
+    car_filter = find_car_filter(session, read_released(session.store, release).manifest)
+    forecaster = _Forecaster(session, state, car_filter, detector)
     return Plan(
         state.key,
         release.model,
@@ -123,9 +124,9 @@ def _priced(row: Forecast, prices: CostConfig) -> Forecast:
 class _Forecaster:
     """Walks the partitions twice: first for what is there, then for what its rates say of the rest."""
 
-    def __init__(self, session: Session, state: Inventory, model: Manifest, detector: Named):
+    def __init__(self, session: Session, state: Inventory, car_filter: CarFilter, detector: Named):
         self._session = session
-        self._model = model
+        self._car_filter = car_filter
         self._detector = detector
         self._chains = self._find_chains(state.partitions)
         self._sizes = {part["partition"]: part for part in state.partitions}
@@ -184,7 +185,7 @@ class _Forecaster:
     def _works(self, part: dict[str, Any]) -> dict[str, Work]:
         partition = part["partition"]
         clean = clean_work(self._session, part["manifest"], partition)
-        filtered = filter_work(self._session, clean.key, partition, self._model)
+        filtered = filter_work(self._session, clean.key, partition, self._car_filter)
         crop = crop_work(self._session, filtered.key, partition, self._detector)
         return {"clean": clean, "filter": filtered, "crop": crop}
 

@@ -1,0 +1,41 @@
+"""Networks in 8-bit numbers: post-training quantization (arXiv 1712.05877), by nncf.
+
+Weights and what flows between layers are rounded to 256 steps. The ranges come from what the network is shown.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from carpipe.errors import InputError
+
+
+def quantize(model: Any, inputs: Sequence[Any], *, keep: Sequence[str] = ()) -> Any:
+    """An OpenVINO model in 8-bit numbers.
+
+    Args:
+        model: an `openvino.Model` with one input.
+        inputs: arrays that it takes, some hundred; all of them are looked at.
+        keep: names of operations that stay as they are.
+
+    Raises:
+        InputError: the package nncf is missing, or it cannot do that with this network.
+    """
+    nncf = _import_nncf()
+    try:
+        return nncf.quantize(
+            model, nncf.Dataset(list(inputs)), preset=nncf.QuantizationPreset.MIXED, subset_size=len(inputs),
+            ignored_scope=nncf.IgnoredScope(names=list(keep), validate=False),
+        )  # fmt: skip
+    except (RuntimeError, nncf.ValidationError) as error:
+        told = str(error).strip().splitlines()[-1]
+        raise InputError(f"nncf cannot put this network into 8-bit numbers: {told}.") from None
+
+
+def _import_nncf() -> Any:
+    try:
+        import nncf
+    except ModuleNotFoundError:
+        raise InputError("8-bit numbers take nncf, which is not installed; install the extra `pipeline`.") from None
+    nncf.set_log_level(logging.ERROR)
+    return nncf
