@@ -1,19 +1,21 @@
 """The split, against the published one and scikit-learn's: how even, and how fast.
 
-    python benchmarks/split.py <tables>
+    python benchmarks/split.py <tables> [--out <json>]
 
 `<tables>` holds the published CSVs: `df_for_traintestsplit.csv` (a row per listing), `classes_763_to_512.csv` and
 `table_for_{train,val,test}.csv`. All three splits keep a listing whole; the published one was made per model, and
 is judged per model, where it looks best.
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from kept import keep  # the module beside this one
 from sklearn.model_selection import StratifiedGroupKFold
 
 from carpipe.config import SplitConfig
@@ -24,8 +26,18 @@ QUOTAS = pd.Series({"train": 0.70, "val": 0.15, "test": 0.15})
 FOLDS = 20  # of 5 % each: 14 for train, 3 for val, 3 for test
 
 
-def main(folder: Path) -> None:
+class Figures(NamedTuple):
+    """Of a split: seconds, how far shares are off overall, how they spread over classes, classes that miss a side."""
+
+    seconds: float
+    off: float
+    spread: list[float]
+    empty: int
+
+
+def main(options: argparse.Namespace) -> None:
     """Print one line per split."""
+    folder = options.tables
     listings = read_listings(folder)
     print(
         f"{len(listings):,} listings, {listings['photos'].sum():,} photos, {listings['class_name'].nunique()} classes"
@@ -33,11 +45,19 @@ def main(folder: Path) -> None:
     print(f"{'split':<24} {'seconds':>8} {'off overall':>12} {'std per class, points':>28} {'empty':>6}")
     ours = show("carpipe", listings, run_carpipe)
     theirs = read_published(folder)
-    show("published, per model", theirs, lambda table: table["split"])
+    published = show("published, per model", theirs, lambda table: table["split"])
     sklearn = show("StratifiedGroupKFold", listings, run_sklearn)
-    print(
-        f"carpipe is {sklearn[0] / ours[0]:.1f} times as fast, and {sklearn[1] / ours[1]:.1f} times as even, as sklearn"
-    )
+    even = np.mean(sklearn.spread) / np.mean(ours.spread)
+    print(f"carpipe is {sklearn.seconds / ours.seconds:.1f} times as fast, and {even:.1f} times as even, as sklearn")
+    if options.out:
+        found = {"carpipe": ours, "published, per model": published, "scikit-learn's StratifiedGroupKFold": sklearn}
+        spread = (f"{name}: deviation over classes, points" for name in SPLITS)
+        columns = ("split", "seconds", "off 70/15/15, points", *spread, "classes without a side")
+        rows = [
+            [name, round(one.seconds, 2), round(one.off, 3), *(round(part, 2) for part in one.spread), one.empty]
+            for name, one in found.items()
+        ]
+        keep(options.out, title=f"Splitting {len(listings):,} listings", columns=columns, rows=rows)
 
 
 def read_listings(folder: Path) -> pd.DataFrame:
@@ -74,8 +94,8 @@ def run_sklearn(listings: pd.DataFrame) -> "pd.Series[str]":
     return pd.Series(sides[folds], index=listings.index)
 
 
-def show(name: str, listings: pd.DataFrame, make: Callable[[pd.DataFrame], "pd.Series[str]"]) -> tuple[float, float]:
-    """Print how good a split is; returns seconds, and the mean over the sides of the standard deviation per class."""
+def show(name: str, listings: pd.DataFrame, make: Callable[[pd.DataFrame], "pd.Series[str]"]) -> Figures:
+    """Print how good a split is."""
     started = time.perf_counter()
     sides = make(listings)
     seconds = time.perf_counter() - started
@@ -83,13 +103,15 @@ def show(name: str, listings: pd.DataFrame, make: Callable[[pd.DataFrame], "pd.S
     overall = photos.groupby(sides).sum() / photos.sum()
     table = photos.groupby([listings["class_name"], sides]).sum().unstack(fill_value=0)
     shares = 100 * table.div(table.sum(axis=1), axis=0)
-    spread = ", ".join(f"{split} {shares[split].std():.2f}" for split in SPLITS)
-    off = 100 * (overall - QUOTAS).abs().max()
-    print(f"{name:<24} {seconds:>8.2f} {off:>12.3f} {spread:>28} {(table == 0).any(axis=1).sum():>6}")
-    return seconds, float(shares.std().mean())
+    spread = [float(shares[split].std()) for split in SPLITS]
+    off, empty = 100 * float((overall - QUOTAS).abs().max()), int((table == 0).any(axis=1).sum())
+    told = ", ".join(f"{split} {part:.2f}" for split, part in zip(SPLITS, spread, strict=True))
+    print(f"{name:<24} {seconds:>8.2f} {off:>12.3f} {told:>28} {empty:>6}")
+    return Figures(seconds, off, spread, empty)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path)
+    parser.add_argument("--out", type=Path)
+    main(parser.parse_args())

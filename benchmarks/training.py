@@ -1,6 +1,6 @@
 """Feeding the training: photos per second, what they cost, how much of a step is spent waiting, and how much memory.
 
-    python benchmarks/training.py <raw> [--photos 1500] [--steps 30] [--rounds 3]
+    python benchmarks/training.py <raw> [--photos 1500] [--steps 30] [--rounds 3] [--out <json>]
 
 `<raw>` holds `<make>_<model>_<year>/*.jpg`. Its photos are scaled to the size of crops and written twice: as TFRecord
 shards, which carpipe trains from, and as a folder per class, for what one would use instead: PyTorch's DataLoader with
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from kept import keep  # the module beside this one
 
 from carpipe.config import ClassifierConfig
 
@@ -63,6 +64,15 @@ def main() -> None:
         speeds = f"{row['alone']:>9.0f}/s {row['cpu_ms']:>9.2f} ms {row['waiting']:>8.1%} {row['photos_s']:>9.1f}/s"
         print(f"{name:<32} {speeds} {row['peak_mb']:>8.0f}")
     compare(found)
+    if options.out:
+        rows = [
+            [name, number, round(one["alone"]), round(one["cpu_ms"], 2), round(100 * one["waiting"], 1),
+             round(one["photos_s"], 1), round(one["peak_mb"])]
+            for name in WAYS for number, one in enumerate((of[name] for of in rounds), 1)
+        ]  # fmt: skip
+        columns = ("way", "round", "fed alone, photos/s", "CPU ms a photo", "waiting, % of a step",
+                   "in a training, photos/s", "peak MB")  # fmt: skip
+        keep(options.out, title=f"Feeding a training, {CONFIG.batch} photos at {SIDE} px", columns=columns, rows=rows)
 
 
 def parse() -> argparse.Namespace:
@@ -72,6 +82,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--photos", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
 
