@@ -5,6 +5,7 @@ import datetime
 import ipaddress
 import json
 import ssl
+from dataclasses import replace
 
 import boto3
 import pytest
@@ -14,10 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from carpipe.config import load_config
-from carpipe.errors import AccessError, ConfigError
+from carpipe.errors import AccessError, ConfigError, UnavailableError
+from carpipe.steps.models.gate import check_servable
 from carpipe.steps.session import open_session
 from carpipe.storage import Access, Store
 from carpipe.weights.client import open_channel
+from tests import tiny
 from tests.chaos.proxy import proxy_to
 from tests.conftest import make_config
 
@@ -100,6 +103,21 @@ def test_a_connection_may_bring_it_also_to_another_process(s3, url, endpoint, ca
     there = Access.from_json(json.loads(json.dumps(access.to_json())))
 
     Store(make_config(url).store, access=there).put("raw/c", b"photo")
+
+
+def test_the_gate_finds_a_server_that_only_an_authority_of_ones_own_has_signed(url, endpoint, ca_pem):
+    session = open_session(make_config(url, store__endpoint=endpoint, store__ca_bundle=str(ca_pem)))
+    model = tiny.publish(session, tiny.Tiny().files())
+
+    assert "loads without TensorFlow" in check_servable(session, model.key)
+
+
+def test_a_server_that_is_not_trusted_says_nothing_of_the_model(url, endpoint, ca_pem):
+    session = open_session(make_config(url, store__endpoint=endpoint, store__ca_bundle=str(ca_pem)))
+    model = tiny.publish(session, tiny.Tiny().files())
+
+    with pytest.raises(UnavailableError, match=r"was not found out: .*nobody known has signed it"):
+        check_servable(replace(session, config=make_config(url, store__endpoint=endpoint)), model.key)
 
 
 def test_an_app_may_name_it(url, endpoint, ca_pem, tmp_path):

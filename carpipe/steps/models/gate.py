@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from carpipe import manifest
+from carpipe import children, manifest
 from carpipe.config import TrainingConfig
 from carpipe.errors import ConflictError, InputError, MissingError, UnavailableError
 from carpipe.html_page import per_cent
@@ -173,15 +173,11 @@ def check_servable(session: Session, model: str) -> str:
     """
     from carpipe.weights.servable import REFUSED
 
-    access = session.store.access
-    job = {
-        "store": session.config.store.model_dump(include={"url", "endpoint"}),
-        "access": access.to_json() if access else None,
-    }
     try:
         done = subprocess.run(
             [sys.executable, "-m", "carpipe.weights.servable", model],
-            input=json.dumps(job), capture_output=True, text=True, timeout=SERVABLE_TIMEOUT_S, check=False,
+            input=children.tell(session.config, session.store.access), capture_output=True, text=True,
+            timeout=SERVABLE_TIMEOUT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise UnavailableError(
