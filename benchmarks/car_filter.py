@@ -133,8 +133,9 @@ def timed(run: Callable[[Any], Any], what: Any) -> Callable[[], float]:
         run(what[:BATCH])
         started, done = time.monotonic(), 0
         while time.monotonic() < started + SECONDS:
-            run(what[done % len(what) :][:BATCH])
-            done += BATCH
+            some = what[done % len(what) :][:BATCH]
+            run(some)
+            done += len(some)
         return done / (time.monotonic() - started)
 
     return rate

@@ -88,7 +88,8 @@ def ways(weights: Path, pictures: list[Image.Image], scratch: Path) -> dict[tupl
 
     in_8_bits = scratch / "int8"
     with for_openvino(weights, config=CropConfig(runtime="openvino")) as file:
-        int8.quantize(file, pictures[:32], config=CropConfig(), folder=in_8_bits)
+        placed = int8.place(file, pictures[:32], config=CropConfig())
+        int8.quantize(file, placed, config=CropConfig(), folder=in_8_bits)
     carpipe = {
         "carpipe, torch": Detector(weights, config=CropConfig(runtime="torch")),
         "carpipe, OpenVINO": Detector(weights, config=CropConfig(runtime="openvino")),

@@ -139,6 +139,8 @@ def _load(file: Path, *, config: CropConfig) -> Network:
 def _has_gpu() -> bool:
     if not any(device.exists() for device in _GPU_DEVICES):
         return False
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError:  # then nothing here can use it, and what a `.pt` takes is said where it is read
+        return False
     return bool(torch.cuda.is_available())

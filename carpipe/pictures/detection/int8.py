@@ -1,9 +1,12 @@
 """Detectors in 8-bit numbers: made from what they see on photos, and held against what they said before."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from carpipe import quantization
@@ -33,27 +36,36 @@ class Agreement(NamedTuple):
         return self.same / self.found if self.found else 0.0
 
 
-def quantize(file: Path, pictures: Sequence[Image.Image], *, config: CropConfig, folder: Path) -> None:
+def place(file: Path, pictures: Iterable[Image.Image], *, config: CropConfig) -> list[NDArray[np.uint8]]:
+    """What a detector's network sees of RGB pictures, uint8 (height, width, 3): a fraction of a photo of a phone.
+
+    Args:
+        file: as of `quantize`.
+        config: as the detector will be used.
+    """
+    network = OpenVINONetwork(file, config=config)
+    return [network.place(picture)[0] for picture in pictures]
+
+
+def quantize(file: Path, placed: Sequence[NDArray[np.uint8]], *, config: CropConfig, folder: Path) -> None:
     """Write the network of an .onnx or .xml file in 8-bit numbers, as an OpenVINO folder.
 
     The head that tells boxes stays as it is: a coordinate has more than 256 values.
 
     Args:
         file: taken by `files`, or converted from what was.
-        pictures: RGB, some hundred.
+        placed: what `place` made of some hundred pictures.
         config: as the detector will be used.
         folder: a new one.
 
     Raises:
-        InputError: the package nncf is missing, or it cannot do that with this network.
+        InputError: the package nncf is missing, or it cannot do that with this network; or nothing would be gained.
     """
     import openvino
     import yaml
 
-    network = OpenVINONetwork(file, config=config)
     model = read_model(file)
-    inputs = [in_floats(network.place(picture)[0], pixels=config.pixels) for picture in pictures]
-    made = quantization.quantize(model, inputs, keep=_head(model))
+    made = quantization.quantize(model, placed, keep=_head(model), in_numbers=partial(in_floats, pixels=config.pixels))
     folder.mkdir()
     openvino.save_model(made, folder / "detector.xml", compress_to_fp16=False)
     (folder / METADATA).write_text(yaml.safe_dump(read_metadata(file)), encoding="utf-8")
@@ -80,5 +92,16 @@ def _head(model: Any) -> list[str]:
     ends = [one.get_friendly_name() for one in model.get_ordered_ops() if one.get_type_name() in _OUTPUT_ENDS]
     if not ends:
         return []
-    module = ends[-1].split("/", 1)[0]
-    return [name for name in names if name.startswith((f"{module}/", f"{module}.dfl"))] + ends
+    module = ends[-1].removeprefix("/").partition("/")[0]
+    return [name for name in names if _is_of_head(name, module)] + ends
+
+
+def _is_of_head(operation: str, module: str) -> bool:
+    """Whether it is done by the module itself, or decodes its sides (`dfl`); what it calls may be rounded.
+
+    Names as PyTorch's graphs have them, `__module.model.22/aten::cat/Concat`, and its ONNX files, `/model.22/Concat`.
+    """
+    first, *rest = operation.removeprefix("/").split("/")
+    if operation.startswith("/"):
+        return first == module and (len(rest) == 1 or rest[0] == "dfl")
+    return first == module or first.startswith(f"{module}.dfl")

@@ -61,7 +61,7 @@ class OpenVINONetwork:
     def find(self, pictures: Sequence[Image.Image]) -> list[Boxes]:
         """What is in each RGB picture, boxes in its pixels. Pictures of one call have one shape of input."""
         placed = [self.place(picture) for picture in pictures]
-        size = self._batch if self._batch != ANY else len(pictures)
+        size = self._batch if self._batch != ANY else max(1, len(pictures))
         found: list[Boxes] = []
         for start in range(0, len(placed), size):
             some = placed[start : start + size]

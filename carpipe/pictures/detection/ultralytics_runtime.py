@@ -95,9 +95,14 @@ def converted(checkpoint: Path, *, image_size: int) -> Path:
     with checkpoint.open("rb") as content:
         weights = hashlib.file_digest(content, "sha256").hexdigest()
     kept = private_folder("detectors") / f"{weights[:32]}-{'-'.join(_versions())}"
-    if not (kept / "metadata.yaml").exists():
+    if not _is_whole(kept):
         _convert(checkpoint, kept, image_size=image_size)
     return next(kept.glob("*.xml"))
+
+
+def _is_whole(kept: Path) -> bool:
+    """Whether all its files are there: what cleans up temporary files goes by their age."""
+    return (kept / "metadata.yaml").exists() and all(any(kept.glob(f"*.{kind}")) for kind in ("xml", "bin"))
 
 
 def _versions() -> tuple[str, ...]:
@@ -115,8 +120,13 @@ def _convert(checkpoint: Path, kept: Path, *, image_size: int) -> None:
         with _telling_what_is_wrong():
             model = import_ultralytics()(str(copy), task="detect")
             model.export(format="openvino", imgsz=image_size, dynamic=True, verbose=False)
-        with contextlib.suppress(OSError):  # another process was faster: what it made is the same
+        if kept.exists() and not _is_whole(kept):
+            shutil.rmtree(kept, ignore_errors=True)
+        try:
             (Path(folder) / _CONVERTED).rename(kept)
+        except OSError:
+            if not _is_whole(kept):  # else another process was faster, and what it made is the same
+                raise
 
 
 @contextlib.contextmanager

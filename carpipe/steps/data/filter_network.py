@@ -16,7 +16,7 @@ from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.spent import Spent
 from carpipe.steps import results
-from carpipe.steps.data.quantize import drawn_first
+from carpipe.steps.data.quantize import drawn_first, made_again_without
 from carpipe.steps.session import Session
 from carpipe.weights.contract import CAR, NETWORK
 
@@ -69,7 +69,8 @@ def find_car_filter(
     if done is None:
         return CarFilter(model, f"int8 of {sha256}")
     judged = [stage.Judged(tuple(p), tuple(view)) for p, view in manifest.read_json(session.store, done, _JUDGED)]
-    stage.check_filter(judged, threshold=session.config.filter.threshold)
+    with made_again_without(done.key):
+        stage.check_filter(judged, threshold=session.config.filter.threshold)
     return CarFilter(model, done.files[NETWORK[1]]["sha256"], done)
 
 
@@ -118,13 +119,13 @@ def _scores(model: "Model", spent: Spent) -> "Score":
 
 
 def _decode(jpegs: list[bytes], side: int) -> "Pixels":
-    """As `to_batch`, on all cores."""
+    """As `to_batch`, on all cores that this process may use."""
     import numpy as np
 
     from carpipe.pictures.model_input import to_batch
 
     chunks = [jpegs[at : at + _DECODED] for at in range(0, len(jpegs), _DECODED)]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(min(len(chunks), len(os.sched_getaffinity(0)))) as threads:
         return np.concatenate(list(threads.map(partial(to_batch, side=side), chunks)))
 
 

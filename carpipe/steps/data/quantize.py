@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from carpipe import manifest
+from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import given_weights
 from carpipe.steps.session import Session
@@ -88,11 +89,23 @@ def _fetch(session: Session, done: Manifest, path: Path) -> Path:
     from carpipe.pictures.detection.int8 import Agreement
     from carpipe.stages import quantize as stage
 
-    stage.check(Agreement(found=done.counts["in"], same=done.counts["kept"]))
+    with made_again_without(done.key):
+        stage.check(Agreement(found=done.counts["in"], same=done.counts["kept"]))
     path.mkdir()
     for name in done.files:
         (path / name).write_bytes(manifest.read_file(session.store, done, name))
     return path
+
+
+@contextlib.contextmanager
+def made_again_without(key: str) -> Iterator[None]:
+    """A refusal is kept, so it says how to get a network that is made of other photos."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"{error} To have it made again, of other photos, delete {key} and run the DAG again."
+        ) from None
 
 
 def drawn_first(keys: list[str]) -> list[str]:

@@ -118,7 +118,9 @@ def _lineage(session: Session, splitted: Manifest) -> dict[str, list[Manifest]]:
     lineage = {"split": [splitted]}
     for stage in ("classes", "identify", "crop", "filter", "clean", "inventory"):
         before = [*lineage.values()][-1]
-        lineage[stage] = [manifest.read(session.store, key) for done in before for key in done.inputs]
+        # Behind the first input of a partition's stage stands what made its network, if anything did.
+        keys = [key for done in before for key in (done.inputs if done.partition == "all" else done.inputs[:1])]
+        lineage[stage] = [manifest.read(session.store, key) for key in keys]
     return lineage
 
 

@@ -28,6 +28,7 @@ SETTINGS = {"crop__weights": "sample:detector.pt", "filter__threshold": 0.5}
 def few():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage, "CALIBRATED", 24)
+        patch.setattr(stage, "MIN_CHECKED_BY_FILTER", 50)
         patch.setattr(stage, "MIN_ALIKE", 0.75)
         yield
 
@@ -91,9 +92,7 @@ def test_too_few_photos_make_none(address):
     session = open_bucket(address, filter__runtime="int8")
     model = read_known(session.store, plan(session, inventory(session).key).car_filter).manifest
     other = open_bucket(f"{address}-empty", filter__runtime="int8")
-    with pytest.raises(
-        InputError, match=r"^2 photos are there to make a car filter in 8-bit numbers of, expected 74 at"
-    ):
+    with pytest.raises(InputError, match=r"^2 photos of this partition are there to make .*, expected 74 at least"):
         find_car_filter(other, model, thumbnails=lambda: {"a/1.jpg": b"", "a/2.jpg": b""})
 
 

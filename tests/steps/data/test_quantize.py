@@ -1,14 +1,17 @@
 """A detector in 8-bit numbers is made once, from photos of the bucket, and refused where it finds other vehicles."""
 
 import numpy as np
+import openvino
 import pytest
+from openvino import opset13 as ops
 from PIL import Image
 
+from carpipe import quantization
 from carpipe.config import CropConfig
 from carpipe.errors import InputError
 from carpipe.pictures.detection.cut import Found
 from carpipe.pictures.detection.detector import Detector
-from carpipe.pictures.detection.int8 import Agreement, compare
+from carpipe.pictures.detection.int8 import Agreement, _head, compare
 from carpipe.pictures.detection.openvino_runtime import compile_model, in_floats, read_model
 from carpipe.sample import DETECTOR, draw_world
 from carpipe.stages import quantize as stage
@@ -65,14 +68,16 @@ def test_one_that_finds_other_vehicles_is_refused_with_the_figures(session, pict
         pass
     monkeypatch.setattr(stage, "MIN_SAME", 1.01)
     with (
-        pytest.raises(InputError, match=r"the same vehicle on [0-9]+ of [0-9]+ photos .*, expected 101%"),
+        pytest.raises(
+            InputError, match=r"the same vehicle on [0-9]+ of [0-9]+ photos .*, expected 101%.* delete stages/quantize/"
+        ),
         local_detector(session, photos=lambda: pytest.fail("its verdict is kept")),
     ):
         pass
 
 
 def test_too_few_photos_say_nothing(pictures):
-    with pytest.raises(InputError, match=r"^A vehicle is on [0-9] of the photos"):
+    with pytest.raises(InputError, match=r"^A vehicle is on [0-9] of this partition's photos"):
         stage.quantize(DETECTOR, lambda: pictures[:10], config=CropConfig(image_size=320))
 
 
@@ -98,6 +103,32 @@ def test_it_is_calibrated_on_what_the_network_sees(pixels, tmp_path):
     [said] = compile_model(read_model(folder / "detector.xml"), pixels=pixels).infer([picture[None]]).values()
 
     assert said[0, 0, 0] == pytest.approx(in_floats(picture, pixels=pixels)[0, 0].mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "called", "own"),
+    [
+        ("__module.model.0.conv/aten::_convolution", "__module.model.22.cv2.0/aten::_convolution",
+         ["__module.model.22.dfl.conv/aten::softmax", "__module.model.22/aten::cat",
+          "__module.model.22/aten::sigmoid"]),
+        ("/model.0/conv/Conv", "/model.22/cv2.0/conv/Conv",
+         ["/model.22/dfl/conv/Conv", "/model.22/Concat", "/model.22/Sigmoid"]),
+    ],
+    ids=["pytorch", "onnx"],
+)  # fmt: skip
+def test_the_head_is_known_by_its_names(backbone, called, own):
+    flow = entry = ops.parameter([1, 4], np.float32)
+    for name in (backbone, called, *own):
+        flow = ops.sigmoid(flow) if name == own[-1] else ops.relu(flow)
+        flow.set_friendly_name(name)
+    assert {*_head(openvino.Model([flow], [entry], "drawn"))} == {*own}
+
+
+def test_a_network_without_anything_to_round_is_refused():
+    entry = ops.parameter([1, 4], np.float32)
+    drawn = openvino.Model([ops.relu(entry)], [entry], "drawn")
+    with pytest.raises(InputError, match="nncf has put nothing of this network into 8-bit numbers"):
+        quantization.quantize(drawn, [np.zeros((1, 4), np.float32)])
 
 
 def test_photos_are_drawn_from_all_over():
