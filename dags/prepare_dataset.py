@@ -19,6 +19,7 @@ retried by then; wrong input has not, since that cannot help.
 | `wait_for_upload` | the uploader's marker did not come | clear it later, or start with `wait_for` empty |
 | `inventory` | no photos, or none with a name in the layout | upload photos, or correct the bucket |
 | `plan` | no car filter is published, weights or taxonomy are missing | run `train_filter`; set `crop.weights` |
+| `quantize` | a network cannot be put into 8-bit numbers | see its log, set `filter.runtime` or `crop.runtime` |
 | `clean`, `crop` | very many photos are unreadable, or do not come as stored | look at those it names; see below |
 | `crop` | the detector cannot be used | see its log, correct `crop.weights`, clear the task |
 | `classes` | no model has enough photos | lower `min_photos` |
@@ -100,6 +101,15 @@ def prepare_dataset():
         from carpipe.steps.data.inventory import inventory
 
         return inventory(open_task_session(**SETTINGS)).key
+
+    @task
+    def quantize(inventory_key: str) -> str:
+        """Networks in 8-bit numbers, where settings ask for them; they are made once for their weights."""
+        from carpipe.steps.data.quantize import quantize
+
+        made = quantize(open_task_session(**SETTINGS), inventory_key)
+        log.info("made: %s", ", ".join(done.key for done in made) or "nothing, all that the settings ask for is there")
+        return inventory_key
 
     @task
     def plan(inventory_key: str, *, ti) -> list[list[dict[str, str]]]:
@@ -198,7 +208,7 @@ def prepare_dataset():
     stock = inventory()
     if marker := wait_for_marker():
         marker >> stock
-    planned = plan(stock)
+    planned = plan(quantize(stock))
     cropped = partition.expand(parts=planned)
     splitted = split(classes(identify(planned[CROPS], cropped, stock)))
     validated = validate(splitted)

@@ -5,10 +5,12 @@ python tools/benchmarks_page.py docs/benchmarks.md benchmarks/results/*.json
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+WIDTH = 100  # of the page's lines
 HEAD = """# Benchmarks
 
 What carpipe was measured to do, and on which machine. Each table is written by the command above it
@@ -32,7 +34,8 @@ def section(one: dict[str, Any]) -> str:
         f"{where}carpipe {machine['carpipe']}; {one['made']}.", "",
         _row(one["columns"]), _row("---" for _ in one["columns"]), *(_row(map(_said, row)) for row in one["rows"]), "",
     ]  # fmt: skip
-    return "\n".join([*lines, *([one["says"], ""] if one["says"] else [])])
+    said = textwrap.wrap(one["says"], WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n".join([*lines, *said, *([""] if said else [])])
 
 
 def _row(cells: Iterable[str]) -> str:

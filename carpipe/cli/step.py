@@ -21,6 +21,8 @@ def add_command(commands: Commands) -> None:
 
 def _add_partition_steps(steps: Commands) -> None:
     add(steps, "inventory", _inventory, "cut the new photos under raw/ into partitions")
+    command = add(steps, "quantize", _quantize, "make networks in 8-bit numbers, where the settings ask for them")
+    command.add_argument("inventory", help="key that `step inventory` printed")
     command = add(steps, "clean", _clean, "decode the photos of a partition, write thumbnails")
     command.add_argument("source", help="a partition's manifest key, from `carpipe plan --json`")
     command.add_argument("--inventory", required=True, help="key that `step inventory` printed")
@@ -89,6 +91,13 @@ def _inventory(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.inventory import inventory
 
     print(inventory(session(config)).key)
+
+
+def _quantize(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.steps.data.quantize import quantize
+
+    for done in quantize(session(config), options.inventory):
+        print(done.key)
 
 
 def _clean(options: argparse.Namespace, config: Config) -> None:

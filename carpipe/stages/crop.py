@@ -111,8 +111,8 @@ def look(
     max_damage: float = 0.0,
     timeout_s: float = 20.0,
     memory_mb: int = 1024,
-) -> Iterator[Image.Image]:
-    """The pictures of photos as the detector sees them, in order, without those that cannot be looked at.
+) -> Iterator[tuple[str, Image.Image]]:
+    """Photo keys and pictures as the detector sees them, in order, without those that cannot be looked at.
 
     Args and errors are those of `crop`.
     """
@@ -120,7 +120,7 @@ def look(
     with Isolated(LOOK, settings, timeout_s=timeout_s, memory_mb=memory_mb) as child:
         for found in _decode(photos, child):
             if isinstance(found, View):
-                yield found.image
+                yield found.key, found.image
 
 
 def _cut(

@@ -40,13 +40,13 @@ class Quantized(NamedTuple):
     agreement: Agreement
 
 
-def quantize(weights: Path, look: Callable[[], Iterable[Image.Image]], *, config: CropConfig) -> Quantized:
+def quantize(weights: Path, look: Callable[[], Iterable[tuple[str, Image.Image]]], *, config: CropConfig) -> Quantized:
     """Make and check it.
 
     Args:
         weights: a detector that OpenVINO runs, or that is converted for it.
-        look: gives RGB pictures, `CALIBRATED + CHECKED` of them or as many as there are, always the same; they are
-            looked at twice, so that they need not be held.
+        look: gives photo keys and RGB pictures, `CALIBRATED + CHECKED` or as many as there are; they are looked at
+            twice, so that they need not be held.
         config: as the detector will be used.
 
     Raises:
@@ -57,30 +57,37 @@ def quantize(weights: Path, look: Callable[[], Iterable[Image.Image]], *, config
         folder = Path(scratch) / "detector_int8"
         with for_openvino(weights, config=config) as file:
             before = Detector(weights, config=config)
-            placed = int8.place(file, islice(pictures, CALIBRATED), config=config)
-            expected = [before.largest([one])[0] for one in pictures]
-            _check_enough(sum(one is not None for one in expected))
+            placed = int8.place(file, (one for _, one in islice(pictures, CALIBRATED)), config=config)
+            expected = {key: before.largest([one])[0] for key, one in pictures}
+            _check_enough(sum(one is not None for one in expected.values()))
             int8.quantize(file, placed, config=config, folder=folder)
         after = Detector(folder, config=config)
-        found = (after.largest([one])[0] for one in islice(look(), CALIBRATED, None))
-        agreement = int8.compare(zip(expected, found, strict=True))
+        again = ((key, one) for key, one in look() if key in expected)
+        agreement = int8.compare((expected[key], after.largest([one])[0]) for key, one in again)
         return Quantized({file.name: file.read_bytes() for file in folder.iterdir()}, agreement)
 
 
 def _check_enough(vehicles: int) -> None:
     if vehicles < MIN_CHECKED:
         raise InputError(
-            f"A vehicle is on {vehicles} of this partition's photos that a detector in 8-bit numbers is checked on, "
-            f'expected {MIN_CHECKED} at least; set crop.runtime = "openvino" until a new one has more.'
+            f"A vehicle is on {vehicles} of the photos that a detector in 8-bit numbers is checked on, expected "
+            f'{MIN_CHECKED} at least; set crop.runtime = "openvino" until there are more.'
         )
 
 
-def check(agreement: Agreement) -> None:
-    """Refuse a detector that finds other vehicles than the one that it was made of. Raises InputError."""
+def check(agreement: Agreement, *, made: str) -> None:
+    """Refuse a detector that finds other vehicles than the one that it was made of.
+
+    Args:
+        made: manifest key of what made it.
+
+    Raises:
+        InputError: it does.
+    """
     if agreement.share < MIN_SAME:
         raise InputError(
             f"In 8-bit numbers the detector finds the same vehicle on {agreement.same} of {agreement.found} photos "
-            f'({agreement.share:.1%}), expected {MIN_SAME:.0%}; set crop.runtime = "openvino".'
+            f'({agreement.share:.1%}), expected {MIN_SAME:.0%}; set crop.runtime = "openvino". {_again(made)}'
         )
 
 
@@ -95,16 +102,17 @@ def check_enough(photos: int) -> None:
     """Raise InputError where so many cannot calibrate and check a car filter."""
     if photos < CALIBRATED + MIN_CHECKED_BY_FILTER:
         raise InputError(
-            f"{photos} photos of this partition are there to make a car filter in 8-bit numbers of, expected "
-            f'{CALIBRATED + MIN_CHECKED_BY_FILTER} at least; set filter.runtime = "openvino" until a new one has more.'
+            f"{photos} photos are there to make a car filter in 8-bit numbers of, expected "
+            f'{CALIBRATED + MIN_CHECKED_BY_FILTER} at least; set filter.runtime = "openvino" until there are more.'
         )
 
 
-def check_filter(judged: Sequence[Judged], *, threshold: float) -> None:
+def check_filter(judged: Sequence[Judged], *, threshold: float, made: str) -> None:
     """Refuse a car filter that keeps other photos than the one that it was made of, or sees them from elsewhere.
 
     Args:
         threshold: of p(car), from which on photos are kept.
+        made: manifest key of what made it.
 
     Raises:
         InputError: it does.
@@ -115,5 +123,9 @@ def check_filter(judged: Sequence[Judged], *, threshold: float) -> None:
         if same < MIN_ALIKE * len(judged):
             raise InputError(
                 f"In 8-bit numbers the car filter {what} on {same} of {len(judged)} photos ({same / len(judged):.1%}), "
-                f'expected {MIN_ALIKE:.0%}; set filter.runtime = "openvino".'
+                f'expected {MIN_ALIKE:.0%}; set filter.runtime = "openvino". {_again(made)}'
             )
+
+
+def _again(made: str) -> str:
+    return f"Where the bucket has grown since, delete {made}: it is made of other photos then."

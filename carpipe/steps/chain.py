@@ -15,6 +15,7 @@ from carpipe.steps.data.inventory import inventory
 from carpipe.steps.data.pack import pack_many
 from carpipe.steps.data.plan import plan
 from carpipe.steps.data.plan_text import render_plan
+from carpipe.steps.data.quantize import quantize
 from carpipe.steps.data.split import split
 from carpipe.steps.data.validate import validate
 from carpipe.steps.labels.label_set import label_set
@@ -55,7 +56,10 @@ def train_filter(session: Session, *, run: str, now: Clock, progress: Progress) 
 
 def prepare_dataset(session: Session, *, now: Clock, progress: Progress) -> Manifest:
     """Photos under raw/ to a dataset."""
-    planned = plan(session, inventory(session).key)
+    stock = inventory(session)
+    for done in quantize(session, stock.key):
+        progress("quantize", done)
+    planned = plan(session, stock.key)
     log.info("this run will do:\n%s", render_plan(planned.forecast, session.config.cost))
     cropped = []
     for part in planned.partitions:

@@ -1,14 +1,13 @@
 """Crop: find the vehicles on the photos of a partition, and cut out the largest."""
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
 from carpipe.spent import Spent
 from carpipe.steps import results
-from carpipe.steps.data.quantize import Named, drawn_first, local_detector
+from carpipe.steps.data.detector_network import DetectorId, local_detector
 from carpipe.steps.data.raw import Raw, mark_too_large, objects_of
 from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import cropped_before, reused
@@ -18,10 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-    from PIL import Image
 
 
-def crop_work(session: Session, filtered: str, partition: str, detector: Named) -> Work:
+def crop_work(session: Session, filtered: str, partition: str, detector: DetectorId) -> Work:
     """What `crop` does with a partition."""
     from carpipe.stages import crop as stage
 
@@ -45,8 +43,8 @@ def crop(session: Session, filtered: str) -> Manifest:
     from carpipe.stages.crop import STAGE
 
     before = manifest.read(session.store, filtered)
-    with local_detector(session, photos=lambda: _photos_to_learn_from(session, before)) as detector:
-        work = crop_work(session, filtered, before.partition, detector.name)
+    with local_detector(session) as detector:
+        work = crop_work(session, filtered, before.partition, detector.id)
         if done := manifest.find(session.store, work):
             return reused(done)
         started, spent = time.monotonic(), Spent()
@@ -58,7 +56,7 @@ def crop(session: Session, filtered: str) -> Manifest:
             todo = kept[~kept["key"].isin(known.results["key"])]
             repaired = results.read_blobs(session.store, cleaned, results.REPAIRED, keys=todo["key"])
         source = Raw(session, objects_of(todo), instead=repaired)
-        found, crops = _crop(session, source, detector.path if len(todo) else None, spent)
+        found, crops = _crop(session, source, detector.there if len(todo) else None, spent)
     after = table.add_results(photos, known.joined(mark_too_large(found, source)), stage=STAGE)
     crops.update(known.crops)
     files = {results.CROPS: _sorted_blobs(crops)}
@@ -82,19 +80,6 @@ def _crop(
 
 def _limits(session: Session) -> dict[str, Any]:
     return session.config.clean.model_dump(include={"max_pixels", "max_damage", "timeout_s", "memory_mb"})
-
-
-def _photos_to_learn_from(session: Session, filtered: Manifest) -> "Iterator[Image.Image]":
-    """Some of the partition's cars, for a detector in 8-bit numbers."""
-    from carpipe import photos as table
-    from carpipe.stages import crop as stage
-    from carpipe.stages.quantize import CALIBRATED, CHECKED
-
-    kept = table.kept(results.read_photos(session.store, filtered)).set_index("key", drop=False)
-    some = kept.loc[drawn_first(kept["key"].tolist())[: CALIBRATED + CHECKED]]
-    cleaned = manifest.read(session.store, filtered.inputs[0])
-    repaired = results.read_blobs(session.store, cleaned, results.REPAIRED, keys=some["key"])
-    return stage.look(Raw(session, objects_of(some), instead=repaired), **_limits(session))
 
 
 def _sorted_blobs(crops: dict[str, bytes]) -> bytes:

@@ -7,7 +7,7 @@ from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
-from carpipe.steps.data.quantize import local_detector
+from carpipe.steps.data.detector_network import local_detector
 from carpipe.steps.data.taxonomy import class_changes
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -65,8 +65,8 @@ def _detector_files(session: Session, sha256: str) -> dict[str, bytes]:
     Raises:
         InputError: the configured detector is another one by now.
     """
-    with local_detector(session) as (path, name):
-        if path is None or name.sha256 != sha256:
+    with local_detector(session) as (path, found):
+        if path is None or found.sha256 != sha256:
             source = session.config.crop.weights
             raise InputError(f"The detector {source} is not the one that cut this dataset's photos; run the DAG again.")
         if path.is_file():

@@ -40,9 +40,7 @@ def filter_cars(session: Session, cleaned: str, *, weights: str) -> Manifest:
     from carpipe.stages import filter as stage
 
     before, model = manifest.read(session.store, cleaned), read_known(session.store, weights).manifest
-    network = find_car_filter(
-        session, model, thumbnails=lambda: results.read_blobs(session.store, before, results.THUMBNAILS)
-    )
+    network = find_car_filter(session, model)
     work = filter_work(session, cleaned, before.partition, network)
     if done := manifest.find(session.store, work):
         return reused(done)

@@ -1,11 +1,7 @@
 """The network that judges a run's photos: the published car filter, or what was made of it in 8-bit numbers."""
 
-import json
-import logging
 import os
 import tempfile
-import time
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,7 +12,6 @@ from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.spent import Spent
 from carpipe.steps import results
-from carpipe.steps.data.quantize import drawn_first, made_again_without
 from carpipe.steps.session import Session
 from carpipe.weights.contract import CAR, NETWORK
 
@@ -25,10 +20,9 @@ if TYPE_CHECKING:
     from carpipe.stages.filter import Score, Seen
     from carpipe.weights.model import Model
 
-log = logging.getLogger(__name__)
-
 _DECODED = 8  # thumbnails that a thread decodes at a time
-_CAR_FILTER, _JUDGED = "car_filter", "judged.json"
+_CAR_FILTER = "car_filter"
+JUDGED = "judged.json"  # what both have said of photos
 
 
 class CarFilter(NamedTuple):
@@ -44,34 +38,34 @@ class CarFilter(NamedTuple):
     int8: Manifest | None = None
 
 
-def find_car_filter(
-    session: Session, model: Manifest, *, thumbnails: Callable[[], Mapping[str, bytes]] | None = None
-) -> CarFilter:
+def find_car_filter(session: Session, model: Manifest) -> CarFilter:
     """Which network judges photos by the settings.
 
     Args:
         model: a published car filter.
-        thumbnails: JPEGs by photo key, to make the network of 8-bit numbers with where nobody has yet; None: it is not
-            made.
 
     Raises:
-        InputError: in 8-bit numbers it decides otherwise, or too few photos tell.
+        InputError: in 8-bit numbers it decides otherwise.
     """
     from carpipe.stages import quantize as stage
 
     sha256 = model.files[results.MODEL]["sha256"]
     if session.config.filter.runtime != "int8":
         return CarFilter(model, sha256)
-    work = Work(stage.STAGE, stage.VERSION, _CAR_FILTER, {}, (), weights={"car_filter": sha256})
-    done = manifest.find(session.store, work)
-    if done is None and thumbnails is not None:
-        done = _quantize(session, work, model, thumbnails())
+    done = manifest.find(session.store, quantize_filter_work(model))
     if done is None:
         return CarFilter(model, f"int8 of {sha256}")
-    judged = [stage.Judged(tuple(p), tuple(view)) for p, view in manifest.read_json(session.store, done, _JUDGED)]
-    with made_again_without(done.key):
-        stage.check_filter(judged, threshold=session.config.filter.threshold)
+    judged = [stage.Judged(tuple(p), tuple(view)) for p, view in manifest.read_json(session.store, done, JUDGED)]
+    stage.check_filter(judged, threshold=session.config.filter.threshold, made=done.key)
     return CarFilter(model, done.files[NETWORK[1]]["sha256"], done)
+
+
+def quantize_filter_work(model: Manifest) -> Work:
+    """What `quantize` does with a car filter."""
+    from carpipe.stages import quantize as stage
+
+    weights = {"car_filter": model.files[results.MODEL]["sha256"]}
+    return Work(stage.STAGE, stage.VERSION, _CAR_FILTER, {}, (), weights=weights)
 
 
 def load_car_score(session: Session, network: CarFilter, spent: Spent) -> "Score":
@@ -79,16 +73,19 @@ def load_car_score(session: Session, network: CarFilter, spent: Spent) -> "Score
 
     Runs its portable export: several times as fast as Keras on a processor, and up in a second.
     """
-    model = _load(session, network.model)
+    model = load_car_filter(session, network.model)
+    if network.sha256.startswith("int8 of"):
+        raise InputError("There is no car filter in 8-bit numbers for these weights yet; run the step `quantize`.")
     if network.int8:
         with tempfile.TemporaryDirectory(prefix="carpipe-filter-") as folder:
             for name in NETWORK:
                 (Path(folder) / name).write_bytes(manifest.read_file(session.store, network.int8, name))
             model = model.run_by(Path(folder) / NETWORK[0])
-    return _scores(model, spent)
+    return scores_of(model, spent)
 
 
-def _load(session: Session, model: Manifest, *, cache: Path | None = None) -> "Model":
+def load_car_filter(session: Session, model: Manifest, *, cache: Path | None = None) -> "Model":
+    """A published car filter, verified; its files stay in the cache, if there is one. Raises InputError: it is none."""
     from carpipe.weights.client import load
 
     if CAR not in model.extra["classes"]:
@@ -99,7 +96,8 @@ def _load(session: Session, model: Manifest, *, cache: Path | None = None) -> "M
         return load(session.store, model.key, cache=cache or Path(folder), makers=session.config.signing)
 
 
-def _scores(model: "Model", spent: Spent) -> "Score":
+def scores_of(model: "Model", spent: Spent) -> "Score":
+    """As `load_car_score`, of a car filter that is loaded."""
     from carpipe.stages.filter import Seen
 
     column, told = model.classes.index(CAR), model.views
@@ -127,27 +125,3 @@ def _decode(jpegs: list[bytes], side: int) -> "Pixels":
     chunks = [jpegs[at : at + _DECODED] for at in range(0, len(jpegs), _DECODED)]
     with ThreadPoolExecutor(min(len(chunks), len(os.sched_getaffinity(0)))) as threads:
         return np.concatenate(list(threads.map(partial(to_batch, side=side), chunks)))
-
-
-def _quantize(session: Session, work: Work, model: Manifest, thumbnails: Mapping[str, bytes]) -> Manifest:
-    """Make it of some thumbnails, and keep what both say of others: whether that is the same is asked at each use."""
-    from carpipe.pictures.model_input import to_batch
-    from carpipe.stages import quantize as stage
-    from carpipe.weights import int8
-
-    started = time.monotonic()
-    stage.check_enough(len(thumbnails))
-    log.info("putting the car filter into 8-bit numbers, once for these weights")
-    some = [thumbnails[key] for key in drawn_first(list(thumbnails))[: stage.CALIBRATED + stage.CHECKED_BY_FILTER]]
-    with tempfile.TemporaryDirectory(prefix="carpipe-filter-") as folder:
-        before = _load(session, model, cache=Path(folder))
-        files = int8.quantize(before.folder / NETWORK[0], to_batch(some[: stage.CALIBRATED], before.side))
-        for name, data in files.items():
-            (Path(folder) / name).write_bytes(data)
-        after = before.run_by(Path(folder) / NETWORK[0])
-    seen = [_scores(one, Spent())(some[stage.CALIBRATED :]) for one in (before, after)]
-    judged = [((one.p_car, other.p_car), (one.view, other.view)) for one, other in zip(*seen, strict=True)]
-    return session.commit(
-        work, {**files, _JUDGED: json.dumps(judged).encode()}, counts={"in": len(some), "kept": len(judged)},
-        seconds=round(time.monotonic() - started, 1),
-    )  # fmt: skip

@@ -21,11 +21,11 @@ from carpipe.steps.data.cost import ASKING, Cost
 from carpipe.steps.data.crop import crop_work
 from carpipe.steps.data.dataset import dataset_work
 from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.data.detector_network import DetectorId, local_detector
 from carpipe.steps.data.filter import filter_work
 from carpipe.steps.data.filter_network import CarFilter, find_car_filter
 from carpipe.steps.data.identify import identify_work
 from carpipe.steps.data.inventory import Inventory, read_inventory
-from carpipe.steps.data.quantize import Named, local_detector
 from carpipe.steps.data.split import split_work
 from carpipe.steps.data.validate import validate_work
 from carpipe.steps.moves.store import current_taxonomy
@@ -102,7 +102,7 @@ def plan(session: Session, inventory_key: str) -> Plan:
     if release is None:
         raise InputError(f"The channel {name} has no weights yet; run `train_filter` first.")
     with local_detector(session) as found:
-        detector = found.name
+        detector = found.id
     taxonomy = current_taxonomy(session)
     car_filter = find_car_filter(session, read_released(session.store, release).manifest)
     forecaster = _Forecaster(session, state, car_filter, detector)
@@ -124,7 +124,7 @@ def _priced(row: Forecast, prices: CostConfig) -> Forecast:
 class _Forecaster:
     """Walks the partitions twice: first for what is there, then for what its rates say of the rest."""
 
-    def __init__(self, session: Session, state: Inventory, car_filter: CarFilter, detector: Named):
+    def __init__(self, session: Session, state: Inventory, car_filter: CarFilter, detector: DetectorId):
         self._session = session
         self._car_filter = car_filter
         self._detector = detector

@@ -1,113 +1,171 @@
-"""The detector that cuts a run's photos: the one that is set, or what was made of it in 8-bit numbers."""
+"""Quantize: networks in 8-bit numbers, where `filter.runtime` and `crop.runtime` ask for them.
 
-import contextlib
+Made before a run is planned, once for their weights, of photos from all over the bucket: all partitions are judged and
+cut by the same ones.
+"""
+
 import hashlib
+import json
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from carpipe import manifest
-from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
-from carpipe.steps import given_weights
+from carpipe.spent import Spent
+from carpipe.steps import given_weights, results
+from carpipe.steps.data.detector_network import quantize_detector_work
+from carpipe.steps.data.filter_network import (
+    JUDGED,
+    find_car_filter,
+    load_car_filter,
+    load_car_score,
+    quantize_filter_work,
+    scores_of,
+)
+from carpipe.steps.data.inventory import read_inventory
+from carpipe.steps.data.raw import Raw, objects_of
 from carpipe.steps.session import Session
+from carpipe.weights.channel import read_channel, read_released
+from carpipe.weights.contract import NETWORK
 
 if TYPE_CHECKING:
+    import pandas as pd
     from PIL import Image
 
 log = logging.getLogger(__name__)
 
-_DETECTOR = "detector"
+# So many partitions photos are drawn from, where there are as many.
+PARTITIONS = 16
 
 
-class Named(NamedTuple):
-    """What fingerprints say of a detector: sha256, and the manifest key of what made it; empty: somebody gave it."""
-
-    sha256: str
-    made: str = ""
-
-
-class Local(NamedTuple):
-    """A detector on this machine: its file or folder, and its name. No path: it has yet to be made."""
-
-    path: Path | None
-    name: Named
-
-
-@contextlib.contextmanager
-def local_detector(session: Session, *, photos: "Callable[[], Iterator[Image.Image]] | None" = None) -> Iterator[Local]:
-    """The detector of `crop.weights`, or with `crop.runtime = "int8"` what was made of it.
+def quantize(session: Session, inventory: str) -> list[Manifest]:
+    """Make what the settings ask for and nobody has made yet.
 
     Args:
-        photos: what to make it with where nobody has yet; None: then it has no path.
+        inventory: key of the run's inventory, whose photos they are made of.
+
+    Returns:
+        What was made now. Whether it is fit for use is said where it is used.
 
     Raises:
-        InputError: there are no weights; or in 8-bit numbers they find other vehicles, or too few photos tell.
+        InputError: it cannot be made: there are too few photos, nncf is missing, or cannot do it with this network.
     """
-    with given_weights.local_weights(session.store, session.config.crop.weights) as (weights, sha256):
-        if session.config.crop.runtime != "int8":
-            yield Local(weights, Named(sha256))
-            return
-        work = quantize_work(session, sha256)
-        done = manifest.find(session.store, work)
-        if done is None and photos is not None:
-            done = _quantize(session, work, weights, photos)
-    if done is None:
-        yield Local(None, Named(f"int8 of {sha256}"))
-        return
-    with tempfile.TemporaryDirectory(prefix="carpipe-weights-") as folder:
-        path = Path(folder) / "detector_int8"
-        yield Local(_fetch(session, done, path), Named(given_weights.sha256_of(path), done.key))
+    release = read_channel(session.store, session.config.filter.channel)
+    if release is None:  # `plan` says so
+        return []
+    model = read_released(session.store, release).manifest
+    sample = _Sample(session, inventory)
+    made = []
+    filter_work = quantize_filter_work(model)
+    if session.config.filter.runtime == "int8" and not manifest.find(session.store, filter_work):
+        made.append(_quantize_filter(session, filter_work, model, sample))
+    if session.config.crop.runtime == "int8":
+        with given_weights.local_weights(session.store, session.config.crop.weights) as (weights, sha256):
+            detector_work = quantize_detector_work(session, sha256)
+            if not manifest.find(session.store, detector_work):
+                made.append(_quantize_detector(session, detector_work, weights, sample, model))
+    return made
 
 
-def quantize_work(session: Session, detector_sha256: str) -> Work:
-    """What `quantize` does with a detector."""
+class _Sample:
+    """Photos from all over the bucket, always the same of the same inventory."""
+
+    def __init__(self, session: Session, inventory: str):
+        self._session, self._inventory = session, inventory
+        self._rows: pd.DataFrame | None = None
+        self._thumbnails: dict[str, bytes] | None = None
+
+    def thumbnails(self) -> dict[str, bytes]:
+        """By photo key, of those that can be decoded, as `clean` makes them."""
+        from carpipe.pictures import encode
+
+        if self._thumbnails is None:
+            config = self._session.config.clean
+            self._thumbnails = {
+                key: encode.encode_jpeg(encode.fit(image, config.thumbnail_side), quality=config.thumbnail_quality)
+                for key, image in self.look(list(self._drawn()["key"]))
+            }
+        return self._thumbnails
+
+    def look(self, keys: list[str]) -> "Iterator[tuple[str, Image.Image]]":
+        """Photos of the sample as the detector sees them, by key."""
+        from carpipe.stages import crop as stage
+
+        rows = self._drawn().set_index("key", drop=False).loc[keys]
+        limits = self._session.config.clean.model_dump(include={"max_pixels", "max_damage", "timeout_s", "memory_mb"})
+        return stage.look(Raw(self._session, objects_of(rows)), **limits)
+
+    def _drawn(self) -> "pd.DataFrame":
+        import pandas as pd
+
+        from carpipe import photos as table
+        from carpipe.stages.quantize import CALIBRATED, CHECKED_BY_FILTER
+
+        if self._rows is None:
+            parts = {
+                part["partition"]: part["manifest"]
+                for part in read_inventory(self._session, self._inventory).partitions
+            }
+            wanted = CALIBRATED + CHECKED_BY_FILTER
+            share, found = -(-wanted // min(PARTITIONS, len(parts))), [pd.DataFrame()]
+            for name in drawn_first(list(parts)):
+                part = manifest.read(self._session.store, parts[name])
+                there = table.kept(results.read_photos(self._session.store, part)).set_index("key", drop=False)
+                found.append(there.loc[drawn_first(there["key"].tolist())[:share]])
+                if sum(map(len, found)) >= wanted:
+                    break
+            rows = pd.concat(found, ignore_index=True).drop_duplicates("key", keep="last").set_index("key", drop=False)
+            self._rows = rows.loc[drawn_first(rows["key"].tolist())].reset_index(drop=True)
+        return self._rows
+
+
+def drawn_first(names: list[str]) -> list[str]:
+    """In an order that has nothing to do with the names, and is always the same."""
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+
+
+def _quantize_filter(session: Session, work: Work, model: Manifest, sample: _Sample) -> Manifest:
+    """Make it of some thumbnails, and keep what both say of others: whether that is the same is asked at each use."""
+    from carpipe.pictures.model_input import to_batch
     from carpipe.stages import quantize as stage
+    from carpipe.weights import int8
 
-    config = session.config.crop
-    settings = config.model_dump(include={"image_size", "vehicles", "confidence", "layout", "names", "pixels"})
-    return Work(stage.STAGE, stage.VERSION, _DETECTOR, settings, (), weights={"detector": detector_sha256})
+    started = time.monotonic()
+    thumbnails = list(sample.thumbnails().values())
+    stage.check_enough(len(thumbnails))
+    log.info("putting the car filter into 8-bit numbers, once for these weights")
+    with tempfile.TemporaryDirectory(prefix="carpipe-filter-") as folder:
+        before = load_car_filter(session, model, cache=Path(folder))
+        files = int8.quantize(before.folder / NETWORK[0], to_batch(thumbnails[: stage.CALIBRATED], before.side))
+        for name, data in files.items():
+            (Path(folder) / name).write_bytes(data)
+        after = before.run_by(Path(folder) / NETWORK[0])
+    seen = [scores_of(one, Spent())(thumbnails[stage.CALIBRATED :]) for one in (before, after)]
+    judged = [((one.p_car, other.p_car), (one.view, other.view)) for one, other in zip(*seen, strict=True)]
+    return session.commit(
+        work, {**files, JUDGED: json.dumps(judged).encode()}, counts={"in": len(thumbnails), "kept": len(judged)},
+        seconds=round(time.monotonic() - started, 1),
+    )  # fmt: skip
 
 
-def _quantize(session: Session, work: Work, weights: Path, photos: "Callable[[], Iterator[Image.Image]]") -> Manifest:
+def _quantize_detector(session: Session, work: Work, weights: Path, sample: _Sample, model: Manifest) -> Manifest:
+    """Make it of photos that the car filter keeps."""
     from carpipe.stages import quantize as stage
 
     started = time.monotonic()
+    thumbnails = sample.thumbnails()
+    seen = load_car_score(session, find_car_filter(session, model), Spent())(list(thumbnails.values()))
+    threshold = session.config.filter.threshold
+    cars = [key for key, one in zip(thumbnails, seen, strict=True) if one.p_car >= threshold]
     log.info("putting the detector into 8-bit numbers, once for these weights")
-    made = stage.quantize(weights, photos, config=session.config.crop)
+    some = cars[: stage.CALIBRATED + stage.CHECKED]
+    made = stage.quantize(weights, lambda: sample.look(some), config=session.config.crop)
     found, same = made.agreement
     log.info("the same vehicle on %d of %d photos", same, found)
     return session.commit(
         work, made.files, counts={"in": found, "kept": same}, seconds=round(time.monotonic() - started, 1)
     )
-
-
-def _fetch(session: Session, done: Manifest, path: Path) -> Path:
-    from carpipe.pictures.detection.int8 import Agreement
-    from carpipe.stages import quantize as stage
-
-    with made_again_without(done.key):
-        stage.check(Agreement(found=done.counts["in"], same=done.counts["kept"]))
-    path.mkdir()
-    for name in done.files:
-        (path / name).write_bytes(manifest.read_file(session.store, done, name))
-    return path
-
-
-@contextlib.contextmanager
-def made_again_without(key: str) -> Iterator[None]:
-    """A refusal is kept, so it says how to get a network that is made of other photos."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(
-            f"{error} To have it made again, of other photos, delete {key} and run the DAG again."
-        ) from None
-
-
-def drawn_first(keys: list[str]) -> list[str]:
-    """Photo keys in an order that has nothing to do with their names, and is always the same."""
-    return sorted(keys, key=lambda key: hashlib.sha256(key.encode()).digest())
