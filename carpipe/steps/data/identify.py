@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
+from carpipe.steps.data.alike import check_alike
 from carpipe.steps.data.inventory import read_inventory
 from carpipe.steps.data.ledger import read_ledger
 from carpipe.steps.results import commit_photos
@@ -33,6 +34,9 @@ def identify(session: Session, crops: Sequence[str], *, inventory: str) -> Manif
     Args:
         crops: manifest keys of all partitions after `crop`.
         inventory: key of the run's inventory; it says which partition is older, and which photos have left `raw/`.
+
+    Raises:
+        InputError: partitions were not made alike.
     """
     import pandas as pd
 
@@ -48,6 +52,7 @@ def identify(session: Session, crops: Sequence[str], *, inventory: str) -> Manif
         return reused(done)
     started = time.monotonic()
     parts = manifest.read_many(session.store, crops)
+    check_alike(session.store, parts)
     tables = zip(parts, manifest.read_files(session.store, parts, results.PHOTOS), strict=True)
     before = pd.concat(
         [from_parquet(table).assign(partition=part.partition) for part, table in tables], ignore_index=True
