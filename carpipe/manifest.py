@@ -11,6 +11,7 @@ Readers follow manifests. Nothing here lists a prefix for data; `earlier` lists 
 import hashlib
 import json
 import re
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -239,10 +240,13 @@ def commit(
     Args:
         files: contents by file name, such as `{"photos.parquet": ...}`.
         spent: where the time went, which the manifest then says as `spent` of its `extra`.
-        facts: the other fields of Manifest (`counts`, `seconds`, ...).
+        facts: the other fields of Manifest (`counts`, `seconds`, ...). What writing takes is added to the seconds.
     """
+    started = time.monotonic()
     with (spent or Spent()).on("writing"):
         entries = _write(store, work, files)
+    if "seconds" in facts:
+        facts["seconds"] = round(facts["seconds"] + time.monotonic() - started, 3)
     if spent:
         facts["extra"] = {**facts.get("extra", {}), "spent": spent.seconds}
     manifest = Manifest(

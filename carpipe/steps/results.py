@@ -154,8 +154,8 @@ def commit_photos(
 
     table.check_balance(before, after, stage=work.stage)
     counts = table.count(after, stage=work.stage)
+    files = {PHOTOS: table.to_parquet(after), **(files or {})}
     seconds = time.monotonic() - started
     log.info("%s %s: %d photos in, %d kept, %.0f photos/s", work.stage, work.partition, counts["in"], counts["kept"],
              counts["in"] / max(seconds, 1e-9))  # fmt: skip
-    files = {PHOTOS: table.to_parquet(after), **(files or {})}
     return session.commit(work, files, counts=counts, seconds=round(seconds, 3), **facts)
