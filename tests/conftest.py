@@ -21,12 +21,14 @@ DATA = Path(os.environ.get("CARPIPE_TEST_DATA", Path(__file__).parents[2] / "sha
 
 
 @pytest.fixture(autouse=True)
-def log_level() -> Iterator[None]:
-    """Commands set the level of carpipe's log for their process; here many share one."""
-    logger = logging.getLogger("carpipe")
-    level = logger.level
-    yield
-    logger.setLevel(level)
+def log_is_heard() -> None:
+    """Commands and libraries set what is logged in their process. Here many tests share one, as do their fixtures."""
+    logging.disable(logging.NOTSET)
+    logging.root.setLevel(min(logging.root.level, logging.WARNING))
+    for name, logger in logging.Logger.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger) and name.startswith("carpipe"):
+            logger.setLevel(logging.NOTSET)
+            logger.disabled, logger.propagate = False, True
 
 
 @pytest.fixture(scope="session")
