@@ -33,7 +33,7 @@ from carpipe.evaluation.viewpoints import interval
 from carpipe.pictures import encode
 from carpipe.pictures.model_input import to_batch
 from carpipe.stages.quantize import CALIBRATED
-from carpipe.steps.data.filter_network import _decode
+from carpipe.steps.data.filter_network import decode_thumbnails
 from carpipe.training.export import export_portable
 from carpipe.weights import int8
 from carpipe.weights.runtime import Network
@@ -116,7 +116,9 @@ def measure(files: dict[str, Path], jpegs: list[bytes], *, rounds: int) -> dict[
     ways: dict[str, Callable[[], float]] = {}
     for name, file in files.items():
         network = Network(file)
-        ways[f"carpipe, {name}, from JPEGs on"] = timed(lambda one, run=network.run: run(_decode(one, SIDE)), jpegs)
+        ways[f"carpipe, {name}, from JPEGs on"] = timed(
+            lambda one, run=network.run: run(decode_thumbnails(one, SIDE)), jpegs
+        )
         ways[f"carpipe, {name}, the network alone"] = timed(network.run, pictures)
         ways[f"benchmark_app, {name}"] = lambda file=file: max(benchmark_app(file, batch) for batch in (1, 32))
     rates: dict[str, list[float]] = {way: [] for way in ways}

@@ -19,11 +19,11 @@ class Told(NamedTuple):
 
 def tell(config: Config, access: Access | None) -> str:
     """For the standard input of a child."""
-    return json.dumps({"config": config.model_dump(mode="json"), "access": access.to_json() if access else None})
+    return json.dumps({"config": config.model_dump_json(), "access": access.to_json() if access else None})
 
 
 def listen(text: str) -> Told:
     """What `tell` made, in the child."""
     told = json.loads(text)
     access = Access.from_json(told["access"]) if told["access"] else None
-    return Told(Config.model_validate_json(json.dumps(told["config"])), access)
+    return Told(Config.model_validate_json(told["config"]), access)

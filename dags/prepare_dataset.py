@@ -18,8 +18,8 @@ retried by then; wrong input has not, since that cannot help.
 | --- | --- | --- |
 | `wait_for_upload` | the uploader's marker did not come | clear it later, or start with `wait_for` empty |
 | `inventory` | no photos, or none with a name in the layout | upload photos, or correct the bucket |
-| `plan` | no car filter is published, weights or taxonomy are missing | run `train_filter`; set `crop.weights` |
 | `quantize` | a network cannot be put into 8-bit numbers | see its log, set `filter.runtime` or `crop.runtime` |
+| `plan` | no car filter is published, weights or taxonomy are missing | run `train_filter`; set `crop.weights` |
 | `clean`, `crop` | very many photos are unreadable, or do not come as stored | look at those it names; see below |
 | `crop` | the detector cannot be used | see its log, correct `crop.weights`, clear the task |
 | `classes` | no model has enough photos | lower `min_photos` |

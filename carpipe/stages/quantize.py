@@ -29,7 +29,7 @@ MIN_CHECKED = 50
 # Of the photos with a vehicle, those on which both must find the same box.
 MIN_SAME = 0.99
 # Of all photos, those on which both filters must decide alike, and see the same view. The others are such as it was not
-# sure of: on 916 real ones 1.6 % changed sides, and as many of them were right before as are now.
+# sure of: on 916 real ones 1.6 % changed sides, and about as many of them were right before as are now.
 MIN_ALIKE = 0.97
 
 

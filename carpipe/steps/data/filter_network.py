@@ -29,13 +29,15 @@ class CarFilter(NamedTuple):
     """A published car filter, and what was made of it.
 
     Attributes:
-        sha256: of what judges photos.
+        sha256: of what judges photos; of a network that has yet to be made, a name.
         int8: what made the network of 8-bit numbers; None: the published one is used, or there is none yet.
+        is_there: whether it can judge.
     """
 
     model: Manifest
     sha256: str
     int8: Manifest | None = None
+    is_there: bool = True
 
 
 def find_car_filter(session: Session, model: Manifest) -> CarFilter:
@@ -47,14 +49,14 @@ def find_car_filter(session: Session, model: Manifest) -> CarFilter:
     Raises:
         InputError: in 8-bit numbers it decides otherwise.
     """
-    from carpipe.stages import quantize as stage
-
     sha256 = model.files[results.MODEL]["sha256"]
     if session.config.filter.runtime != "int8":
         return CarFilter(model, sha256)
     done = manifest.find(session.store, quantize_filter_work(model))
     if done is None:
-        return CarFilter(model, f"int8 of {sha256}")
+        return CarFilter(model, f"int8 of {sha256}", is_there=False)
+    from carpipe.stages import quantize as stage
+
     judged = [stage.Judged(tuple(p), tuple(view)) for p, view in manifest.read_json(session.store, done, JUDGED)]
     stage.check_filter(judged, threshold=session.config.filter.threshold, made=done.key)
     return CarFilter(model, done.files[NETWORK[1]]["sha256"], done)
@@ -74,7 +76,7 @@ def load_car_score(session: Session, network: CarFilter, spent: Spent) -> "Score
     Runs its portable export: several times as fast as Keras on a processor, and up in a second.
     """
     model = load_car_filter(session, network.model)
-    if network.sha256.startswith("int8 of"):
+    if not network.is_there:
         raise InputError("There is no car filter in 8-bit numbers for these weights yet; run the step `quantize`.")
     if network.int8:
         with tempfile.TemporaryDirectory(prefix="carpipe-filter-") as folder:
@@ -104,7 +106,7 @@ def scores_of(model: "Model", spent: Spent) -> "Score":
 
     def score(jpegs: list[bytes]) -> "list[Seen]":
         with spent.on("decoding"):
-            pictures = _decode(jpegs, model.side)
+            pictures = decode_thumbnails(jpegs, model.side)
         with spent.on("network"):
             p, views = model.look_round(pictures)
         p_car = p[:, column].tolist()
@@ -116,7 +118,7 @@ def scores_of(model: "Model", spent: Spent) -> "Score":
     return score
 
 
-def _decode(jpegs: list[bytes], side: int) -> "Pixels":
+def decode_thumbnails(jpegs: list[bytes], side: int) -> "Pixels":
     """As `to_batch`, on all cores that this process may use."""
     import numpy as np
 

@@ -27,13 +27,12 @@ from carpipe.steps.data.filter_network import (
     scores_of,
 )
 from carpipe.steps.data.inventory import read_inventory
-from carpipe.steps.data.raw import Raw, objects_of
+from carpipe.steps.data.raw import Raw, objects_named
 from carpipe.steps.session import Session
 from carpipe.weights.channel import read_channel, read_released
 from carpipe.weights.contract import NETWORK
 
 if TYPE_CHECKING:
-    import pandas as pd
     from PIL import Image
 
 log = logging.getLogger(__name__)
@@ -54,17 +53,20 @@ def quantize(session: Session, inventory: str) -> list[Manifest]:
     Raises:
         InputError: it cannot be made: there are too few photos, nncf is missing, or cannot do it with this network.
     """
-    release = read_channel(session.store, session.config.filter.channel)
+    config = session.config
+    if "int8" not in (config.filter.runtime, config.crop.runtime):
+        return []
+    release = read_channel(session.store, config.filter.channel)
     if release is None:  # `plan` says so
         return []
     model = read_released(session.store, release).manifest
     sample = _Sample(session, inventory)
     made = []
     filter_work = quantize_filter_work(model)
-    if session.config.filter.runtime == "int8" and not manifest.find(session.store, filter_work):
+    if config.filter.runtime == "int8" and not manifest.find(session.store, filter_work):
         made.append(_quantize_filter(session, filter_work, model, sample))
-    if session.config.crop.runtime == "int8":
-        with given_weights.local_weights(session.store, session.config.crop.weights) as (weights, sha256):
+    if config.crop.runtime == "int8":
+        with given_weights.local_weights(session.store, config.crop.weights) as (weights, sha256):
             detector_work = quantize_detector_work(session, sha256)
             if not manifest.find(session.store, detector_work):
                 made.append(_quantize_detector(session, detector_work, weights, sample, model))
@@ -72,11 +74,10 @@ def quantize(session: Session, inventory: str) -> list[Manifest]:
 
 
 class _Sample:
-    """Photos from all over the bucket, always the same of the same inventory."""
+    """Photos from all over the bucket, always the same of the same inventory. They are taken as they come now."""
 
     def __init__(self, session: Session, inventory: str):
         self._session, self._inventory = session, inventory
-        self._rows: pd.DataFrame | None = None
         self._thumbnails: dict[str, bytes] | None = None
 
     def thumbnails(self) -> dict[str, bytes]:
@@ -87,7 +88,7 @@ class _Sample:
             config = self._session.config.clean
             self._thumbnails = {
                 key: encode.encode_jpeg(encode.fit(image, config.thumbnail_side), quality=config.thumbnail_quality)
-                for key, image in self.look(list(self._drawn()["key"]))
+                for key, image in self.look(self._draw())
             }
         return self._thumbnails
 
@@ -95,32 +96,25 @@ class _Sample:
         """Photos of the sample as the detector sees them, by key."""
         from carpipe.stages import crop as stage
 
-        rows = self._drawn().set_index("key", drop=False).loc[keys]
         limits = self._session.config.clean.model_dump(include={"max_pixels", "max_damage", "timeout_s", "memory_mb"})
-        return stage.look(Raw(self._session, objects_of(rows)), **limits)
+        return stage.look(Raw(self._session, objects_named(self._session, keys)), **limits)
 
-    def _drawn(self) -> "pd.DataFrame":
-        import pandas as pd
-
+    def _draw(self) -> list[str]:
         from carpipe import photos as table
         from carpipe.stages.quantize import CALIBRATED, CHECKED_BY_FILTER
 
-        if self._rows is None:
-            parts = {
-                part["partition"]: part["manifest"]
-                for part in read_inventory(self._session, self._inventory).partitions
-            }
-            wanted = CALIBRATED + CHECKED_BY_FILTER
-            share, found = -(-wanted // min(PARTITIONS, len(parts))), [pd.DataFrame()]
-            for name in drawn_first(list(parts)):
-                part = manifest.read(self._session.store, parts[name])
-                there = table.kept(results.read_photos(self._session.store, part)).set_index("key", drop=False)
-                found.append(there.loc[drawn_first(there["key"].tolist())[:share]])
-                if sum(map(len, found)) >= wanted:
-                    break
-            rows = pd.concat(found, ignore_index=True).drop_duplicates("key", keep="last").set_index("key", drop=False)
-            self._rows = rows.loc[drawn_first(rows["key"].tolist())].reset_index(drop=True)
-        return self._rows
+        parts = {
+            part["partition"]: part["manifest"] for part in read_inventory(self._session, self._inventory).partitions
+        }
+        wanted, found = CALIBRATED + CHECKED_BY_FILTER, set()
+        share = -(-wanted // min(PARTITIONS, len(parts)))
+        for name in drawn_first(list(parts)):
+            part = manifest.read(self._session.store, parts[name])
+            there = table.kept(results.read_photos(self._session.store, part, columns=["key", "dropped"]))
+            found.update(drawn_first(there["key"].tolist())[:share])
+            if len(found) >= wanted:
+                break
+        return drawn_first(list(found))
 
 
 def drawn_first(names: list[str]) -> list[str]:
