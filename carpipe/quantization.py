@@ -48,5 +48,6 @@ def _import_nncf() -> Any:
         import nncf
     except ModuleNotFoundError:
         raise InputError("8-bit numbers take nncf, which is not installed; install the extra `pipeline`.") from None
-    nncf.set_log_level(logging.ERROR)
+    # Not by `nncf.set_log_level`: that sets the level of whatever handlers others have added to this logger, too.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf

@@ -1,6 +1,5 @@
 """The real S3 server for all tests, and small pieces of the world to test on."""
 
-import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,17 +17,6 @@ from tests.listing import odd_listings
 
 SAMPLE = Path(__file__).parents[1] / "carpipe" / "sample" / "sample.toml"
 DATA = Path(os.environ.get("CARPIPE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-
-
-@pytest.fixture(autouse=True)
-def log_is_heard() -> None:
-    """Commands and libraries set what is logged in their process. Here many tests share one, as do their fixtures."""
-    logging.disable(logging.NOTSET)
-    logging.root.setLevel(min(logging.root.level, logging.WARNING))
-    for name, logger in logging.Logger.manager.loggerDict.items():
-        if isinstance(logger, logging.Logger) and name.startswith("carpipe"):
-            logger.setLevel(logging.NOTSET)
-            logger.disabled, logger.propagate = False, True
 
 
 @pytest.fixture(scope="session")

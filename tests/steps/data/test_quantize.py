@@ -1,5 +1,7 @@
 """Networks in 8-bit numbers are made once, of photos of the whole bucket, and refused where they say something else."""
 
+import logging
+
 import numpy as np
 import openvino
 import pytest
@@ -243,6 +245,17 @@ def test_a_network_without_anything_to_round_is_refused():
     drawn = openvino.Model([ops.relu(entry)], [entry], "drawn")
     with pytest.raises(InputError, match="nncf has put nothing of this network into 8-bit numbers"):
         quantization.quantize(drawn, [np.zeros((1, 4), np.float32)])
+
+
+def test_handlers_that_others_have_added_keep_their_level():
+    handler = logging.NullHandler()
+    logger = logging.getLogger("nncf")
+    logger.addHandler(handler)
+    try:
+        quantization._import_nncf()
+        assert (handler.level, logger.level) == (logging.NOTSET, logging.ERROR)
+    finally:
+        logger.removeHandler(handler)
 
 
 def test_photos_are_drawn_from_all_over():
