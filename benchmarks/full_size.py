@@ -34,9 +34,10 @@ from carpipe.local.s3server import s3server
 from carpipe.manifest import Work
 from carpipe.pictures.hashes import SIGNATURE_BYTES
 from carpipe.stages import inventory as stage
-from carpipe.steps import given_weights, results
+from carpipe.steps import results
 from carpipe.steps.data.clean import clean_work
 from carpipe.steps.data.crop import crop_work
+from carpipe.steps.data.detector_network import DetectorId, local_detector
 from carpipe.steps.data.filter import filter_work
 from carpipe.steps.data.filter_network import find_car_filter
 from carpipe.steps.data.inventory import LOG, Inventory, commit_partition, record
@@ -217,9 +218,8 @@ def fill(url: str, tables: Path, most: int, partitions: int) -> Facts:
     size = -(-len(photos) // partitions) if partitions else session.config.inventory.partition_photos
     cut = list(stage.cut(photos, first=0, partition_photos=size))
     model = live_filter(session)
-    with given_weights.local_weights(session.store, session.config.crop.weights) as (_, sha256), \
-         ThreadPoolExecutor(4) as pool:  # fmt: skip
-        entries = list(pool.map(lambda part: commit_all(session, *part, model=model, detector=sha256), cut))
+    with local_detector(session) as detector, ThreadPoolExecutor(4) as pool:
+        entries = list(pool.map(lambda part: commit_all(session, *part, model=model, detector=detector.id), cut))
     state = record(session, Inventory(f"{LOG}/000001.json", 1, entries, len(photos), len(photos), None))
     return {"inventory": state.key, "photos": len(photos), "partitions": len(entries)}
 
@@ -235,7 +235,7 @@ def live_filter(session: Session) -> manifest.Manifest:
 
 
 def commit_all(
-    session: Session, partition: str, photos: pd.DataFrame, *, model: manifest.Manifest, detector: str
+    session: Session, partition: str, photos: pd.DataFrame, *, model: manifest.Manifest, detector: DetectorId
 ) -> dict[str, Any]:
     """One partition's results; returns its entry of the inventory."""
     looks = photos.pop("look").to_numpy()

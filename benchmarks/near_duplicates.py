@@ -121,7 +121,7 @@ def time_identify(folders: pd.DataFrame, looks: list[Look]) -> None:
     table = draw_photos(folders, looks)
     pixels = np.stack([np.frombuffer(one.signature, np.uint8) for one in looks])
     before, started = peak_mb(), time.perf_counter()
-    done = identify(table, config=IdentifyConfig(), signatures=lambda rows: pixels[rows["drawn"]])
+    done = identify(table, config=IdentifyConfig(), signatures=lambda rows: pixels[table.loc[rows.index, "drawn"]])
     seconds = time.perf_counter() - started
     edited = int(done.pairs["edited"].sum())
     print(f"identify: {len(table):,} photos in {seconds:.0f} s, peak {peak_mb():,} MB ({before:,} of it the table); ")

@@ -13,13 +13,11 @@ def find_banners(seen: pd.DataFrame, picture: "pd.Series[int]", *, many: int) ->
     """Photos of pictures found in `many` listings or more, unless these are one car offered again and again.
 
     Args:
-        seen: rows of the photo table, and `car`: whether the photo shows one from outside.
+        seen: numbers of each photo's `model`, `folder` and `listing`, and `car`: whether it shows one from outside.
         picture: which picture each is a copy of.
         many: listings.
     """
-    table = seen[["model"]].assign(
-        picture=picture, listing=seen["listing_uuid"], folder=seen["key"].str.extract("(.*)/", expand=False)
-    )
+    table = seen[["model", "folder", "listing"]].assign(picture=picture)
     counts = table.groupby("picture")[["listing", "folder", "model"]].transform("nunique")
     common = counts["listing"] >= many
     if not common.any():

@@ -15,8 +15,8 @@ from carpipe.pictures.hashes import SIGNATURE_BYTES
 from carpipe.stages import edited_copies
 from carpipe.stages.near_duplicates import CHUNK, Pairs, candidates, differences
 
-# Rows of the photo table in, their signatures out: uint8 (n, SIGNATURE_BYTES).
-Signatures = Callable[[pd.DataFrame], NDArray[np.uint8]]
+# Labels of rows in, the signatures of their photos out: uint8 (n, SIGNATURE_BYTES).
+Signatures = Callable[["pd.Index[int]"], NDArray[np.uint8]]
 
 # A flat picture (fog, a blank page) is near every other flat picture: the difference must also be small
 # against the contrast.
@@ -29,33 +29,33 @@ def find_copies(
     """Which photos are one picture.
 
     Args:
-        seen: rows of the photo table that could be decoded, and `car`: whether the photo shows one from outside.
+        seen: a row for each photo that could be decoded: numbers of its `model`, `listing` and `file`, equal for equal
+            ones, `dhash` and `dhash_inner` (uint64), and `car`: whether the photo shows one from outside.
         config: how near is near.
         signatures: fetches the pixels that pairs are verified on.
 
     Returns:
-        The picture that each photo is a copy of, as a number; and the pairs of unequal files that are copies: `key_a`,
-        `key_b`, `difference` (grey levels, mean over the pixels; of edited ones, apart from brightness and contrast)
-        and `edited`.
+        The picture that each photo is a copy of, as a number; and the pairs of unequal files that are copies: labels of
+        their rows `one` and `other`, `difference` (grey levels, mean over the pixels; of edited ones, apart from
+        brightness and contrast) and `edited`.
     """
-    file, files = pd.factorize(seen["sha256"])
-    first = seen[~seen["sha256"].duplicated()]
-    near_pairs = candidates(_numbers(first["dhash"]), distance=config.hash_distance)
+    file, files = pd.factorize(seen["file"])
+    first = seen[~seen["file"].duplicated()]
+    near_pairs = candidates(first["dhash"].to_numpy(), distance=config.hash_distance)
     edited_pairs = _may_be_edited(first)
     # Signatures are read once, for both kinds: at full size that is gigabytes from the storage.
     one, other = np.concatenate([near_pairs[0], edited_pairs.one]), np.concatenate([near_pairs[1], edited_pairs.other])
     asked = np.unique(np.concatenate([one, other]))
     rows = np.searchsorted(asked, np.arange(len(first)))
-    pixels = signatures(first.iloc[asked]) if len(asked) else np.empty((0, SIGNATURE_BYTES), np.uint8)
+    pixels = signatures(first.index[asked]) if len(asked) else np.empty((0, SIGNATURE_BYTES), np.uint8)
     near = _near_duplicates(near_pairs, config, pixels, rows)
     picture = components(near["one"].to_numpy(), near["other"].to_numpy(), size=len(files))
     unknown = edited_pairs.take(picture[edited_pairs.one] != picture[edited_pairs.other])
     edited = _edited_copies(unknown, pixels, rows)
     pairs = pd.concat([near.assign(edited=False), edited.assign(edited=True)], ignore_index=True)
     picture = components(pairs["one"].to_numpy(), pairs["other"].to_numpy(), size=len(files))
-    keys = first["key"].to_numpy()
-    names = pairs.assign(key_a=keys[pairs["one"]], key_b=keys[pairs["other"]])
-    return pd.Series(picture[file], index=seen.index), names[["key_a", "key_b", "difference", "edited"]]
+    pairs = pairs.assign(**{name: first.index[pairs[name]] for name in ("one", "other")})
+    return pd.Series(picture[file], index=seen.index), pairs
 
 
 def _near_duplicates(
@@ -81,10 +81,10 @@ def _same_colours(pairs: Pairs, signatures: NDArray[np.uint8]) -> NDArray[np.boo
 
 def _may_be_edited(first: pd.DataFrame) -> edited_copies.Candidates:
     """Pairs of one model, of cars from outside: its wheels, seats and papers look alike."""
-    model, listing = (pd.factorize(first[column])[0].astype(np.int64) for column in ("model", "listing_uuid"))
-    whole, inner = _numbers(first["dhash"]), _numbers(first["dhash_inner"])
+    model, listing, whole, inner, car = (
+        first[column].to_numpy() for column in ("model", "listing", "dhash", "dhash_inner", "car")
+    )
     pairs = edited_copies.candidates(whole, inner, model=model, listing=listing)
-    car = first["car"].to_numpy()
     return pairs.take(car[pairs.one] & car[pairs.other])
 
 
@@ -93,10 +93,6 @@ def _edited_copies(pairs: edited_copies.Candidates, pixels: NDArray[np.uint8], r
     difference = edited_copies.verify(pairs, pixels, rows=rows)
     found = pd.DataFrame({"one": pairs.one, "other": pairs.other, "difference": difference})
     return found[found["difference"].notna()]
-
-
-def _numbers(hashes: "pd.Series[str]") -> NDArray[np.uint64]:
-    return np.array([int(text, 16) for text in hashes], np.uint64)
 
 
 def components(one: NDArray[Any], other: NDArray[Any], *, size: int) -> NDArray[np.int32]:

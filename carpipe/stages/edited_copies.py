@@ -112,7 +112,8 @@ def _near(forms: Hashes, values: Hashes, model: Indices, listing: Indices) -> It
     """Near pairs among neighbours by value, as one number each: pictures, distance, and the form of both."""
     number = len(model)
     order, pairs = neighbours(values)
-    hashes, picture, form = forms[order], order % number, order // number
+    hashes, picture, form = forms[order], (order % number).astype(np.int32), (order // number).astype(np.int8)
+    del order, values  # all this is there four times a photo
     for here, there in pairs:
         apart = np.bitwise_count(hashes[here] ^ hashes[there])
         near = (apart <= DISTANCE) & ((form[here] < 2) | (form[there] < 2))
@@ -123,7 +124,7 @@ def _near(forms: Hashes, values: Hashes, model: Indices, listing: Indices) -> It
         swap = picture[here] > picture[there]
         first, second = np.where(swap, there, here), np.where(swap, here, there)
         pair = picture[first] * np.int64(number) + picture[second]
-        yield (pair << 8) | (apart << 4) | (form[first] << 2) | form[second]
+        yield (pair << 8) | (apart << 4) | (form[first] << np.int64(2)) | form[second]
 
 
 def _best(found: Indices, number: int) -> Candidates:

@@ -9,25 +9,28 @@ All photos that could be decoded bear witness, those that filter and crop have d
 is also known by its dashboard. Only an edited copy must show a car from outside.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from carpipe.config import IdentifyConfig
 from carpipe.photos import drop
 from carpipe.stages.banners import find_banners
-from carpipe.stages.copies import Signatures, components, find_copies
+from carpipe.stages.copies import components, find_copies
 from carpipe.stages.split import STRONGEST
 
 VERSION = 3
 STAGE = "identify"
-# Columns that copies, banners and signatures are found by.
-LOOKED_AT = ("key", "model", "listing_uuid", "sha256", "dhash", "dhash_inner", "partition")
+# Rows of the photo table in, `key` and `partition` of them; their signatures out: uint8 (n, SIGNATURE_BYTES).
+Signatures = Callable[[pd.DataFrame], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class Identified:
-    """The photo table with `vehicle`, and the pairs of copies: those of `find_copies`."""
+    """The photo table with `vehicle`, and the pairs of copies: `key_a`, `key_b` and what `find_copies` says of them."""
 
     photos: pd.DataFrame
     pairs: pd.DataFrame
@@ -53,26 +56,46 @@ def identify(
         gone: `key` and `etag` of photos that are no longer under raw/.
         ledger: side of the split by listing uuid, of all earlier datasets.
     """
-    car, decoded = photos["dropped"].isna(), photos["dhash"].notna()
+    car = photos["dropped"].isna()
     photos = _leave(photos.assign(vehicle=pd.Series(None, index=photos.index, dtype="str")), gone)
-    # A copy of all columns of so many rows would be the most that the step holds.
-    seen = photos.loc[decoded, [name for name in LOOKED_AT if name in photos]].assign(car=car[decoded])
-    pictures, pairs = find_copies(seen, config=config, signatures=signatures)
+    seen, uuids = _in_numbers(photos, car)
+    named = photos[[name for name in ("key", "partition") if name in photos]]
+    pictures, pairs = find_copies(seen, config=config, signatures=lambda rows: signatures(named.loc[rows]))
     banner = find_banners(seen, pictures, many=config.banner_listings)
     photos = drop(photos, banner, stage=STAGE, reason="banner")
     mine = ~banner
-    photos.loc[seen.index[mine], "vehicle"] = _vehicles(seen.loc[mine, "listing_uuid"], pictures[mine])
+    photos.loc[seen.index[mine], "vehicle"] = uuids[_vehicles(seen["listing"][mine].to_numpy(), pictures[mine])]
     copies = _copies(photos.loc[photos["dropped"].isna(), "listing_uuid"], pictures, ledger)
+    keys = (photos.loc[pairs.pop(name), "key"].to_numpy() for name in ("one", "other"))
+    pairs = pd.DataFrame(dict(zip(("key_a", "key_b"), keys, strict=True))).join(pairs)
     return Identified(drop(photos, copies, stage=STAGE, reason="duplicate"), pairs)
+
+
+def _in_numbers(photos: pd.DataFrame, car: "pd.Series[bool]") -> tuple[pd.DataFrame, "NDArray[np.object_]"]:
+    """What copies, banners and vehicles of decoded photos are found by; and the uuid of each `listing`, oldest first.
+
+    Equal texts have equal numbers. A copy of the texts of millions of rows would be most of what the step holds.
+    """
+    decoded = photos["dhash"].notna()
+    folder = photos.loc[decoded, "key"].str.replace("/[^/]*$", "", regex=True)
+    seen = pd.DataFrame({"folder": pd.factorize(folder)[0], "car": car[decoded]}, index=photos.index[decoded])
+    for name, column in {"model": "model", "file": "sha256"}.items():
+        seen[name] = pd.factorize(photos.loc[decoded, column])[0]
+    for name in ("dhash", "dhash_inner"):
+        seen[name] = np.frombuffer(bytes.fromhex("".join(photos.loc[decoded, name].tolist())), ">u8").astype(np.uint64)
+    seen["listing"], uuids = pd.factorize(photos.loc[decoded, "listing_uuid"])
+    return seen, uuids.to_numpy()
 
 
 def _leave(photos: pd.DataFrame, gone: pd.DataFrame | None) -> pd.DataFrame:
     """Drop what is no longer under raw/, and of a photo that was overwritten all versions but the last."""
+    key = pd.Series(pd.factorize(photos["key"])[0], index=photos.index)  # numbers take a tenth of the room
     if gone is not None:
-        left = pd.MultiIndex.from_frame(photos[["key", "etag"]]).isin(pd.MultiIndex.from_frame(gone[["key", "etag"]]))
-        photos = drop(photos, pd.Series(left, index=photos.index), stage=STAGE, reason="deleted")
-    there = photos.loc[photos["dropped_by"] != STAGE, "key"]
-    return drop(photos, there.duplicated(keep="last"), stage=STAGE, reason="superseded")
+        named = photos.loc[photos["key"].isin(gone["key"]), ["key", "etag"]]
+        left = pd.MultiIndex.from_frame(named).isin(pd.MultiIndex.from_frame(gone[["key", "etag"]]))
+        photos = drop(photos, pd.Series(left, index=named.index), stage=STAGE, reason="deleted")
+    there = photos["dropped_by"] != STAGE
+    return drop(photos, key[there].duplicated(keep="last"), stage=STAGE, reason="superseded")
 
 
 def _copies(
@@ -85,11 +108,10 @@ def _copies(
     return pictures[order].duplicated()
 
 
-def _vehicles(listing: "pd.Series[str]", picture: "pd.Series[int]") -> "pd.Series[str]":
-    """The oldest listing of the component that each photo is in."""
-    node, uuids = pd.factorize(listing)
-    pictures = picture.to_numpy()
-    component = components(node, len(uuids) + pictures, size=len(uuids) + int(pictures.max(initial=-1)) + 1)
-    # Listings are numbered in order of appearance: the first of a component is the oldest.
-    oldest = pd.Series(uuids).groupby(component[: len(uuids)]).transform("first").to_numpy()
-    return pd.Series(oldest[node], index=listing.index, dtype="str")
+def _vehicles(listing: "NDArray[np.intp]", picture: "pd.Series[int]") -> "NDArray[np.intp]":
+    """The oldest listing of the component that each photo is in. Listings are numbered in order of appearance."""
+    listings, pictures = int(listing.max(initial=-1)) + 1, picture.to_numpy()
+    component = components(listing, listings + pictures, size=listings + int(pictures.max(initial=-1)) + 1)
+    oldest = np.full(component.max(initial=-1) + 1, listings)
+    np.minimum.at(oldest, component[:listings], np.arange(listings))
+    return oldest[component[listing]]

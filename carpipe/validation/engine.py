@@ -37,6 +37,7 @@ __all__ = ["EXAMPLES", "BatchExpectation", "Check", "Engine", "Expectation", "gx
 
 gxe: Any = gx.expectations  # Any: the package re-exports its expectations in a way that mypy refuses
 
+_SOURCE = "dataset"
 EXAMPLES = 5  # values that a failed check shows
 
 
@@ -77,11 +78,11 @@ class Engine:
             analytics_enabled=False,
         )
         self._context = gx.get_context(mode="ephemeral", project_config=config)
-        self._source = self._context.data_sources.add_pandas("dataset")
 
     def run(self, name: str, table: pd.DataFrame, rules: list[Expectation]) -> list[Check]:
         """Check `rules` on `table`, in their order. Raises `CarpipeError` where one cannot be checked."""
-        batch = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all rows")
+        source = self._context.data_sources.add_pandas(_SOURCE)
+        batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all rows")
         suite = self._context.suites.add(gx.ExpectationSuite(name=name, expectations=rules))
         validation = self._context.validation_definitions.add(
             gx.ValidationDefinition(name=name, data=batch, suite=suite)
@@ -94,6 +95,7 @@ class Engine:
         found = {config.id: (config, result) for config, result in map(_with_config, outcome.results)}
         if len(found) != len(rules):
             raise CarpipeError(f"the checks on table {name!r} are broken: {len(rules)} asked, {len(found)} answered")
+        self._context.data_sources.delete(_SOURCE)  # with the table, that it would hold on to
         return [_to_check(name, *found[rule.id], len(table)) for rule in suite.expectations]
 
     def write_docs(self) -> None:

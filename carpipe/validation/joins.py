@@ -44,8 +44,8 @@ def join_tables(tables: Mapping[str, pd.DataFrame], classes: Sequence[str], limi
 
 
 def _only(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """A copy with the columns that a suite looks at."""
-    return table[[column for column in columns if column in table]].copy()
+    """With the columns that a suite looks at."""
+    return table[[column for column in columns if column in table]]
 
 
 def _with_numbers(table: pd.DataFrame) -> pd.DataFrame:

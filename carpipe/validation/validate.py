@@ -64,9 +64,10 @@ def validate_tables(
     engine = Engine(docs)
     joined = join_tables(tables, classes, limits)
     suites = build_suites(joined, classes, limits)
-    checks = {name: engine.run(name, joined[name], rules) for name, rules in suites.items()}
+    rows = {name: len(table) for name, table in joined.items()}
+    checks = {name: engine.run(name, joined.pop(name), rules) for name, rules in suites.items()}
     engine.write_docs()
-    report = _to_report(checks, {name: len(table) for name, table in joined.items()})
+    report = _to_report(checks, rows)
     finish_docs(docs, report)
     return Verdict(
         success=report["success"],

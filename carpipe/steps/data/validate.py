@@ -68,6 +68,9 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manife
 
     started = time.monotonic()
     photos = results.read_photos(session.store, source)
+    tables = _tables(session, source, photos)
+    # Nobody asks for them from here on, and they take room.
+    photos = photos.drop(columns=["photo_uuid", "dhash", "dhash_inner", "sha256"])
     entries = funnel(photos)
     datasets = list(newest_datasets(session))
     previous = next((done for done in datasets if done.inputs[0] != source.key), None)
@@ -75,7 +78,7 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manife
     compared = next((done for done in datasets if done.inputs[0] == source.key), previous)
     with tempfile.TemporaryDirectory(prefix="carpipe-validate-") as folder:
         verdict = validate_tables(
-            _tables(session, source, photos),
+            tables,
             classes=_classes(session, source, photos),
             limits=_limits(session, entries, compared),
             folder=Path(folder),
@@ -125,9 +128,9 @@ def _tables(session: Session, source: Manifest, photos: "pd.DataFrame") -> dict[
     """The tables as they were written, and those that they are held against."""
     import pandas as pd
 
-    from carpipe.photos import SPLITS, counted_models, kept
+    from carpipe.photos import SPLITS, counted_models
     from carpipe.spreadsheet import plain
-    from carpipe.validation.joins import AUDIT_COLUMNS
+    from carpipe.validation.joins import AUDIT_COLUMNS, PHOTO_COLUMNS
 
     written = {name: manifest.read_file(session.store, source, f"table_for_{name}.csv") for name in SPLITS}
     tables = {
@@ -136,15 +139,16 @@ def _tables(session: Session, source: Manifest, photos: "pd.DataFrame") -> dict[
     }
     # Limits hold for the model that a photo counts with.
     photos = photos.assign(model=counted_models(photos))
-    return {**tables, "audit": kept(photos)[list(AUDIT_COLUMNS)].reset_index(drop=True), "photos": photos}
+    audit = photos.loc[photos["dropped"].isna(), list(AUDIT_COLUMNS)].reset_index(drop=True)
+    return {**tables, "audit": audit, "photos": photos[list(PHOTO_COLUMNS)]}
 
 
 def _classes(session: Session, source: Manifest, photos: "pd.DataFrame") -> list[str]:
     """What the taxonomy makes of the models in the dataset, corrected ones as people say."""
-    from carpipe.photos import counted_models, kept
+    from carpipe.photos import counted_models
 
     taxonomy = read_taxonomy(session, source)
-    found = {taxonomy.class_of(model) for model in counted_models(kept(photos)).unique()}
+    found = {taxonomy.class_of(model) for model in counted_models(photos)[photos["dropped"].isna()].unique()}
     return sorted(name for name in found if name)
 
 
