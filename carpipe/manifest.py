@@ -8,12 +8,14 @@ attempt that wakes up late cannot change a file that a manifest refers to.
 Readers follow manifests. Nothing here lists a prefix for data; `earlier` lists manifests only.
 """
 
+import contextlib
 import hashlib
 import json
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ConfigDict, with_config
@@ -29,6 +31,8 @@ from carpipe.storage import ObjectInfo, Store
 _PLACE = re.compile(
     r"(stages/(?P<stage>[^/]+)/(?P<partition>[^/]+)|datasets|models/[^/]+)/[^/]+/manifest\.json", re.DOTALL
 )
+# Name in `extra` of the time of a commit, ISO 8601.
+COMMITTED = "committed"
 # Where the shards of a dataset are made: all that a manifest may name beside its own files.
 _SHARDS = "stages/pack/"
 
@@ -240,15 +244,17 @@ def commit(
     Args:
         files: contents by file name, such as `{"photos.parquet": ...}`.
         spent: where the time went, which the manifest then says as `spent` of its `extra`.
-        facts: the other fields of Manifest (`counts`, `seconds`, ...). What writing takes is added to the seconds.
+        facts: the other fields of Manifest (`counts`, `seconds`, ...). What writing takes is added to the seconds,
+            and the time (UTC) to `extra`, as `committed`.
     """
     started = time.monotonic()
     with (spent or Spent()).on("writing"):
         entries = _write(store, work, files)
     if "seconds" in facts:
         facts["seconds"] = round(facts["seconds"] + time.monotonic() - started, 3)
+    facts["extra"] = {**facts.get("extra", {}), COMMITTED: datetime.now(UTC).isoformat(timespec="milliseconds")}
     if spent:
-        facts["extra"] = {**facts.get("extra", {}), "spent": spent.seconds}
+        facts["extra"]["spent"] = spent.seconds
     manifest = Manifest(
         key=work.key,
         stage=work.stage,
@@ -280,6 +286,33 @@ def _write(store: Store, work: Work, files: Mapping[str, bytes]) -> dict[str, Fi
         store.put(key, data)
         entries[filename] = {"key": key, "bytes": len(data), "sha256": sha256}
     return entries
+
+
+def committed_at(done: Manifest, info: ObjectInfo | None) -> datetime:
+    """When it was committed, as it says itself. Earlier versions did not; then what the storage says.
+
+    Where a bucket was copied, the storage says when.
+
+    Args:
+        info: what the listing says of the manifest.
+    """
+    try:
+        said = datetime.fromisoformat(done.extra[COMMITTED])
+        return said if said.tzinfo else said.replace(tzinfo=UTC)
+    except (KeyError, TypeError, ValueError):  # of an earlier version
+        return (info.modified if info else None) or datetime.min.replace(tzinfo=UTC)
+
+
+def newest_first(store: Store, infos: Iterable[ObjectInfo]) -> list[tuple[datetime, Manifest]]:
+    """Manifests and when they were committed, the newest first. Those that cannot be read are passed over."""
+    found = {info.key: info for info in infos}
+    dated = []
+    for key, data in store.get_many(found):
+        if data is not None:
+            with contextlib.suppress(InputError):
+                done = from_json(data, key=key)
+                dated.append((committed_at(done, found[key]), done))
+    return sorted(dated, key=lambda one: (one[0], one[1].key), reverse=True)
 
 
 def to_json(manifest: Manifest) -> bytes:

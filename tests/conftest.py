@@ -1,5 +1,6 @@
 """The real S3 server for all tests, and small pieces of the world to test on."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ from tests.listing import odd_listings
 
 SAMPLE = Path(__file__).parents[1] / "carpipe" / "sample" / "sample.toml"
 DATA = Path(os.environ.get("CARPIPE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def log_is_heard() -> None:
+    """Commands say for their whole process how much is logged (`--quiet`). Here they share it with other tests."""
+    logging.getLogger("carpipe").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,17 @@
 For servers, where every request asks anew; steps of a run have no use for it.
 """
 
+import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from carpipe import manifest
-from carpipe.errors import MissingError
+from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
+from carpipe.steps import dataset_order
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
 
@@ -70,23 +72,36 @@ class ResultCache:
         found: Manifest = self.get(("manifest", key), lambda: manifest.read(self.session.store, key))
         return found
 
-    def manifests(self, home: str) -> list[ObjectInfo]:
-        """As `newest_manifests`, but it lists folders alone, and asks once for each manifest since when it is there."""
-        keys = [f"{folder}/manifest.json" for folder in self.session.store.list_folders(home)]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = [info for info in pool.map(self._head, keys) if info]
-        return sorted(found, key=lambda info: (info.modified, info.key), reverse=True)
+    def manifests(self, home: str, *, most: int | None = None) -> list[ObjectInfo]:
+        """The manifests right below `<home>/<id>/` and when they were committed, the newest first. Each is read once.
 
-    def _head(self, key: str) -> ObjectInfo | None:
-        """What is under the key; None, which is not kept, where there is nothing yet."""
+        Args:
+            most: so many of them; None: all.
+        """
+        if home == dataset_order.HOME:
+            return self._dated_all(dataset_order.newest_first(self.session.store)[:most])
+        found = self._dated_all(f"{folder}/manifest.json" for folder in self.session.store.list_folders(home))
+        return sorted(found, key=lambda info: (str(info.modified), info.key), reverse=True)[:most]
+
+    def _dated_all(self, keys: Iterable[str]) -> list[ObjectInfo]:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return [info for info in pool.map(self._dated, keys) if info]
+
+    def _dated(self, key: str) -> ObjectInfo | None:
+        """A manifest and when it was committed; None, which is not kept, where there is nothing yet."""
 
         def ask() -> ObjectInfo:
+            done = None
+            with contextlib.suppress(InputError):  # of another version: the storage's time is what there is
+                done = self.manifest(key)
+            if done and manifest.COMMITTED in done.extra:
+                return ObjectInfo(key, "", 0, manifest.committed_at(done, None))
             if info := self.session.store.head(key):
                 return info
             raise MissingError(f"There is no {key} yet.")
 
         try:
-            found: ObjectInfo = self.get(("head", key), ask)
+            found: ObjectInfo = self.get(("dated", key), ask)
         except MissingError:
             return None
         return found

@@ -55,9 +55,11 @@ MODEL = "model.keras"
 def newest_result(store: Store, stage: str, partition: str) -> str | None:
     """Manifest key of what a stage committed last for a partition, None where it has committed nothing."""
     objects = store.list_usable(f"stages/{stage}/{partition}")
-    manifests = (info for info in objects if info.key.endswith("/manifest.json"))
-    newest = max(manifests, key=lambda info: (str(info.modified), info.key), default=None)
-    return newest.key if newest else None
+    manifests = [info for info in objects if info.key.endswith("/manifest.json")]
+    if len(manifests) > 1:
+        dated = manifest.newest_first(store, manifests)
+        return dated[0][1].key if dated else None
+    return manifests[0].key if manifests else None
 
 
 def read_photos(

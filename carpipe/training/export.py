@@ -1,6 +1,9 @@
 """A trained model in the forms that other apps take: OpenVINO IR, and `.h5` for those that still want it."""
 
+import contextlib
+import logging
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,8 @@ def export_portable(
     [entry] = network.inputs
     picture = tf.TensorSpec(entry.shape, entry.dtype, name="picture")
     traced = tf.function(lambda picture: network(picture, training=False), autograph=False, input_signature=[picture])
-    converted = openvino.convert_model(traced.get_concrete_function())
+    with _root_log_as_it_is():
+        converted = openvino.convert_model(traced.get_concrete_function())
     converted.input().tensor.set_names({"picture"})
     for number, name in enumerate(names, start=1):
         converted.output(number).tensor.set_names({name})
@@ -48,6 +52,18 @@ def export_portable(
         path = Path(folder) / "model.xml"
         openvino.save_model(converted, path, compress_to_fp16=False)
         return {name: (path.parent / name).read_bytes() for name in ("model.xml", "model.bin")}
+
+
+@contextlib.contextmanager
+def _root_log_as_it_is() -> Iterator[None]:
+    """OpenVINO silences all but errors while it converts, and for good where it cannot (`tools/ovc/convert.py`)."""
+    root = logging.getLogger()
+    level, filters = root.level, [*root.filters]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters = filters
 
 
 def export_h5(file: Path) -> bytes:

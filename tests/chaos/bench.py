@@ -42,7 +42,7 @@ SETTINGS = {
 }
 AT = "2026-01-01T00:00:00Z"
 # What depends on when and how fast a step ran, and nothing else.
-VOLATILE_FIELDS = frozenset({"seconds", "spent", "at", "run", "docs"})
+VOLATILE_FIELDS = frozenset({"seconds", "spent", "at", "run", "docs", "committed"})
 # Pages and archives with a time in them, and what counts its seconds.
 VOLATILE_FILES = ("report.html", "validation.json", "evaluation.html", "model.keras", "history.json", "README.md")
 

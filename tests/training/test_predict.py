@@ -1,10 +1,14 @@
 """Judged, exported and served alike, whatever it was trained in."""
 
+import logging
+
 import keras
 import numpy as np
+import openvino
 import pytest
 
 from carpipe.errors import InputError
+from carpipe.training import export
 from carpipe.training.export import export_portable
 from carpipe.training.predict import load_network
 from carpipe.weights.runtime import Network
@@ -56,3 +60,11 @@ def test_what_is_no_model_is_said(tmp_path):
 
     with pytest.raises(InputError, match=r"model\.keras is no Keras model"):
         load_network(tmp_path / "model.keras")
+
+
+def test_a_network_that_cannot_be_converted_leaves_the_log_as_it_is(tmp_path):
+    root = logging.getLogger()
+    before = root.level, [*root.filters]
+    with pytest.raises(Exception, match="is not existing"), export._root_log_as_it_is():
+        openvino.convert_model(tmp_path / "none.onnx")
+    assert (root.level, root.filters) == before

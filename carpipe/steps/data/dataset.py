@@ -6,7 +6,7 @@ from typing import Any
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
-from carpipe.steps import results
+from carpipe.steps import dataset_order, results
 from carpipe.steps.data.detector_network import local_detector
 from carpipe.steps.data.taxonomy import class_changes
 from carpipe.steps.reuse import reused
@@ -25,6 +25,7 @@ def dataset(session: Session, splitted: str, validated: str, packed: Sequence[st
 
     work = dataset_work(splitted, validated)
     if done := manifest.find(session.store, work):
+        dataset_order.enter(session.store, done.key)  # whoever made it may have ended just before that
         return reused(done)
     source, judged = manifest.read(session.store, splitted), manifest.read(session.store, validated)
     photos = results.read_photos(session.store, source)
@@ -48,7 +49,9 @@ def dataset(session: Session, splitted: str, validated: str, packed: Sequence[st
         "class_changes": class_changes(session, judged.extra["previous"], source),
     }
     counts = {"in": len(photos), "kept": len(alive)}
-    return session.commit(work, files, counts=counts, extra=extra)
+    done = session.commit(work, files, counts=counts, extra=extra)
+    dataset_order.enter(session.store, done.key)
+    return done
 
 
 def _crop_policy(session: Session, splitted: Manifest) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Iterator
+from datetime import datetime
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
+from carpipe.steps import dataset_order
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
 
@@ -43,18 +45,22 @@ def newest_datasets(session: Session) -> Iterator[Manifest]:
     return (done for _, done in dated_datasets(session))
 
 
-def dated_datasets(session: Session) -> Iterator[tuple[ObjectInfo, Manifest]]:
-    """The same, with what the listing says of each manifest."""
-    for info in newest_manifests(session, "datasets"):
+def dated_datasets(session: Session) -> Iterator[tuple[datetime, Manifest]]:
+    """The same, with the times at which they were committed."""
+    for key in dataset_order.newest_first(session.store):
         try:
-            yield info, manifest.read(session.store, info.key)
+            done = manifest.read(session.store, key)
+        except MissingError:  # deleted, or not committed
+            continue
         except InputError as error:
             log.warning("%s", error)
+            continue
+        info = session.store.head(key) if manifest.COMMITTED not in done.extra else None
+        yield manifest.committed_at(done, info), done
 
 
-def newest_manifests(session: Session, home: str) -> list[ObjectInfo]:
-    """Where the manifests right below `<home>/<id>/` lie and since when, the newest first; none of them is read."""
+def list_manifests(session: Session, home: str) -> list[ObjectInfo]:
+    """Where the manifests right below `<home>/<id>/` lie, in no order; none of them is read."""
     depth = home.count("/") + 2
     objects = session.store.list_usable(home)
-    found = [info for info in objects if info.key.count("/") == depth and info.key.endswith("/manifest.json")]
-    return sorted(found, key=lambda info: (info.modified, info.key), reverse=True)
+    return [info for info in objects if info.key.count("/") == depth and info.key.endswith("/manifest.json")]

@@ -16,7 +16,7 @@ from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
-from carpipe.steps.data.datasets import find_dataset, newest_manifests
+from carpipe.steps.data.datasets import find_dataset, list_manifests
 from carpipe.steps.models.class_names import class_map
 from carpipe.steps.models.evaluate import TOP_ANSWERS
 from carpipe.steps.models.score import read_scores
@@ -116,12 +116,7 @@ def _nobody(data: Manifest) -> InputError:
 
 
 def _newest_evaluation(session: Session) -> Iterator[Asked]:
-    for info in newest_manifests(session, "stages/evaluate/classifier"):
-        try:
-            done = manifest.read(session.store, info.key)
-        except (MissingError, InputError) as error:
-            log.warning("%s It is passed over.", error)
-            continue
+    for _, done in manifest.newest_first(session.store, list_manifests(session, "stages/evaluate/classifier")):
         if {*TOP_ANSWERS.values()} <= {*done.files} and {"trained", "dataset"} <= {*done.extra}:
             yield Asked(EVALUATION, done.extra["trained"], (done.key,))
             return
@@ -133,15 +128,8 @@ def asked_when_new(session: Session, data: Manifest) -> Iterator[Asked]:
     there = set(photos["partition"].dropna())
     infos = [info for info in session.store.list_usable(f"stages/{results.SCORE}") if info.key.count("/") == 4]
     infos = [info for info in infos if info.key.endswith("/manifest.json") and info.key.split("/")[2] in there]
-    infos.sort(key=lambda info: (str(info.modified), info.key), reverse=True)
-    content = dict(session.store.get_many(info.key for info in infos))
     by_model: dict[str, list[str]] = {}
-    for info in infos:
-        try:
-            done = manifest.from_json(content.get(info.key) or b"", key=info.key)
-        except InputError as error:
-            log.warning("%s It is passed over.", error)
-            continue
+    for _, done in manifest.newest_first(session.store, infos):
         by_model.setdefault(done.inputs[0], []).append(done.key)
     return (Asked(SCORE, model, tuple(sorted(keys))) for model, keys in by_model.items())
 

@@ -151,7 +151,7 @@ def read_all(
     folder = kind.folder
     # Right below the folder: candidates of a channel of that name lie deeper.
     there = [info for info in session.store.list_usable(folder) if "/" not in info.key.removeprefix(f"{folder}/")]
-    there = [info for info in there if until is None or (info.modified and info.modified < until)]
+    there = [info for info in there if until is None or _imported_at(info) < until]
     known = {} if known is None else known
     versions = {info.key: (info.key, info.etag) for info in sorted(there, key=lambda info: info.key)}
     times = {info.key: _imported_at(info) for info in there}

@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
@@ -20,7 +21,6 @@ from carpipe.steps.data.datasets import dated_datasets
 from carpipe.steps.session import Session
 from carpipe.steps.views.costs import say_cost
 from carpipe.steps.views.extra import check_shown
-from carpipe.storage import ObjectInfo
 from carpipe.taxonomy.words import DROPPED
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class DatasetView:
 def list_datasets(cache: ResultCache) -> DatasetList:
     """The newest datasets, the newest first."""
     rows, newer = [], 0
-    for info in cache.manifests("datasets")[:SHOWN]:
+    for info in cache.manifests("datasets", most=SHOWN):
         try:
             done = check_shown(cache.manifest(info.key))
         except MissingError:  # deleted since
@@ -125,19 +125,19 @@ def list_datasets(cache: ResultCache) -> DatasetList:
 def describe_datasets(session: Session) -> str:
     """A line of text per dataset, the newest first: when it was made (UTC), photos, vehicles, classes, manifest."""
     rows = [
-        f"{info.minute:<16} {sum(done.extra['splits'].values()):>9,} "
+        f"{at:%Y-%m-%d %H:%M} {sum(done.extra['splits'].values()):>9,} "
         f"{done.extra['vehicles']:>9,} {len(done.extra['classes']):>8,}   {done.key}"
-        for info, done in _sound(dated_datasets(session))
+        for at, done in _sound(dated_datasets(session))
     ]
     if not rows:
         raise InputError(f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`.")
     return "\n".join([f"{'made (UTC)':<16} {'photos':>9} {'vehicles':>9} {'classes':>8}   manifest", *rows])
 
 
-def _sound(dated: Iterable[tuple[ObjectInfo, Manifest]]) -> Iterator[tuple[ObjectInfo, Manifest]]:
-    for info, done in dated:
+def _sound(dated: Iterable[tuple[datetime, Manifest]]) -> Iterator[tuple[datetime, Manifest]]:
+    for at, done in dated:
         try:
-            yield info, check_shown(done)
+            yield at, check_shown(done)
         except InputError as error:
             log.warning("%s", error)
 

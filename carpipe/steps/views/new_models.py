@@ -11,7 +11,7 @@ from carpipe.names import shown
 from carpipe.spreadsheet import to_csv
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
-from carpipe.steps.data.datasets import newest_manifests
+from carpipe.steps.data.datasets import list_manifests
 from carpipe.steps.session import Session
 
 HOME = f"stages/{results.NEW_MODELS}/{results.WHOLE}"
@@ -43,9 +43,8 @@ def told_new_models(session: Session, dataset: Manifest) -> str:
     """What was found last in a dataset, in some sentences; empty where nobody has looked, or nobody can read it."""
     from carpipe.evaluation.new_models import describe
 
-    for info in newest_manifests(session, HOME):
+    for _, done in manifest.newest_first(session.store, list_manifests(session, HOME)):
         try:
-            done = manifest.read(session.store, info.key)
             if done.inputs[:1] == [dataset.key]:
                 return describe(read_new_models(session, done))
         except (MissingError, InputError, KeyError, TypeError):

@@ -97,4 +97,5 @@ def _judged_at(session: Session) -> datetime:
 def _begun(session: Session, key: str) -> datetime:
     """When a result was begun: what is said while it is made is not in it."""
     done, info = manifest.read(session.store, key), session.store.head(key)
-    return info.modified - timedelta(seconds=done.seconds) if info and info.modified else _NEVER
+    at = manifest.committed_at(done, info)
+    return at - timedelta(seconds=done.seconds) if at > _NEVER else _NEVER
