@@ -14,7 +14,6 @@ import hashlib
 import multiprocessing
 import os
 import resource
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import obstore
 import pandas as pd
 from kept import keep  # the module beside this one
 
@@ -34,9 +34,10 @@ from carpipe.local.s3server import s3server
 from carpipe.manifest import Work
 from carpipe.pictures.hashes import SIGNATURE_BYTES
 from carpipe.stages import inventory as stage
-from carpipe.steps import given_weights, results
+from carpipe.steps import results
 from carpipe.steps.data.clean import clean_work
 from carpipe.steps.data.crop import crop_work
+from carpipe.steps.data.detector_network import DetectorId, local_detector
 from carpipe.steps.data.filter import filter_work
 from carpipe.steps.data.filter_network import find_car_filter
 from carpipe.steps.data.inventory import LOG, Inventory, commit_partition, record
@@ -127,7 +128,7 @@ def count_requests() -> Counter[str]:
         return call
 
     for verb in VERBS:
-        setattr(storage.obstore, verb, counted(verb, getattr(storage.obstore, verb)))
+        setattr(obstore, verb, counted(verb, getattr(obstore, verb)))
     return asked
 
 
@@ -217,9 +218,8 @@ def fill(url: str, tables: Path, most: int, partitions: int) -> Facts:
     size = -(-len(photos) // partitions) if partitions else session.config.inventory.partition_photos
     cut = list(stage.cut(photos, first=0, partition_photos=size))
     model = live_filter(session)
-    with given_weights.local_weights(session.store, session.config.crop.weights) as (_, sha256), \
-         ThreadPoolExecutor(4) as pool:  # fmt: skip
-        entries = list(pool.map(lambda part: commit_all(session, *part, model=model, detector=sha256), cut))
+    with local_detector(session) as detector, ThreadPoolExecutor(4) as pool:
+        entries = list(pool.map(lambda part: commit_all(session, *part, model=model, detector=detector.id), cut))
     state = record(session, Inventory(f"{LOG}/000001.json", 1, entries, len(photos), len(photos), None))
     return {"inventory": state.key, "photos": len(photos), "partitions": len(entries)}
 
@@ -235,7 +235,7 @@ def live_filter(session: Session) -> manifest.Manifest:
 
 
 def commit_all(
-    session: Session, partition: str, photos: pd.DataFrame, *, model: manifest.Manifest, detector: str
+    session: Session, partition: str, photos: pd.DataFrame, *, model: manifest.Manifest, detector: DetectorId
 ) -> dict[str, Any]:
     """One partition's results; returns its entry of the inventory."""
     looks = photos.pop("look").to_numpy()
@@ -307,7 +307,7 @@ def with_looks(photos: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     source[banners] = number + rng.integers(0, 50, banners.sum())
     hashes = rng.integers(0, 2**64, (2, number + 50), dtype=np.uint64)
     broken = (rng.random(number) < BROKEN) | photos["dropped"].notna().to_numpy()  # nobody looks at odd names
-    columns = {
+    columns: dict[str, Any] = {
         "format": "JPEG", "width": 380, "height": 250,
         "sha256": [hashlib.sha256(str(one).encode()).hexdigest() for one in source.tolist()],
         "dhash": [f"{one:016x}" for one in hashes[0, source].tolist()],
@@ -323,4 +323,4 @@ def with_looks(photos: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

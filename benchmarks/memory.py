@@ -54,6 +54,7 @@ def draw(megabytes: float) -> bytes:
 def run_clean(session: Session) -> int:
     """The step, over all partitions; returns how many photos."""
     stock = latest_inventory(session)
+    assert stock is not None
     return sum(clean(session, part["manifest"], inventory=stock.key).counts["in"] for part in stock.partitions)
 
 
@@ -67,8 +68,9 @@ class Blind:
 
 def run_crop(session: Session) -> int:
     """What the step does without its detector: read and decode."""
-    number = 0
-    for part in latest_inventory(session).partitions:
+    stock, number = latest_inventory(session), 0
+    assert stock is not None
+    for part in stock.partitions:
         photos = results.read_photos(session.store, manifest.read(session.store, part["manifest"]))
         source = Raw(session, objects_of(table.kept(photos)))
         config = session.config
