@@ -67,7 +67,7 @@ test: .venv/installed
 check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy carpipe tools
+	$(BIN)/mypy carpipe tools benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/test_imports.py tests/test_layout.py
 

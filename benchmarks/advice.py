@@ -13,7 +13,7 @@ anywhere.
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ SHOWN = 10
 
 def main(what: str, *paths: str) -> None:
     """Run one of them."""
-    {"drawn": drawn, "world": world, "models196": models196}[what](*map(Path, paths))
+    ways: dict[str, Callable[..., None]] = {"drawn": drawn, "world": world, "models196": models196}
+    ways[what](*map(Path, paths))
 
 
 def drawn(trials: int = 20) -> None:
@@ -155,7 +156,7 @@ def ask(x: Any, photos: pd.DataFrame, learnt: Any) -> TopAnswers:
     head = LogisticRegression(C=0.01, max_iter=200).fit(scale.transform(x[learnt]), photos["class_name"][learnt])
     p = head.predict_proba(scale.transform(x[~learnt])).astype(np.float32)
     rest = photos[~learnt].reset_index(drop=True)
-    return keep_top(rest, p, energy=np.zeros(len(p)), temperature=1.0, classes=list(head.classes_))
+    return keep_top(rest, p, energy=np.zeros(len(p), np.float32), temperature=1.0, classes=list(head.classes_))
 
 
 def show(answers: TopAnswers) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
@@ -97,7 +98,7 @@ def paint(blue: int, red: int) -> Callable[[Picture], Picture]:
     return edit
 
 
-def in_the_middle(picture: Picture, pixels: NDArray[np.generic]) -> Picture:
+def in_the_middle(picture: Picture, pixels: MatLike) -> Picture:
     """An ellipse as large as a car usually is, a quarter of the picture, of other pixels."""
     mask = np.zeros((picture.height, picture.width), np.float32)
     middle, axes = (
@@ -105,8 +106,8 @@ def in_the_middle(picture: Picture, pixels: NDArray[np.generic]) -> Picture:
         (round(picture.width * 0.32), round(picture.height * 0.25)),
     )
     cv2.ellipse(mask, middle, axes, 0, 0, 360, 1.0, -1)
-    mask = cv2.GaussianBlur(mask, (9, 9), 0)[..., None]
-    return Image.fromarray((np.asarray(picture) * (1 - mask) + pixels * mask).astype(np.uint8))
+    soft = cv2.GaussianBlur(mask, (9, 9), 0)[..., None]
+    return Image.fromarray((np.asarray(picture) * (1 - soft) + pixels * soft).astype(np.uint8))
 
 
 REPAINTS: dict[str, Callable[[Picture], Picture]] = {

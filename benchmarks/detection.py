@@ -41,7 +41,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         weights = options.weights or untrained(Path(scratch))
         rates = measure(ways(weights, pictures, Path(scratch)), pictures, rounds=options.rounds)
-    rows = [[name, batch, *(round(rate, 2) for rate in found)] for (name, batch), found in rates.items()]
+    rows: list[list[Any]] = [
+        [name, batch, *(round(rate, 2) for rate in found)] for (name, batch), found in rates.items()
+    ]
     first = float(np.median(rows[0][2:]))
     for row in rows:
         row.append(round(float(np.median(row[2:])) / first, 2))

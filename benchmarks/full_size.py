@@ -14,7 +14,6 @@ import hashlib
 import multiprocessing
 import os
 import resource
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import obstore
 import pandas as pd
 from kept import keep  # the module beside this one
 
@@ -128,7 +128,7 @@ def count_requests() -> Counter[str]:
         return call
 
     for verb in VERBS:
-        setattr(storage.obstore, verb, counted(verb, getattr(storage.obstore, verb)))
+        setattr(obstore, verb, counted(verb, getattr(obstore, verb)))
     return asked
 
 
@@ -307,7 +307,7 @@ def with_looks(photos: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     source[banners] = number + rng.integers(0, 50, banners.sum())
     hashes = rng.integers(0, 2**64, (2, number + 50), dtype=np.uint64)
     broken = (rng.random(number) < BROKEN) | photos["dropped"].notna().to_numpy()  # nobody looks at odd names
-    columns = {
+    columns: dict[str, Any] = {
         "format": "JPEG", "width": 380, "height": 250,
         "sha256": [hashlib.sha256(str(one).encode()).hexdigest() for one in source.tolist()],
         "dhash": [f"{one:016x}" for one in hashes[0, source].tolist()],
@@ -323,4 +323,4 @@ def with_looks(photos: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

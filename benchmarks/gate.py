@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from carpipe.config import GateConfig
@@ -76,21 +77,22 @@ def draw_answers(
     )
     limits = rng.normal(0, CLASS_SPREAD, number[-1] + 1)
 
-    def answer(accuracy: float) -> np.ndarray:
+    def answer(accuracy: float) -> NDArray[np.bool_]:
         own = np.sqrt(OWN_VEHICLE) * rng.normal(size=vehicles)[vehicle] + np.sqrt(OWN_PHOTO) * rng.normal(size=rows)
         # The classes' spread adds to the variance, so the limit is widened to keep the accuracy.
         limit = norm.ppf(accuracy) * np.sqrt(1 + CLASS_SPREAD**2) + limits[number]
         if scenario.ruined and accuracy == scenario.candidate:
             limit[number == _class_of_size(photos, scenario.ruined)] = norm.ppf(RUINED)
-        return shared + own < limit
+        right: NDArray[np.bool_] = shared + own < limit
+        return right
 
     table = photos[["key", "vehicle", "class_name"]]
     return table.assign(correct=answer(scenario.candidate)), table.assign(correct=answer(scenario.champion))
 
 
 def _class_of_size(photos: pd.DataFrame, vehicles: int) -> int:
-    sizes = photos.groupby("number")["vehicle"].nunique()
-    return int((sizes - vehicles).abs().idxmin())
+    sizes = photos.groupby("number")["vehicle"].nunique().to_numpy()  # of classes 0, 1 and so on
+    return int(np.abs(sizes - vehicles).argmin())
 
 
 def run(name: str, *, trials: int, rules: GateConfig, classes: int = 512, median: float = 24) -> Counter[str]:

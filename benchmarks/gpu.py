@@ -51,7 +51,7 @@ class Measured:
         return f"{name:<44} {self.photos / self.seconds:>9.1f} {waiting:>8} {share:>10} {self.memory_mb:>10.0f}"
 
 
-class Photos(torch.utils.data.IterableDataset[Any]):
+class Photos(torch.utils.data.IterableDataset[Any]):  # type: ignore[misc]  # torch is taken to have no types
     """Endless JPEGs, decoded and stretched as the pipeline does it: (uint8 picture, class number)."""
 
     def __init__(self, jpegs: list[bytes], side: int):

@@ -30,7 +30,7 @@ from carpipe.local.s3server import s3server  # noqa: E402  # the tests must be f
 from carpipe.sample import draw_world  # noqa: E402
 from tests.pictures import hostile  # noqa: E402
 
-PORT = serving.PORT["ours"]
+PORT = serving.PORT[serving.OURS]
 
 
 def main(options: argparse.Namespace) -> None:

@@ -71,8 +71,8 @@ def nights(place: Path, partitions: int) -> tuple[int, list[Row]]:
     with AirflowClient(url, user=user, password=password) as client:
         rows = [show("nothing new", *night(client))]
         add(session, listings[-1])
-        run, *found = night(client)
-        rows.append(show("one new partition", run, *found))
+        run, states, seconds = night(client)
+        rows.append(show("one new partition", run, states, seconds))
         rows.append(show("its crop cleared", *cleared(client, run, "partition.crop", 0)))
         rows.append(show("another threshold: all", *night(client, car_threshold=0.71)))
     return count, rows

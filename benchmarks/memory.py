@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
@@ -27,6 +26,8 @@ from carpipe import manifest
 from carpipe import photos as table
 from carpipe.config import load_config
 from carpipe.local.s3server import s3server
+from carpipe.pictures.detection.cut import Found
+from carpipe.pictures.detection.detector import Detector
 from carpipe.stages import crop as crop_stage
 from carpipe.steps import results
 from carpipe.steps.data.clean import clean
@@ -54,25 +55,32 @@ def draw(megabytes: float) -> bytes:
 def run_clean(session: Session) -> int:
     """The step, over all partitions; returns how many photos."""
     stock = latest_inventory(session)
+    assert stock is not None
     return sum(clean(session, part["manifest"], inventory=stock.key).counts["in"] for part in stock.partitions)
 
 
-class Blind:
-    """A detector that finds nothing."""
+class Blind(Detector):
+    """A detector that finds nothing, and loads nothing."""
 
-    def largest(self, images: list[Image.Image]) -> list[None]:
-        """No vehicle on any of them."""
-        return [None] * len(images)
+    def __init__(self) -> None:
+        pass
+
+    def shape_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        return size[::-1]
+
+    def largest(self, pictures: list[Image.Image]) -> list[Found | None]:
+        return [None] * len(pictures)
 
 
 def run_crop(session: Session) -> int:
     """What the step does without its detector: read and decode."""
-    number = 0
-    for part in latest_inventory(session).partitions:
+    stock, number = latest_inventory(session), 0
+    assert stock is not None
+    for part in stock.partitions:
         photos = results.read_photos(session.store, manifest.read(session.store, part["manifest"]))
         source = Raw(session, objects_of(table.kept(photos)))
         config = session.config
-        crop_stage.crop(source, detector=cast(Any, Blind()), config=config.crop, max_pixels=config.clean.max_pixels)
+        crop_stage.crop(source, detector=Blind(), config=config.crop, max_pixels=config.clean.max_pixels)
         number += len(photos)
     return number
 

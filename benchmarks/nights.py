@@ -35,9 +35,9 @@ class CountingStore(Store):
     reads: Counter[str]
     writes: Counter[str]
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
         self.reads[key.split("/")[0]] += 1
-        return super().get(key)
+        return super().get(key, max_bytes=max_bytes)
 
     def put(self, key: str, data: bytes) -> str:
         self.writes[key.split("/")[0]] += 1

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -59,7 +60,7 @@ def main(options: argparse.Namespace) -> None:
             for _ in range(options.rounds)
         ]
         alone = json.loads(call("--model-only", folder, "--seconds", options.seconds).splitlines()[-1])
-    rows = [
+    rows: list[list[Any]] = [
         [name, *(round(one[name][0], 1) for one in found), *(round(found[-1][name][at]) for at in (1, 2))]
         for name in found[0]
     ]
@@ -198,7 +199,10 @@ def model_only(folder: Path, seconds: float) -> dict[str, tuple[float, float, fl
         ours = open_channel(os.environ["CARPIPE_STORE"], cache=Path(cache))
         theirs = keras.models.load_model(folder / "model.keras", compile=False)
         picture = np.zeros((1, ours.side, ours.side, 3), np.uint8)
-        calls = {"keras.predict": lambda: theirs.predict(picture, verbose=0), "openvino": lambda: ours.predict(picture)}
+        calls: dict[str, Callable[[], object]] = {
+            "keras.predict": lambda: theirs.predict(picture, verbose=0),
+            "openvino": lambda: ours.predict(picture),
+        }
         found = {}
         for name, predict in calls.items():
             predict()

@@ -132,7 +132,8 @@ def pool(listing: Any, p: Any, classes: tuple[str, ...], said: Any) -> tuple[Any
     order = np.argsort(listing, kind="stable")
     number, names = pd.factorize(listing[order])
     table = pd.DataFrame({"key": np.arange(len(p)), "class_name": said[order]})
-    top = keep_top(table, p[order].astype(np.float32), energy=np.zeros(len(p)), temperature=1.0, classes=classes)
+    energy = np.zeros(len(p), np.float32)
+    top = keep_top(table, p[order].astype(np.float32), energy=energy, temperature=1.0, classes=classes)
     return pool_listings(Source("", top), np.arange(len(p)), listing=number, classes=classes).p, names
 
 

@@ -221,7 +221,7 @@ def by_torch(folder: Path, classes: list[str]) -> Iterator[Any]:
     light = v2.ColorJitter(brightness=CONFIG.brightness)
     change = v2.Compose([v2.Resize((SIDE, SIDE), antialias=True), v2.RandomHorizontalFlip(), turn, light])
 
-    class Photos(torch.utils.data.Dataset[Any]):
+    class Photos(torch.utils.data.Dataset[Any]):  # type: ignore[misc]  # torch is taken to have no types
         def __len__(self) -> int:
             return len(paths)
 

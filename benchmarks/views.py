@@ -46,7 +46,7 @@ def main() -> None:
     for grid, both in [BEST] if options.best else WAYS:
         said = answer(pooled(plain, grid), pooled(turned, grid) if both else None, views, cars)
         right, out = said == views, ~np.isin(views, ["in", "d"])
-        low, high = interval(right, cars)
+        low, high = interval(right, list(cars))
         print(f"| {grid} x {grid} | {both} | {right.mean():.3f} | {low:.3f} to {high:.3f} | {right[out].mean():.3f} |",
               flush=True)  # fmt: skip
         if (grid, both) == BEST:
@@ -157,12 +157,13 @@ def covers(options: argparse.Namespace, rows: list[dict[str, str]], said: Any) -
         car: shots for car, shots in listings.items() if {kind_of(row["view"]) for row, _ in shots} > {"angle-front"}
     }
     detector = Detector(Path(options.detector), config=CropConfig()) if options.detector else None
-    chosen = defaultdict(int)
+    chosen = defaultdict[str, int](int)
     whole = first = 0
     for shots in wanted.values():
         shots.sort(key=lambda shot: int(shot[0]["key"].rpartition("/")[2].split("_")[1]))  # the seller's order
         seen = [look(options.folder, row["key"], view, detector) for row, view in shots]
         best = choose_cover(seen)
+        assert best is not None  # each can be used
         chosen[kind_of(shots[best][0]["view"])] += 1
         whole += seen[best].whole
         first += kind_of(shots[0][0]["view"]) == "angle-front"
@@ -182,8 +183,8 @@ def look(folder: Path, key: str, view: str, detector: Detector | None) -> Shot:
     if vehicle is None:
         return Shot(view)
     _, jpeg = crop_photo(image, vehicle, config=CropConfig())
-    box = tuple(vehicle.box)
-    cut = image.crop(box) if jpeg else image
+    x0, y0, x1, y1 = box = vehicle.box
+    cut = image.crop((x0, y0, x1, y1)) if jpeg else image
     return Shot(view, is_whole(box, image.size), sharpness(cut), share_of(box, image.size))
 
 

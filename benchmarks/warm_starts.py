@@ -104,7 +104,7 @@ def nights_of(parts: dict[str, list[Record]], count: int, *, photos: float, clas
     random = np.random.default_rng(5)
     names = sorted({name for _, name, _ in parts["train"]})
     first_seen = dict(zip(random.permutation(names), arrivals(len(names), classes, count), strict=True))
-    came = {}
+    came: dict[str, int] = {}
     for records in parts.values():
         keys = [key for key, _, _ in records]
         came |= dict(zip(random.permutation(keys), arrivals(len(keys), photos, count), strict=True))
@@ -154,7 +154,7 @@ def judged(
     cold = ClassifierConfig(**{**base, "head_epochs": 2, "finetune_epochs": options.epochs - 2})
     brief = ClassifierConfig(**{**base, "head_epochs": 1, "finetune_epochs": max(1, short - 1)})
     settings = {"cold": (cold, None), "warm": (cold, model), "short": (brief, None)}
-    files = {}
+    files: dict[str, Path] = {}
     for name in ways:
         config, start = settings[name]
         if name == "warm" and start is None:

@@ -125,7 +125,7 @@ def judge(photos: pd.DataFrame, features: Any, judging: Any) -> pd.DataFrame:
         features[judging][photos[judging]["class_name"].isin(built)],
     )
     median = rest["class_name"].map({name: years[(len(years) - 1) // 2] for name, years in built.items()})
-    found = rest.assign(median=median, without_class=ridge_alone(features[~judging], fitting, seen))
+    found: pd.DataFrame = rest.assign(median=median, without_class=ridge_alone(features[~judging], fitting, seen))
     for name, strengths in (("carpipe", module.STRENGTHS), ("class_alone", (np.inf,))):
         before, module.STRENGTHS = module.STRENGTHS, strengths
         fitted = fit_years(features[~judging], fitting.assign(answer=fitting["class_name"]), built=built, share=SHARE)

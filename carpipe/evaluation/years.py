@@ -28,7 +28,7 @@ Floats = NDArray[np.floating[Any]]
 MIN_VEHICLES = 20
 FOLDS = 5
 # Penalties of the direction, in mean variances of a feature; the last leaves nothing of it: the class alone decides.
-STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, np.inf)
+STRENGTHS: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, np.inf)
 # A class's own year, and its own spread, count as if so many average cars stood beside its own.
 PRIOR_CARS, PRIOR_SPREAD = 1.0, 10.0
 ROWS = 8192  # photos at a time

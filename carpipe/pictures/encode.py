@@ -5,7 +5,7 @@ import io
 
 import cv2
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]  # it comes without types
+import simplejpeg
 from PIL import Image
 
 from carpipe.errors import InputError

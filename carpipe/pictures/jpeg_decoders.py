@@ -11,7 +11,7 @@ import warnings
 from typing import cast
 
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]  # it comes without types
+import simplejpeg
 from PIL import Image
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]

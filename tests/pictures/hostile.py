@@ -3,6 +3,8 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,11 +14,11 @@ from tests.pictures.drawn import draw
 EOI = b"\xff\xd9"
 
 
-def segment(marker, body):
+def segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 
-def progressive(width, height, scans, *, components=3, stop=None):
+def progressive(width: int, height: int, scans: int, *, components: int = 3, stop: int | None = None) -> bytes:
     """A progressive JPEG of one grey, its coefficients sent one by one, bit by bit: up to 896 scans a component."""
     frame = struct.pack(">BHHB", 8, height, width, components)
     frame += b"".join(bytes((number, 0x11, 0)) for number in range(1, components + 1))
@@ -29,7 +31,7 @@ def progressive(width, height, scans, *, components=3, stop=None):
     return b"".join([*parts, EOI][:stop])
 
 
-def _plan(components):
+def _plan(components: int) -> Iterator[tuple[int, int, int, int]]:
     """(component, first coefficient, bits before, bits after) of each scan, in an order that is allowed."""
     names = range(1, components + 1)
     for name in names:
@@ -40,7 +42,7 @@ def _plan(components):
                 yield name, k, low + 1 if low < 13 else 0, low
 
 
-def _scan(name, k, high, low, *, blocks):
+def _scan(name: int, k: int, high: int, low: int, *, blocks: int) -> bytes:
     header = bytes((1, name, 0, k, k, high << 4 | low))
     if k == 0:
         coded = bytes(-(-blocks // 8) - 1) + (b"\0" if blocks % 8 == 0 else bytes([(1 << 8 - blocks % 8) - 1]))
@@ -55,39 +57,39 @@ def _scan(name, k, high, low, *, blocks):
     return segment(0xDA, header) + coded
 
 
-def jpeg(size=(320, 240), **options):
+def jpeg(size: tuple[int, int] = (320, 240), **options: Any) -> bytes:
     sink = io.BytesIO()
     draw(size).save(sink, "JPEG", **options)
     return sink.getvalue()
 
 
-def encoded(image, name, **options):
+def encoded(image: Image.Image, name: str, **options: Any) -> bytes:
     sink = io.BytesIO()
     image.save(sink, name, **options)
     return sink.getvalue()
 
 
-def png_chunk(kind, body):
+def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(width, height, *parts, depth=8, colour=0, interlaced=0):
+def png(width: int, height: int, *parts: bytes, depth: int = 8, colour: int = 0, interlaced: int = 0) -> bytes:
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(parts) + png_chunk(b"IEND", b"")
 
 
-def zeros(count):
+def zeros(count: int) -> bytes:
     packer = zlib.compressobj(1)
     pieces = [packer.compress(bytes(min(1 << 20, count - at))) for at in range(0, count, 1 << 20)]
     return b"".join([*pieces, packer.flush()])
 
 
-def riff(*chunks):
+def riff(*chunks: tuple[bytes, bytes]) -> bytes:
     body = b"".join(kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for kind, data in chunks)
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
 
-def lossless_webp(width, height):
+def lossless_webp(width: int, height: int) -> bytes:
     """34 bytes: one colour, lossless, no matter how large."""
     bits = f"{width - 1:014b}{height - 1:014b}"
     header = int(bits[:14], 2) | int(bits[14:], 2) << 14
@@ -97,22 +99,22 @@ def lossless_webp(width, height):
     return riff((b"VP8L", b"\x2f" + value.to_bytes(13, "little")))
 
 
-def gif(width, height, *parts, pixels=None):
+def gif(width: int, height: int, *parts: bytes, pixels: tuple[int, int] | None = None) -> bytes:
     head = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
     frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, *(pixels or (width, height)), 0)
     return head + b"".join(parts) + frame + b"\x02\x02\x4c\x01\x00" + b"\x3b"
 
 
-def box(kind, *bodies):
+def box(kind: bytes, *bodies: bytes) -> bytes:
     body = b"".join(bodies)
     return struct.pack(">I4s", 8 + len(body), kind) + body
 
 
-def bmp_rle(width, height, coded):
+def bmp_rle(width: int, height: int, coded: bytes) -> bytes:
     table = bytes(range(256)) * 4
     head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(coded), 0, 0, 256, 0)
     return b"BM" + struct.pack("<IHHI", 14 + 40 + 1024 + len(coded), 0, 0, 14 + 40 + 1024) + head + table + coded
 
 
-def noise(size, seed=0):
+def noise(size: tuple[int, int], seed: int = 0) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), np.uint8))
