@@ -82,6 +82,8 @@ def main() -> None:
             title=f"Dataset steps on {made['photos']:,} photos in {made['partitions']:,} partitions",
             columns=("step", "seconds", "CPU seconds", "peak MB", "requests"),
             rows=[(one["step"], *(one[name] for name in ("seconds", "cpu", "peak_mb", "requests"))) for one in found],
+            says=f"Together they take {sum(one['seconds'] for one in found):,.0f} s, and the largest of the processes "
+            f"{max(one['peak_mb'] for one in found):,} MB.",
         )
 
 

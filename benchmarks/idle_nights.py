@@ -48,6 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         place = options.folder or Path(home)
+        place.mkdir(parents=True, exist_ok=True)
         try:
             count, rows = nights(place, options.partitions)
         finally:

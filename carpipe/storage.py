@@ -99,6 +99,7 @@ class Store:
         self.url = config.url
         self.access = access
         self.etags_are_md5 = False
+        self._is_due = False  # to be proven before the next conditional write
         self._endpoint = config.endpoint or (access.endpoint if access else "")
         self._threads = config.threads
         self._prefetch_bytes = config.prefetch_mb * 1_000_000
@@ -179,10 +180,12 @@ class Store:
 
     def create(self, key: str, data: bytes) -> str:
         """Write only if there is no such key. Raises ConflictError where there is."""
+        self._prove_if_due()
         return self._put(key, data, {"mode": "create"})
 
     def replace(self, key: str, data: bytes, *, etag: str) -> str:
         """Write only if the object still has this etag. Raises ConflictError where it has not."""
+        self._prove_if_due()
         return self._put(key, data, {"mode": {"e_tag": f'"{etag}"'}})
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -275,6 +278,20 @@ class Store:
             self.prove()
             return
         self.etags_are_md5 = found.data is not None and found.etag == _md5(found.data)
+
+    def look(self) -> None:
+        """As `check`, for those who mean to read: it writes nothing. Before the first conditional write comes `check`.
+
+        Raises:
+            AccessError: wrong bucket, endpoint or credentials.
+        """
+        next(self.list_objects("channels"), None)
+        self._is_due = True
+
+    def _prove_if_due(self) -> None:
+        if self._is_due:
+            self._is_due = False
+            self.check()
 
     def prove(self) -> None:
         """Prove that the bucket is there, may be written, and honours conditional writes; the next ones need not.

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from carpipe.cli.common import Commands, add, session
+from carpipe.cli.common import Commands, add, reader
 from carpipe.config import Config
 
 
@@ -18,5 +18,5 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.names import counted
     from carpipe.steps.labels.candidates import download_candidates
 
-    count = download_candidates(session(config), options.folder, channel=options.channel)
+    count = download_candidates(reader(config), options.folder, channel=options.channel)
     print(f"{counted(count, 'candidate')} in {options.folder}")

@@ -5,7 +5,17 @@ import json
 import sys
 from pathlib import Path
 
-from carpipe.cli.common import Commands, add, add_dataset_option, check_out, now, say_to_fill_in, say_written, session
+from carpipe.cli.common import (
+    Commands,
+    add,
+    add_dataset_option,
+    check_out,
+    now,
+    reader,
+    say_to_fill_in,
+    say_written,
+    session,
+)
 from carpipe.config import Config
 from carpipe.errors import InputError
 
@@ -60,7 +70,7 @@ def _add_moves(actions: Commands) -> None:
 def _check(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.taxonomy import check_taxonomy
 
-    opened = None if options.offline else session(config)
+    opened = None if options.offline else reader(config)
     text, faults = check_taxonomy(
         opened, options.taxonomy or config.classes.taxonomy, options.dataset, every=options.all
     )
@@ -79,7 +89,7 @@ def _diff(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.taxonomy import diff_taxonomy
 
     print(
-        diff_taxonomy(session(config), options.taxonomy or config.classes.taxonomy, options.dataset, every=options.all)
+        diff_taxonomy(reader(config), options.taxonomy or config.classes.taxonomy, options.dataset, every=options.all)
     )
 
 
@@ -153,7 +163,7 @@ def _moves(options: argparse.Namespace, config: Config) -> None:
     from carpipe.names import shown_text
     from carpipe.steps.moves.store import describe_moves
 
-    print(shown_text(describe_moves(session(config))))
+    print(shown_text(describe_moves(reader(config))))
 
 
 def _new(options: argparse.Namespace, config: Config) -> None:

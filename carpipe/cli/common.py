@@ -71,6 +71,11 @@ def session(config: Config) -> Session:
     return open_session(config)
 
 
+def reader(config: Config) -> Session:
+    """The same for commands that write nothing: keys that may only read are enough."""
+    return open_session(config, reads_only=True)
+
+
 def now() -> str:
     """The time of day for what gets recorded: carpipe's steps have no clock of their own."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from carpipe.cli.common import Commands, add, session
+from carpipe.cli.common import Commands, add, reader
 from carpipe.config import Config
 
 
@@ -14,4 +14,4 @@ def add_command(commands: Commands) -> None:
 def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.views.datasets import describe_datasets
 
-    print(describe_datasets(session(config)))
+    print(describe_datasets(reader(config)))

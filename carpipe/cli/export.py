@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from carpipe.cli.common import Commands, add, add_dataset_option, session
+from carpipe.cli.common import Commands, add, add_dataset_option, reader
 from carpipe.config import Config
 
 
@@ -17,4 +17,4 @@ def add_command(commands: Commands) -> None:
 def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.export import export
 
-    print(f"{export(session(config), options.folder, options.dataset)} photos written to {options.folder}")
+    print(f"{export(reader(config), options.folder, options.dataset)} photos written to {options.folder}")

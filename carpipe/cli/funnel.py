@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from carpipe.cli.common import Commands, add, add_dataset_option, session
+from carpipe.cli.common import Commands, add, add_dataset_option, reader
 from carpipe.config import Config
 
 
@@ -17,5 +17,5 @@ def add_command(commands: Commands) -> None:
 def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.views.funnel import read_funnel, render_funnel
 
-    entries = read_funnel(session(config), options.dataset)
+    entries = read_funnel(reader(config), options.dataset)
     print(json.dumps(entries, indent=1) if options.json else render_funnel(entries))

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from carpipe.cli.common import Commands, add, now, session
+from carpipe.cli.common import Commands, add, now, reader, session
 from carpipe.config import Config
 
 
@@ -82,7 +82,7 @@ def _export(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.viewpoints.store import export_views
 
     export = export_views if options.views else export_labels
-    print(f"{counted(export(session(config), options.file), 'label')} written to {options.file}")
+    print(f"{counted(export(reader(config), options.file), 'label')} written to {options.file}")
 
 
 def _sample(options: argparse.Namespace, config: Config) -> None:
@@ -105,14 +105,14 @@ def _conflicts(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.labels import store as cars
     from carpipe.steps.viewpoints import store as views
 
-    print((views if options.views else cars).describe_conflicts(session(config)))
+    print((views if options.views else cars).describe_conflicts(reader(config)))
 
 
 def _status(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.labels.store import describe_labels
     from carpipe.steps.viewpoints.store import describe_views
 
-    print((describe_views if options.views else describe_labels)(session(config)))
+    print((describe_views if options.views else describe_labels)(reader(config)))
 
 
 def _count(text: str) -> int:

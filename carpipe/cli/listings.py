@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from carpipe.cli.common import Commands, add, add_dataset_option, check_out, now, say_to_fill_in, session
+from carpipe.cli.common import Commands, add, add_dataset_option, check_out, now, reader, say_to_fill_in, session
 from carpipe.config import Config
 
 
@@ -111,13 +111,13 @@ def _export(options: argparse.Namespace, config: Config) -> None:
     from carpipe.names import counted
     from carpipe.steps.listings.store import export_corrections
 
-    print(f"{counted(export_corrections(session(config), options.file), 'correction')} written to {options.file}")
+    print(f"{counted(export_corrections(reader(config), options.file), 'correction')} written to {options.file}")
 
 
 def _status(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.listings import describe_corrections
 
-    print(describe_corrections(session(config)))
+    print(describe_corrections(reader(config)))
 
 
 def _show(options: argparse.Namespace, config: Config) -> None:
@@ -125,5 +125,5 @@ def _show(options: argparse.Namespace, config: Config) -> None:
 
     from carpipe.steps.views.listing import describe_listing, listing_views
 
-    found = listing_views(session(config), options.listing, options.dataset)
+    found = listing_views(reader(config), options.listing, options.dataset)
     print(json.dumps(asdict(found)) if options.json else describe_listing(found))

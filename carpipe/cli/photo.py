@@ -2,7 +2,7 @@
 
 import argparse
 
-from carpipe.cli.common import Commands, add, add_dataset_option, session
+from carpipe.cli.common import Commands, add, add_dataset_option, reader
 from carpipe.config import Config
 
 
@@ -16,4 +16,4 @@ def add_command(commands: Commands) -> None:
 def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.views.photo import describe_photos
 
-    print(describe_photos(session(config), options.key, options.dataset))
+    print(describe_photos(reader(config), options.key, options.dataset))

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from carpipe.cli.common import Commands, add, add_dataset_option, session
+from carpipe.cli.common import Commands, add, add_dataset_option, reader
 from carpipe.config import Config
 
 
@@ -23,9 +23,9 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.report import download_refusal, download_report
 
     if options.validation:
-        page = download_refusal(session(config), options.folder, options.validation)
+        page = download_refusal(reader(config), options.folder, options.validation)
     else:
-        page = download_report(session(config), options.folder, options.dataset)
+        page = download_report(reader(config), options.folder, options.dataset)
     print(page)
     if not options.no_browser:
         webbrowser.open(page.resolve().as_uri())

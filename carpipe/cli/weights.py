@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from carpipe.cli.common import Commands, add, check_out, now, say_written, session
+from carpipe.cli.common import Commands, add, check_out, now, reader, say_written, session
 from carpipe.config import Config
 from carpipe.names import shown
 
@@ -51,13 +51,13 @@ def add_command(commands: Commands) -> None:
 def _list(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.views.weights import list_weights
 
-    print(list_weights(session(config), options.channel))
+    print(list_weights(reader(config), options.channel))
 
 
 def _show(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.views.weights import show_weights
 
-    print(show_weights(session(config), options.channel, options.model))
+    print(show_weights(reader(config), options.channel, options.model))
 
 
 def _compare(options: argparse.Namespace, config: Config) -> None:
@@ -94,7 +94,7 @@ def _rollback(options: argparse.Namespace, config: Config) -> None:
 def _pull(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.weights import pull_weights
 
-    print(pull_weights(session(config), options.channel, options.model, folder=options.folder))
+    print(pull_weights(reader(config), options.channel, options.model, folder=options.folder))
 
 
 def _sign(options: argparse.Namespace, config: Config) -> None:

@@ -35,17 +35,20 @@ class Session:
         metrics.send(self.config.metrics, figures)
 
 
-def open_session(config: Config, *, access: Access | None = None, signing_key: bytes = b"") -> Session:
+def open_session(
+    config: Config, *, access: Access | None = None, signing_key: bytes = b"", reads_only: bool = False
+) -> Session:
     """Open the bucket; whoever is the first to do so on this server proves that it honours conditional writes.
 
     Args:
         access: credentials, and more; None: those of the AWS chain.
         signing_key: see `Session`.
+        reads_only: nothing is written before somebody does; keys that may only read are enough.
 
     Raises:
         AccessError: wrong bucket, endpoint or credentials, or conditions are ignored.
         UnavailableError: the server cannot be reached.
     """
     store = Store(config.store, access=access)
-    store.check()
+    store.look() if reads_only else store.check()
     return Session(config, store, signing_key)

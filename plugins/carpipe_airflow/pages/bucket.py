@@ -77,5 +77,5 @@ class Bucket:
 
     @cached_property
     def _opened(self) -> Opened:
-        cache = ResultCache(open_session(load_config(overrides=IMPATIENT), access=find_access()))
+        cache = ResultCache(open_session(load_config(overrides=IMPATIENT), access=find_access(), reads_only=True))
         return Opened(cache, {name: LabelDesk(cache, question) for name, question in QUESTIONS.items()})
