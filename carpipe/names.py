@@ -24,6 +24,8 @@ _ACCENTS = 4
 _BRIEF = 100
 # The part of it that no request can be made for.
 _UNREQUESTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+# What else tools leave: Windows, Spark.
+_FOREIGN = {"thumbs.db", "desktop.ini", "_success"}
 
 # Text of the data, such as names of classes, is not to become links or pictures: Airflow's page reads GitHub's
 # Markdown, in which an address is a link by itself.
@@ -56,6 +58,13 @@ def is_odd(key: str) -> bool:
     """
     parts = key.removesuffix("/").split("/")
     return bool(_UNREQUESTABLE.search(key) or {"", ".", ".."} & set(parts))
+
+
+def is_foreign(key: str) -> bool:
+    """Whether other tools leave objects of that name anywhere: desktops, consoles, Hadoop, git."""
+    *folders, name = key.removesuffix("/").split("/")
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in (*folders, name))
+    return hidden or key.endswith("/") or name.endswith("_$folder$") or name.lower() in _FOREIGN
 
 
 def is_printable(name: str) -> bool:

@@ -36,7 +36,7 @@ from carpipe.errors import (
     UnavailableError,
 )
 from carpipe.forms import MAX_JSON_BYTES
-from carpipe.names import is_odd, shown
+from carpipe.names import is_foreign, is_odd, shown
 from carpipe.odd_keys import OddKeys, Place, is_for_a_key
 from carpipe.s3_access import Access, authorities_in, credentials_of
 from carpipe.storage_errors import broke_off, impossible, translate
@@ -99,6 +99,7 @@ class Store:
         self.url = config.url
         self.access = access
         self.etags_are_md5 = False
+        self._foreign: set[str] = set()
         self._is_due = False  # to be proven before the next conditional write
         self._endpoint = config.endpoint or (access.endpoint if access else "")
         self._threads = config.threads
@@ -239,8 +240,17 @@ class Store:
                     yield _info(dict(meta))
 
     def list_usable(self, prefix: str) -> Iterator[ObjectInfo]:
-        """As `list_objects`, without the keys that no other verb can use: those are none of carpipe's."""
-        return (info for info in self.list_objects(prefix) if not is_odd(info.key))
+        """As `list_objects`, without what is none of carpipe's: keys that no other verb can use, and what tools leave.
+
+        Of the latter each is logged once.
+        """
+        for info in self.list_objects(prefix):
+            if is_foreign(info.key):
+                if info.key not in self._foreign:
+                    self._foreign.add(info.key)
+                    log.info("%s is of another tool and is passed over", shown(info.key))
+            elif not is_odd(info.key):
+                yield info
 
     def list_folders(self, prefix: str) -> list[str]:
         """The keys one level under `prefix/` that other objects lie under."""

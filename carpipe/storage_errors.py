@@ -3,12 +3,55 @@
 The class says whether trying again can help. obstore hands the server's answer over as text.
 """
 
+import html
 import re
+from typing import NamedTuple
 
 from obstore import exceptions
 
-from carpipe.errors import AccessError, ConflictError, MissingError, StoreError, UnavailableError
-from carpipe.names import shown
+from carpipe.errors import AccessError, CarpipeError, ConflictError, MissingError, StoreError, UnavailableError
+from carpipe.names import brief, shown
+
+_VERBS = {"GET": "read", "HEAD": "look at", "PUT": "write", "POST": "write", "DELETE": "delete"}
+# A redirect's element, or the sentence of a signature for another region.
+_REGION = r"(?:<Region>|expecting ')([\w-]+)"
+CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "NotSignedUp", "UnauthorizedAccess"}
+# Codes after which it is plain what to do. Unavailable: the same request may do better later.
+_RENEW = (AccessError, "These credentials have ended or are no longer good; renew them")
+_SLOWER = (UnavailableError, "It is asked too often; lower store.threads, or try again later")
+_FULL = (UnavailableError, "It has no room for more; delete something, or have the quota raised")
+_LOCKED = (StoreError, "The object is locked or must be kept; keep such rules off the prefixes that carpipe writes")
+_CONDITIONS = (AccessError, "carpipe needs a server that takes If-Match and If-None-Match")
+CODES: dict[str, tuple[type[CarpipeError], str]] = {
+    **dict.fromkeys(("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "ExpiredTokenException"), _RENEW),
+    **dict.fromkeys(("SlowDown", "RequestLimitExceeded", "TooManyRequests", "ThrottlingException"), _SLOWER),
+    **dict.fromkeys(("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "EntityQuotaExceeded"), _FULL),
+    **dict.fromkeys(("ObjectLocked", "InvalidRetentionPeriod", "ObjectLockConfigurationNotFoundError"), _LOCKED),
+    **dict.fromkeys(("NotImplemented", "ConditionalRequestNotSupported"), _CONDITIONS),
+    "RequestTimeTooSkewed": (UnavailableError, "The clock of this machine is wrong; set it right, then try again"),
+    "InvalidObjectState": (
+        StoreError,
+        "The object is in an archive, such as Glacier; restore it, and keep such rules off carpipe's prefixes",
+    ),
+    "KMS.DisabledException": (AccessError, "The key that encrypts the bucket is disabled; enable it"),
+    "KMS.NotFoundException": (AccessError, "The key that encrypts the bucket has gone; restore it"),
+    "AccountProblem": (AccessError, "Something is wrong with the account of the bucket; ask who owns it"),
+}  # fmt: skip
+
+
+class Answer(NamedTuple):
+    """What a server said, out of obstore's text; each is empty where it did not say it."""
+
+    status: str
+    code: str
+    message: str
+    region: str
+    verb: str
+
+    @property
+    def words(self) -> str:
+        """The server's own, on one line."""
+        return ": ".join(filter(None, (self.code or (f"HTTP {self.status}" if self.status else ""), self.message)))
 
 
 def translate(error: Exception, key: str, *, url: str, where: str, given: bool) -> Exception:
@@ -21,41 +64,75 @@ def translate(error: Exception, key: str, *, url: str, where: str, given: bool) 
         given: whether the keys come from the connection, not from the AWS chain.
     """
     text = str(error)
-    status, code = _answer(text)
+    said = read_answer(text)
     if wrong := _no_way_in(text, url, where):
         return wrong
     if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
         return ConflictError(f"{shown(key)} in {where} was written by somebody else first.")
     if isinstance(error, FileNotFoundError):
         return MissingError(f"There is no object {shown(key)} in {where}.")
-    if code == "RequestTimeTooSkewed":
-        return UnavailableError(
-            f"{where} finds the clock of this machine wrong ({code}); set it right, then try again."
-        )
-    if status in ("401", "403"):
-        keys = "the connection's keys" if given else "AWS_ACCESS_KEY_ID and its secret"
-        return AccessError(f"{where} refuses these credentials ({code or f'HTTP {status}'}); check {keys}.")
+    if refused := _refusal(text, said, shown(key), url=url, where=where, given=given):
+        return refused
     if isinstance(error, ValueError | exceptions.InvalidPathError):
         return impossible(key, where, text)
-    if code in ("ExpiredToken", "InvalidToken", "TokenRefreshRequired"):
-        return AccessError(f"{where} refuses these credentials ({code}); renew them.")
-    if status.startswith("4") and status not in ("408", "409", "429") and code != "RequestTimeout":
-        return StoreError(f"{where} refused {shown(key)}: {code or f'HTTP {status}'}.")
-    return _in_trouble(text, status, where) if isinstance(error, exceptions.BaseError) else error
+    if said.status.startswith("4") and said.status not in ("408", "409", "429") and said.code != "RequestTimeout":
+        return StoreError(f"{where} does not {said.verb} {shown(key)} ({said.words}).")
+    return _in_trouble(text, said, where) if isinstance(error, exceptions.BaseError) else error
 
 
-def _answer(text: str) -> tuple[str, str]:
-    """The HTTP status and S3's code of an answer; empty where it has none."""
-    status, code = re.search(r"status code: (\d+)", text), re.search(r"<Code>(\w+)</Code>", text)
-    return status[1] if status else "", code[1] if code else ""
+def _refusal(text: str, said: Answer, key: str, *, url: str, where: str, given: bool) -> CarpipeError | None:
+    """What a server has refused for a reason that it names; None where it names none."""
+    if said.code in CODES:
+        kind, advice = CODES[said.code]
+        return kind(f"{where} does not {said.verb} {key} ({said.words}). {advice}.")
+    if "incorrectly configured region" in text:  # a redirect that says no more
+        return AccessError(
+            f"{url} is in another region than the one it was asked for in. Set AWS_REGION to the bucket's, or the "
+            "region of the connection."
+        )
+    if said.region:
+        return AccessError(
+            f"{url} is in the region {said.region}, and was asked for in another one ({said.words}). Set "
+            f"AWS_REGION={said.region}, or the region of the connection."
+        )
+    keys = "the connection's keys" if given else "AWS_ACCESS_KEY_ID and its secret"
+    if said.code in CREDENTIALS or said.status == "401":
+        return AccessError(f"{where} refuses these credentials ({said.words}); check {keys}.")
+    if said.status == "403" and not said.code:  # what was asked for by HEAD is refused without a word
+        return AccessError(
+            f"{where} does not let these credentials {said.verb} {key} ({said.words}); check {keys}, and what "
+            "they have the right to."
+        )
+    if said.status == "403":
+        return AccessError(
+            f"{where} does not let these credentials {said.verb} {key} ({said.words}); give them the right to, "
+            "see docs/operating.md."
+        )
+    return None
 
 
-def _in_trouble(text: str, status: str, where: str) -> UnavailableError:
-    trouble = re.search(r"HTTP error: (.+)", text)
-    reason = f"HTTP {status}" if status else trouble[1] if trouble else text.partition("\n")[0]
-    return UnavailableError(
-        f"{where} cannot be reached or is in trouble ({reason}); is the server up, and has its disk room?"
+def read_answer(text: str) -> Answer:
+    """What a server said, of the text of one of obstore's errors."""
+    request = re.search(r"Error performing ([A-Z]+) (\S+)", text)
+    verb = _VERBS.get(request[1], "answer for") if request else "answer for"
+    if request and verb == "read" and "list-type=" in request[2]:
+        verb = "list"
+    status, code, message, region = (
+        found[1] if (found := re.search(pattern, text, re.DOTALL)) else ""
+        for pattern in (r"status code: (\d+)", r"<Code>([\w.]+)</Code>", r"<Message>(.+?)</Message>", _REGION)
     )
+    return Answer(
+        status, code, brief(" ".join(html.unescape(message).split()).rstrip("."), max_characters=200), region, verb
+    )
+
+
+def _in_trouble(text: str, said: Answer, where: str) -> UnavailableError:
+    if not said.status:
+        trouble = re.search(r"HTTP error: (.+)", text)
+        reason = trouble[1] if trouble else text.partition("\n")[0]
+        return UnavailableError(f"{where} cannot be reached ({reason}); is the server up?")
+    asks = "; look at its log: has its disk room?" if said.status.startswith("5") else "; try again later."
+    return UnavailableError(f"{where} is in trouble ({said.words}){asks}")
 
 
 def impossible(key: str, where: str, text: str) -> StoreError:

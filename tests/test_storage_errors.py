@@ -11,9 +11,13 @@ def told(error, *, given=False):
     return translate(error, "raw/a\n.jpg", url="s3://b", where="s3://b at http://here", given=given)
 
 
-def answer(status, code=""):
-    body = f": <Error><Code>{code}</Code></Error>" if code else ""
-    return exceptions.GenericError(f"Generic S3 error: Server returned non-2xx status code: {status}{body}")
+def answer(status, code="", message="", *, verb="PUT", more="", url="http://here/b/raw"):
+    words = f"<Message>{message}</Message>" if message else ""
+    body = f": <?xml?><Error><Code>{code}</Code>{words}{more}</Error>" if code else ""
+    return exceptions.GenericError(
+        f"Generic S3 error: Error performing {verb} {url} in 2ms - Server returned non-2xx status code: {status}{body}"
+        "\n\nDebug source:\nGeneric { store: S3 }"
+    )
 
 
 @pytest.mark.parametrize(
@@ -26,12 +30,47 @@ def answer(status, code=""):
         (answer(403, "RequestTimeTooSkewed"), UnavailableError, "clock"),
         (answer(403, "SignatureDoesNotMatch"), AccessError, "(SignatureDoesNotMatch); check AWS_ACCESS_KEY_ID"),
         (answer(401), AccessError, "(HTTP 401); check AWS_ACCESS_KEY_ID"),
-        (answer(400, "ExpiredToken"), AccessError, "(ExpiredToken); renew them"),
-        (answer(400, "EntityTooLarge"), StoreError, r"refused raw/a\n.jpg: EntityTooLarge."),
-        (answer(405), StoreError, "HTTP 405."),
-        (answer(400, "RequestTimeout"), UnavailableError, "(HTTP 400)"),
-        (answer(429), UnavailableError, "(HTTP 429)"),
-        (answer(503, "SlowDown"), UnavailableError, "(HTTP 503)"),
+        (answer(403, verb="HEAD"), AccessError, r"look at raw/a\n.jpg (HTTP 403); check AWS_ACCESS_KEY_ID"),
+        (
+            answer(403, "AccessDenied", "User: arn:aws:iam::1:user/x is not authorized to perform: kms:Decrypt"),
+            AccessError, r"write raw/a\n.jpg (AccessDenied: User: arn:aws:iam::1:user/x is not authorized to perform: "
+            "kms:Decrypt); give them the right",
+        ),
+        (
+            answer(403, "AccessDenied", "Access Denied because object protected by object lock.", verb="DELETE"),
+            AccessError, r"delete raw/a\n.jpg (AccessDenied: Access Denied because object protected by object lock)",
+        ),
+        (answer(400, "ExpiredToken"), AccessError, "(ExpiredToken). These credentials have ended"),
+        (answer(400, "EntityTooLarge"), StoreError, r"does not write raw/a\n.jpg (EntityTooLarge)."),
+        (
+            answer(403, "InvalidObjectState", "Not valid for the object&apos;s storage class", verb="GET"),
+            StoreError, r"not read raw/a\n.jpg (InvalidObjectState: Not valid for the object's storage class). The "
+            "object is in an archive, such as Glacier; restore it",
+        ),
+        (
+            answer(301, "PermanentRedirect", "Another endpoint", more="<Region>eu-central-1</Region>"),
+            AccessError, "s3://b is in the region eu-central-1, and was asked for in another one",
+        ),
+        (
+            answer(400, "AuthorizationHeaderMalformed", "the region 'us-east-1' is wrong; expecting 'eu-west-3'"),
+            AccessError, "Set AWS_REGION=eu-west-3, or the region of the connection",
+        ),
+        (
+            exceptions.GenericError("this normally indicates an incorrectly configured region"),
+            AccessError, "s3://b is in another region than the one it was asked for in",
+        ),
+        (answer(507, "XMinioStorageFull", "Storage backend is full"), UnavailableError, "no room for more"),
+        (answer(403, "QuotaExceeded", "Bucket quota exceeded"), UnavailableError, "have the quota raised"),
+        (answer(501, "NotImplemented", "A header you sent"), AccessError, "takes If-Match and If-None-Match"),
+        (answer(405), StoreError, "(HTTP 405)."),
+        (answer(400, "RequestTimeout"), UnavailableError, "(RequestTimeout)"),
+        (answer(429), UnavailableError, "(HTTP 429); try again later"),
+        (answer(503, "SlowDown", "Please reduce your request rate."), UnavailableError, "lower store.threads"),
+        (answer(500, "InternalError", "We encountered an internal error."), UnavailableError, "has its disk room?"),
+        (
+            answer(403, "AccessDenied", "no", verb="GET", url="http://here/b?list-type=2&prefix=raw"),
+            AccessError, r"does not let these credentials list raw/a\n.jpg",
+        ),
         (exceptions.GenericError("x: HTTP error: connection closed"), UnavailableError, "(connection closed)"),
         (exceptions.GenericError("first line\nsecond"), UnavailableError, "(first line)"),
         (ValueError('Path "a//b" contained empty path segment'), StoreError, "The key 'a//b' in"),

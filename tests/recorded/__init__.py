@@ -5,7 +5,6 @@
 
 import lzma
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,13 +35,6 @@ def objects() -> Iterator[tuple[str, bytes]]:
 
 
 def restore(session: Session) -> None:
-    """Put every object into the session's bucket."""
+    """Put every object into the session's bucket, as fast as it takes them: datasets say themselves which came last."""
     for key, data in objects():
-        put(session, key, data)
-
-
-def put(session: Session, key: str, data: bytes) -> None:
-    """Put an object, in a second of its own where it is a dataset: S3's times know no less, and the newest counts."""
-    session.store.put(key, data)
-    if key.startswith("datasets/") and key.endswith("/manifest.json"):
-        time.sleep(1.1)
+        session.store.put(key, data)

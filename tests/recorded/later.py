@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from carpipe.forms import TABLE_FORM
 from carpipe.steps import chain
 from carpipe.steps.session import Session
-from tests.recorded import put, restore
+from tests.recorded import restore
 
 # What a later version says in addition, in every object.
 LATER = {"reviewed": {"by": "a later version", "of": [1, 2.5, None]}}
@@ -50,7 +50,7 @@ def restore_later(session: Session) -> None:
             changed[_sha256(data)] = new
         session.store.put(key, new)
     for key, data in manifests:
-        put(session, key, aged_manifest(data, changed))
+        session.store.put(key, aged_manifest(data, changed))
     session.store.put(KEPT_BY_A_FIELD, b"{}")
     for key in OTHER_FILES:
         session.store.put(key, b"of a later version")

@@ -106,7 +106,7 @@ def commit_partition(session: Session, partition: str, photos: "pd.DataFrame") -
 
 def forgotten_listings(session: Session) -> list[str]:
     """Listing uuids that must never come back."""
-    names = (info.key.rpartition("/")[2] for info in session.store.list_objects(FORGOTTEN))
+    names = (info.key.rpartition("/")[2] for info in session.store.list_usable(FORGOTTEN))
     return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
 
 

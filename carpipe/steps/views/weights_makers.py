@@ -50,7 +50,7 @@ def look_at(cache: ResultCache, models: Sequence[str], releases: Sequence[Releas
 
 def _standing(cache: ResultCache, key: str, release: Release | None) -> Standing:
     home = key.rpartition("/")[0]
-    seen = {info.key: info.etag for info in cache.session.store.list_objects(home)}
+    seen = {info.key: info.etag for info in cache.session.store.list_usable(home)}
     state = tuple(sorted(item for item in seen.items() if item[0] == key or item[0].endswith(".sig")))
     pin = release.manifest_sha256 if release else ""
     place = ("standing", key, state, pin, int(time.monotonic() // AGAIN))
