@@ -253,7 +253,7 @@ class Store:
                 yield info
 
     def list_folders(self, prefix: str) -> list[str]:
-        """The keys one level under `prefix/` that other objects lie under."""
+        """The keys one level under `prefix/` that other objects lie under, but for folders of other tools."""
         refused: list[Exception] = []
 
         def listed() -> list[str]:
@@ -266,7 +266,7 @@ class Store:
                     refused.append(error)
             return [folder for folder in self._odd.list_folders(prefix) if not is_odd(folder)]
 
-        return self._listed(listed, prefix, refused)
+        return [folder for folder in self._listed(listed, prefix, refused) if not is_foreign(folder)]
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those already gone are no error. Raises StoreError where a key cannot be asked for."""

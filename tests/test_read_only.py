@@ -17,11 +17,11 @@ READING = {
     "funnel": ["funnel"],
     "photo": ["photo", bucket.key(5)],
     "report": ["report", "{out}", "--no-browser"],
-    "listing": ["listings", "show", str(uuid.UUID(int=5))],
+    "conflicts": ["labels", "conflicts"],
     "corrections": ["listings", "status"],
     "labels": ["labels", "status"],
     "moves": ["classes", "moves"],
-    "models": ["weights", "list"],
+    "models": ["weights", "list", "classifier"],
     "a model": ["weights", "show", "classifier"],
 }
 

@@ -70,7 +70,8 @@ class AirflowClient:
     def __init__(self, url: str, *, user: str, password: str):
         self._login = {"username": user, "password": password}
         # trust_env off: a proxy set for the internet must not see requests to this machine.
-        self._http = httpx.Client(base_url=url, timeout=60.0, trust_env=False)  # SQLite's lock may take as long
+        # Longer than the 60 s that Airflow waits for SQLite's lock.
+        self._http = httpx.Client(base_url=url, timeout=90.0, trust_env=False)
 
     def __enter__(self) -> Self:
         """The client itself; its connections are closed at the end of the block."""
@@ -136,8 +137,10 @@ class AirflowClient:
 
     def trigger(self, dag_id: str, conf: Mapping[str, object]) -> str:
         """Start a run with these parameters and return its run id."""
-        body = {"logical_date": None, "conf": dict(conf)}
-        return str(self._call("POST", f"/dags/{quote(dag_id)}/dagRuns", body)["dag_run_id"])
+        run_id = f"manual__{datetime.datetime.now(datetime.UTC).isoformat()}"  # ours, so that asking twice starts one
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        self._send("POST", f"/dags/{quote(dag_id)}/dagRuns", body=body)
+        return run_id
 
     def dag_run(self, dag_id: str, run_id: str) -> DagRun:
         """How a run stands."""
@@ -202,16 +205,34 @@ class AirflowClient:
         params: Mapping[str, str | int | bool] | None = None,
         missing_ok: bool = False,
     ) -> dict[str, Any] | None:
-        """One call; None for 404 where that is `missing_ok`."""
+        """One call; None for 404 where that is `missing_ok`.
+
+        After an error of the server it is made again: on SQLite, a call that writes and the start of a task can wait
+        for each other until one of them gives up (`log_action` of Airflow's API commits in its event loop).
+        """
+        answer = self._answer(method, path, body, params)
+        if answer.is_server_error:
+            answer = self._answer(method, path, body, params)
+            if answer.status_code == httpx.codes.CONFLICT:  # the first call was not in vain
+                return {}
+        if missing_ok and answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return _content(answer)
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None,
+        params: Mapping[str, str | int | bool] | None,
+    ) -> httpx.Response:
         if "Authorization" not in self._http.headers:
             self._authorize()
         answer = self._request(method, f"/api/v2{path}", body, params)
         if answer.status_code in REFUSED:
             self._authorize()
             answer = self._request(method, f"/api/v2{path}", body, params)
-        if missing_ok and answer.status_code == httpx.codes.NOT_FOUND:
-            return None
-        return _content(answer)
+        return answer
 
     def _authorize(self) -> None:
         answer = self._request("POST", "/auth/token", self._login, None)

@@ -155,7 +155,7 @@ def test_a_server_that_stays_away_is_an_error_worth_a_retry(session, proxy):
     store = Store(config.store)
     for verb in ("create", "list", "delete"):
         proxy.reset(always(Fault.LOST))
-        with pytest.raises(UnavailableError, match="is in trouble|cannot be reached"):
+        with pytest.raises(UnavailableError, match=r"is in trouble|cannot be reached"):
             VERBS[verb](store)
         assert len(proxy.seen) == 3, "one try and two more"
 
