@@ -365,7 +365,7 @@ class ServingConfig(Section):
     queue: int = Field(16, ge=1, description="requests in work or waiting; more are answered 503 at once")
     poll_s: float = Field(30.0, gt=0, description="seconds between looks at the channel")
     cache: str = Field("", description="folder that models are downloaded to; empty: ~/.cache/carpipe")
-    offline_ok: bool = Field(True, description="start with the cached model when the store is away")
+    offline_ok: bool = Field(True, description="start with the model that was verified last where no other can be had")
     max_photo_mb: int = Field(15, ge=1, description="MB of a photo, at most")
     max_request_mb: int = Field(60, ge=1, description="MB of a listing's photos together, at most")
     # Phones send 12 to 50 megapixels: 8192 x 6144 at most, unless somebody turns on more.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carpipe.config import ServingConfig, SigningConfig
-from carpipe.errors import CarpipeError, InputError, UnavailableError
+from carpipe.errors import CarpipeError, InputError
 from carpipe.pictures.detection.detector import Detector
 from carpipe.storage import Store
 from carpipe.weights.channel import Release, read_channel
@@ -117,8 +117,8 @@ class Follower:
         release: Release | None = None
         try:
             release = self._look()
-            if not self._is_known(release):
-                self._load()
+            if not self._is_known(release) and (instead := self._load().model.instead) and release:
+                self._refuse(release, instead)
         except CarpipeError as error:
             self._refuse(release, str(error))
         except Exception as error:  # a model that breaks its runtime in a way nobody foresaw must not end the following
@@ -128,7 +128,7 @@ class Follower:
     def _look(self) -> Release | None:
         try:
             release = read_channel(self._store, self._config.channel)
-        except UnavailableError:
+        except CarpipeError:
             if self._live or not self._config.offline_ok:
                 raise
             return None  # a first model may come from the cache
@@ -153,7 +153,8 @@ class Follower:
         self._problem = self._refused.reason
         return time.monotonic() - self._refused.at < SECOND_CHANCE
 
-    def _load(self) -> None:
+    def _load(self) -> Live:
+        """Load the live model; at the start, another one that was verified before where that cannot be had."""
         config = self._config
         cache = Path(config.cache).expanduser() if config.cache else None
         offline_ok = config.offline_ok and self._live is None
@@ -163,9 +164,10 @@ class Follower:
         if model.crop is None:
             raise InputError(f"Model {model.id} does not say how photos are cut: it is no classifier of cars.")
         live = Live(model, model.crop, self._detectors(model, model.crop))
-        self._refused, self._problem = None, ""  # first, so that nobody sees a new model with an old problem
+        self._refused, self._problem = None, model.instead  # first: nobody sees a new model with an old problem
         self._live = live
         log.info("channel %s: generation %d, model %s is live", config.channel, model.generation, model.id)
+        return live
 
     def _detectors(self, model: Model, crop: CropPolicy) -> Detectors:
         """Those of the last model where they are the same, else new ones."""

@@ -13,12 +13,13 @@ replayed before a model is handed out. Who wants models of known makers only say
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from carpipe.config import SigningConfig, StoreConfig
-from carpipe.errors import ConfigError, InputError, MissingError, UnavailableError, explain_os_error
+from carpipe.errors import CarpipeError, ConfigError, InputError, MissingError, UnavailableError, explain_os_error
 from carpipe.names import shown
 from carpipe.storage import Store
 from carpipe.weights import contract, signing
@@ -79,7 +80,9 @@ def pull(
 
     Args:
         cache: folder that downloads are kept in, shared between processes; None: `~/.cache/carpipe`.
-        offline_ok: go on with the model that was live last time when the store cannot be reached.
+        offline_ok: go on with the model that was verified here last, where none can be had now: the store cannot be
+            reached, lets nobody in, or its live model is incomplete, refused or of a later contract. `instead` of the
+            model says why.
         detector: download the detector too, for those who cut photos themselves.
         makers: whose models are taken; None: anybody's.
 
@@ -87,7 +90,8 @@ def pull(
         InputError: nothing was published, the model is gone, tampered with, not signed as `makers` wants it or of a
             later contract, or it does not answer as it did when it was published; or the cache cannot be written.
         ConfigError: a trusted key cannot be read, or `model-signing` is not installed.
-        UnavailableError: the store cannot be reached, and may not be done without, or was never reached before.
+        AccessError, UnavailableError: the store lets nobody in, or cannot be reached, and may not be done without, or
+            was never of use before.
     """
     kept = Cache(Path(cache or Path.home() / ".cache" / "carpipe"), store=store, channel=channel)
     try:
@@ -103,17 +107,35 @@ def _pull(kept: Cache, store: Store, channel: str, *, offline_ok: bool, detector
         release, model = _live(store, channel)
         signature = _signature(model, InBucket(store, release.model), makers)
         loaded = _load(kept, release, model, detector=detector, signature=signature)
-    except UnavailableError as error:
+    except ConfigError:  # what is asked for is not possible, of whatever model
+        raise
+    except CarpipeError as error:
         known = kept.recall() if offline_ok else None
         if known is None:
             raise
-        release, model = known
-        signature = _signature(model, InFolder(kept.folder_of(release.model)), makers)
-        loaded = _load(kept, release, model, detector=detector, signature=signature)
-        log.warning("channel %s: going on with %s as cached, for %s", channel, loaded.id, error)
-        return loaded
+        cached = _cached(kept, *known, detector=detector, makers=makers, instead=error)
+        log.warning("channel %s: going on with %s as cached, for %s", channel, cached.id, error)
+        return cached
     kept.remember(release, model, signature=(signature.file, signature.data) if signature else None)
     return loaded
+
+
+def _cached(
+    kept: Cache, release: Release, model: Committed, *, detector: bool, makers: SigningConfig, instead: CarpipeError
+) -> Model:
+    """The model that was verified last, verified again: others may write the cache.
+
+    Raises:
+        CarpipeError: it is of no use. What led here is raised, but for a store that is away: that will be back.
+    """
+    try:
+        signature = _signature(model, InFolder(kept.folder_of(release.model)), makers)
+        loaded = _load(kept, release, model, detector=detector, signature=signature)
+    except CarpipeError:
+        if isinstance(instead, UnavailableError):
+            raise
+        raise instead from None
+    return replace(loaded, instead=str(instead))
 
 
 def load(store: Store, key: str, *, cache: Path, makers: SigningConfig | None = None) -> Model:
@@ -167,6 +189,8 @@ def _load(
     except MissingError as error:
         raise InputError(f"{model.key} has lost a file: {error}") from None
     described = contract.describe(model, lambda name: cache.read(model, name))
+    if detector and described.crop is None:
+        raise InputError(f"Model {model_id(model.key)} does not say how photos are cut: it is no classifier of cars.")
     network = Network(folder / contract.NETWORK[0])
     golden = cache.read(model, contract.GOLDEN)
     said = ((LIKENESS, described.known), (YEAR, described.years), (VIEWS, described.views))

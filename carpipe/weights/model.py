@@ -70,6 +70,7 @@ class Model:
         deviation: how far its answers on the golden pictures are off, at worst.
         signed_by: id of the trusted key that has signed it, with the name in its certificate; empty where none was
             asked for.
+        instead: why the live model could not be had, where this is the one that was verified here before; else empty.
     """
 
     channel: str
@@ -87,6 +88,7 @@ class Model:
     deviation: float
     signed_by: str
     _network: Network = field(repr=False, compare=False)
+    instead: str = ""
 
     def run_by(self, xml: Path) -> "Model":
         """The same, with the network of another file in the place of its own: one that was made of it.

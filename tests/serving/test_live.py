@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from carpipe.config import SigningConfig, StoreConfig
+from carpipe.serving import live as following
 from carpipe.serving.live import Follower, NotReadyError
 from carpipe.storage import Store
 from carpipe.weights import channel, signing
@@ -147,6 +148,38 @@ def test_a_server_starts_from_its_cache_when_the_store_is_away(session, live, ca
     follower.refresh()
     assert "cannot be reached" in follower.health().problem
     assert follower.current().model.id in live.model
+
+
+def test_a_server_that_starts_beside_a_broken_model_goes_on_with_the_last_one(
+    session, live, tiny, cache, photos, monkeypatch
+):
+    monkeypatch.setattr(following, "SECOND_CHANCE", 0.5)
+    Follower(session.store, settings(session, cache)).refresh()
+    newer = publish(session, tiny, tag="newer")
+    go_live(session, newer)
+    session.store.delete([newer.files["model.bin"]["key"]])
+
+    with serving(session, cache, poll_s=0.05) as client:
+        ready(client)
+        found = client.get("/healthz").json()
+        assert found["model"]["id"] in live.model
+        assert "has lost a file" in found["problem"]
+        assert post(client, photos[0]).status_code == 200
+
+        session.store.put(newer.files["model.bin"]["key"], tiny["model.bin"])
+        wait_for(lambda: client.get("/healthz").json()["model"]["id"] in newer.key)
+        wait_for(lambda: client.get("/healthz").json()["problem"] == "")
+
+
+def test_a_server_whose_keys_were_revoked_starts_too(session, live, cache, monkeypatch):
+    Follower(session.store, settings(session, cache)).refresh()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "revoked")
+    follower = Follower(Store(session.config.store), settings(session, cache))
+
+    follower.refresh()
+    assert follower.current().model.id in live.model
+    follower.refresh()
+    assert "check AWS_ACCESS_KEY_ID" in follower.health().problem
 
 
 def test_a_server_may_be_told_not_to(session, live, cache):

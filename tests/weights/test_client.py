@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from carpipe.config import StoreConfig
-from carpipe.errors import InputError, UnavailableError
+from carpipe.errors import AccessError, InputError, UnavailableError
 from carpipe.storage import Store
 from carpipe.weights.cache import KEPT
 from carpipe.weights.client import open_channel, pull
@@ -369,6 +369,71 @@ def test_a_store_that_is_away_can_be_done_without(session, live, cache, caplog):
     assert "going on with" in caplog.text
     expected = softmax(Tiny().logits(pictures()) / Tiny().temperature, axis=1)
     np.testing.assert_allclose(model.predict(pictures()), expected, atol=1e-5)
+
+
+def lose_a_file(session, model):
+    session.store.delete([model.files["model.bin"]["key"]])
+
+
+def change_it(session, model):
+    session.store.put(model.key, session.store.get(model.key) + b" ")
+
+
+def delete_it(session, model):
+    session.store.delete([model.key])
+
+
+def change_the_channel(session, model):
+    session.store.put("channels/classifier/production.json", b"{}")
+
+
+WRONG = {"lost a file": lose_a_file, "changed": change_it, "gone": delete_it, "no release": change_the_channel}
+
+
+@pytest.mark.parametrize("spoil", WRONG.values(), ids=WRONG)
+def test_the_model_that_was_verified_last_is_good_until_a_better_one_is(session, files, live, cache, spoil):
+    first = pull(session.store, cache=cache)
+    newer = publish(session, files, tag="newer")
+    go_live(session, newer)
+    spoil(session, newer)
+
+    with pytest.raises(InputError) as refused:
+        pull(session.store, cache=cache)
+    for _ in range(2):
+        model = pull(session.store, cache=cache, offline_ok=True)
+        assert (model.id, model.generation, model.instead) == (first.id, first.generation, str(refused.value))
+    assert first.instead == ""
+
+
+def test_a_model_that_answers_otherwise_than_published_replaces_none(session, files, live, cache):
+    first = pull(session.store, cache=cache)
+    other = Tiny(seed=5).files()
+    changed = {**files, "model.xml": other["model.xml"], "model.bin": other["model.bin"]}
+    go_live(session, publish(session, changed, tag="other"))
+
+    model = pull(session.store, cache=cache, offline_ok=True)
+    assert model.id == first.id
+    assert "golden pictures are off" in model.instead
+
+
+def test_keys_that_were_revoked_end_no_app(session, live, cache, monkeypatch):
+    first = pull(session.store, cache=cache)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "revoked")
+    locked_out = Store(session.config.store)
+
+    with pytest.raises(AccessError):
+        pull(locked_out, cache=cache)
+    model = pull(locked_out, cache=cache, offline_ok=True)
+    assert model.id == first.id
+    assert "check AWS_ACCESS_KEY_ID" in model.instead
+
+
+def test_where_nothing_was_verified_before_the_reason_is_raised(session, files, cache):
+    newer = publish(session, files)
+    go_live(session, newer)
+    lose_a_file(session, newer)
+    with pytest.raises(InputError, match="has lost a file"):
+        pull(session.store, cache=cache, offline_ok=True)
 
 
 def test_without_the_store_a_changed_cache_is_not_trusted(session, live, cache):
