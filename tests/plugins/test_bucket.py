@@ -24,7 +24,7 @@ def test_a_bucket_that_is_away_is_not_asked_by_everybody(monkeypatch):
 
     asked, away = [], [True]
 
-    def open_session(config, *, access):
+    def open_session(config, *, access, reads_only):
         asked.append(config.store.timeout_s)
         if away:
             raise UnavailableError("away")
@@ -51,7 +51,7 @@ def test_keys_that_have_ended_are_asked_for_again(monkeypatch):
 
     opened, clock = [], [0.0]
     monkeypatch.setattr(bucket, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(bucket, "open_session", lambda config, *, access: opened.append(access) or SimpleNamespace())
+    monkeypatch.setattr(bucket, "open_session", lambda config, access, **_: opened.append(access) or SimpleNamespace())
     monkeypatch.setattr(bucket, "find_access", lambda: f"keys {len(opened)}")
     app = FastAPI()
     app.state.bucket = bucket.Bucket()

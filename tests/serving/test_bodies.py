@@ -122,8 +122,8 @@ def test_all_bodies_together_are_bounded():
         wait_for(lambda: server.bodies.held > 5_000_000)
 
         assert b"200 OK" in tell(port, head + b"x" * 3_000_000)
-        # between two looks each may grow a little
-        assert 5_000_000 < most() < 6_000_000 + 13 * (STEP_BYTES + MAX_RECEIVED_BYTES)
+        # The last one is of another client. Between two looks each may grow a little.
+        assert 5_000_000 < most() < 8_000_000 + 13 * (STEP_BYTES + MAX_RECEIVED_BYTES)
         wait_for(lambda: server.bodies.held < 6_000_000)
     wait_for(lambda: not server.bodies.held)
 
