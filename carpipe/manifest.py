@@ -8,9 +8,9 @@ attempt that wakes up late cannot change a file that a manifest refers to.
 Readers follow manifests. Nothing here lists a prefix for data; `earlier` lists manifests only.
 """
 
-import contextlib
 import hashlib
 import json
+import logging
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -26,6 +26,8 @@ from carpipe.errors import ConflictError, InputError, MissingError, TooLargeErro
 from carpipe.names import brief
 from carpipe.spent import Spent
 from carpipe.storage import ObjectInfo, Store
+
+log = logging.getLogger(__name__)
 
 # Where manifests lie. What is named as an input may also be labels.
 _PLACE = re.compile(
@@ -288,31 +290,39 @@ def _write(store: Store, work: Work, files: Mapping[str, bytes]) -> dict[str, Fi
     return entries
 
 
-def committed_at(done: Manifest, info: ObjectInfo | None) -> datetime:
+def committed_at(done: Manifest | None, info: ObjectInfo | None) -> datetime:
     """When it was committed, as it says itself. Earlier versions did not; then what the storage says.
 
     Where a bucket was copied, the storage says when.
 
     Args:
+        done: None where nobody can read it.
         info: what the listing says of the manifest.
     """
     try:
-        said = datetime.fromisoformat(done.extra[COMMITTED])
+        said = datetime.fromisoformat(done.extra[COMMITTED] if done else "")
         return said if said.tzinfo else said.replace(tzinfo=UTC)
     except (KeyError, TypeError, ValueError):  # of an earlier version
         return (info.modified if info else None) or datetime.min.replace(tzinfo=UTC)
 
 
-def newest_first(store: Store, infos: Iterable[ObjectInfo]) -> list[tuple[datetime, Manifest]]:
-    """Manifests and when they were committed, the newest first. Those that cannot be read are passed over."""
+def newest_first(store: Store, infos: Iterable[ObjectInfo]) -> list[tuple[str, Manifest | None]]:
+    """Keys of manifests and what they hold, the newest first. None, and a line in the log, where nobody can read it."""
     found = {info.key: info for info in infos}
     dated = []
     for key, data in store.get_many(found):
         if data is not None:
-            with contextlib.suppress(InputError):
-                done = from_json(data, key=key)
-                dated.append((committed_at(done, found[key]), done))
-    return sorted(dated, key=lambda one: (one[0], one[1].key), reverse=True)
+            done = _readable(data, key)
+            dated.append((committed_at(done, found[key]), key, done))
+    return [(key, done) for _, key, done in sorted(dated, key=lambda one: one[:2], reverse=True)]
+
+
+def _readable(data: bytes, key: str) -> Manifest | None:
+    try:
+        return from_json(data, key=key)
+    except InputError as error:
+        log.warning("%s It is passed over.", error)
+        return None
 
 
 def to_json(manifest: Manifest) -> bytes:

@@ -21,13 +21,11 @@ _RENEW = (AccessError, "These credentials have ended or are no longer good; rene
 _SLOWER = (UnavailableError, "It is asked too often; lower store.threads, or try again later")
 _FULL = (UnavailableError, "It has no room for more; delete something, or have the quota raised")
 _LOCKED = (StoreError, "The object is locked or must be kept; keep such rules off the prefixes that carpipe writes")
-_CONDITIONS = (AccessError, "carpipe needs a server that takes If-Match and If-None-Match")
 CODES: dict[str, tuple[type[CarpipeError], str]] = {
-    **dict.fromkeys(("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "ExpiredTokenException"), _RENEW),
+    **dict.fromkeys(("ExpiredToken", "InvalidToken", "TokenRefreshRequired"), _RENEW),
     **dict.fromkeys(("SlowDown", "RequestLimitExceeded", "TooManyRequests", "ThrottlingException"), _SLOWER),
-    **dict.fromkeys(("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "EntityQuotaExceeded"), _FULL),
-    **dict.fromkeys(("ObjectLocked", "InvalidRetentionPeriod", "ObjectLockConfigurationNotFoundError"), _LOCKED),
-    **dict.fromkeys(("NotImplemented", "ConditionalRequestNotSupported"), _CONDITIONS),
+    **dict.fromkeys(("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"), _FULL),
+    "NotImplemented": (AccessError, "carpipe needs a server that takes If-Match and If-None-Match"),
     "RequestTimeTooSkewed": (UnavailableError, "The clock of this machine is wrong; set it right, then try again"),
     "InvalidObjectState": (
         StoreError,
@@ -82,8 +80,8 @@ def translate(error: Exception, key: str, *, url: str, where: str, given: bool) 
 
 def _refusal(text: str, said: Answer, key: str, *, url: str, where: str, given: bool) -> CarpipeError | None:
     """What a server has refused for a reason that it names; None where it names none."""
-    if said.code in CODES:
-        kind, advice = CODES[said.code]
+    if said.code in CODES or "object lock" in said.message.lower():  # which has no code of its own
+        kind, advice = CODES.get(said.code, _LOCKED)
         return kind(f"{where} does not {said.verb} {key} ({said.words}). {advice}.")
     if "incorrectly configured region" in text:  # a redirect that says no more
         return AccessError(

@@ -34,7 +34,7 @@ from carpipe.steps.views import channels, datasets
 from carpipe.taxonomy.read import parse
 from carpipe.weights import channel
 from carpipe.weights.client import pull
-from tests.recorded import SETTINGS, objects, restore
+from tests.recorded import SETTINGS, objects, restored
 from tests.recorded.later import KEPT_BY_A_FIELD, LATER, of_form, restore_later
 
 SECOND_NIGHT = "nissan_qashqai_2014"
@@ -265,9 +265,7 @@ def uuid_in(key, number):
 @pytest.fixture(scope="module")
 def newer(s3):
     """The recorded bucket, where each kind of object can get another meaning."""
-    session = open_session(load_config(SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
-    restore(session)
-    return session
+    return restored(s3)
 
 
 def reads(session):
@@ -347,8 +345,7 @@ def test_what_is_no_number_of_a_form_is_said(newer, number):
 
 def test_what_is_written_today_is_what_carpipe_0_1_0_reads(s3):
     """It refuses a manifest, a release or an inventory with a field that it does not know."""
-    session = open_session(load_config(SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
-    restore(session)
+    session = restored(s3)
     store = session.store
     key, data = next((key, data) for key, data in objects() if key.startswith(f"raw/{SECOND_NIGHT}/"))
     store.put(f"raw/{SECOND_NIGHT}/{uuid_in(key, 99)}", data)

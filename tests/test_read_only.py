@@ -6,16 +6,20 @@ import pytest
 
 from carpipe.cli import main
 from carpipe.errors import AccessError
+from carpipe.steps.data.listings import known_listings
+from carpipe.steps.listings.store import import_corrections
 from carpipe.steps.session import open_session
 from tests.conftest import make_config
-from tests.plugins import bucket
+from tests.recorded import SETTINGS, restored
 from tests.relay import Handler, Relay, running
 
 DENIED = b"<Error><Code>AccessDenied</Code><Message>User is not authorized to perform: s3:PutObject</Message></Error>"
+KEY = f"audi_a3_2014/1_1_{uuid.UUID(int=1)}_{uuid.UUID(int=2)}.jpg"
+AT = "2026-01-01T00:00:00Z"
 READING = {
     "datasets": ["datasets"],
     "funnel": ["funnel"],
-    "photo": ["photo", bucket.key(5)],
+    "photo": ["photo", "{listing}"],
     "report": ["report", "{out}", "--no-browser"],
     "conflicts": ["labels", "conflicts"],
     "corrections": ["listings", "status"],
@@ -23,6 +27,13 @@ READING = {
     "moves": ["classes", "moves"],
     "models": ["weights", "list", "classifier"],
     "a model": ["weights", "show", "classifier"],
+    "photos": ["export", "{out}"],
+    "labels out": ["labels", "export", "{out}.csv"],
+    "corrections out": ["listings", "export", "{out}.csv"],
+    "a listing": ["listings", "show", "{listing}"],
+    "weights": ["weights", "pull", "classifier", "{out}"],
+    "candidates": ["candidates", "{out}"],
+    "what would change": ["classes", "diff"],
 }
 
 
@@ -49,10 +60,12 @@ class Reading(Handler):
 
 @pytest.fixture(scope="module")
 def filled(s3):
-    """A bucket that nobody has proven yet on the server that is asked below."""
-    url = f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"
-    bucket.fill(open_session(make_config(url)))
-    return url
+    """A bucket that nobody has proven yet on the server that is asked below; a listing is corrected."""
+    session = restored(s3)
+    known = known_listings(session)
+    listing = next(iter(known.listings))
+    import_corrections(session, f"listing,to\n{listing},seller-is-right\n".encode(), known=known, at=AT)
+    return session.store.url, listing
 
 
 @pytest.fixture
@@ -60,30 +73,32 @@ def reading(s3, filled, monkeypatch):
     """The server; commands find it, and the bucket, in the environment."""
     server = Relay(s3.endpoint, Reading)
     server.refused = []
-    monkeypatch.setenv("CARPIPE_STORE", filled)
+    monkeypatch.setenv("CARPIPE_STORE", filled[0])
+    monkeypatch.setenv("CARPIPE_CONFIG", str(SETTINGS))
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-    monkeypatch.delenv("CARPIPE_CONFIG", raising=False)
     with running(server):
         yield server
 
 
 @pytest.mark.parametrize("arguments", READING.values(), ids=READING)
-def test_commands_that_read_write_nothing(reading, arguments, tmp_path, capsys):
-    code = main([one.format(out=tmp_path / "out") for one in arguments])
+def test_commands_that_read_write_nothing(filled, reading, arguments, tmp_path, capsys):
+    code = main([one.format(out=tmp_path / "out", listing=filled[1]) for one in arguments])
     assert (code, reading.refused) == (0, []), capsys.readouterr().err
 
 
 def test_commands_that_write_say_what_is_missing(reading, tmp_path, capsys):
     file = tmp_path / "labels.csv"
-    file.write_text(f"key,label\n{bucket.key(1)},auto\n", encoding="utf-8")
+    file.write_text(f"key,label\n{KEY},auto\n", encoding="utf-8")
     assert main(["labels", "import", str(file)]) == 1
-    assert "carpipe: " in (said := capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert "does not let these credentials write" in said
+    assert "User is not authorized to perform: s3:PutObject" in said
     assert "Traceback" not in said
     assert reading.refused
 
 
 def test_before_the_first_conditional_write_the_server_is_proven(filled, reading):
-    session = open_session(make_config(filled), reads_only=True)
+    session = open_session(make_config(filled[0]), reads_only=True)
     assert reading.refused == []
     with pytest.raises(AccessError):
         session.store.create("labels/mine.csv", b"x")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +9,6 @@ import pytest
 
 from carpipe import manifest
 from carpipe.cli import main
-from carpipe.config import load_config
 from carpipe.sample import DETECTOR
 from carpipe.steps import chain, results
 from carpipe.steps.cache import ResultCache
@@ -19,11 +17,10 @@ from carpipe.steps.data.inventory import inventory, read_inventory
 from carpipe.steps.data.plan import plan
 from carpipe.steps.models.decisions import decisions
 from carpipe.steps.models.score_log import scores
-from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.garbage import KNOWN, find_garbage
 from carpipe.steps.views import channels, datasets
 from carpipe.weights.client import pull
-from tests.recorded import BUCKET, SETTINGS, objects, restore
+from tests.recorded import BUCKET, SETTINGS, objects, restored
 
 # Stages whose VERSION was raised since the recording, and those behind them: they alone may be made anew.
 # Say in CHANGELOG.md what is made anew, and why.
@@ -46,9 +43,7 @@ PHOTO_BY_PHOTO = {"filter", "crop"}
 
 @pytest.fixture(scope="module")
 def session(s3):
-    session = open_session(load_config(SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
-    restore(session)
-    return session
+    return restored(s3)
 
 
 def objects_of(session):

@@ -38,7 +38,8 @@ def answer(status, code="", message="", *, verb="PUT", more="", url="http://here
         ),
         (
             answer(403, "AccessDenied", "Access Denied because object protected by object lock.", verb="DELETE"),
-            AccessError, r"delete raw/a\n.jpg (AccessDenied: Access Denied because object protected by object lock)",
+            StoreError, r"delete raw/a\n.jpg (AccessDenied: Access Denied because object protected by object lock). "
+            "The object is locked or must be kept",
         ),
         (answer(400, "ExpiredToken"), AccessError, "(ExpiredToken). These credentials have ended"),
         (answer(400, "EntityTooLarge"), StoreError, r"does not write raw/a\n.jpg (EntityTooLarge)."),
@@ -60,6 +61,7 @@ def answer(status, code="", message="", *, verb="PUT", more="", url="http://here
             AccessError, "s3://b is in another region than the one it was asked for in",
         ),
         (answer(507, "XMinioStorageFull", "Storage backend is full"), UnavailableError, "no room for more"),
+        (answer(400, "ThrottlingException", "You have exceeded the rate"), UnavailableError, "lower store.threads"),
         (answer(403, "QuotaExceeded", "Bucket quota exceeded"), UnavailableError, "have the quota raised"),
         (answer(501, "NotImplemented", "A header you sent"), AccessError, "takes If-Match and If-None-Match"),
         (answer(405), StoreError, "(HTTP 405)."),

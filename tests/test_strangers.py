@@ -1,16 +1,14 @@
 """Objects of other tools, in every folder of a bucket: desktops, consoles and Hadoop leave them, and nobody minds."""
 
 import logging
-import uuid
 
 import boto3
 import pytest
 
 from carpipe.cli import main
-from carpipe.config import load_config
 from carpipe.names import is_foreign
 from carpipe.steps.session import open_session
-from tests.recorded import SETTINGS, restore
+from tests.recorded import SETTINGS, restored
 
 STRANGERS = (
     ".DS_Store",
@@ -24,16 +22,14 @@ STRANGERS = (
 )
 ASKED = (
     ["datasets"], ["funnel"], ["labels", "status"], ["labels", "conflicts"], ["listings", "status"],
-    ["classes", "moves"], ["photo", "audi"], ["plan"],
+    ["classes", "moves"], ["photo", "_1_"], ["plan"],
     *(["weights", verb, channel] for verb in ("list", "show") for channel in ("classifier", "car-filter")),
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def session(s3):
-    session = open_session(load_config(SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
-    restore(session)
-    return session
+    return restored(s3)
 
 
 def folders_of(session):
@@ -60,7 +56,9 @@ def said(session, capsys, monkeypatch):
     answers = []
     for arguments in ASKED:
         code = main(["--quiet", *arguments])
-        answers.append((arguments, code, capsys.readouterr().out))
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        answers.append((arguments, out))
     return answers
 
 

@@ -3,8 +3,9 @@
 import datetime
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -210,28 +211,23 @@ class AirflowClient:
         After an error of the server it is made again: on SQLite, a call that writes and the start of a task can wait
         for each other until one of them gives up (`log_action` of Airflow's API commits in its event loop).
         """
-        answer = self._answer(method, path, body, params)
+        ask = partial(self._request, method, f"/api/v2{path}", body, params)
+        answer = self._logged_in(ask)
         if answer.is_server_error:
-            answer = self._answer(method, path, body, params)
+            answer = self._logged_in(ask)
             if answer.status_code == httpx.codes.CONFLICT:  # the first call was not in vain
                 return {}
         if missing_ok and answer.status_code == httpx.codes.NOT_FOUND:
             return None
         return _content(answer)
 
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, object] | None,
-        params: Mapping[str, str | int | bool] | None,
-    ) -> httpx.Response:
+    def _logged_in(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
         if "Authorization" not in self._http.headers:
             self._authorize()
-        answer = self._request(method, f"/api/v2{path}", body, params)
+        answer = ask()
         if answer.status_code in REFUSED:
             self._authorize()
-            answer = self._request(method, f"/api/v2{path}", body, params)
+            answer = ask()
         return answer
 
     def _authorize(self) -> None:

@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from carpipe.config import ServingConfig, SigningConfig
-from carpipe.errors import CarpipeError, InputError
+from carpipe.errors import CarpipeError
 from carpipe.pictures.detection.detector import Detector
 from carpipe.storage import Store
 from carpipe.weights.channel import Release, read_channel
@@ -117,8 +118,8 @@ class Follower:
         release: Release | None = None
         try:
             release = self._look()
-            if not self._is_known(release) and (instead := self._load().model.instead) and release:
-                self._refuse(release, instead)
+            if not self._is_known(release):
+                self._load()
         except CarpipeError as error:
             self._refuse(release, str(error))
         except Exception as error:  # a model that breaks its runtime in a way nobody foresaw must not end the following
@@ -153,7 +154,7 @@ class Follower:
         self._problem = self._refused.reason
         return time.monotonic() - self._refused.at < SECOND_CHANCE
 
-    def _load(self) -> Live:
+    def _load(self) -> None:
         """Load the live model; at the start, another one that was verified before where that cannot be had."""
         config = self._config
         cache = Path(config.cache).expanduser() if config.cache else None
@@ -161,13 +162,11 @@ class Follower:
         model = pull(
             self._store, config.channel, cache=cache, offline_ok=offline_ok, detector=True, makers=self._makers
         )
-        if model.crop is None:
-            raise InputError(f"Model {model.id} does not say how photos are cut: it is no classifier of cars.")
-        live = Live(model, model.crop, self._detectors(model, model.crop))
+        crop = cast("CropPolicy", model.crop)  # asked for with its detector
+        live = Live(model, crop, self._detectors(model, crop))
         self._refused, self._problem = None, model.instead  # first: nobody sees a new model with an old problem
         self._live = live
         log.info("channel %s: generation %d, model %s is live", config.channel, model.generation, model.id)
-        return live
 
     def _detectors(self, model: Model, crop: CropPolicy) -> Detectors:
         """Those of the last model where they are the same, else new ones."""

@@ -81,9 +81,9 @@ def _same_colours(pairs: Pairs, signatures: NDArray[np.uint8]) -> NDArray[np.boo
 
 def _may_be_edited(first: pd.DataFrame) -> edited_copies.Candidates:
     """Pairs of one model, of cars from outside: its wheels, seats and papers look alike."""
-    model, listing, whole, inner, car = (
-        first[column].to_numpy() for column in ("model", "listing", "dhash", "dhash_inner", "car")
-    )
+    # Numbered by the pictures that are compared alone: candidates are kept apart by these numbers.
+    model, listing = (pd.factorize(first[column])[0].astype(np.int64) for column in ("model", "listing"))
+    whole, inner, car = (first[column].to_numpy() for column in ("dhash", "dhash_inner", "car"))
     pairs = edited_copies.candidates(whole, inner, model=model, listing=listing)
     return pairs.take(car[pairs.one] & car[pairs.other])
 

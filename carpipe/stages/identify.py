@@ -64,10 +64,11 @@ def identify(
     banner = find_banners(seen, pictures, many=config.banner_listings)
     photos = drop(photos, banner, stage=STAGE, reason="banner")
     mine = ~banner
-    photos.loc[seen.index[mine], "vehicle"] = uuids[_vehicles(seen["listing"][mine].to_numpy(), pictures[mine])]
+    listing, numbers = pd.factorize(seen.loc[mine, "listing"])  # banners do not make a listing older
+    photos.loc[seen.index[mine], "vehicle"] = uuids[numbers[_vehicles(listing, pictures[mine])]]
     copies = _copies(photos.loc[photos["dropped"].isna(), "listing_uuid"], pictures, ledger)
-    keys = (photos.loc[pairs.pop(name), "key"].to_numpy() for name in ("one", "other"))
-    pairs = pd.DataFrame(dict(zip(("key_a", "key_b"), keys, strict=True))).join(pairs)
+    keys = {f"key_{end}": photos.loc[pairs[name], "key"].to_numpy() for end, name in (("a", "one"), ("b", "other"))}
+    pairs = pairs.assign(**keys)[["key_a", "key_b", "difference", "edited"]]
     return Identified(drop(photos, copies, stage=STAGE, reason="duplicate"), pairs)
 
 

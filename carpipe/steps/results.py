@@ -57,8 +57,7 @@ def newest_result(store: Store, stage: str, partition: str) -> str | None:
     objects = store.list_usable(f"stages/{stage}/{partition}")
     manifests = [info for info in objects if info.key.endswith("/manifest.json")]
     if len(manifests) > 1:
-        dated = manifest.newest_first(store, manifests)
-        return dated[0][1].key if dated else None
+        return next((key for key, _ in manifest.newest_first(store, manifests)), None)
     return manifests[0].key if manifests else None
 
 

@@ -5,11 +5,14 @@
 
 import lzma
 import tarfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from carpipe.config import load_config
+from carpipe.local.s3server import S3Settings
 from carpipe.sample import DETECTOR
-from carpipe.steps.session import Session
+from carpipe.steps.session import Session, open_session
 
 FOLDER = Path(__file__).parent
 SETTINGS = FOLDER / "settings.toml"
@@ -38,3 +41,10 @@ def restore(session: Session) -> None:
     """Put every object into the session's bucket, as fast as it takes them: datasets say themselves which came last."""
     for key, data in objects():
         session.store.put(key, data)
+
+
+def restored(s3: S3Settings) -> Session:
+    """The bucket below a prefix of its own, and a session of its settings."""
+    session = open_session(load_config(SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
+    restore(session)
+    return session

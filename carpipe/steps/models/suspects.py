@@ -117,7 +117,7 @@ def _nobody(data: Manifest) -> InputError:
 
 def _newest_evaluation(session: Session) -> Iterator[Asked]:
     for _, done in manifest.newest_first(session.store, list_manifests(session, "stages/evaluate/classifier")):
-        if {*TOP_ANSWERS.values()} <= {*done.files} and {"trained", "dataset"} <= {*done.extra}:
+        if done and {*TOP_ANSWERS.values()} <= {*done.files} and {"trained", "dataset"} <= {*done.extra}:
             yield Asked(EVALUATION, done.extra["trained"], (done.key,))
             return
 
@@ -130,7 +130,8 @@ def asked_when_new(session: Session, data: Manifest) -> Iterator[Asked]:
     infos = [info for info in infos if info.key.endswith("/manifest.json") and info.key.split("/")[2] in there]
     by_model: dict[str, list[str]] = {}
     for _, done in manifest.newest_first(session.store, infos):
-        by_model.setdefault(done.inputs[0], []).append(done.key)
+        if done:
+            by_model.setdefault(done.inputs[0], []).append(done.key)
     return (Asked(SCORE, model, tuple(sorted(keys))) for model, keys in by_model.items())
 
 

@@ -45,7 +45,7 @@ def told_new_models(session: Session, dataset: Manifest) -> str:
 
     for _, done in manifest.newest_first(session.store, list_manifests(session, HOME)):
         try:
-            if done.inputs[:1] == [dataset.key]:
+            if done and done.inputs[:1] == [dataset.key]:
                 return describe(read_new_models(session, done))
         except (MissingError, InputError, KeyError, TypeError):
             continue  # deleted since, or of a later form

@@ -108,6 +108,18 @@ def test_the_newest_result_of_a_partition_is_the_one_that_was_committed_last(ses
     assert newest_result(copied(session, make_session).store, "filter", "p") == done[-1].key
 
 
+def test_a_result_that_a_later_version_has_written_is_the_newest_too(session, caplog):
+    """Nobody can read it here; but garbage is what no newest result needs."""
+    works = [Work("filter", 1, "p", {"threshold": number}, ("raw",)) for number in range(3)]
+    done = [manifest.commit(session.store, work, {}, counts={}) for work in works]
+    for old in (done[0], done[2]):
+        body = session.store.get(old.key)
+        session.store.put(old.key, body.replace(old.extra[manifest.COMMITTED].encode(), b"2026-01-01T00:00:00+00:00"))
+    session.store.put(done[1].key, b'{"form": 99}')
+    assert newest_result(session.store, "filter", "p") == done[1].key
+    assert "It is passed over." in caplog.text
+
+
 def test_times_that_are_none_are_those_of_the_storage(session):
     work = Work("filter", 1, "p", {}, ("raw",))
     done = manifest.commit(session.store, work, {}, counts={}, extra={"more": 1})

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -43,9 +42,7 @@ EVIL = "<script>alert(1)</script>|[a](https://evil.example)"
 
 @pytest.fixture(scope="module")
 def bucket(s3):
-    session = open_session(load_config(recorded.SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
-    recorded.restore(session)
-    return session
+    return recorded.restored(s3)
 
 
 @pytest.fixture(scope="module")

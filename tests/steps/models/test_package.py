@@ -8,11 +8,10 @@ import uuid
 import pytest
 
 from carpipe import forms, manifest
-from carpipe.config import load_config
 from carpipe.errors import InputError
 from carpipe.steps.models import package as module
 from carpipe.steps.models.package import package
-from carpipe.steps.session import Session, open_session
+from carpipe.steps.session import Session
 from carpipe.storage import Store
 from carpipe.weights import channel, signing
 from carpipe.weights.signing_keys import load_key
@@ -28,9 +27,7 @@ def makers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bucket(s3):
-    session = open_session(load_config(recorded.SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
-    recorded.restore(session)
-    return session
+    return recorded.restored(s3)
 
 
 @pytest.fixture

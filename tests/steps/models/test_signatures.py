@@ -2,18 +2,16 @@
 
 import hashlib
 import json
-import uuid
 
 import pytest
 
 from carpipe import manifest
 from carpipe.cli import main
-from carpipe.config import load_config
 from carpipe.errors import InputError
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models.package import package
 from carpipe.steps.models.publish import promote, publish, rollback
-from carpipe.steps.session import Session, open_session
+from carpipe.steps.session import Session
 from carpipe.steps.views import channels
 from carpipe.weights import channel
 from carpipe.weights.signing_keys import load_key
@@ -41,9 +39,7 @@ def told(session, **settings):
 @pytest.fixture(scope="module")
 def old(s3):
     """A bucket of carpipe 0.1.0: its models are packaged, and not signed."""
-    session = open_session(load_config(recorded.SETTINGS, {"store.url": f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"}))
-    recorded.restore(session)
-    return session
+    return recorded.restored(s3)
 
 
 def with_key(session, ann):

@@ -13,7 +13,6 @@ from carpipe.steps.moves.store import FOLDER as MOVES
 from carpipe.steps.viewpoints.store import import_views
 from carpipe.steps.views.said import Said, said_since
 
-AT = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 ONE, TWO = (str(uuid.UUID(int=number)) for number in (1, 2))
 # Seconds that a result took: so it was begun before anything was said, or after all of it.
 BEFORE, AFTER = 3600.0, -3600.0
@@ -22,12 +21,13 @@ BEFORE, AFTER = 3600.0, -3600.0
 @pytest.fixture
 def told(session):
     """Two listings are corrected, of one the seller is right again; a model is moved; two photos have a view."""
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     known = known_of({ONE: "audi_a3", TWO: "audi_a3"}, {"audi_a4"})
     rows = [f"{ONE},audi_a4,2026-01-01", f"{TWO},audi_a4,2026-01-01", f"{TWO},seller-is-right,2026-01-02"]
     data = "\n".join(["listing,to,at", *rows]).encode()
-    import_corrections(session, data, known=known, at=AT)
+    import_corrections(session, data, known=known, at=now)
     session.store.put(f"{MOVES}/by-hand.csv", b"model,to\naudi_a3,audi\n")
-    import_views(session, b"key,view\na/1.jpg,front\na/2.jpg,back\n", at=AT)
+    import_views(session, b"key,view\na/1.jpg,front\na/2.jpg,back\n", at=now)
     return session
 
 
