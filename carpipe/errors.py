@@ -9,13 +9,19 @@
     └── StoreError       the S3 server did not do what was asked
         ├── AccessError      wrong credentials, bucket or endpoint
         ├── MissingError     no object under that key
-        └── UnavailableError network trouble or an overloaded server: trying again may help
+        └── UnavailableError the network, an overloaded server, a machine without memory or room: trying again may help
 
 A message names the thing, what was expected and what came, and what to do about it. What is none of
 these is unforeseen, and worth a retry as well.
 """
 
 import errno
+
+# How libraries say that memory has run out: threads, the loader, C++, TensorFlow, CUDA, the C library.
+_NO_MEMORY = (
+    "can't start new thread", "map segment", "bad_alloc", "OOM when allocating", "out of memory",
+    "Cannot allocate memory", "could not allocate", "failed to allocate",
+)  # fmt: skip
 
 
 class CarpipeError(Exception):
@@ -55,7 +61,7 @@ class MissingError(StoreError):
 
 
 class UnavailableError(StoreError):
-    """The store could not be reached or answered with a server error."""
+    """The store could not be reached or answered with a server error; or this machine lacks memory, room or rights."""
 
 
 def explain_os_error(error: OSError) -> str:
@@ -66,6 +72,6 @@ def explain_os_error(error: OSError) -> str:
     return f"{error.strerror or error}{where}."
 
 
-def out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out: libraries that cannot be loaded and threads that cannot be started say it their way."""
-    return isinstance(error, MemoryError) or str(error) == "can't start new thread" or "map segment" in str(error)
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)

@@ -196,12 +196,16 @@ def verified(store: Store, entry: Mapping[str, Any]) -> bytes:
 
     Raises:
         InputError: the bytes are not those that were committed.
+        UnavailableError: other bytes come each time.
     """
+    return _as_committed(store, entry, _get(store, entry))
+
+
+def _get(store: Store, entry: Mapping[str, Any]) -> bytes:
     try:
-        data = store.get(entry["key"], max_bytes=entry.get("bytes"))
+        return store.get(entry["key"], max_bytes=entry.get("bytes"))
     except TooLargeError:
         raise _grown(entry) from None
-    return _as_committed(entry, data)
 
 
 def read_files(store: Store, manifests: Iterable[Manifest], name: str) -> Iterator[bytes]:
@@ -218,7 +222,7 @@ def read_files(store: Store, manifests: Iterable[Manifest], name: str) -> Iterat
             raise MissingError(f"{entry['key']} has gone from {store.url}, though a manifest names it.")
         if found.data is None or len(found.data) > entry["bytes"]:
             raise _grown(entry)
-        yield _as_committed(entry, found.data)
+        yield _as_committed(store, entry, found.data)
 
 
 def _entry(manifest: Manifest, name: str) -> File:
@@ -228,10 +232,23 @@ def _entry(manifest: Manifest, name: str) -> File:
     return manifest.files[name]
 
 
-def _as_committed(entry: Mapping[str, Any], data: bytes) -> bytes:
-    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise InputError(f"{entry['key']} is not what was committed: its sha256 differs from the manifest's.")
-    return data
+def _as_committed(store: Store, entry: Mapping[str, Any], data: bytes) -> bytes:
+    """The data; asked for once more where it is other: what is between may have spoilt it."""
+    if _sha256(data) == entry["sha256"]:
+        return data
+    again = _get(store, entry)
+    if _sha256(again) == entry["sha256"]:
+        log.warning("%s came otherwise than it lies in the storage, and well when it was asked for again", entry["key"])
+        return again
+    if again != data:
+        raise UnavailableError(
+            f"{entry['key']} comes otherwise each time it is read. The storage, or what is between, is in trouble."
+        )
+    raise InputError(f"{entry['key']} is not what was committed: its sha256 differs from the manifest's.")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _grown(entry: Mapping[str, Any]) -> InputError:

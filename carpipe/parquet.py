@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from carpipe.errors import InputError, TooLargeError
+from carpipe.machine import looking_at
 from carpipe.names import brief
 
 # mimalloc, the default, keeps much of what is freed: `identify` on 1.6 million photos takes 2.6 GB with it, and 2.1
@@ -120,9 +121,8 @@ def readable(data: bytes) -> Iterator[None]:
     description that pandas has left in the footer.
     """
     try:
-        yield
-    except MemoryError:
-        raise
+        with looking_at("The file"):
+            yield
     except (
         pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
         NotImplementedError,

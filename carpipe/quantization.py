@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from carpipe.errors import InputError
+from carpipe.machine import looking_at
 from carpipe.names import brief
 
 
@@ -28,13 +29,15 @@ def quantize(
 
     Raises:
         InputError: the package nncf is missing, or it cannot do that with this network.
+        UnavailableError: memory has run out.
     """
     nncf = _import_nncf()
     try:
-        made = nncf.quantize(
-            model, nncf.Dataset(inputs, in_numbers), preset=nncf.QuantizationPreset.MIXED, subset_size=len(inputs),
-            ignored_scope=nncf.IgnoredScope(names=list(keep), validate=False),
-        )  # fmt: skip
+        with looking_at("The network"):
+            made = nncf.quantize(
+                model, nncf.Dataset(inputs, in_numbers), preset=nncf.QuantizationPreset.MIXED, subset_size=len(inputs),
+                ignored_scope=nncf.IgnoredScope(names=list(keep), validate=False),
+            )  # fmt: skip
     except (RuntimeError, nncf.ValidationError) as error:
         told = brief(str(error).strip().rpartition("\n")[2])
         raise InputError(f"nncf cannot put this network into 8-bit numbers: {told}.") from None

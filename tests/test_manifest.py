@@ -8,6 +8,8 @@ import pytest
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError, UnavailableError
 from carpipe.manifest import Work
+from carpipe.storage import Store
+from tests.conftest import make_config
 
 WORK = Work("clean", 1, "p00000-aa", {"min_side": 64}, ("stages/inventory/p00000-aa/ff/manifest.json",))
 
@@ -83,6 +85,38 @@ def test_a_file_that_was_changed_behind_the_manifest_is_refused(session):
 
     with pytest.raises(InputError, match="not what was committed"):
         manifest.read_file(session.store, done, "photos.parquet")
+
+
+def test_a_file_that_came_otherwise_is_asked_for_again(session, proxy, caplog):
+    done = manifest.commit(session.store, WORK, {"photos.parquet": b"rows"}, counts={})
+    store = Store(make_config(session.store.url, store__endpoint=proxy.url).store)
+    seen = []
+
+    def spoil_once(got):
+        if "photos" in got.key and not seen:
+            seen.append(got.key)
+            got.body = b"rowz"
+
+    proxy.change = spoil_once
+    assert manifest.read_file(store, done, "photos.parquet") == b"rows"
+    seen.clear()
+    assert [*manifest.read_files(store, [done], "photos.parquet")] == [b"rows"]
+    assert seen
+    assert "well when it was asked for again" in caplog.text
+
+
+def test_a_storage_that_spoils_a_file_each_time_says_nothing_of_it(session, proxy):
+    done = manifest.commit(session.store, WORK, {"photos.parquet": b"rows"}, counts={})
+    store = Store(make_config(session.store.url, store__endpoint=proxy.url).store)
+    spoilt = iter((b"rowa", b"rowb"))
+
+    def spoil(got):
+        if "photos" in got.key:
+            got.body = next(spoilt)
+
+    proxy.change = spoil
+    with pytest.raises(UnavailableError, match="comes otherwise each time it is read"):
+        manifest.read_file(store, done, "photos.parquet")
 
 
 def test_a_file_that_is_larger_than_its_manifest_says_is_not_read(session):

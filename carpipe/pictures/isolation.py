@@ -43,10 +43,13 @@ class Death(enum.Enum):
     OVER_TIME = "it spent more processor time than a photo may"
     KILLED = "it ended the process that decoded it"
     WAITED = "its decoder came to no end, though it spent little"
+    OUTSIDE = "somebody else ended the process that decoded it: the system, where memory runs out, or a person"
 
 
 Answer = tuple[bytes, ...] | Death
 _DEATHS = {OUT_OF_TIME: Death.OVER_TIME, signal.SIGALRM: Death.WAITED}
+# What no decoder does to its own process.
+_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGPWR}
 
 
 class Isolated:
@@ -82,6 +85,7 @@ class Isolated:
         self._command += [str(timeout_s), str(self._wall_s), str(memory_mb), str(niceness)]
         self._settings = settings
         self._child: subprocess.Popen[bytes] | None = None
+        self._killed = False  # by us
         self.restarts = 0
 
     def __enter__(self) -> Self:
@@ -94,7 +98,7 @@ class Isolated:
         """The function's answer to each item, in order; a `Death` for one that its process did not survive.
 
         Raises:
-            CarpipeError: no child could be started; that is no item's fault.
+            UnavailableError: no child could be started, or somebody else ends them; that is no item's fault.
         """
         return list(self.answers(items))
 
@@ -104,6 +108,9 @@ class Isolated:
         When the child dies, the first item without an answer is the suspect, and the others go on in a fresh child.
         One that was over its time is the culprit, and is not tried again: it would spend that time twice. One that was
         there when the child crashed gets a second look alone, since what went before may have broken the child.
+
+        Raises:
+            UnavailableError: as `run`.
         """
         done = 0
         while done < len(items):
@@ -112,8 +119,17 @@ class Isolated:
                 yield answer
             if done < len(items):
                 death = self._bury()
-                yield death if death is Death.OVER_TIME else self.once(items[done])
+                yield death if death is Death.OVER_TIME else self._once_more(items[done])
                 done += 1
+
+    def _once_more(self, item: bytes) -> Answer:
+        answer = self.once(item)
+        if answer is Death.OUTSIDE:
+            raise UnavailableError(
+                "The process that decodes photos was killed twice from outside. Most often memory has run out: give "
+                "the machine more, let fewer tasks run at a time, or lower clean.memory_mb."
+            )
+        return answer
 
     def once(self, item: bytes, settings: str | None = None) -> Answer:
         """The answer to one item, tried once.
@@ -148,7 +164,11 @@ class Isolated:
     def kill(self) -> None:
         """End the child for a thread that waits for its answer, or for its start; that one cleans up."""
         if (child := self._child) is not None:
-            child.kill()
+            self._kill(child)
+
+    def _kill(self, child: "subprocess.Popen[bytes]") -> None:
+        self._killed = True
+        child.kill()
 
     def _ask(self, items: Sequence[bytes], settings: str | None = None) -> Iterator[tuple[bytes, ...]]:
         """Answers as far as the child gets. It reads all items before it answers, so neither waits for the other."""
@@ -158,10 +178,10 @@ class Isolated:
             return
         # The child keeps the time of each item itself; this is for one that cannot: stopped, or out of step.
         with suppress(EOFError, BrokenPipeError):
-            with _killed_after(START_S, child):
+            with self._killed_after(START_S, child):
                 send(_stream(child.stdin), [(self._settings if settings is None else settings).encode(), *items])
             for _ in items:
-                with _killed_after(GRACE_S + self._wall_s, child):
+                with self._killed_after(GRACE_S + self._wall_s, child):
                     answer = tuple(receive(_stream(child.stdout)))
                 yield answer
 
@@ -169,13 +189,15 @@ class Isolated:
         """What ended a child that answers no more."""
         self.restarts += 1
         ended_by = -self._reap()
+        if ended_by in _FROM_OUTSIDE and not self._killed:
+            return Death.OUTSIDE
         return next((death for signalled, death in _DEATHS.items() if signalled == ended_by), Death.KILLED)
 
     def _reap(self) -> int:
         child, self._child = self._child, None
         if child is None:
             return 0
-        with _killed_after(GRACE_S, child):  # one that has closed its output, and lives
+        with self._killed_after(GRACE_S, child):  # one that has closed its output, and lives
             child.communicate()
         return child.returncode
 
@@ -185,9 +207,9 @@ class Isolated:
         kept = {name: value for name, value in os.environ.items() if _handed_on(name)}
         environment = {**kept, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-        self._child = child
+        self._child, self._killed = child, False
         try:
-            with _killed_after(START_S, child):
+            with self._killed_after(START_S, child):
                 receive(_stream(child.stdout))  # it says hello once it has imported the function
         except EOFError:
             status = self._reap()
@@ -195,20 +217,19 @@ class Isolated:
                 f"The process that decodes photos ended with {status} before it saw one; its log says why."
             ) from None
 
+    @contextmanager
+    def _killed_after(self, seconds: float, child: "subprocess.Popen[bytes]") -> Iterator[None]:
+        timer = threading.Timer(seconds, self._kill, [child])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
 
 def _handed_on(name: str) -> bool:
     return name in HANDED_ON or name.startswith(HANDED_ON_PREFIXES)
-
-
-@contextmanager
-def _killed_after(seconds: float, child: subprocess.Popen[bytes]) -> Iterator[None]:
-    timer = threading.Timer(seconds, child.kill)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def send(stream: BinaryIO, blobs: Sequence[bytes]) -> None:

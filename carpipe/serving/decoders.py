@@ -238,6 +238,9 @@ class Lane:
 def _as_error(found: Refused | None) -> CarpipeError:
     if found is None or found.death is Death.WAITED:
         return BusyError("The server is too busy for a photo that costs so much; try again in a moment.")
+    if found.death is Death.OUTSIDE:
+        log.warning("a photo was not decoded: %s", found.message)
+        return BusyError("The photo could not be looked at just now; try again in a moment.")
     if found.death is not None:
         log.warning("a photo is refused: %s", found.message)
     reason = "too_expensive" if found.death is Death.OVER_TIME else found.reason

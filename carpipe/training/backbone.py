@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from carpipe.errors import InputError
+from carpipe.errors import InputError, UnavailableError
+from carpipe.machine import looking_at
 from carpipe.names import brief
 from carpipe.training import keras_file
 from carpipe.training.precision import with_policy
@@ -43,8 +44,11 @@ def load_backbone(file: Path, *, side: int) -> Any:
 
 def _load(file: Path) -> Any:
     try:
-        network = keras.saving.load_model(file, compile=False, safe_mode=True)
-        return _in_policy(network)
+        with looking_at(file.name, file):
+            network = keras.saving.load_model(file, compile=False, safe_mode=True)
+            return _in_policy(network)
+    except UnavailableError:
+        raise
     except Exception as error:  # h5py and Keras raise all sorts; what it says of code was found before
         raise InputError(
             f"Keras {keras.__version__} cannot load {file.name}: {brief(str(error), max_characters=300)}. A file that "

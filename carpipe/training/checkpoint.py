@@ -1,6 +1,5 @@
 """All there is to a training, as one file: what it takes to go on as if nothing had happened."""
 
-import errno
 import json
 import math
 import shutil
@@ -12,14 +11,14 @@ from typing import Any
 import keras
 
 from carpipe import forms
-from carpipe.errors import InputError
+from carpipe.errors import InputError, UnavailableError
+from carpipe.machine import looking_at
 from carpipe.names import brief
 
 FILE = "checkpoint.tar"
 # Raise it when a checkpoint of before cannot be gone on from.
 VERSION = 1
 _LAST, _BEST, _PROGRESS = "last.keras", "model.keras", "progress.json"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 # What Keras' callbacks remember from epoch to epoch.
 _PLATEAU, _PATIENCE = ("best", "wait", "cooldown_counter"), ("best", "wait")
 
@@ -79,23 +78,28 @@ def load(path: Path, folder: Path) -> tuple[Any, Progress]:
 
     Raises:
         InputError: it is no checkpoint of this version.
-        OSError: the disk is full, which says nothing of the checkpoint.
+        UnavailableError: memory or room on the disk are missing, which says nothing of the checkpoint.
     """
     try:
-        _unpack(path, folder)
-        progress = forms.read_object(
-            (folder / _PROGRESS).read_bytes(), key=path.name, what="a checkpoint", figures=(forms.ALL,)
-        )
-        if progress.pop("version") != VERSION:
-            raise ValueError("another version wrote it")
-        network, done = keras.models.load_model(folder / _LAST, safe_mode=True), Progress(**progress)
-        for state, value in zip(_generators(network), done.seeds, strict=True):
-            state.assign(value)
-        return network, done
+        with looking_at("The checkpoint", path):
+            return _read(path, folder)
+    except UnavailableError:
+        raise
     except Exception as error:  # it comes from the bucket, and tarfile, h5py and Keras raise all sorts
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise
         raise InputError(f"{path.name} cannot be gone on from: {brief(str(error), max_characters=300)}.") from error
+
+
+def _read(path: Path, folder: Path) -> tuple[Any, Progress]:
+    _unpack(path, folder)
+    progress = forms.read_object(
+        (folder / _PROGRESS).read_bytes(), key=path.name, what="a checkpoint", figures=(forms.ALL,)
+    )
+    if progress.pop("version") != VERSION:
+        raise ValueError("another version wrote it")
+    network, done = keras.models.load_model(folder / _LAST, safe_mode=True), Progress(**progress)
+    for state, value in zip(_generators(network), done.seeds, strict=True):
+        state.assign(value)
+    return network, done
 
 
 def _unpack(path: Path, folder: Path) -> None:

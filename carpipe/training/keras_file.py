@@ -15,6 +15,7 @@ from typing import Any
 
 from carpipe import forms
 from carpipe.errors import InputError
+from carpipe.machine import looking_at
 from carpipe.names import brief
 
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
@@ -48,7 +49,7 @@ def check(path: Path) -> None:
             hold no code.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with looking_at(path.name, path), zipfile.ZipFile(path) as archive:
             _check_members(archive)
             config = archive.read(_CONFIG)
             weights = _unpacked(archive.read(_WEIGHTS))

@@ -12,6 +12,7 @@ import keras
 
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, UnavailableError
+from carpipe.machine import looking_at
 from carpipe.names import brief
 from carpipe.training.backbone import load_backbone, thaw
 
@@ -96,7 +97,10 @@ def _backbone(config: TrainingConfig, weights: Path | None) -> Any:
     options = {"alpha": config.alpha} if "alpha" in inspect.signature(make).parameters else {}
     shape = (config.image_size, config.image_size, 3)
     try:
-        return make(input_shape=shape, include_top=False, pooling="avg", weights=source, name="backbone", **options)
+        with looking_at(f"The weights of {config.backbone}", *filter(None, [weights])):
+            return make(input_shape=shape, include_top=False, pooling="avg", weights=source, name="backbone", **options)
+    except UnavailableError:
+        raise
     except Exception as error:  # h5py, urllib and Keras raise all sorts
         why = brief(str(error), max_characters=300)  # Keras names each layer that does not fit
         if source == "imagenet" and "Input size" not in str(error):

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from carpipe.errors import InputError
+from carpipe.machine import looking_at
 from carpipe.pictures.model_input import to_batch
 from carpipe.training.energy import with_energy
 from carpipe.training.likeness import features_of
@@ -70,7 +71,8 @@ def load_network(file: Path) -> Any:
         InputError: the file is no Keras model.
     """
     try:
-        return _in_float32(keras.models.load_model(file, compile=False, safe_mode=True))
+        with looking_at(file.name, file):
+            return _in_float32(keras.models.load_model(file, compile=False, safe_mode=True))
     except (ValueError, OSError, TypeError, KeyError) as error:
         raise InputError(f"{file.name} is no Keras model: {error}.") from error
 

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from carpipe.errors import InputError
+from carpipe.errors import InputError, UnavailableError, explain_os_error
 
 # A pipe without a writer would be waited for, and a link leads elsewhere. Windows knows neither.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 # What an open says of a link.
 _LINKED = (errno.ELOOP, errno.EMLINK)
+# And of what stays as it is: another account's, or below something that is no folder.
+_CLOSED = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENXIO, errno.EISDIR)
 
 
 def read(path: Path, *, max_bytes: int) -> bytes:
@@ -30,6 +32,7 @@ def read(path: Path, *, max_bytes: int) -> bytes:
     Raises:
         FileNotFoundError: there is none.
         InputError: it is no plain file, a longer one, or one that this account cannot read.
+        UnavailableError: handles or memory are missing, or the disk does not answer.
     """
     with _opened(path, max_bytes) as file:
         data = file.read(max_bytes + 1)
@@ -43,6 +46,9 @@ def holds(path: Path, *, sha256: str, max_bytes: int) -> bool:
 
     Args:
         max_bytes: that it may have.
+
+    Raises:
+        UnavailableError: that cannot be found out now.
     """
     try:
         with _opened(path, max_bytes) as file:
@@ -107,6 +113,8 @@ def _opened(path: Path, max_bytes: int) -> Iterator[BufferedReader]:
     except OSError as error:
         if error.errno in _LINKED:
             raise _no_file(path) from None
+        if error.errno not in _CLOSED:
+            raise UnavailableError(f"{path} cannot be read now: {explain_os_error(error)}") from None
         raise InputError(f"{path} cannot be read: {error.strerror}. Remove it, or let this account read it.") from None
     with os.fdopen(number, "rb") as file:
         found = os.fstat(file.fileno())  # it may have changed since

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from carpipe.errors import InputError
+from carpipe.machine import looking_at
 from carpipe.no_telemetry import silence_openvino
 from carpipe.pictures.model_input import Pixels
 from carpipe.probabilities import Probabilities
@@ -47,6 +48,7 @@ class Network:
 
         Raises:
             InputError: OpenVINO cannot read it.
+            UnavailableError: memory or handles are missing, see `carpipe.machine.looking_at`.
         """
         silence_openvino()
         import openvino
@@ -54,7 +56,8 @@ class Network:
         # Half-precision where the processor has it would be faster, and not what was judged and published.
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         try:
-            self._compiled = openvino.Core().compile_model(str(xml), "CPU", options)
+            with looking_at(f"The network {xml}", xml, xml.with_suffix(".bin")):
+                self._compiled = openvino.Core().compile_model(str(xml), "CPU", options)
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot load {xml}: {str(error).strip().splitlines()[-1]}") from None
         names = [output.get_names() for output in self._compiled.outputs]
@@ -90,9 +93,10 @@ class Network:
         """
         chunks = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
         try:
-            found = [self._infer(chunk) for chunk in chunks]
-            beside = {name: np.concatenate([one[name] for one in found]) for name in self._beside}
-            return Outputs(np.concatenate([one[""] for one in found]), *map(beside.get, BESIDE))
+            with looking_at(f"Pictures of shape {pictures.shape}"):
+                found = [self._infer(chunk) for chunk in chunks]
+                beside = {name: np.concatenate([one[name] for one in found]) for name in self._beside}
+                return Outputs(np.concatenate([one[""] for one in found]), *map(beside.get, BESIDE))
         except (RuntimeError, ValueError) as error:
             raise InputError(f"The network takes no pictures of shape {pictures.shape}: {error}") from None
 

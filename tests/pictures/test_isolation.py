@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from carpipe.config import CleanConfig
-from carpipe.errors import CarpipeError
+from carpipe.errors import CarpipeError, UnavailableError
 from carpipe.pictures import isolation
 from carpipe.pictures.isolation import CHUNK_BYTES, CHUNK_ITEMS, Death, Isolated, in_chunks
 from carpipe.stages.clean import clean
@@ -47,6 +47,8 @@ def judge(data, settings):
     if data == b"talk":
         print("a library speaks", flush=True)
         os.write(1, b"to the standard output")
+    if data == b"outside":
+        os.kill(os.getpid(), 9)  # as the kernel does where memory has run out
     if data == b"once" and not os.path.exists("once"):
         open("once", "w").close()
         os.kill(os.getpid(), 9)
@@ -165,6 +167,12 @@ def test_a_photo_that_is_alone_gets_a_second_chance_too(judge):
     cleaned = clean([("a", b"once")], config=CleanConfig(), judge=judge)
 
     assert cleaned.results["reason"].isna().all()
+
+
+@pytest.mark.parametrize("files", [[("a", b"outside")], [("a", b"pid"), ("b", b"outside"), ("c", b"pid")]])
+def test_a_photo_whose_process_others_end_again_and_again_is_not_poison(judge, files):
+    with pytest.raises(UnavailableError, match=r"killed twice from outside\. Most often memory has run out"):
+        clean(files, config=CleanConfig(), judge=judge)
 
 
 def test_what_libraries_print_does_not_mix_with_the_answers(judge, capfd):

@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from carpipe.errors import InputError
+from carpipe.errors import InputError, UnavailableError
 from carpipe.training import checkpoint
 
 NAMES = ("last.keras", "model.keras", "progress.json")
@@ -121,5 +121,5 @@ def test_a_full_disk_is_no_bad_checkpoint(tmp_path, monkeypatch):
     path = archive(tmp_path / "checkpoint.tar", [plain(name, b"x" * 100_000) for name in NAMES])
     (tmp_path / "last.keras").symlink_to("/dev/full")
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UnavailableError, match="The disk is full"):
         checkpoint.load(path, tmp_path)

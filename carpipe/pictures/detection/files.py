@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from carpipe.errors import InputError
+from carpipe.machine import looking_at
 from carpipe.names import brief
 from carpipe.pictures.detection import checkpoint_pickle, onnx_file, openvino_file
 
@@ -122,7 +123,7 @@ def _zip_entries(file: Path) -> list[zipfile.ZipInfo]:
     if begins != b"PK\3\4":
         raise InputError(f"it should be PyTorch's ZIP archive, but is {_looks_like(file)}")
     try:
-        with zipfile.ZipFile(file) as archive:
+        with looking_at(file.name, file), zipfile.ZipFile(file) as archive:
             return archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise InputError(f"it is a broken ZIP archive ({error})") from error

@@ -11,6 +11,7 @@ from PIL import Image
 
 from carpipe.config import CropConfig
 from carpipe.errors import InputError
+from carpipe.machine import looking_at
 from carpipe.no_telemetry import silence_openvino
 from carpipe.pictures.detection import onnx_file
 from carpipe.pictures.detection.description import ANY, describe
@@ -101,7 +102,8 @@ def read_model(file: Path) -> Any:
     import openvino
 
     try:
-        return openvino.Core().read_model(file)
+        with looking_at(file.name, file, file.with_suffix(".bin")):
+            return openvino.Core().read_model(file)
     except RuntimeError as error:
         raise InputError(str(error).strip().splitlines()[-1]) from None
 
@@ -149,7 +151,8 @@ def compile_model(model: Any, *, pixels: str) -> Any:
     # Half-precision where the processor has it would be faster, and give other boxes on other machines.
     options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     try:
-        return Core().compile_model(made.build(), "CPU", options).create_infer_request()
+        with looking_at("The network"):
+            return Core().compile_model(made.build(), "CPU", options).create_infer_request()
     except RuntimeError as error:
         raise InputError(str(error).strip().splitlines()[-1]) from None
 

@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 from carpipe.config import CropConfig
-from carpipe.errors import InputError
+from carpipe.errors import CarpipeError, InputError
+from carpipe.machine import looking_at
 from carpipe.no_telemetry import silence_openvino
 from carpipe.pictures.detection.letterbox import letterbox, smallest_input
 from carpipe.pictures.detection.outputs import Boxes
@@ -131,14 +132,13 @@ def _convert(checkpoint: Path, kept: Path, *, image_size: int) -> None:
 
 @contextlib.contextmanager
 def _telling_what_is_wrong() -> Any:
-    """Whatever its many loaders raise becomes an InputError; what may go well next time does not."""
+    """Whatever its many loaders raise becomes an InputError; what the machine lacks does not."""
     try:
-        yield
-    except (MemoryError, OSError, InputError):
+        with looking_at("The checkpoint"):
+            yield
+    except (OSError, CarpipeError):
         raise
     except Exception as error:
-        if "out of memory" in str(error):
-            raise
         raise InputError(f"{error}") from error
 
 

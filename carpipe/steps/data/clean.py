@@ -1,17 +1,15 @@
 """Clean: decode every photo of a partition; what is broken is dropped, the rest gets a thumbnail."""
 
-import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from carpipe import manifest
-from carpipe.errors import UnavailableError
 from carpipe.manifest import Manifest, Work
 from carpipe.spent import Spent
 from carpipe.steps import results
 from carpipe.steps.data.inventory import read_inventory
-from carpipe.steps.data.outage import FACTS, Unreadable, check_readable, find_unreadable, is_page
+from carpipe.steps.data.outage import FACTS, check_unless_accepted, find_unreadable, noting_pages
 from carpipe.steps.data.raw import Raw, mark_too_large, objects_of
 from carpipe.steps.results import commit_photos
 from carpipe.steps.reuse import reused
@@ -19,8 +17,6 @@ from carpipe.steps.session import Session
 
 if TYPE_CHECKING:
     from carpipe.stages.clean import Cleaned
-
-log = logging.getLogger(__name__)
 
 
 def clean_work(session: Session, inventory_part: str, partition: str) -> Work:
@@ -54,12 +50,15 @@ def clean(session: Session, inventory_part: str, *, inventory: str) -> Manifest:
         photos = results.read_photos(session.store, before)
     source = Raw(session, objects_of(table.kept(photos)))
     pages: set[str] = set()
-    fetched = spent.waiting("fetching", _noting_pages(source, pages))
+    fetched = spent.waiting("fetching", noting_pages(source, pages))
     with spent.on("decoding"):
         cleaned = stage.clean(fetched, config=session.config.clean)
     after = table.add_results(photos, mark_too_large(cleaned.results, source), stage=stage.STAGE)
     unreadable = find_unreadable(after, pages, over_time=cleaned.over_time)
-    _check(session, work.partition, unreadable, inventory=inventory)
+    check_unless_accepted(
+        f"photos of partition {work.partition}", unreadable, config=session.config.clean,
+        elsewhere=_done_elsewhere(session, work.partition, inventory=inventory),
+    )  # fmt: skip
     return commit_photos(
         session, work, photos, after, files=_files(cleaned), started=started, bytes_read=source.bytes,
         extra={FACTS: unreadable.to_json()}, spent=spent,
@@ -75,26 +74,6 @@ def _files(cleaned: "Cleaned") -> dict[str, bytes]:
         results.SIGNATURES: blobs_to_parquet(cleaned.signatures, let_go=True),
         results.REPAIRED: blobs_to_parquet(cleaned.repaired, let_go=True),
     }
-
-
-def _noting_pages(files: Iterable[tuple[str, bytes | None]], pages: set[str]) -> Iterator[tuple[str, bytes | None]]:
-    for key, data in files:
-        if data and is_page(data):
-            pages.add(key)
-        yield key, data
-        del data
-
-
-def _check(session: Session, partition: str, unreadable: Unreadable, *, inventory: str) -> None:
-    """Raise UnavailableError where the storage must be in trouble, unless somebody has decided that it is not."""
-    config = session.config.clean
-    elsewhere = _done_elsewhere(session, partition, inventory=inventory)
-    try:
-        check_readable(partition, unreadable, max_unreadable=config.max_unreadable, elsewhere=elsewhere)
-    except UnavailableError as error:
-        if not config.accept_unreadable:
-            raise
-        log.warning("accepted, so the photos are dropped: %s", error)
 
 
 def _done_elsewhere(session: Session, partition: str, *, inventory: str) -> Iterator[Manifest]:

@@ -6,13 +6,15 @@ many listings alike, a seller few. So the listings that are hit are counted besi
 than can be.
 """
 
+import logging
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from carpipe.config import CleanConfig
 from carpipe.errors import UnavailableError
 from carpipe.manifest import Manifest
 from carpipe.pictures.formats import sniff
@@ -20,6 +22,8 @@ from carpipe.steps.data.raw import WAY_PAST, named
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 # Not `missing`: users may delete photos. But `poison`: a decoder that always dies is broken itself.
 SIGNS = ("truncated", "poison")
@@ -67,6 +71,15 @@ def is_page(data: bytes) -> bool:
     return len(data) < BEGINNING and any(phrase in beginning.lower() for phrase in _PHRASES) and sniff(data) is None
 
 
+def noting_pages(files: Iterable[tuple[str, bytes | None]], pages: set[str]) -> Iterator[tuple[str, bytes | None]]:
+    """The files as they come; keys of those that are pages go into `pages`."""
+    for key, data in files:
+        if data and is_page(data):
+            pages.add(key)
+        yield key, data
+        del data
+
+
 def find_unreadable(photos: "pd.DataFrame", pages: Collection[str], *, over_time: Collection[str] = ()) -> Unreadable:
     """What of a partition's photos may be the storage's fault.
 
@@ -89,7 +102,19 @@ def find_unreadable(photos: "pd.DataFrame", pages: Collection[str], *, over_time
     )
 
 
-def check_readable(partition: str, found: Unreadable, *, max_unreadable: float, elsewhere: Iterable[Manifest]) -> None:
+def check_unless_accepted(
+    photos: str, found: Unreadable, *, config: CleanConfig, elsewhere: Iterable[Manifest] = ()
+) -> None:
+    """As `check_readable`; a line in the log alone where somebody has decided that it is no outage."""
+    try:
+        check_readable(photos, found, max_unreadable=config.max_unreadable, elsewhere=elsewhere)
+    except UnavailableError as error:
+        if not config.accept_unreadable:
+            raise
+        log.warning("accepted, so the photos are dropped: %s", error)
+
+
+def check_readable(photos: str, found: Unreadable, *, max_unreadable: float, elsewhere: Iterable[Manifest]) -> None:
     """Raise UnavailableError where more photos are unreadable, in more listings, than can be.
 
     That is: of both more than `max_unreadable` and more than three times the share of the run's other partitions, by
@@ -97,7 +122,7 @@ def check_readable(partition: str, found: Unreadable, *, max_unreadable: float, 
     alarm.
 
     Args:
-        partition: its id, for the message.
+        photos: which these are, for the message: "photos of partition p00001".
         max_unreadable: share, 0 to 1, as the setting of `clean`.
         elsewhere: what `clean` made of the run's other partitions by now; looked at only where need be.
     """
@@ -109,10 +134,10 @@ def check_readable(partition: str, found: Unreadable, *, max_unreadable: float, 
     ):
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(found.kinds.items()))
         raise UnavailableError(
-            f"{found.hit:,} of the {found.photos:,} photos of partition {partition} are unreadable ({kinds}), in "
-            f"{found.listings_hit:,} of its {found.listings:,} listings; {shares[0]:.1%} of those in the other "
-            f"partitions. They are {named(found.keys)}. The storage, or what is between, seems to be in trouble, so "
-            f"none of them is dropped. {WAY_PAST}"
+            f"{found.hit:,} of the {found.photos:,} {photos} are unreadable ({kinds}), in {found.listings_hit:,} of "
+            f"the {found.listings:,} listings; {shares[0]:.1%} of those in other partitions. They are "
+            f"{named(found.keys)}. The storage, or what is between, seems to be in trouble, so none of them is "
+            f"dropped. {WAY_PAST}"
         )
 
 

@@ -2,7 +2,7 @@
 
 What a listing says of an object tells its bytes from others: their number, and their MD5 where the etag is one. What
 comes otherwise did not come from whoever uploaded the photo, but from the storage or what is between: it is asked for
-again, and never becomes a row unasked.
+again, and never becomes a row unasked. The same holds for a photo that the storage lists, and says it has not.
 """
 
 import hashlib
@@ -82,6 +82,8 @@ class Raw:
         self._max_bytes = session.config.clean.max_bytes
         self._accept = session.config.clean.accept_unreadable
         self._encrypted = 0
+        self._folder: str | None = None  # of the last photo that had gone, and what is listed there
+        self._there: set[str] = set()
 
     def __iter__(self) -> Iterator[tuple[str, bytes | None]]:
         asked: deque[ObjectInfo] = deque()
@@ -104,12 +106,12 @@ class Raw:
     def _sound(self, info: ObjectInfo, found: Fetched) -> bytes | None:
         """The bytes of the object; where they cannot be had, those that came last."""
         for attempt in range(TRIES + 1):
-            if found.data is None and found.size is None:
+            if found.data is None and found.size is None and not self._is_listed(info):
                 return None
-            if found.data is None:
+            if found.data is None and found.size is not None:
                 self.too_large.add(info.key)
                 return None
-            if not info.etag or self._is(info, found):
+            if found.data is not None and (not info.etag or self._is(info, found)):
                 return found.data
             if attempt == TRIES or len(self.otherwise) >= MAX_OTHERWISE_PHOTOS:
                 break
@@ -123,6 +125,14 @@ class Raw:
                 )
         self._note(info, found)
         return found.data
+
+    def _is_listed(self, info: ObjectInfo) -> bool:
+        """Whether the storage lists what it says it has not. Of what was not listed before, it is believed."""
+        folder = info.key.rpartition("/")[0]
+        if info.etag and folder != self._folder:
+            self._folder = folder
+            self._there = {one.key for one in self._store.list_objects(f"raw/{folder}")}
+        return bool(info.etag) and f"raw/{info.key}" in self._there
 
     def _is(self, info: ObjectInfo, found: Fetched) -> bool:
         """Whether these can be the bytes of the object."""

@@ -33,7 +33,7 @@ def check(photos, hit, *, listings=None, listings_hit=None, elsewhere=()):
     found = Unreadable(
         photos, hit, listings or photos, hit if listings_hit is None else listings_hit, {"truncated": hit}, ("a\nb",)
     )
-    check_readable("p00000-x", found, max_unreadable=0.1, elsewhere=elsewhere)
+    check_readable("photos of partition p00000-x", found, max_unreadable=0.1, elsewhere=elsewhere)
 
 
 def test_a_partition_of_unreadable_photos_is_an_outage():
@@ -152,7 +152,7 @@ def test_a_seller_s_empty_files_and_pages_stop_no_night(make_session):
 def test_a_fault_in_many_listings_is_an_outage_until_somebody_says_otherwise(make_session, broken):
     session = make_session(clean__max_unreadable=0.1)
     bad = {key(100 + number): broken for number in range(30)}
-    with pytest.raises(UnavailableError, match=r"30 of the 100 photos .* in 30 of its 100 listings") as caught:
+    with pytest.raises(UnavailableError, match=r"30 of the 100 photos .* in 30 of the 100 listings") as caught:
         night(session, good(range(70)) | bad)
     assert str(caught.value).count("vw_golf_2014/") == 5
     assert "and 25 more" in str(caught.value)

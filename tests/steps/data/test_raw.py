@@ -67,11 +67,15 @@ def empty(got):
     got.body = b""
 
 
+def absent(got):
+    got.status, got.body = 404, b"<Error><Code>NoSuchKey</Code><Message>It is not there.</Message></Error>"
+
+
 def other_photo(got):
     got.body = bucket.jpeg(7)
 
 
-@pytest.mark.parametrize("change", [cut, page, same_size, empty, other_photo])
+@pytest.mark.parametrize("change", [cut, page, same_size, empty, other_photo, absent])
 def test_what_comes_otherwise_is_asked_for_again(night, proxy, change):
     seen = []
 
@@ -102,6 +106,20 @@ def test_what_goes_on_coming_otherwise_becomes_no_row_unasked(night, proxy, chan
     assert out["dropped"].notna().sum() == (change is not other_photo)
     proxy.change = lambda got: None
     assert cleaned(night()).equals(out), "the commit is reused"
+
+
+def test_a_photo_that_the_storage_lists_and_says_it_has_not_is_not_missing(night, proxy):
+    session = night()
+    proxy.change = proxy.change_head = always(absent)
+    with pytest.raises(UnavailableError, match="1 photos came otherwise than they lie in the storage"):
+        cleaned(session)
+
+    proxy.change = proxy.change_head = lambda got: None
+    stock = inventory(session)
+    session.store.delete([f"raw/{bucket.key(3)}"])
+    done = clean(session, stock.partitions[0]["manifest"], inventory=stock.key)
+    out = results.read_photos(session.store, done).set_index("key")["dropped"]
+    assert out.dropna().to_dict() == {bucket.key(3): "missing"}
 
 
 def test_a_storage_that_spoils_everything_is_not_asked_for_ever(night, proxy):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from carpipe.errors import UnavailableError
 from carpipe.steps import results
 from carpipe.steps.labels.label_set import label_set
 from carpipe.steps.labels.store import import_labels
@@ -50,6 +51,16 @@ def test_a_label_set_holds_the_labels_that_count_and_is_made_anew_only_where_the
     assert (again.key, again.fresh) == (first.key, False)
     import_labels(session, csv_of({disputed: "auto"}), at="20260104T000000Z")
     assert label_set(session).key != first.key
+
+
+def test_labelled_photos_that_a_storage_in_trouble_spoils_are_not_lost(session, labels):
+    import_labels(session, csv_of(labels), at=FIRST)
+    for number, key in enumerate([*labels][:20]):
+        session.store.put(f"raw/{key}", b"<html>502 Bad Gateway %d</html>" % number)
+
+    with pytest.raises(UnavailableError, match=r"20 of the 40 labelled photos are unreadable \(20 error_page\)"):
+        label_set(session)
+    assert list(session.store.list_objects("stages/label_set")) == []
 
 
 @pytest.mark.slow

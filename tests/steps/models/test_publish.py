@@ -1,11 +1,17 @@
 """Going forward and back, and whether a model can be served."""
 
+import resource
+import subprocess
+import sys
+
 import pytest
 
+from carpipe import children
 from carpipe.errors import InputError, UnavailableError
 from carpipe.steps.models.gate import check_servable
 from carpipe.steps.models.publish import publish, rollback
 from carpipe.steps.session import Session
+from carpipe.weights.servable import REFUSED
 from tests import tiny
 from tests.conftest import make_config
 
@@ -48,6 +54,25 @@ def test_a_bucket_that_is_away_says_nothing_of_the_model(session, networks):
 
     with pytest.raises(UnavailableError, match="was not found out"):
         check_servable(Session(away, session.store), model.key)
+
+
+def test_a_machine_without_memory_or_handles_says_nothing_of_the_model(session, networks):
+    """At some of these limits it starts, and fails where it reads the network or answers the golden pictures."""
+    model = tiny.publish(session, networks[0].files())
+    told = children.tell(session.config, session.store.access)
+    limits = [(resource.RLIMIT_DATA, size << 20) for size in (125, 150, 175)]
+    limits += [(resource.RLIMIT_AS, 450 << 20), (resource.RLIMIT_NOFILE, 9), (resource.RLIMIT_NOFILE, 12)]
+
+    def check(limit):
+        kind, most = limit
+        return subprocess.run(
+            [sys.executable, "-m", "carpipe.weights.servable", model.key], input=told, capture_output=True, text=True,
+            check=False, preexec_fn=lambda: resource.setrlimit(kind, (most, most)), timeout=300,
+        )  # fmt: skip
+
+    found = {limit: check(limit) for limit in limits}
+    assert {done.returncode for done in found.values()} - {0}
+    assert [done.stderr for done in found.values() if done.returncode == REFUSED] == []
 
 
 def test_a_model_of_another_channel_is_not_published(session):
