@@ -1,17 +1,31 @@
-"""How to get into a bucket: keys that requests can be signed with, and authorities whose servers are trusted."""
+"""How to get into a bucket: keys that requests can be signed with, and authorities whose servers are trusted.
 
+Where nobody hands over any, the AWS chain counts: keys in the environment, which obstore reads itself; else what boto3
+finds, where it is installed: profiles, SSO, `credential_process`, and the roles of pods, containers and machines. The
+last three obstore finds without it.
+"""
+
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carpipe.config import is_signable, odd_credentials
-from carpipe.errors import ConfigError
+from carpipe.errors import AccessError, ConfigError
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
+
+# Temporary credentials are asked for again so often. botocore renews them in time: ten minutes before they end.
+ASK_AGAIN = timedelta(minutes=8)
+NO_KEYS = (
+    "There are no keys for the bucket. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the "
+    "machine or pod a role that may use it"
+)
 
 
 @dataclass(frozen=True)
@@ -43,19 +57,82 @@ class Access:
 
 
 def credentials_of(access: Access | None) -> dict[str, Any]:
-    """Options of obstore's store for credentials and region; empty: those of the AWS chain.
+    """Options of obstore's store for credentials and region; empty: what it finds itself.
+
+    Args:
+        access: None: the AWS chain.
 
     Raises:
-        ConfigError: no request can be signed with them.
+        ConfigError: no request can be signed with them, or a profile cannot be read.
+        AccessError: the chain has none.
     """
     if access is None:
         if odd := odd_credentials():
             raise _unsignable(" and ".join(odd))
+        if all(map(os.environ.get, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))):
+            return {}
+        access = _chain()
+    if access is None:
         return {}
     if not is_signable(access.region):
         raise _unsignable("The connection's region")
     region = {"region": access.region} if access.region else {}
     return {"credential_provider": partial(_signable, access.credentials), **region}
+
+
+def asking(credentials: Any) -> "Callable[[], S3Credential]":
+    """Credentials of botocore, as `Access` takes them."""
+
+    def ask() -> "S3Credential":
+        now = credentials.get_frozen_credentials()
+        return {
+            "access_key_id": now.access_key,
+            "secret_access_key": now.secret_key,
+            "token": now.token,
+            "expires_at": datetime.now(UTC) + ASK_AGAIN if now.token else None,
+        }
+
+    return ask
+
+
+def _chain() -> Access | None:
+    """What boto3 finds; None where it is not installed.
+
+    Raises:
+        AccessError: it finds nothing, or what it finds is of no use.
+        ConfigError: a profile is named that only boto3 could read.
+    """
+    try:
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ModuleNotFoundError:
+        if profile := os.environ.get("AWS_PROFILE"):
+            raise ConfigError(
+                f"AWS_PROFILE names the profile {profile!r}, and profiles take boto3, which is not installed: "
+                "`pip install boto3`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+            ) from None
+        return None
+
+    def told(error: Exception) -> AccessError:
+        return AccessError(f"The AWS chain gives no keys for the bucket: {str(error).rstrip('.')}.")
+
+    try:
+        session = boto3.Session()
+        credentials = session.get_credentials()
+    except (BotoCoreError, ClientError) as error:
+        raise told(error) from error
+    if credentials is None:
+        raise AccessError(f"{NO_KEYS}.")
+    ask = asking(credentials)
+
+    def asked() -> "S3Credential":
+        try:
+            return ask()
+        except (BotoCoreError, ClientError) as error:
+            raise told(error) from error
+
+    region = "" if os.environ.get("AWS_REGION") else session.region_name or ""  # boto3 knows AWS_DEFAULT_REGION
+    return Access(asked, region=region)
 
 
 def authorities_in(*bundles: str) -> bytes:

@@ -11,11 +11,17 @@ from obstore import exceptions
 
 from carpipe.errors import AccessError, CarpipeError, ConflictError, MissingError, StoreError, UnavailableError
 from carpipe.names import brief, shown
+from carpipe.s3_access import NO_KEYS
 
 _VERBS = {"GET": "read", "HEAD": "look at", "PUT": "write", "POST": "write", "DELETE": "delete"}
 # A redirect's element, or the sentence of a signature for another region.
 _REGION = r"(?:<Region>|expecting ')([\w-]+)"
 CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "NotSignedUp", "UnauthorizedAccess"}
+# Who gives keys to machines, containers and pods: what it answers is nothing that the bucket's server has said.
+_KEEPERS = re.compile(
+    r"Error performing \w+ (https?://(?:169\.254\.\d+\.\d+|\[fd00:ec2:[:\w]+\]|sts[\w.-]*\.amazonaws\.[\w.]+|"
+    r"\S+?(?=/latest/(?:api/token|meta-data/))))"
+)
 # Codes after which it is plain what to do. Unavailable: the same request may do better later.
 _RENEW = (AccessError, "These credentials have ended or are no longer good; renew them")
 _SLOWER = (UnavailableError, "It is asked too often; lower store.threads, or try again later")
@@ -150,8 +156,11 @@ def broke_off(error: Exception) -> bool:
 
 
 def _no_way_in(text: str, url: str, where: str) -> AccessError | None:
-    if ours := re.search(r"credential provider: ConfigError: (.+)", text):  # carpipe's own has raised it
+    if ours := re.search(r"credential provider: (?:Config|Access)Error: (.+)", text):  # carpipe's own has raised it
         return AccessError(ours[1])
+    if asked := _KEEPERS.search(text):
+        reason = re.search(r"HTTP error: (.+)", text) or re.search(r"status code: (\d+)", text)
+        return AccessError(f"{NO_KEYS} ({asked[1]} gives none: {reason[1] if reason else 'no answer'}).")
     if untrusted := re.search(r"InvalidCertificate\(\s*(\w+)", text):
         return AccessError(f"The certificate of {where} is not trusted: {_why_untrusted(untrusted[1], text)}.")
     if "NoSuchBucket" in text:

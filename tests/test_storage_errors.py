@@ -64,6 +64,17 @@ def answer(status, code="", message="", *, verb="PUT", more="", url="http://here
         (answer(400, "ThrottlingException", "You have exceeded the rate"), UnavailableError, "lower store.threads"),
         (answer(403, "QuotaExceeded", "Bucket quota exceeded"), UnavailableError, "have the quota raised"),
         (answer(501, "NotImplemented", "A header you sent"), AccessError, "takes If-Match and If-None-Match"),
+        (
+            answer(403, url="http://169.254.169.254/latest/api/token"), AccessError,
+            "There are no keys for the bucket. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or "
+            "give the machine or pod a role that may use it (http://169.254.169.254 gives none: 403).",
+        ),
+        (
+            exceptions.GenericError(
+                "Generic S3 error: Error performing POST https://sts.eu-west-1.amazonaws.com in 2s - HTTP error: no way"
+            ),
+            AccessError, "(https://sts.eu-west-1.amazonaws.com gives none: no way)",
+        ),
         (answer(405), StoreError, "(HTTP 405)."),
         (answer(400, "RequestTimeout"), UnavailableError, "(RequestTimeout)"),
         (answer(429), UnavailableError, "(HTTP 429); try again later"),

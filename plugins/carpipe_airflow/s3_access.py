@@ -1,6 +1,5 @@
 """S3 credentials of tasks: an Airflow connection's, where there is one, else those of the AWS chain."""
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection
@@ -11,9 +10,6 @@ from carpipe_airflow.deployment import deployment
 
 if TYPE_CHECKING:
     from carpipe.s3_access import Access
-
-# Temporary credentials are asked for again so often. botocore renews them in time: ten minutes before they end.
-ASK_AGAIN = timedelta(minutes=8)
 
 
 def find_access() -> "Access | None":
@@ -43,7 +39,7 @@ def find_access() -> "Access | None":
 def _access_by(connection: str) -> "Access":
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
-    from carpipe.s3_access import Access
+    from carpipe.s3_access import Access, asking
 
     hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=connection, client_type="s3")
     session = hook.get_session()
@@ -53,15 +49,6 @@ def _access_by(connection: str) -> "Access":
             f"The Airflow connection {connection!r} has no credentials, and the AWS chain has none either."
         )
 
-    def ask() -> dict[str, Any]:
-        now = credentials.get_frozen_credentials()
-        return {
-            "access_key_id": now.access_key,
-            "secret_access_key": now.secret_key,
-            "token": now.token,
-            "expires_at": datetime.now(UTC) + ASK_AGAIN if now.token else None,
-        }
-
     endpoint = hook.conn_config.get_service_endpoint_url("s3") or ""
     if hook.verify is False and not endpoint.startswith("http://"):
         raise ConfigError(
@@ -69,7 +56,7 @@ def _access_by(connection: str) -> "Access":
             "verified. Give `verify` the path of its authority's PEM file."
         )
     return Access(
-        ask,
+        asking(credentials),
         region=session.region_name or "",
         endpoint=endpoint,
         ca_bundle=hook.verify if isinstance(hook.verify, str) else "",

@@ -217,7 +217,8 @@ def sts() -> Iterator[HTTPServer]:
 
 @pytest.mark.usefixtures("bare")
 def test_a_role_is_assumed_again_before_its_credentials_end(sts: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    from carpipe_airflow.s3_access import ASK_AGAIN, find_access
+    from carpipe.s3_access import ASK_AGAIN
+    from carpipe_airflow.s3_access import find_access
 
     extra = {
         "region_name": "eu-central-1",
