@@ -29,6 +29,8 @@ from carpipe_airflow.dag_defaults import DEFAULT_ARGS, setting
 from carpipe_airflow.gpu_pods import gpu_task
 from carpipe_airflow.task_session import MAP_LABEL, open_task_session, run_facts, show
 
+# The task whose settings are those of the run.
+FIXES = "choose_shares"
 SETTINGS = {
     "head_epochs": "classifier.head_epochs",
     "finetune_epochs": "classifier.finetune_epochs",
@@ -70,13 +72,13 @@ def learning_curve():
     def choose_shares(dataset: str, *, params) -> list[float]:
         from carpipe.steps.models.learning_curve import check_points
 
-        return check_points(open_task_session(**SETTINGS), dataset, params["shares"])
+        return check_points(open_task_session(fixed_by=FIXES, **SETTINGS), dataset, params["shares"])
 
     @task(map_index_template=MAP_LABEL, **gpu_task())
     def point(share: float, dataset: str) -> str:
         from carpipe.steps.models.learning_curve import learning_curve_point
 
-        session = open_task_session(**SETTINGS)
+        session = open_task_session(fixed_by=FIXES, **SETTINGS)
         show(f"{100 * share:g} %")
         return learning_curve_point(session, dataset, share).key
 
@@ -84,7 +86,9 @@ def learning_curve():
     def draw(dataset: str, points: list[str]) -> str:
         from carpipe.steps.models.learning_curve import draw_learning_curve
 
-        return draw_learning_curve(open_task_session(**SETTINGS), dataset, list(points), at=run_facts()["at"]).key
+        return draw_learning_curve(
+            open_task_session(fixed_by=FIXES, **SETTINGS), dataset, list(points), at=run_facts()["at"]
+        ).key
 
     dataset = choose_dataset()
     draw(dataset, point.partial(dataset=dataset).expand(share=choose_shares(dataset)))

@@ -21,10 +21,13 @@ retried by then; wrong input has not, since that cannot help.
 | `quantize` | a network cannot be put into 8-bit numbers | see its log, set `filter.runtime` or `crop.runtime` |
 | `plan` | no car filter is published, weights or taxonomy are missing | run `train_filter`; set `crop.weights` |
 | `clean`, `crop` | very many photos are unreadable, or do not come as stored | look at those it names; see below |
-| `crop` | the detector cannot be used | see its log, correct `crop.weights`, clear the task |
-| `classes` | no model has enough photos | lower `min_photos` |
+| `crop` | the detector cannot be used | see its log, correct `crop.weights`, clear `plan` and what follows |
+| `classes` | no model has enough photos | lower `min_photos`, clear `plan` and what follows |
 | `validate` | the data breaks an expectation | open the report that the message names; see below |
 | any | the S3 server refuses the credentials | correct the connection `aws_default` (or `AWS_*`), clear the task |
+
+**Settings are read by `plan`**, and by `inventory` and `quantize` before it. All later tasks take those, also when they
+are cleared on another day, or on a machine with another file. Clear `plan` and what follows to have them read anew.
 
 **When it is late** (20 hours, `CARPIPE_DEADLINE_H`), see what is running or queued: a pool without slots, no worker on
 the queue, many new photos (`plan` says how many), or a marker that is waited for.
@@ -49,6 +52,8 @@ from carpipe_airflow.task_session import MAP_LABEL, label, open_task_session, pa
 
 log = logging.getLogger(__name__)
 
+# The task whose settings are those of the run.
+FIXES = "plan"
 # What tasks say beside what others are mapped over.
 CROPS, PACKED = "crops", "packed"
 # Where there is nothing to map over Airflow skips the mapped tasks; what comes after them still has to run.
@@ -117,7 +122,7 @@ def prepare_dataset():
         from carpipe.steps.data.plan import plan
         from carpipe.steps.data.plan_text import render_plan
 
-        session = open_task_session(**SETTINGS)
+        session = open_task_session(fixed_by=FIXES, **SETTINGS)
         fixed = plan(session, inventory_key)
         log.info("this run will do:\n%s", render_plan(fixed.forecast, session.config.cost))
         ti.xcom_push(CROPS, fixed.crops)
@@ -132,7 +137,7 @@ def prepare_dataset():
     def clean(parts: list[dict[str, str]]) -> list[str]:
         from carpipe.steps.data.clean import clean
 
-        session = open_task_session(**SETTINGS)
+        session = open_task_session(fixed_by=FIXES, **SETTINGS)
         named = label([part["manifest"] for part in parts])
         return [clean(session, key, inventory=part["inventory"]).key for key, part in zip(named, parts, strict=True)]
 
@@ -140,14 +145,14 @@ def prepare_dataset():
     def filter_cars(cleaned: list[str], parts: list[dict[str, str]]) -> list[str]:
         from carpipe.steps.data.filter import filter_cars
 
-        session = open_task_session(**SETTINGS)
+        session = open_task_session(fixed_by=FIXES, **SETTINGS)
         return [filter_cars(session, key, weights=parts[0]["car_filter"]).key for key in label(cleaned)]
 
     @task(map_index_template=MAP_LABEL)
     def crop(filtered: list[str]) -> list[str]:
         from carpipe.steps.data.crop import crop
 
-        session = open_task_session(**SETTINGS)
+        session = open_task_session(fixed_by=FIXES, **SETTINGS)
         return [crop(session, key).key for key in label(filtered)]
 
     @task_group
@@ -160,25 +165,27 @@ def prepare_dataset():
         from carpipe.steps.data.identify import identify
 
         latest = {partition_of(key): key for key in [*crops, *flat(cropped)]}
-        return identify(open_task_session(**SETTINGS), list(latest.values()), inventory=inventory_key).key
+        return identify(
+            open_task_session(fixed_by=FIXES, **SETTINGS), list(latest.values()), inventory=inventory_key
+        ).key
 
     @task
     def classes(identified: str) -> str:
         from carpipe.steps.data.classes import classes
 
-        return classes(open_task_session(**SETTINGS), identified).key
+        return classes(open_task_session(fixed_by=FIXES, **SETTINGS), identified).key
 
     @task
     def split(classed: str) -> str:
         from carpipe.steps.data.split import split
 
-        return split(open_task_session(**SETTINGS), classed).key
+        return split(open_task_session(fixed_by=FIXES, **SETTINGS), classed).key
 
     @task
     def validate(splitted: str, *, ti) -> str:
         from carpipe.steps.data.validate import validate, validate_work
 
-        session = open_task_session(**SETTINGS)
+        session = open_task_session(fixed_by=FIXES, **SETTINGS)
         ti.xcom_push(FORESEEN, validate_work(session, splitted).key)
         return validate(session, splitted, at=run_facts()["at"]).key
 
@@ -187,7 +194,7 @@ def prepare_dataset():
         """The partitions whose rows have changed, and, beside, where the shards of all partitions are or will be."""
         from carpipe.steps.data.pack import find_unpacked
 
-        found = find_unpacked(open_task_session(**SETTINGS), splitted)
+        found = find_unpacked(open_task_session(fixed_by=FIXES, **SETTINGS), splitted)
         ti.xcom_push(PACKED, found.packed)
         return batches(found.to_do)
 
@@ -195,13 +202,13 @@ def prepare_dataset():
     def pack(cropped: list[str], splitted: str) -> list[str]:
         from carpipe.steps.data.pack import pack_many
 
-        return [done.key for done in pack_many(open_task_session(**SETTINGS), splitted, label(cropped))]
+        return [done.key for done in pack_many(open_task_session(fixed_by=FIXES, **SETTINGS), splitted, label(cropped))]
 
     @task(outlets=[DATASET], trigger_rule=EVEN_IF_SKIPPED)
     def dataset(splitted: str, validated: str, packed: list[str], *, outlet_events) -> str:
         from carpipe.steps.data.dataset import dataset
 
-        done = dataset(open_task_session(**SETTINGS), splitted, validated, packed)
+        done = dataset(open_task_session(fixed_by=FIXES, **SETTINGS), splitted, validated, packed)
         outlet_events[DATASET].extra = {"manifest": done.key}
         return done.key
 

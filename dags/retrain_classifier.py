@@ -18,6 +18,8 @@ one, or several: see the page Classes.
 `anything_new` ends the run where dataset, settings and code are those of a model that was decided about before. Every
 decision is kept in `channels/<channel>/decisions/`.
 
+`anything_new` reads the settings, and all later tasks take those. Clear it and what follows to have them read anew.
+
 **When it fails**, the task's log ends in one sentence that says what to do: no dataset yet (run `prepare_dataset`),
 missing backbone weights, an empty split, a training longer than `time_limit_h`. A training that was killed goes on from
 its last epoch when the task is tried again or cleared. A `train` that stays scheduled waits for a slot of pool `gpu`.

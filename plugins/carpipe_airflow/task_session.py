@@ -1,9 +1,10 @@
 """What a running task asks of Airflow: credentials and parameters for its session, its run's id, the time of day."""
 
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.configuration import conf
@@ -13,21 +14,28 @@ from carpipe_airflow.s3_access import find_access
 from carpipe_airflow.signing_key import find_signing_key
 
 if TYPE_CHECKING:
+    from carpipe.config import Config
     from carpipe.steps.session import Session
 
+log = logging.getLogger(__name__)
+
+# Name of the XCom with the settings of a run.
+FIXED = "settings"
 # Label of a mapped task in the UI: `label` below fills it in.
 MAP_LABEL = "{{ partition }}"
 
 
-def open_task_session(*, signs: bool = False, **settings: str) -> "Session":
+def open_task_session(*, signs: bool = False, fixed_by: str = "", **settings: str) -> "Session":
     """The session of the running task: with the connection's credentials, and figures to Airflow's StatsD server.
 
     Args:
         signs: the task signs models: it gets the key that the settings name, and no other task does.
+        fixed_by: id of the task whose settings are those of the run. Itself reads them, and hands them on.
         settings: dotted setting by name of the DAG parameter that overrides it.
 
     Raises:
         InputError: the run was given a parameter that its DAG does not have.
+        ConfigError: another version of carpipe has fixed the settings.
     """
     from carpipe.config import load_config
     from carpipe.steps.session import open_session
@@ -39,7 +47,27 @@ def open_task_session(*, signs: bool = False, **settings: str) -> "Session":
     config = load_config(overrides=overrides)
     if not config.metrics.statsd and (server := _statsd_of_airflow()):
         config = load_config(overrides={**overrides, "metrics.statsd": server})
+    if fixed_by:
+        config = _of_the_run(config, context["ti"], fixed_by)
     return open_session(config, access=find_access(), signing_key=find_signing_key(config.signing) if signs else b"")
+
+
+def _of_the_run(config: "Config", task: Any, fixed_by: str) -> "Config":
+    """The settings that the run was planned with, by an XCom: whoever clears that task has them read anew."""
+    from carpipe import run_settings
+
+    if task.task_id == fixed_by:
+        task.xcom_push(FIXED, run_settings.fixed_of(config))
+        return config
+    fixed = task.xcom_pull(task_ids=fixed_by, key=FIXED)
+    if fixed is None:  # carpipe 0.1 has planned it
+        return config
+    if others := run_settings.changed(config, fixed):
+        log.warning(
+            "This run goes on with the settings that it was planned with: %s. To have it go on with those of here, "
+            "clear the task `%s` and all that comes after it.", ", ".join(others), fixed_by,
+        )  # fmt: skip
+    return run_settings.follow(config, fixed)
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:

@@ -14,6 +14,8 @@ from carpipe_airflow.notify import announce, tell_published
 from carpipe_airflow.pages.links import full_address
 from carpipe_airflow.task_session import open_task_session, run_facts
 
+# The task whose settings are those of the run.
+FIXES = "anything_new"
 # A person who does not answer by then means no: the weights stay packaged, `promote_weights` can publish them.
 ANSWER_WITHIN = timedelta(hours=20)
 
@@ -34,7 +36,7 @@ def train_and_publish(source: Any, *, model: Model, settings: Mapping[str, str])
     def anything_new(source: str) -> str | None:
         from carpipe.steps.models.gate import find_nothing_new
 
-        found = find_nothing_new(open_task_session(**settings), source, model=model, **run_facts())
+        found = find_nothing_new(open_task_session(fixed_by=FIXES, **settings), source, model=model, **run_facts())
         return None if found else source
 
     new = anything_new(source)
@@ -51,7 +53,7 @@ def _train(new: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
         from carpipe.steps.models.new_models import tell_new_models
         from carpipe.steps.models.score import score
 
-        session = open_task_session(**settings)
+        session = open_task_session(fixed_by=FIXES, **settings)
         said = score(session, source, at=run_facts()["at"])
         return f"{said} {tell_new_models(session, source)}".strip()
 
@@ -60,25 +62,25 @@ def _train(new: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
     def train(source: str) -> str:
         from carpipe.steps.models.train import train
 
-        return train(open_task_session(**settings), source, model=model, run=run_facts()["run"]).key
+        return train(open_task_session(fixed_by=FIXES, **settings), source, model=model, run=run_facts()["run"]).key
 
     @task(**gpu)
     def evaluate(trained: str, source: str) -> str:
         from carpipe.steps.models.evaluate import evaluate
 
-        return evaluate(open_task_session(**settings), trained, source, at=run_facts()["at"]).key
+        return evaluate(open_task_session(fixed_by=FIXES, **settings), trained, source, at=run_facts()["at"]).key
 
     @task
     def advise(evaluated: str) -> str:
         from carpipe.steps.models.advice import propose
 
-        return propose(open_task_session(**settings), evaluated)
+        return propose(open_task_session(fixed_by=FIXES, **settings), evaluated)
 
     @task
     def package(evaluated: str) -> str:
         from carpipe.steps.models.package import package
 
-        return package(open_task_session(signs=True, **settings), evaluated, model=model).key
+        return package(open_task_session(signs=True, fixed_by=FIXES, **settings), evaluated, model=model).key
 
     trained = train(new)
     evaluated = evaluate(trained, new)
@@ -97,7 +99,7 @@ def _gate(packaged: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
 
         from carpipe.steps.models.gate import gate
 
-        return asdict(gate(open_task_session(**settings), packaged, model=model, **run_facts()))
+        return asdict(gate(open_task_session(fixed_by=FIXES, **settings), packaged, model=model, **run_facts()))
 
     return gate(packaged)
 
@@ -122,7 +124,7 @@ def _publish(verdict: Any, *, model: Model, settings: Mapping[str, str]) -> None
         answer = ti.xcom_pull(task_ids="approve") if verdict["outcome"] == "ask" else {}
         by = (answer.get("responded_by_user") or {}).get("name", "")
         reason = f"approved by {by}" if by else verdict["reason"]
-        release = _release(open_task_session(**settings), verdict, model=model, reason=reason)
+        release = _release(open_task_session(fixed_by=FIXES, **settings), verdict, model=model, reason=reason)
         outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
         return str(release.model)
 
