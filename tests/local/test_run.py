@@ -61,6 +61,12 @@ def run(folder, *arguments):
     return subprocess.run(command, cwd=folder, env=clean_environment(), capture_output=True, text=True, check=False)
 
 
+def airflow(done):
+    """A client of the Airflow that a run has left."""
+    url, user, password = re.search(r"Airflow: (\S+) \((\w+) / (\S+)\)", done.stdout).groups()
+    return AirflowClient(url, user=user, password=password)
+
+
 @pytest.fixture(scope="module")
 def first(place, arguments):
     return run(place, *arguments)
@@ -86,6 +92,27 @@ def test_it_ends_in_published_weights(first):
     assert "top-1" in first.stdout
 
 
+def test_a_file_that_is_edited_changes_no_run_that_has_been_planned(place, first):
+    """`classes` is cleared, as if it came only now: under other settings, it would make something else."""
+    file, dag = place / "small.toml", "prepare_dataset"
+    with airflow(first) as client:
+        run_id = client.newest_run(dag)
+        before = client.xcom(dag, run_id, "classes")
+        file.write_text(SMALLER.replace("min_photos = ", "min_photos = 1"), encoding="utf-8")
+        try:
+            asked = {"dry_run": False, "dag_run_id": run_id, "task_ids": ["classes"], "only_failed": False}
+            client._send("POST", f"/dags/{dag}/clearTaskInstances", body=asked)
+            assert client.wait_for_run(dag, run_id, timeout=120).state == "success"
+        finally:
+            file.write_text(SMALLER, encoding="utf-8")
+        task = next(one for one in client.task_instances(dag, run_id) if one.task_id == "classes")
+        said = client.task_log(dag, run_id, task)
+        assert task.try_number == 2
+        assert client.xcom(dag, run_id, "classes") == before
+    assert re.search(r"goes on with the settings that it was planned with: classes\.min_photos \d \(here 1\d\)", said)
+    assert "clear the task `plan` and all that comes after it" in said
+
+
 def test_a_second_run_reuses_everything_and_says_so(place, arguments, first):
     again = run(place, *arguments)
 
@@ -109,8 +136,7 @@ def test_a_failing_task_ends_the_run_with_its_reason(place, arguments, first):
 
 
 def test_a_misspelt_parameter_fails_the_run(first):
-    url, user, password = re.search(r"Airflow: (\S+) \((\w+) / (\S+)\)", first.stdout).groups()
-    with AirflowClient(url, user=user, password=password) as client:
+    with airflow(first) as client:
         model = "models/classifier/0/manifest.json"
         run = client.trigger("promote_weights", {"model": model, "chanel": "staging"})
         assert client.wait_for_run("promote_weights", run, timeout=120).state == "failed"
