@@ -13,8 +13,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +35,12 @@ _PLACE = re.compile(
 )
 # Name in `extra` of the time of a commit, ISO 8601.
 COMMITTED = "committed"
+# The same of what another attempt had made, and lost: the sha256 of its manifest, and what was missing.
+REPLACED = "replaced"
+# A release names the sha256 of a model's manifest: that is for ever.
+_REPLACEABLE = ("stages/", "datasets/")
+# So many results of a stage are asked about one by one.
+FEW = 20
 # Where the shards of a dataset are made: all that a manifest may name beside its own files.
 _SHARDS = "stages/pack/"
 
@@ -134,18 +140,85 @@ def digest(value: object) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:20]
 
 
-def find(store: Store, work: Work) -> Manifest | None:
-    """The committed result of this work, if there is one."""
+def find(store: Store, work: Work, *, whole: bool = True) -> Manifest | None:
+    """The committed result of this work, if there is one.
+
+    Args:
+        whole: and nothing of it has gone. A manifest is no proof of its files: rules of a bucket, a half copy or an
+            accident may take one. Its step then makes them again.
+    """
     try:
-        return read(store, work.key)
+        done = read(store, work.key)
     except MissingError:
         return None
+    return done if not whole or _is_whole(done, lost(store, done)) else None
 
 
-def find_many(store: Store, works: Iterable[Work]) -> list[Manifest | None]:
-    """As `find`, of many; in their order, read ahead by threads."""
-    found = store.get_many(work.key for work in works)
-    return [None if data is None else from_json(data, key=key) for key, data in found]
+def find_many(
+    store: Store, works: Iterable[Work], *, needed: Callable[[str], Collection[str]] | None = None
+) -> list[Manifest | None]:
+    """As `find`, of many; in their order, read ahead by threads.
+
+    Args:
+        needed: names of files that must be there, of results of a stage; None: all.
+    """
+    found = [None if data is None else from_json(data, key=key) for key, data in store.get_many(w.key for w in works)]
+    there = _sizes(store, [done for done in found if done])
+    return [done and (done if _is_whole(done, _lost(done, there, needed)) else None) for done in found]
+
+
+def lost(store: Store, done: Manifest) -> list[str]:
+    """Names of what a manifest refers to and is not there, or has another size: its files, shards and pages."""
+    keys = list(_named(done).values())
+    found = dict(zip((entry["key"] for entry in keys), store.heads(entry["key"] for entry in keys), strict=True))
+    return _lost(done, {key: info.size for key, info in found.items() if info})
+
+
+def _lost(
+    done: Manifest, there: Mapping[str, int], needed: Callable[[str], Collection[str]] | None = None
+) -> list[str]:
+    named = _named(done)
+    if needed:
+        named = {name: entry for name, entry in named.items() if name in needed(done.stage)}
+    return [
+        name
+        for name, entry in named.items()
+        if entry["key"] not in there or entry.get("bytes", there[entry["key"]]) != there[entry["key"]]
+    ]
+
+
+def _is_whole(done: Manifest, missing: Sequence[str]) -> bool:
+    if missing:
+        log.warning("%s has lost %s: it is made again", done.key, brief(", ".join(missing)))
+    return not missing
+
+
+def _named(done: Manifest) -> dict[str, Mapping[str, Any]]:
+    """Each object that belongs to a result, as `key`, and `bytes` where the manifest says how many."""
+    named: dict[str, Mapping[str, Any]] = dict(done.files)
+    shards = done.extra.get("shards", [])
+    for shard in shards if isinstance(shards, list) else []:
+        entry = shard if isinstance(shard, dict) else {"key": shard}
+        named[f"shard {entry['key']}"] = entry
+    for key in forms.texts(done.extra.get("docs")):
+        named[f"page {key}"] = {"key": key}
+    return named
+
+
+def _sizes(store: Store, found: Sequence[Manifest]) -> dict[str, int]:
+    """Size by key of what belongs to some results. Of many of a stage, one listing says it with fewer questions."""
+    by_stage: dict[str, list[Manifest]] = {}
+    for done in found:
+        by_stage.setdefault("/".join(done.key.split("/")[:2]), []).append(done)
+    sizes: dict[str, int] = {}
+    for prefix, some in by_stage.items():
+        if len(some) > FEW:
+            sizes |= {info.key: info.size for info in store.list_usable(prefix)}
+            continue
+        keys = [entry["key"] for done in some for entry in _named(done).values()]
+        heads = zip(keys, store.heads(keys), strict=True)
+        sizes |= {key: info.size for key, info in heads if info}
+    return sizes
 
 
 def read_many(store: Store, keys: Iterable[str]) -> list[Manifest]:
@@ -265,6 +338,9 @@ def commit(
         spent: where the time went, which the manifest then says as `spent` of its `extra`.
         facts: the other fields of Manifest (`counts`, `seconds`, ...). What writing takes is added to the seconds,
             and the time (UTC) to `extra`, as `committed`.
+
+    Raises:
+        ConflictError: two attempts were about to replace a result that had lost files, and the other was faster.
     """
     started = time.monotonic()
     with (spent or Spent()).on("writing"):
@@ -290,11 +366,29 @@ def commit(
     try:
         store.create(manifest.key, to_json(manifest))
     except ConflictError:
-        try:
-            return read(store, manifest.key)
-        except MissingError:
-            raise UnavailableError(f"{manifest.key} is being written by another attempt; try again.") from None
+        return _other_than(store, manifest)
     return manifest
+
+
+def _other_than(store: Store, made: Manifest) -> Manifest:
+    """What lies under the key of a result already. Where that has lost files, the new one takes their place.
+
+    Raises:
+        ConflictError: another attempt has just done the same.
+    """
+    info = store.head(made.key)
+    if info is None:
+        raise UnavailableError(f"{made.key} is being written by another attempt; try again.")
+    there = read(store, made.key)
+    # Ours have just been written: where they are equal and their keys too, nothing is lost any more.
+    missing = lost(store, there) if made.key.startswith(_REPLACEABLE) else []
+    if not missing:
+        return there
+    extra = {**made.extra, REPLACED: {"sha256": _sha256(to_json(there)), "lost": missing}}
+    log.warning("%s has lost %s and comes out otherwise: it is replaced", made.key, brief(", ".join(missing)))
+    made = replace(made, extra=extra)
+    store.replace(made.key, to_json(made), etag=info.etag)
+    return made
 
 
 def _write(store: Store, work: Work, files: Mapping[str, bytes]) -> dict[str, File]:
@@ -357,7 +451,7 @@ def commits(store: Store, stage: str, partition: str) -> Iterator[Manifest]:
 
 
 def earlier(store: Store, work: Work, *, but: Collection[str] = ()) -> Iterator[Manifest]:
-    """Other committed results of the same stage and partition under the same settings and weights.
+    """Other committed results of the same stage and partition under the same settings and weights, that are whole.
 
     Args:
         but: settings that may differ.
@@ -368,7 +462,7 @@ def earlier(store: Store, work: Work, *, but: Collection[str] = ()) -> Iterator[
 
     same = (work.version, dict(work.weights), decisive(_plain(work.config)))
     for done in commits(store, work.stage, work.partition):
-        if (done.version, done.weights, decisive(done.config)) == same:
+        if (done.version, done.weights, decisive(done.config)) == same and not lost(store, done):
             yield done
 
 

@@ -81,5 +81,5 @@ def _done_elsewhere(session: Session, partition: str, *, inventory: str) -> Iter
     for part in read_inventory(session, inventory).partitions:
         if part["partition"] == partition:
             continue
-        if done := manifest.find(session.store, clean_work(session, part["manifest"], part["partition"])):
+        if done := manifest.find(session.store, clean_work(session, part["manifest"], part["partition"]), whole=False):
             yield done

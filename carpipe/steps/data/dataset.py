@@ -84,6 +84,6 @@ def _shards(session: Session, packed: Sequence[str]) -> Iterator[dict[str, Any]]
     there = session.store.heads(entry["key"] for _, _, entry in shards)
     for (done, name, entry), found in zip(shards, there, strict=True):
         if found is None:
-            raise MissingError(f"The shard {entry['key']} has gone; delete {done.key} and run `pack` again.")
+            raise MissingError(f"The shard {entry['key']} has gone since; clear `to_pack` and what follows.")
         split = name.removesuffix(".tfrecord")
         yield {"split": split, "photos": done.counts[split], **entry}

@@ -29,7 +29,7 @@ from carpipe.steps.data.inventory import Inventory, read_inventory
 from carpipe.steps.data.split import split_work
 from carpipe.steps.data.validate import validate_work
 from carpipe.steps.moves.store import current_taxonomy
-from carpipe.steps.results import STAGES
+from carpipe.steps.results import CROPS, PHOTOS, SIGNATURES, STAGES
 from carpipe.steps.reuse import cropped_with, scored_with
 from carpipe.steps.session import Session
 from carpipe.weights.channel import read_channel, read_released
@@ -43,6 +43,8 @@ KEPT = {"clean": 0.98, "filter": 0.42, "crop": 0.98}
 RATES = {"clean": 200.0, "filter": 50.0, "crop": 5.0}
 # From identify to pack, which look at all partitions.
 DATASET_RATE = 500.0
+# What later steps read of a partition that has all its results. What else has gone is made again once it is needed.
+NEEDED = {"clean": (SIGNATURES,), "filter": (), "crop": (PHOTOS, CROPS)}
 # Partitions, the newest, whose results under other settings tell a rate.
 RATED = 20
 
@@ -178,7 +180,8 @@ class _Forecaster:
     def _find_chains(self, parts: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Work], dict[str, Manifest | None]]]:
         """What each stage does with each partition, and the results that are there."""
         works = [self._works(part) for part in parts]
-        found = manifest.find_many(self._session.store, (one[stage] for one in works for stage in STAGES))
+        asked = (one[stage] for one in works for stage in STAGES)
+        found = manifest.find_many(self._session.store, asked, needed=lambda stage: NEEDED[stage])
         rows = zip(*[iter(found)] * len(STAGES), strict=True)
         return [(one, dict(zip(STAGES, row, strict=True))) for one, row in zip(works, rows, strict=True)]
 

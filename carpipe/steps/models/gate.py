@@ -152,8 +152,9 @@ def decided_before(session: Session, dataset: str, *, model: Model, backbone: st
     data = manifest.read(session.store, dataset)
     start = start_of(session, config, data, backbone=backbone)
     work = train_work(config, data, model=model, backbone=backbone, start=start)
-    trained = start.trained if start.done else manifest.find(session.store, work)
-    judged = trained and manifest.find(session.store, evaluate_work(session, trained, data))
+    # Whoever has the package needs neither.
+    trained = start.trained if start.done else manifest.find(session.store, work, whole=False)
+    judged = trained and manifest.find(session.store, evaluate_work(session, trained, data), whole=False)
     packaged = judged and manifest.find(session.store, package_work(config, judged.key, model=model))
     if not packaged:
         return None

@@ -4,6 +4,7 @@ A packaged model is complete, and nobody's yet: apps see it once a channel names
 made and its content is known, and so before it can go live.
 """
 
+import hashlib
 import logging
 from typing import Any
 
@@ -53,7 +54,7 @@ def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
     config: TrainingConfig = getattr(session.config, model)
     judged = manifest.read(session.store, evaluated)
     work = package_work(config, evaluated, model=model)
-    done = manifest.find(session.store, work)
+    done = manifest.find(session.store, work, whole=False)
     key = load_key(session.config.signing, session.signing_key)
     contents = _contents(session, judged, h5=config.h5)
     if done is None:
@@ -63,7 +64,17 @@ def package(session: Session, evaluated: str, *, model: Model) -> Manifest:
         _check_maker(session, committed, key, differs)
     elif key:
         log.info("package: signed with key %s, %s", key.id, signing.sign(session.store, committed, key))
+    _put_back(session, committed.manifest, contents)
     return done if done.fresh else reused(done)
+
+
+def _put_back(session: Session, committed: Manifest, contents: Contents) -> None:
+    """Write the files again that a model has lost, where they are those that were committed."""
+    for name in manifest.lost(session.store, committed):
+        entry, data = committed.files[name], contents.files.get(name)
+        if data is not None and hashlib.sha256(data).hexdigest() == entry["sha256"]:
+            log.warning("%s has lost %s: it is put back", committed.key, name)
+            session.store.put(entry["key"], data)
 
 
 def _contents(session: Session, judged: Manifest, *, h5: bool) -> Contents:

@@ -260,3 +260,14 @@ def test_figures_of_a_ruined_training_are_themselves(old, caplog):
         assert "differs in README.md: another" in caplog.text, "there it is a word"
     finally:
         old.store.put(key, before)
+
+
+def test_a_model_that_has_lost_files_gets_them_back(old):
+    model = model_of(old, "car-filter")
+    before = {name: old.store.get(entry["key"]) for name, entry in model.files.items()}
+    old.store.delete([model.files["model.xml"]["key"], model.files["labels.json"]["key"]])
+
+    assert again(old, model, "car_filter").key == model.key
+
+    assert {name: old.store.get(entry["key"]) for name, entry in model.files.items()} == before
+    assert old.store.get(model.key) == manifest.to_json(model)
