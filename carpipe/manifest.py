@@ -169,7 +169,7 @@ def find_many(
 
 def lost(store: Store, done: Manifest) -> list[str]:
     """Names of what a manifest refers to and is not there, or has another size: its files, shards and pages."""
-    keys = list(_named(done).values())
+    keys = list(parts_of(done).values())
     found = dict(zip((entry["key"] for entry in keys), store.heads(entry["key"] for entry in keys), strict=True))
     return _lost(done, {key: info.size for key, info in found.items() if info})
 
@@ -177,7 +177,7 @@ def lost(store: Store, done: Manifest) -> list[str]:
 def _lost(
     done: Manifest, there: Mapping[str, int], needed: Callable[[str], Collection[str]] | None = None
 ) -> list[str]:
-    named = _named(done)
+    named = parts_of(done)
     if needed:
         named = {name: entry for name, entry in named.items() if name in needed(done.stage)}
     return [
@@ -193,8 +193,8 @@ def _is_whole(done: Manifest, missing: Sequence[str]) -> bool:
     return not missing
 
 
-def _named(done: Manifest) -> dict[str, Mapping[str, Any]]:
-    """Each object that belongs to a result, as `key`, and `bytes` where the manifest says how many."""
+def parts_of(done: Manifest) -> dict[str, Mapping[str, Any]]:
+    """Each object that belongs to a result, by a name: `key`, and `bytes` where the manifest says how many."""
     named: dict[str, Mapping[str, Any]] = dict(done.files)
     shards = done.extra.get("shards", [])
     for shard in shards if isinstance(shards, list) else []:
@@ -215,7 +215,7 @@ def _sizes(store: Store, found: Sequence[Manifest]) -> dict[str, int]:
         if len(some) > FEW:
             sizes |= {info.key: info.size for info in store.list_usable(prefix)}
             continue
-        keys = [entry["key"] for done in some for entry in _named(done).values()]
+        keys = [entry["key"] for done in some for entry in parts_of(done).values()]
         heads = zip(keys, store.heads(keys), strict=True)
         sizes |= {key: info.size for key, info in heads if info}
     return sizes

@@ -33,6 +33,7 @@ READING = {
     "a listing": ["listings", "show", "{listing}"],
     "weights": ["weights", "pull", "classifier", "{out}"],
     "candidates": ["candidates", "{out}"],
+    "a check of the bucket": ["doctor", "--sha256"],
     "what would change": ["classes", "diff"],
 }
 

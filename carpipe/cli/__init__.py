@@ -19,6 +19,7 @@ from carpipe.cli import (
     classes,
     config,
     datasets,
+    doctor,
     export,
     forget,
     funnel,
@@ -58,6 +59,7 @@ COMMANDS = (
     candidates,
     forget,
     gc,
+    doctor,
     config,
     step,
 )

@@ -49,7 +49,7 @@ def list_photos(
         unaskable: keys that are listed so, but are others in truth; may grow while `objects` are gone through.
     """
     rows = (_row(info, understood=info.key not in unaskable) for info in objects)
-    photos = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    photos = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     photos = _once(photos)
     photos = drop(photos, photos["model"].isna(), stage="inventory", reason="name_not_understood")
     return drop(photos, photos["listing_uuid"].isin(forgotten), stage="inventory", reason="forgotten")
@@ -86,7 +86,8 @@ def name_partition(number: int, photos: pd.DataFrame) -> str:
     return f"p{number:05d}-{content[:8]}"
 
 
-_COLUMNS = {
+# Of the photo table, as this stage writes it.
+COLUMNS = {
     "key": "str",
     "etag": "str",
     "size": "int64",

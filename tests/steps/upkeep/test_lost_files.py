@@ -4,70 +4,9 @@ import pytest
 
 from carpipe import manifest
 from carpipe.manifest import Work
-from carpipe.sample import DETECTOR, draw_world
-from carpipe.steps import chain
 from carpipe.steps.data.inventory import latest_inventory
 from carpipe.steps.data.plan import plan
-from carpipe.steps.data.upload import upload
-from carpipe.steps.session import open_session
-from tests.chaos.bench import live_car_filter, two_classes
-from tests.conftest import make_config
-
-SETTINGS = {
-    "crop__weights": str(DETECTOR),
-    "crop__image_size": 320,
-    "filter__threshold": 0.3,
-    "inventory__partition_photos": 40,
-    "classes__min_photos": 1,
-    "validation__split_tolerance": 1.0,
-    "validation__class_tolerance": 1.0,
-    "validation__funnel_tolerance": 1.0,
-}
-
-
-@pytest.fixture(scope="module")
-def session(s3, tmp_path_factory):
-    """A bucket with two partitions."""
-    home = tmp_path_factory.mktemp("world")
-    world = draw_world(home / "world", seed=5, listings=16)
-    settings = {**SETTINGS, "classes__taxonomy": str(two_classes(home, [path.name for path in world.raw.iterdir()]))}
-    session = open_session(make_config(f"s3://{s3.bucket}/lost", **settings))
-    upload(session, world.raw)
-    live_car_filter(session.store)
-    return session
-
-
-def night(session):
-    """The dataset, and the stages that worked."""
-    worked = set()
-
-    def progress(stage, done):
-        if done.fresh:
-            worked.add(stage)
-
-    return chain.prepare_dataset(session, now=lambda: "2026-01-01T00:00:00Z", progress=progress), worked
-
-
-@pytest.fixture(scope="module")
-def first(session):
-    return night(session)[0]
-
-
-def objects(session):
-    return {info.key: info.size for prefix in ("stages", "datasets") for info in session.store.list_objects(prefix)}
-
-
-def of(session, *stages, names=""):
-    """Keys of their files, manifests apart."""
-    return [
-        key
-        for key in objects(session)
-        if key.split("/")[1 if key.startswith("stages") else 0] in stages
-        and names in key
-        and key.split("/")[2] not in ("ledger", "log")
-        and not key.startswith("datasets/order")
-        and not key.endswith("manifest.json")
-    ]
+from tests.steps.upkeep.losing import files_of, night, objects
 
 
 @pytest.mark.parametrize(
@@ -85,7 +24,7 @@ def of(session, *stages, names=""):
 )
 def test_what_a_night_needs_is_made_again(session, first, stages, names):
     before = objects(session)
-    gone = of(session, *stages, names=names)
+    gone = files_of(session, *stages, names=names)
     assert gone
     session.store.delete(gone)
 
@@ -99,14 +38,14 @@ def test_what_a_night_needs_is_made_again(session, first, stages, names):
 
 def test_a_validation_whose_pages_have_gone_is_made_again(session, first):
     """Its pages say when they were made, so it comes out otherwise."""
-    session.store.delete(of(session, "validate"))
+    session.store.delete(files_of(session, "validate"))
     again, worked = night(session)
     assert (again.key, worked) == (first.key, {"validate"})
     assert night(session)[1] == set()
 
 
 def test_an_object_that_was_cut_is_lost_too(session, first):
-    [key, *_] = of(session, "crop", names="crops")
+    [key, *_] = files_of(session, "crop", names="crops")
     data = session.store.get(key)
     session.store.put(key, data[:-10])
 
@@ -116,13 +55,13 @@ def test_an_object_that_was_cut_is_lost_too(session, first):
 
 
 def test_what_no_night_needs_is_not_made_again(session, first):
-    session.store.delete(of(session, "filter"))
-    session.store.delete(of(session, "clean", names="thumbnails"))
+    session.store.delete(files_of(session, "filter"))
+    session.store.delete(files_of(session, "clean", names="thumbnails"))
     assert plan(session, latest_inventory(session).key).to_do == []
 
 
 def test_a_plan_says_what_will_be_made_again(session, first, caplog):
-    session.store.delete(of(session, "crop", names="crops")[:1])
+    session.store.delete(files_of(session, "crop", names="crops")[:1])
     found = plan(session, latest_inventory(session).key)
     assert len(found.to_do) == 1
     assert [row.partitions for row in found.forecast if row.stage == "crop"] == [1]
