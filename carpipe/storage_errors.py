@@ -117,6 +117,8 @@ def _refusal(text: str, said: Answer, key: str, *, url: str, where: str, given: 
 
 def read_answer(text: str) -> Answer:
     """What a server said, of the text of one of obstore's errors."""
+    if each := re.search(r"DeleteObjects request failed for key .+?: (.*?)\.? \(code: (\w+)\)", text, re.DOTALL):
+        return Answer("403" if each[2] == "AccessDenied" else "", each[2], each[1], "", "delete")
     request = re.search(r"Error performing ([A-Z]+) (\S+)", text)
     verb = _VERBS.get(request[1], "answer for") if request else "answer for"
     if request and verb == "read" and "list-type=" in request[2]:
@@ -131,7 +133,7 @@ def read_answer(text: str) -> Answer:
 
 
 def _in_trouble(text: str, said: Answer, where: str) -> UnavailableError:
-    if not said.status:
+    if not said.status and not said.code:
         trouble = re.search(r"HTTP error: (.+)", text)
         reason = trouble[1] if trouble else text.partition("\n")[0]
         return UnavailableError(f"{where} cannot be reached ({reason}); is the server up?")

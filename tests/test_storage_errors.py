@@ -75,6 +75,18 @@ def answer(status, code="", message="", *, verb="PUT", more="", url="http://here
             ),
             AccessError, "(https://sts.eu-west-1.amazonaws.com gives none: no way)",
         ),
+        (
+            exceptions.GenericError(
+                "Generic S3 error: DeleteObjects request failed for key raw/a: Access Denied. (code: AccessDenied)\n\nx"
+            ),
+            AccessError, r"does not let these credentials delete raw/a\n.jpg (AccessDenied: Access Denied); give them",
+        ),
+        (
+            exceptions.GenericError(
+                "Generic S3 error: DeleteObjects request failed for key raw/a: Try again. (code: InternalError)\n\nx"
+            ),
+            UnavailableError, "is in trouble (InternalError: Try again)",
+        ),
         (answer(405), StoreError, "(HTTP 405)."),
         (answer(400, "RequestTimeout"), UnavailableError, "(RequestTimeout)"),
         (answer(429), UnavailableError, "(HTTP 429); try again later"),

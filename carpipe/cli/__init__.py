@@ -28,6 +28,7 @@ from carpipe.cli import (
     listings,
     photo,
     plan,
+    policy,
     report,
     run,
     sample,
@@ -60,6 +61,7 @@ COMMANDS = (
     forget,
     gc,
     doctor,
+    policy,
     config,
     step,
 )
