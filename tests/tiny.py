@@ -42,6 +42,7 @@ class Tiny:
     known: Mapping[str, Any] | None = None
     years: Mapping[str, Any] | None = None
     views: tuple[str, ...] = ()
+    members: Mapping[str, Mapping[str, int]] | None = None
 
     @property
     def weights(self) -> Any:
@@ -99,6 +100,8 @@ class Tiny:
             values["known.json"] = self.known
         if self.years is not None:
             values["years.json"] = self.years
+        if self.members is not None:
+            values["members.json"] = self.members
         if self.views:
             values["views.json"] = {"views": self.views, "recommended": self.views}
         return {

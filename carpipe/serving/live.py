@@ -164,9 +164,12 @@ class Follower:
         )
         crop = cast("CropPolicy", model.crop)  # asked for with its detector
         live = Live(model, crop, self._detectors(model, crop))
+        before = self._live
         self._refused, self._problem = None, model.instead  # first: nobody sees a new model with an old problem
         self._live = live
         log.info("channel %s: generation %d, model %s is live", config.channel, model.generation, model.id)
+        if before and (changes := model.changes_since(before.model)):
+            log.warning("channel %s: answers may mean something else than before: %s", config.channel, changes)
 
     def _detectors(self, model: Model, crop: CropPolicy) -> Detectors:
         """Those of the last model where they are the same, else new ones."""

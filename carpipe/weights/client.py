@@ -212,6 +212,7 @@ def _load(
         known=described.known,
         years=described.years,
         views=described.views,
+        members=described.members,
         deviation=deviation,
         signed_by=signature.by if signature else "",
         _network=network,

@@ -12,6 +12,7 @@
 | `golden.npz` | `pictures` and the `probabilities` (uncalibrated) that they must give |
 | `known.json` | not always there: how known cars are told from others, see `carpipe.familiarity.Rule`, and how well |
 | `years.json` | not always there: how years are told, see `carpipe.years`, and how well |
+| `members.json` | not always there: the car models that each class holds, with their photos: class -> model -> photos |
 | `views.json` | of some car filters: `views` that it tells, those `recommended` of a listing, and how well it does |
 
 Where `known.json` is there, the network has one more output, `likeness` (n, 1), and the golden pictures have a
@@ -37,6 +38,7 @@ from carpipe.familiarity import Rule
 from carpipe.manifest import Manifest
 from carpipe.names import brief
 from carpipe.viewpoints import Told
+from carpipe.weights.members import Members
 from carpipe.years import ClassYears, YearRule
 
 CONTRACT = 1
@@ -48,9 +50,10 @@ CROP = "crop.json"
 KNOWN = "known.json"
 YEARS = "years.json"
 VIEWS = "views.json"
+MEMBERS = "members.json"
 GOLDEN = "golden.npz"
-# What a consumer cannot do without. It reads crop.json, known.json, years.json, views.json and the detector where they
-# are there.
+# What a consumer cannot do without. It reads crop.json, known.json, years.json, views.json, members.json and the
+# detector where they are there.
 REQUIRED = (*NETWORK, LABELS, PREPROCESSING, CALIBRATION, GOLDEN)
 
 # The classes of a car filter.
@@ -97,6 +100,7 @@ class Description:
     known: Rule | None
     years: YearRule | None
     views: Told | None = None
+    members: Members | None = None
 
 
 def candidates_folder(channel: str) -> str:
@@ -125,7 +129,7 @@ def check_contract(manifest: Manifest) -> None:
 
 def needed(manifest: Manifest, *, detector: bool) -> list[str]:
     """Names of the files that a consumer needs, in the order of the manifest."""
-    wanted = {*REQUIRED, CROP, KNOWN, YEARS, VIEWS}
+    wanted = {*REQUIRED, CROP, KNOWN, YEARS, VIEWS, MEMBERS}
     return [name for name in manifest.files if name in wanted or (detector and name.startswith("detector/"))]
 
 
@@ -146,7 +150,8 @@ def describe(manifest: Manifest, read: Read) -> Description:
     known = read_known(manifest, read)
     years = _parsed(manifest, YEARS, read, _years) if YEARS in manifest.files else None
     views = _parsed(manifest, VIEWS, read, _views) if VIEWS in manifest.files else None
-    return Description(classes, side, temperature, threshold, crop, known, years, views)
+    members = _parsed(manifest, MEMBERS, read, _members) if MEMBERS in manifest.files else None
+    return Description(classes, side, temperature, threshold, crop, known, years, views, members)
 
 
 def read_temperature(manifest: Manifest, read: Read) -> float:
@@ -195,6 +200,12 @@ def _number(value: Any, name: str, *, least: float, most: float = math.inf) -> f
     if number == math.inf:
         raise ValueError(f"{name}: expected a number with an end, got {number}")
     return number
+
+
+def _members(value: Any) -> Members:
+    if not isinstance(value, dict) or not all(isinstance(models, dict) for models in value.values()):
+        raise ValueError("expected class -> model -> photos")
+    return {name: {one: _whole(models, one, least=0) for one in models} for name, models in value.items()}
 
 
 def _known(value: Any) -> Rule:

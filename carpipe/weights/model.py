@@ -15,6 +15,7 @@ from carpipe.pictures.model_input import Pixels, to_batch
 from carpipe.probabilities import Probabilities, calibrate
 from carpipe.viewpoints import Told
 from carpipe.weights.contract import CropPolicy
+from carpipe.weights.members import ClassChanges, Members, class_changes
 from carpipe.weights.runtime import Network
 from carpipe.years import YearRule
 
@@ -64,6 +65,7 @@ class Model:
         temperature, threshold: calibration; see `contract`.
         known: how cars that it knows are told from others; None: it does not say.
         years: how the years of a class are told; None: it does not say.
+        members: the car models of each class, with their photos: class -> model -> photos. None: it does not say.
         views: from where photos show a car, as a car filter tells; None: it does not say.
         folder: its files on local disk.
         crop: how photos are cut before; None where the model takes whole photos.
@@ -89,6 +91,16 @@ class Model:
     signed_by: str
     _network: Network = field(repr=False, compare=False)
     instead: str = ""
+    members: Members | None = None
+
+    def changes_since(self, before: "Model") -> ClassChanges | None:
+        """What became of the classes of another model of the channel, such as the one that an app runs.
+
+        Whatever was trained, refused or live between them. None where one of them does not say what is in its classes.
+        """
+        if before.members is None or self.members is None:
+            return None
+        return class_changes(before.members, self.members)
 
     def run_by(self, xml: Path) -> "Model":
         """The same, with the network of another file in the place of its own: one that was made of it.

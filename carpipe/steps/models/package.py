@@ -143,8 +143,21 @@ def _model_files(
         files |= _crop_files(session, data)
     if "class_changes" in data.extra:
         files[CLASS_CHANGES] = results.to_json(data.extra["class_changes"])
+        files[contract.MEMBERS] = results.to_json(_members(session, data))
     files[CARD] = model_card(trained, judged).encode()
     return files
+
+
+def _members(session: Session, data: Manifest) -> dict[str, dict[str, int]]:
+    """The car models that each class of a dataset holds, with their photos."""
+    from carpipe.photos import CORRECTED, counted_models, kept
+
+    photos = kept(results.read_photos(session.store, data, columns=["model", "class_name", "dropped"], also=CORRECTED))
+    found: Any = photos.assign(model=counted_models(photos)).groupby(["class_name", "model"]).size()
+    members: dict[str, dict[str, int]] = {}
+    for (name, model), number in found.to_dict().items():
+        members.setdefault(name, {})[model] = number
+    return members
 
 
 def _export(session: Session, trained: Manifest, judged: Manifest, *, h5: bool) -> Manifest:

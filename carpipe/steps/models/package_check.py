@@ -28,9 +28,11 @@ CLASS_CHANGES = "class_changes.json"
 DESCRIPTION, MANIFEST = "its description", "its manifest"
 # Files that somebody reads where they are there: nobody may put one beside a model that has none.
 _READ = (
-    *contract.REQUIRED, contract.CROP, contract.KNOWN, contract.YEARS, contract.VIEWS, "detector/*", results.TAXONOMY,
-    CLASS_CHANGES, PAGE, CARD, results.MODEL, "*.h5",
+    *contract.REQUIRED, contract.CROP, contract.KNOWN, contract.YEARS, contract.VIEWS, contract.MEMBERS, "detector/*",
+    results.TAXONOMY, CLASS_CHANGES, PAGE, CARD, results.MODEL, "*.h5",
 )  # fmt: skip
+# What tells more of a model and came later: one that is there already may be without.
+_LATER = (contract.MEMBERS,)
 # The same of fields, by file.
 _READ_FIELDS: Mapping[str, Collection[str]] = {contract.CROP: frozenset(CropConfig.model_fields)}
 
@@ -85,6 +87,8 @@ def _other_files(found: Manifest, work: Work, made: Contents) -> Iterator[str]:
     """Names of files that only one of them has, or that have other bytes or another place."""
     for name in sorted({*found.files, *made.files}):
         data, entry = made.files.get(name), found.files.get(name)
+        if entry is None and name in _LATER:
+            continue
         if data is None or entry is None:
             yield name
             continue

@@ -9,6 +9,8 @@ import pytest
 
 from carpipe import forms, manifest
 from carpipe.errors import InputError
+from carpipe.photos import kept
+from carpipe.steps import results
 from carpipe.steps.models import package as module
 from carpipe.steps.models.package import package
 from carpipe.steps.session import Session
@@ -271,3 +273,15 @@ def test_a_model_that_has_lost_files_gets_them_back(old):
 
     assert {name: old.store.get(entry["key"]) for name, entry in model.files.items()} == before
     assert old.store.get(model.key) == manifest.to_json(model)
+
+
+def test_a_model_says_of_which_car_models_its_classes_are_made(old):
+    model = model_of(old)
+    data = manifest.read(old.store, model.extra["dataset"])
+    photos = kept(results.read_photos(old.store, data))
+
+    found = module._members(old, data)
+
+    assert sorted(found) == sorted(model.extra["classes"])
+    assert sum(sum(models.values()) for models in found.values()) == len(photos)
+    assert {name for models in found.values() for name in models} == set(photos["model"])
