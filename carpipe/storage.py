@@ -86,13 +86,20 @@ class Fetched:
     size: int | None = None
 
 
+# The process in which obstore's threads are; None before the first request.
+_used_in: int | None = None
+
+
 class Store:
-    """The verbs that carpipe needs on a bucket. Safe to share between threads.
+    """The verbs that carpipe needs on a bucket. Safe to share between threads, and of one process.
+
+    What obstore works with does not survive a fork: a child of a process that has used a bucket would wait for ever.
 
     `etags_are_md5` says, once `check` has seen one, whether the etag of an object written in one part is its MD5.
 
     Raises:
         ConfigError: `ca_bundle` cannot be read, or no request can be signed with the keys.
+        StoreError: from every verb: this process is a fork of one that has used a bucket.
     """
 
     def __init__(self, config: StoreConfig, *, access: Access | None = None):
@@ -191,6 +198,7 @@ class Store:
 
     def head(self, key: str) -> ObjectInfo | None:
         """What is under the key, or None."""
+        _refuse_forks()
         try:
             return _info(dict(obstore.head(self._store, key)))
         except FileNotFoundError:
@@ -332,6 +340,7 @@ class Store:
         return f"{PROBES}/{hashlib.sha256(f'{server} {self.url}'.encode()).hexdigest()[:20]}.txt"
 
     def _fetch(self, key: str, max_bytes: int | None) -> Fetched:
+        _refuse_forks()
         try:
             answer = obstore.get(self._store, key)
             max_bytes = _max_bytes_of(key) if max_bytes is None else max_bytes
@@ -381,6 +390,7 @@ class Store:
     def _persist(self, request: Callable[[], Answer], key: str) -> Answer:
         """The answer to a request that obstore does not repeat when its connection breaks: conditional writes,
         deletions, listings half read."""
+        _refuse_forks()
         attempt = 0
         while True:
             try:
@@ -410,6 +420,18 @@ class Store:
     @property
     def _where(self) -> str:
         return f"{self.url} at {self._endpoint}" if self._endpoint else self.url
+
+
+def _refuse_forks() -> None:
+    global _used_in
+    if _used_in is None:
+        _used_in = os.getpid()
+    elif _used_in != os.getpid():
+        raise StoreError(
+            "This process is a fork of one that has used a bucket already, and would wait for ever for an answer. Open "
+            "the bucket in each worker, after the fork: gunicorn without --preload, Celery in worker_process_init, "
+            "multiprocessing with `spawn`."
+        )
 
 
 def _body(answer: "GetResult", max_bytes: int) -> bytes | None:

@@ -55,7 +55,9 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Model:
-    """A verified model, ready to predict. Immutable, and safe to share between threads.
+    """A verified model, ready to predict. Immutable, and safe to share between threads and with forks.
+
+    It can be pickled: another process on this machine loads the network anew from `folder`.
 
     Attributes:
         channel, generation: the release that named it.

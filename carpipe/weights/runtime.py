@@ -3,7 +3,10 @@
 The only module that knows openvino at consumers' side. It is kept from calling home.
 """
 
-import threading
+import ctypes
+import os
+import weakref
+from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +40,7 @@ class Outputs(NamedTuple):
 
 
 class Network:
-    """A compiled network, safe to share between threads.
+    """A compiled network, safe to share between threads and with forks. Another process loads it anew from its file.
 
     Takes uint8 (n, side, side, 3) in RGB, gives float32 probabilities (n, classes). `beside` names what it says
     beside them: how like its classes a picture looks, by how many years a car looks newer, from where it is seen.
@@ -53,6 +56,7 @@ class Network:
         silence_openvino()
         import openvino
 
+        self._file = xml
         # Half-precision where the processor has it would be faster, and not what was judged and published.
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         try:
@@ -65,8 +69,13 @@ class Network:
             name: number for name in BESIDE for number, known in enumerate(names) if number and name in known
         }
         self.beside = tuple(self._beside)
-        # An inference request holds the buffers of one call: each thread needs its own.
-        self._own = threading.local()
+        # An inference request holds the buffers of one call: so many are made as there are calls at a time.
+        self._free: deque[Any] = deque()
+        _ALIVE.add(self)
+
+    def __reduce__(self) -> "tuple[type[Network], tuple[Path]]":
+        """How it is sent to another process: by its file, which has to be there."""
+        return Network, (self._file,)
 
     def predict(self, pictures: Pixels) -> Probabilities:
         """Probabilities as the network gives them, uncalibrated.
@@ -102,9 +111,31 @@ class Network:
 
     def _infer(self, chunk: Pixels) -> dict[str, Numbers]:
         """By name, the probabilities under none. Copied: the request gives its buffers to the next chunk."""
-        if not hasattr(self._own, "request"):
-            self._own.request = self._compiled.create_infer_request()
-        found = self._own.request.infer([chunk])
-        beside = {name: np.array(found[at], np.float32) for name, at in self._beside.items()}
-        flat = {name: numbers if name == VIEWS else numbers.reshape(len(chunk)) for name, numbers in beside.items()}
-        return {"": np.array(found[0], dtype=np.float32), **flat}
+        try:
+            request = self._free.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            found = request.infer([chunk])
+            beside = {name: np.array(found[at], np.float32) for name, at in self._beside.items()}
+            flat = {name: numbers if name == VIEWS else numbers.reshape(len(chunk)) for name, numbers in beside.items()}
+            return {"": np.array(found[0], dtype=np.float32), **flat}
+        finally:
+            self._free.append(request)
+
+    def keep_for_ever(self) -> None:
+        """In a fork, OpenVINO waits for threads that are not there when it gives back what it holds."""
+        for one in (self._compiled, *self._free):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+
+
+_ALIVE: "weakref.WeakSet[Network]" = weakref.WeakSet()
+
+
+def _keep_all() -> None:
+    for one in _ALIVE:
+        one.keep_for_ever()
+
+
+if hasattr(os, "register_at_fork"):  # Windows forks nothing
+    os.register_at_fork(after_in_child=_keep_all)
