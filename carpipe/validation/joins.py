@@ -22,6 +22,8 @@ PHOTO_COLUMNS = ("key", "etag", "model", "p_car", "split", "dropped", "dropped_b
 
 # What these stages keep grows with the bucket: a model of 140 photos is dropped whole, one of 150 stays.
 GROWING = ("classes", "split")
+# Photos that left the bucket, or have a newer version in it: no stage has judged them.
+WITHDRAWN = ("deleted", "superseded", "forgotten", "missing")
 
 
 def join_tables(tables: Mapping[str, pd.DataFrame], classes: Sequence[str], limits: Limits) -> dict[str, pd.DataFrame]:
@@ -100,4 +102,7 @@ def _compare_funnels(limits: Limits) -> pd.DataFrame:
 
 def _funnel_table(entries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(entries, columns=["stage", "in", "kept"])
-    return table.assign(share=table["kept"].astype(float) / table["in"].astype(float).where(table["in"] > 0))
+    # A bucket that was copied, and one that forgets old photos, has lost none to a stage.
+    left = pd.Series([sum(entry.get("dropped", {}).get(one, 0) for one in WITHDRAWN) for entry in entries], dtype=float)
+    judged = table["in"].astype(float) - left
+    return table.assign(share=table["kept"].astype(float) / judged.where(judged > 0))

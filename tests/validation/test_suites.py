@@ -1,6 +1,6 @@
 """One planted defect per expectation: exactly that one fails, and every expectation has its defect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from carpipe.photos import SPLITS
+from carpipe.stages.funnel import STAGES
 from carpipe.validation.engine import Engine
-from carpipe.validation.joins import AUDIT_COLUMNS, PHOTO_COLUMNS, SPLIT_COLUMNS, join_tables
+from carpipe.validation.joins import AUDIT_COLUMNS, PHOTO_COLUMNS, SPLIT_COLUMNS, _compare_funnels, join_tables
 from carpipe.validation.limits import Limits
 from carpipe.validation.suites import build_suites
 from tests.validation.conftest import CLASSES, FUNNEL, LIMITS, Tables, draw_photos, to_tables
@@ -100,6 +101,34 @@ def strict_filter(dataset: Dataset) -> None:
     """The filter of the previous dataset dropped 10 photos more."""
     before = [entry | {"kept": entry["kept"] - 10} if entry["stage"] == "filter" else entry for entry in FUNNEL]
     dataset.limits = replace(LIMITS, previous_funnel=tuple(before))
+
+
+def copied(entries: Sequence[Mapping[str, Any]], *, again: int, gone: int) -> list[dict[str, Any]]:
+    """The funnel of a bucket whose photos all came again, as after a copy with new etags; many were deleted.
+
+    `identify` says so of those of before.
+    """
+    found = []
+    for entry in entries:
+        late = STAGES.index(entry["stage"]) > STAGES.index("identify")
+        times = 1 if late else again
+        row = {name: times * entry[name] for name in ("in", "kept")}
+        dropped = {reason: times * number for reason, number in entry["dropped"].items()}
+        if entry["stage"] == "identify":
+            left = row["kept"] - entry["kept"]
+            row["kept"], dropped = entry["kept"], {**entry["dropped"], "superseded": left - gone, "deleted": gone}
+            row["in"] = entry["in"] + left
+        found.append({"stage": entry["stage"], **row, "dropped": dropped})
+    return found
+
+
+def test_photos_that_left_the_bucket_are_lost_to_no_stage(tmp_path: Path) -> None:
+    now = copied(FUNNEL, again=3, gone=20)
+    assert now[STAGES.index("identify")]["kept"] < 0.5 * now[STAGES.index("identify")]["in"]
+    for before, after in ((FUNNEL, now), (now, FUNNEL)):
+        limits = replace(LIMITS, funnel=tuple(after), previous_funnel=tuple(before))
+        shares = _compare_funnels(limits).set_index("stage")
+        assert (shares["share"] - shares["previous_share"]).abs().max() < 1e-9
 
 
 DROPPED = 86  # number of the first dropped row of the photo table

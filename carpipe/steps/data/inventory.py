@@ -18,6 +18,7 @@ from carpipe.manifest import Work
 from carpipe.metrics import Metric, counted
 from carpipe.names import is_odd
 from carpipe.steps import results
+from carpipe.steps.data.same_content import as_known
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
 
@@ -122,6 +123,7 @@ def _take_stock(session: Session) -> Inventory:
     objects = _noting_unaskable(session, _raw_objects(session), known, unaskable)
     found = stage.list_photos(objects, forgotten=forgotten_listings(session), unaskable=unaskable)
     _check_names(session, found)
+    found = as_known(session, found, known, parts)
     new, gone = stage.compare(found, known)
     gone_file = _write_gone(session, gone)
     if last and new.empty and gone_file == last.gone:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from carpipe.errors import UnavailableError
 from carpipe.names import shown
+from carpipe.steps.data.same_content import etags_now
 from carpipe.steps.session import Session
 from carpipe.storage import Fetched, ObjectInfo
 
@@ -36,10 +37,11 @@ ENCRYPTED = 20
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
-def objects_of(photos: "pd.DataFrame") -> Iterator[ObjectInfo]:
-    """What a photo table says of the objects of its photos; keys without `raw/`."""
+def objects_of(session: Session, photos: "pd.DataFrame") -> Iterator[ObjectInfo]:
+    """What a photo table says of the objects of its photos, with the etags that they have now; keys without `raw/`."""
+    now = etags_now(session, photos["key"])
     rows = photos[["key", "etag", "size"]].itertuples(index=False, name=None)
-    return (ObjectInfo(key, etag, int(size)) for key, etag, size in rows)
+    return (ObjectInfo(key, now.get((key, etag), etag), int(size)) for key, etag, size in rows)
 
 
 def objects_named(session: Session, keys: Iterable[str]) -> Iterator[ObjectInfo]:

@@ -22,6 +22,7 @@ from carpipe.manifest import Manifest
 from carpipe.names import UUID, is_odd
 from carpipe.steps import results
 from carpipe.steps.data.inventory import ATTEMPTS, FORGOTTEN, LOG, Inventory, latest_inventory, record
+from carpipe.steps.data.same_content import forget_same
 from carpipe.steps.session import Session
 from carpipe.steps.upkeep.copies import OURS, SHARDS, Copy, copy_without, folders_of
 from carpipe.steps.upkeep.garbage import KNOWN
@@ -112,6 +113,7 @@ def _finish(session: Session, listing: str, at: str) -> Forgotten:
         # The manifest first: what has none is there for nobody.
         session.store.delete([f"{folder}/manifest.json"])
         session.store.delete(info.key for info in session.store.list_objects(folder))
+    forget_same(session, listing)
     label_sets, unread = _drop_label_sets(session, listing)
     for stage, file in NAMING:
         unread += _drop_naming(session, listing, stage=stage, file=file)

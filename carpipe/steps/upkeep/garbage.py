@@ -23,13 +23,14 @@ from carpipe.names import is_odd, shown
 from carpipe.steps import results
 from carpipe.steps.data.inventory import FORGOTTEN, GONE, LOG, latest_inventory
 from carpipe.steps.data.ledger import LEDGER
+from carpipe.steps.data.same_content import SAME
 from carpipe.steps.results import STAGES
 from carpipe.steps.session import Session
 from carpipe.storage import PROOF, ObjectInfo
 
 log = logging.getLogger(__name__)
 
-KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{LEDGER}/")
+KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{SAME}/", f"{LEDGER}/")
 # The stages whose results may be garbage.
 KNOWN = (
     "inventory", *STAGES, "identify", "classes", "split", "validate", "pack", "label_set", "train", "evaluate",

@@ -215,7 +215,7 @@ def test_photos_of_which_only_the_names_are_known_are_fetched_once_and_ahead(nig
     assert [info.size for info in objects_named(session, names)] == [0, 0, *sizes.values()]
 
 
-def test_a_photo_table_says_what_its_objects_are():
+def test_a_photo_table_says_what_its_objects_are(session):
     photos = pd.DataFrame({"key": ["a"], "etag": ["b"], "size": [3], "model": ["c"]})
-    assert list(objects_of(photos)) == [ObjectInfo("a", "b", 3)]
+    assert list(objects_of(session, photos)) == [ObjectInfo("a", "b", 3)]
     assert to_parquet(photos)
