@@ -393,6 +393,11 @@ class ServingConfig(Section):
     trusted_proxy: str = Field(
         "", description="address or network of the proxy whose X-Forwarded-For says who a client is; empty: none"
     )
+    path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._-]+)*$",
+        description="path of the API behind a proxy, such as `/cars`; empty: the top",
+    )
     health_port: int = Field(0, ge=0, le=65535, description="port that answers `/healthz` and nothing else; 0: none")
 
     @model_validator(mode="after")

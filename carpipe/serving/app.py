@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, jsonify, redirect, render_template, request
+from werkzeug import Response as BaseResponse
 from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
@@ -29,11 +30,13 @@ MAX_FEEDBACK_BYTES = 10_000
 def body_limits(config: ServingConfig) -> dict[str, Limit]:
     """What may be posted where. Nothing else takes a body."""
     too_large = too_large_says(config)
-    return {
+    limits = {
         "/predict": Limit(config.max_photo_mb * MB + MAX_OVERHEAD_BYTES, too_large),
         "/predict/listing": Limit(config.max_request_mb * MB + MAX_OVERHEAD_BYTES, too_large),
         "/feedback": Limit(MAX_FEEDBACK_BYTES, f"Too large: feedback may have {MAX_FEEDBACK_BYTES:,} bytes."),
     }
+    # A proxy may take the path away, or leave it there.
+    return limits | {f"{config.path}{path}": limit for path, limit in limits.items()}
 
 
 def create_app(service: Service, config: ServingConfig) -> Flask:
@@ -49,6 +52,7 @@ def create_app(service: Service, config: ServingConfig) -> Flask:
     _guard_names(app, config)
     app.before_request(partial(_refuse_other_sites, behind_a_proxy=bool(config.trusted_proxy)))
     app.before_request(partial(_limit_body, body_limits(config)))
+    app.before_request(partial(_end_in_a_slash, config.path))
     _add_answers(app, service, config)
     _add_rest(app, service, config)
     _add_health(app, service)
@@ -63,6 +67,11 @@ def create_health_app(service: Service, config: ServingConfig) -> Flask:
     _add_health(app, service)
     add_refusals(app, config)
     return app
+
+
+def _end_in_a_slash(path: str) -> BaseResponse | None:
+    """What the page refers to lies beside it."""
+    return redirect(f"{path}/", 308) if path and not request.environ["PATH_INFO"] else None
 
 
 def _guard_names(app: Flask, config: ServingConfig) -> None:

@@ -202,6 +202,7 @@ def _adjustments(settings: ServingConfig, **options: Any) -> Adjustments:
         recv_bytes=MAX_RECEIVED_BYTES,
         clear_untrusted_proxy_headers=True,  # what they say is read as the request arrives
         ident="carpipe",
+        url_prefix=settings.path,
         **options,
     )
 

@@ -20,8 +20,8 @@ START_S = 400  # on a machine that has other things to do
 
 
 @contextlib.contextmanager
-def api_server(session, home):
-    """Gives its address, and (method, path) of every route of the pages.
+def api_server(session, home, *, path=""):
+    """Gives its address, and (method, path) of every route of the pages; `path` is that of Airflow behind a proxy.
 
     Its environment has no credentials of the bucket: see `add_connection`. A user is named for the role, and so is
     the password.
@@ -37,6 +37,8 @@ def api_server(session, home):
         "CARPIPE_CONFIG": str(SAMPLE),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}:{ROOT / 'dags'}",
     }
+    if path:
+        variables["AIRFLOW__API__BASE_URL"] = f"http://127.0.0.1:{port}{path}"
     command = [sys.executable, str(Path(__file__).with_name("server.py")), str(port)]
     environment = airflow.process_environment(home, variables)
     environment = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
@@ -44,7 +46,7 @@ def api_server(session, home):
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{port}{path}"
         _wait(url, process, home / "server.log")
         said = re.search(r"^ROUTES (.*)$", (home / "server.log").read_text(), re.MULTILINE)
         yield url, [tuple(route) for route in json.loads(said[1])]
@@ -57,7 +59,7 @@ def log_in(url, role):
     """A client with the cookie and the headers of a browser."""
     token = httpx.post(f"{url}/auth/token", json={"username": role, "password": role}, trust_env=False)
     cookies = {"_token": token.json()["access_token"]}
-    headers = {"Origin": url, "Accept": "text/html"}
+    headers = {"Origin": "/".join(url.split("/")[:3]), "Accept": "text/html"}
     return httpx.Client(base_url=url, cookies=cookies, headers=headers, trust_env=False, timeout=30)
 
 

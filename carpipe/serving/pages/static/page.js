@@ -24,7 +24,7 @@ async function look(file) {
   const form = new FormData();
   form.append("file", file, "photo");
   try {
-    const reply = await ask("/predict", { method: "POST", body: form });
+    const reply = await ask("predict", { method: "POST", body: form });
     if (turn === latest) show(file, reply);
   } catch (error) {
     if (turn === latest) say(error instanceof TypeError ? "The server cannot be reached." : error.message, true);
@@ -94,7 +94,7 @@ async function tell(right, className) {
   buttons.forEach((button) => (button.disabled = true));
   try {
     const body = JSON.stringify({ id: answerId, right, class_name: className || undefined });
-    await ask("/feedback", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    await ask("feedback", { method: "POST", headers: { "Content-Type": "application/json" }, body });
     at("feedback").hidden = true;
     at("thanks").textContent = "Thank you.";
   } catch (error) {
@@ -111,7 +111,7 @@ async function correct() {
   if (!open) return;
   at("class_name").focus();
   if (at("classes").children.length) return;
-  const { classes } = await ask("/classes").catch(() => ({ classes: [] }));
+  const { classes } = await ask("classes").catch(() => ({ classes: [] }));
   at("classes").replaceChildren(...classes.map((name) => new Option(readable(name), name)));
 }
 
