@@ -17,12 +17,14 @@ from carpipe.storage import Store
 class Session:
     """A checked configuration and an open bucket.
 
-    `signing_key` is the PEM that `signing.key` means where that is a connection of Airflow. It goes nowhere else.
+    `signing_key` is the PEM that `signing.key` means where that is a connection of Airflow. It goes nowhere else. Who
+    `reads_only` writes nothing but what a person asks for.
     """
 
     config: Config
     store: Store
     signing_key: bytes = field(default=b"", repr=False)
+    reads_only: bool = False
 
     def commit(self, work: Work, files: Mapping[str, bytes], *, spent: Spent | None = None, **facts: Any) -> Manifest:
         """Commit what a step has made, as `manifest.commit` does, and send its figures if it was the first."""
@@ -51,4 +53,4 @@ def open_session(
     """
     store = Store(config.store, access=access)
     store.look() if reads_only else store.check()
-    return Session(config, store, signing_key)
+    return Session(config, store, signing_key, reads_only)

@@ -16,7 +16,7 @@ from carpipe import manifest
 from carpipe.config import GateConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
-from carpipe.steps import results
+from carpipe.steps import bundles, results
 from carpipe.steps.models.answers import answer_test, read_answers
 from carpipe.steps.models.class_names import class_map, parts_of
 from carpipe.steps.models.publish import release_before
@@ -86,7 +86,7 @@ def compare_named(session: Session, name: str, model: str, *, other: str | None,
 
 def _live_before(session: Session, name: str, model: str) -> str | None:
     """Of the live model, the one that was so before, if there was one; of any other model None."""
-    history = channel.history(session.store, name)
+    history = bundles.history(session, name)
     before = release_before(history) if history and history[-1].model == model else None
     return before.model if before else None
 

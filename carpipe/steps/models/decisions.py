@@ -7,8 +7,8 @@ from typing import Any
 
 from carpipe import forms
 from carpipe.errors import InputError
+from carpipe.steps import bundles
 from carpipe.steps.session import Session
-from carpipe.weights import channel
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ def decisions(
         passed_over: what is; InputError: odd ones too. The gate must know all: an odd one may be a refusal.
     """
     found = []
-    keys = channel.entries_in(session.store, f"channels/{name}/decisions")
-    for key, data in session.store.get_many(keys):
+    folder = f"channels/{name}/decisions"
+    for key, data in bundles.read_objects(session, folder, bundles.entries(session, folder)):
         if data is None:  # deleted since
             continue
         try:

@@ -19,6 +19,7 @@ from carpipe.html_page import per_cent
 from carpipe.manifest import Manifest
 from carpipe.metrics import Metric
 from carpipe.names import shown
+from carpipe.steps import bundles
 from carpipe.steps.models.answers import read_answers
 from carpipe.steps.models.backbone import backbone_weights
 from carpipe.steps.models.comparison import answers_of, keep_comparison
@@ -273,7 +274,7 @@ def _decided(session: Session, name: str, model: str, current: Release | None, *
     """Why there is nothing to decide about a model, or nothing. An earlier attempt of the same run does not count."""
     if current and current.model == model:
         return "It is live."
-    releases = channel.history(session.store, name)
+    releases = bundles.history(session, name)
     if any(release.model == model for release in releases):
         return "It was live before; `promote_weights` makes it live again."
     champion = current.model if current else ""

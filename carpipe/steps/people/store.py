@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from carpipe.errors import InputError
 from carpipe.forms import LaterFormError
 from carpipe.names import counted
+from carpipe.steps import bundles
 from carpipe.steps.people import files
 from carpipe.steps.people.rows import parse_time, write_time
 from carpipe.steps.session import Session
@@ -155,8 +156,8 @@ def read_all(
     known = {} if known is None else known
     versions = {info.key: (info.key, info.etag) for info in sorted(there, key=lambda info: info.key)}
     times = {info.key: _imported_at(info) for info in there}
-    new = [key for key, version in versions.items() if version not in known]
-    for key, data in session.store.get_many(new, max_bytes=files.MAX_BYTES):
+    new = [info for info in sorted(there, key=lambda info: info.key) if versions[info.key] not in known]
+    for key, data in bundles.read_objects(session, folder, new, max_bytes=files.MAX_BYTES):
         try:
             found = kind.read(data or b"", key)
         except LaterFormError:

@@ -21,6 +21,7 @@ from carpipe.errors import AccessError, ConflictError, InputError, MissingError,
 from carpipe.manifest import Manifest
 from carpipe.names import UUID, is_odd
 from carpipe.steps import results
+from carpipe.steps.bundles import HOME as BUNDLES
 from carpipe.steps.data.inventory import ATTEMPTS, FORGOTTEN, LOG, Inventory, latest_inventory, record
 from carpipe.steps.data.same_content import forget_same
 from carpipe.steps.session import Session
@@ -114,6 +115,7 @@ def _finish(session: Session, listing: str, at: str) -> Forgotten:
         session.store.delete([f"{folder}/manifest.json"])
         session.store.delete(info.key for info in session.store.list_objects(folder))
     forget_same(session, listing)
+    session.store.delete([info.key for info in session.store.list_usable(BUNDLES)])
     label_sets, unread = _drop_label_sets(session, listing)
     for stage, file in NAMING:
         unread += _drop_naming(session, listing, stage=stage, file=file)

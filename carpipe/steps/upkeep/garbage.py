@@ -21,6 +21,7 @@ from carpipe import forms, manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.names import is_odd, shown
 from carpipe.steps import results
+from carpipe.steps.bundles import HOME as BUNDLES
 from carpipe.steps.data.inventory import FORGOTTEN, GONE, LOG, latest_inventory
 from carpipe.steps.data.ledger import LEDGER
 from carpipe.steps.data.same_content import SAME
@@ -30,7 +31,7 @@ from carpipe.storage import PROOF, ObjectInfo
 
 log = logging.getLogger(__name__)
 
-KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{SAME}/", f"{LEDGER}/")
+KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{SAME}/", f"{LEDGER}/", f"{BUNDLES}/")
 # The stages whose results may be garbage.
 KNOWN = (
     "inventory", *STAGES, "identify", "classes", "split", "validate", "pack", "label_set", "train", "evaluate",

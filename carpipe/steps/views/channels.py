@@ -15,7 +15,7 @@ from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
-from carpipe.steps import results
+from carpipe.steps import bundles, results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.cost import model_cost
 from carpipe.steps.models import comparison
@@ -25,7 +25,7 @@ from carpipe.steps.models.publish import release_before
 from carpipe.steps.views.costs import say_cost
 from carpipe.steps.views.weights_makers import Standing, look_at
 from carpipe.storage import ObjectInfo
-from carpipe.weights.channel import Release, entries_in, parse_release, read_channel
+from carpipe.weights.channel import Release, parse_release, read_channel
 
 COLUMNS = 6  # models side by side
 ENTRIES = 40  # of the history, and of the decisions
@@ -112,10 +112,10 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
     if name not in channels:
         raise InputError(f"There is no channel {name}; the channels are {', '.join(channels)}.")
     live = read_channel(cache.session.store, name)
-    past = [*_read_all(cache, f"channels/{name}/history", parse_release)]
+    past = _read_all(cache, f"channels/{name}/history", parse_release)
     history = _history(past, live)
     # An odd decision costs itself only. A rollback goes by the history, so of that only what is newer is passed over.
-    decided = [*_read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES, passed_over=InputError)]
+    decided = _read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES, passed_over=InputError)
     decided_last = [one for one in reversed(decided) if one is not None]
     infos = cache.manifests(f"models/{name}")
     infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
@@ -170,7 +170,7 @@ def read_comparison(cache: ResultCache, name: str, model: str, file: str) -> byt
     """
     found, store = find_model(cache, name, model), cache.session.store
     decided = _read_all(cache, f"channels/{name}/decisions", parse_decision, passed_over=InputError)
-    for one in reversed([*decided]):
+    for one in reversed(decided):
         if one is None or one["model"] != found.key or not one["champion"]:
             continue
         with contextlib.suppress(MissingError):  # nobody has made it, or gc has deleted it
@@ -219,17 +219,17 @@ def _read_all(
     *,
     newest: int = 0,
     passed_over: type[InputError] = LaterFormError,
-) -> Iterator[T | None]:
+) -> list[T | None]:
     """What lies in a folder, in the order of names, None for what is passed over; the last `newest`, 0: all."""
-    for key in entries_in(cache.session.store, folder)[-newest:]:
-        yield cache.get(("parsed", key), partial(_read_one, cache, key, parse, passed_over=passed_over))
+    known: dict[str, T | None] = cache.get(("parsed", folder, passed_over), dict)
 
+    def read(key: str, data: bytes) -> T | None:
+        try:
+            return parse(data, key=key)
+        except passed_over:
+            return None
 
-def _read_one(cache: ResultCache, key: str, parse: Callable[..., T], *, passed_over: type[InputError]) -> T | None:
-    try:
-        return parse(cache.session.store.get(key), key=key)
-    except passed_over:
-        return None
+    return bundles.parsed(cache.session, folder, known, read, newest=newest)
 
 
 def _problem(live: Release | None, standings: Mapping[str, Standing]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
 from carpipe.names import counted, shown
+from carpipe.steps import bundles
 from carpipe.steps.models.decisions import decisions
 from carpipe.steps.models.score_log import scores
 from carpipe.steps.models.weights import find_committed
@@ -24,7 +25,7 @@ _UNASKED = "the gate was not asked"
 
 def list_weights(session: Session, name: str) -> str:
     """The channel's history, and the models that were never live."""
-    releases = channel.history(session.store, name)
+    releases = bundles.history(session, name)
     packaged = session.store.list_folders(f"models/{name}")
     if not releases and not packaged:
         known = (session.config.classifier.channel, session.config.car_filter.channel)
