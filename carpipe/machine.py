@@ -69,5 +69,5 @@ def _lacking(error: BaseException | None) -> str:
             return explain_os_error(error)
         if said := next((words for words in _SAID if words in str(error)), ""):
             return f"{said}."
-        error = error.__cause__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return ""

@@ -37,6 +37,8 @@ _PLACE = re.compile(
 COMMITTED = "committed"
 # The same of what another attempt had made, and lost: the sha256 of its manifest, and what was missing.
 REPLACED = "replaced"
+# Stages whose results others are made of that would not fit another one.
+_ONCE = ("train", "evaluate", "export")
 # A release names the sha256 of a model's manifest: that is for ever.
 _REPLACEABLE = ("stages/", "datasets/")
 # So many results of a stage are asked about one by one.
@@ -151,7 +153,22 @@ def find(store: Store, work: Work, *, whole: bool = True) -> Manifest | None:
         done = read(store, work.key)
     except MissingError:
         return None
-    return done if not whole or _is_whole(done, lost(store, done)) else None
+    if whole and (missing := lost(store, done)):
+        _check_may_be_made_again(done, missing)
+        return None
+    return done
+
+
+def _check_may_be_made_again(done: Manifest, missing: Sequence[str]) -> None:
+    """Log what is lost. Raises InputError where what was made of the result would not fit what is made anew."""
+    said = f"{done.key} has lost {brief(', '.join(missing))}"
+    if done.stage in _ONCE:
+        raise InputError(
+            f"{said}. It is not made again: models were made of it, and another one would not fit them. "
+            "`carpipe doctor --mend` puts it back where another object holds it. Else restore it from a backup, or set "
+            "another `seed`: then all is made anew."
+        )
+    log.warning("%s: it is made again", said)
 
 
 def find_many(
@@ -164,7 +181,11 @@ def find_many(
     """
     found = [None if data is None else from_json(data, key=key) for key, data in store.get_many(w.key for w in works)]
     there = _sizes(store, [done for done in found if done])
-    return [done and (done if _is_whole(done, _lost(done, there, needed)) else None) for done in found]
+    missing = {done.key: _lost(done, there, needed) for done in found if done}
+    for done in found:
+        if done and missing[done.key]:
+            _check_may_be_made_again(done, missing[done.key])
+    return [None if done is None or missing[done.key] else done for done in found]
 
 
 def lost(store: Store, done: Manifest) -> list[str]:
@@ -185,12 +206,6 @@ def _lost(
         for name, entry in named.items()
         if entry["key"] not in there or entry.get("bytes", there[entry["key"]]) != there[entry["key"]]
     ]
-
-
-def _is_whole(done: Manifest, missing: Sequence[str]) -> bool:
-    if missing:
-        log.warning("%s has lost %s: it is made again", done.key, brief(", ".join(missing)))
-    return not missing
 
 
 def parts_of(done: Manifest) -> dict[str, Mapping[str, Any]]:
@@ -292,7 +307,10 @@ def read_files(store: Store, manifests: Iterable[Manifest], name: str) -> Iterat
     largest = max((entry["bytes"] for entry in entries), default=0)
     for entry, found in zip(entries, store.fetch(objects, max_bytes=largest), strict=True):
         if found.data is None and found.size is None:
-            raise MissingError(f"{entry['key']} has gone from {store.url}, though a manifest names it.")
+            raise MissingError(
+                f"{entry['key']} has gone from {store.url}, though a manifest names it; `carpipe doctor` says what to "
+                "do."
+            )
         if found.data is None or len(found.data) > entry["bytes"]:
             raise _grown(entry)
         yield _as_committed(store, entry, found.data)
@@ -380,8 +398,12 @@ def _other_than(store: Store, made: Manifest) -> Manifest:
     if info is None:
         raise UnavailableError(f"{made.key} is being written by another attempt; try again.")
     there = read(store, made.key)
-    # Ours have just been written: where they are equal and their keys too, nothing is lost any more.
-    missing = lost(store, there) if made.key.startswith(_REPLACEABLE) else []
+    if not made.key.startswith(_REPLACEABLE) or there.stage in _ONCE:
+        return there
+    # Ours have just been written: where they are equal and their keys too, nothing is lost any more. Where their keys
+    # are those of others, these are overwritten.
+    over = [name for name, entry in made.files.items() if _is_overwritten(there.files.get(name), entry)]
+    missing = [*lost(store, there), *over]
     if not missing:
         return there
     extra = {**made.extra, REPLACED: {"sha256": _sha256(to_json(there)), "lost": missing}}
@@ -389,6 +411,10 @@ def _other_than(store: Store, made: Manifest) -> Manifest:
     made = replace(made, extra=extra)
     store.replace(made.key, to_json(made), etag=info.etag)
     return made
+
+
+def _is_overwritten(there: File | None, ours: File) -> bool:
+    return there is not None and there["key"] == ours["key"] and there["sha256"] != ours["sha256"]
 
 
 def _write(store: Store, work: Work, files: Mapping[str, bytes]) -> dict[str, File]:

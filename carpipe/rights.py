@@ -11,6 +11,7 @@ from carpipe.errors import InputError
 
 ALL = ("",)
 PROBE = "runs/probe/"  # conditional writes are proven there
+BUNDLES = "runs/bundles/"  # copies of many small objects
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,16 @@ ROLES = {
         "`carpipe upload`", ("raw/", "channels/", "stages/inventory/forgotten/", PROBE), ("raw/", *_WRITER), _WRITER
     ),
     "labeller": Role(
-        "who labels with the command line", ("raw/", "stages/", "datasets/", "channels/", "models/", "labels/", PROBE),
+        "who labels with the command line",
+        ("raw/", "stages/", "datasets/", "channels/", "models/", "labels/", BUNDLES, PROBE),
         ("labels/car-filter/", "labels/views/", *_WRITER), _WRITER,
     ),
     "corrector": Role(
-        "who corrects listings with the command line", ("stages/", "datasets/", "channels/", "labels/", PROBE),
+        "who corrects listings with the command line", ("stages/", "datasets/", "channels/", "labels/", BUNDLES, PROBE),
         ("labels/classes/", *_WRITER), _WRITER,
     ),
     "mover": Role(
-        "who moves models with the command line", ("stages/", "datasets/", "channels/", "labels/", PROBE),
+        "who moves models with the command line", ("stages/", "datasets/", "channels/", "labels/", BUNDLES, PROBE),
         ("labels/taxonomy/", "stages/advice/", *_WRITER), _WRITER,
     ),
     "pages": Role("the pages of Airflow", ALL, ("labels/", *_WRITER), _WRITER),

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carpipe.config import is_signable, odd_credentials
-from carpipe.errors import AccessError, ConfigError
+from carpipe.errors import AccessError, CarpipeError, ConfigError, UnavailableError
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
 # Temporary credentials are asked for again so often. botocore renews them in time: ten minutes before they end.
 ASK_AGAIN = timedelta(minutes=8)
+# What a keeper of keys answers that may pass.
+TOO_MANY, SERVER_ERROR = 429, 500
 NO_KEYS = (
     "There are no keys for the bucket. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the "
     "machine or pod a role that may use it"
@@ -100,11 +102,12 @@ def _chain() -> Access | None:
 
     Raises:
         AccessError: it finds nothing, or what it finds is of no use.
+        UnavailableError: who keeps the keys does not answer.
         ConfigError: a profile is named that only boto3 could read.
     """
     try:
         import boto3
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, MetadataRetrievalError
     except ModuleNotFoundError:
         if profile := os.environ.get("AWS_PROFILE"):
             raise ConfigError(
@@ -113,8 +116,13 @@ def _chain() -> Access | None:
             ) from None
         return None
 
-    def told(error: Exception) -> AccessError:
-        return AccessError(f"The AWS chain gives no keys for the bucket: {str(error).rstrip('.')}.")
+    def told(error: Exception) -> CarpipeError:
+        status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        passing = (
+            isinstance(error, HTTPClientError | MetadataRetrievalError) or status == TOO_MANY or status >= SERVER_ERROR
+        )
+        kind = UnavailableError if passing else AccessError
+        return kind(f"The AWS chain gives no keys for the bucket: {str(error).rstrip('.')}.")
 
     try:
         session = boto3.Session()

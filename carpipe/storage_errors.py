@@ -157,12 +157,14 @@ def broke_off(error: Exception) -> bool:
     return isinstance(error, exceptions.GenericError) and "HTTP error" in head and " retries, " not in head
 
 
-def _no_way_in(text: str, url: str, where: str) -> AccessError | None:
-    if ours := re.search(r"credential provider: (?:Config|Access)Error: (.+)", text):  # carpipe's own has raised it
-        return AccessError(ours[1])
+def _no_way_in(text: str, url: str, where: str) -> AccessError | UnavailableError | None:
+    if ours := re.search(r"credential provider: (Config|Access|Unavailable)Error: (.+)", text):  # carpipe has raised it
+        return (UnavailableError if ours[1] == "Unavailable" else AccessError)(ours[2])
     if asked := _KEEPERS.search(text):
         reason = re.search(r"HTTP error: (.+)", text) or re.search(r"status code: (\d+)", text)
-        return AccessError(f"{NO_KEYS} ({asked[1]} gives none: {reason[1] if reason else 'no answer'}).")
+        said = reason[1] if reason else "no answer"
+        kind = AccessError if re.fullmatch("4[0-9][0-8]", said) else UnavailableError
+        return kind(f"{NO_KEYS} ({asked[1]} gives none: {said}).")
     if untrusted := re.search(r"InvalidCertificate\(\s*(\w+)", text):
         return AccessError(f"The certificate of {where} is not trusted: {_why_untrusted(untrusted[1], text)}.")
     if "NoSuchBucket" in text:

@@ -73,7 +73,7 @@ def answer(status, code="", message="", *, verb="PUT", more="", url="http://here
             exceptions.GenericError(
                 "Generic S3 error: Error performing POST https://sts.eu-west-1.amazonaws.com in 2s - HTTP error: no way"
             ),
-            AccessError, "(https://sts.eu-west-1.amazonaws.com gives none: no way)",
+            UnavailableError, "(https://sts.eu-west-1.amazonaws.com gives none: no way)",
         ),
         (
             exceptions.GenericError(

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Self, TypeVar
 
 from carpipe.errors import UnavailableError
+from carpipe.names import shown
 
 # Items larger than this go over one by one: a child holds one chunk in memory.
 CHUNK_BYTES = 8_000_000
@@ -226,6 +227,17 @@ class Isolated:
             yield
         finally:
             timer.cancel()
+
+
+@contextmanager
+def looking_at_photo(key: str) -> Iterator[None]:
+    """Names the photo where no process could look at it: if it is always the same, it may be the cause."""
+    try:
+        yield
+    except UnavailableError as error:
+        raise UnavailableError(
+            f"{error} It was looking at '{shown(key)}'. If it is always this photo, delete it from raw/."
+        ) from error
 
 
 def _handed_on(name: str) -> bool:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from carpipe.config import CleanConfig
 from carpipe.pictures import hashes
-from carpipe.pictures.isolation import Answer, Death, Isolated, in_chunks
+from carpipe.pictures.isolation import Answer, Death, Isolated, in_chunks, looking_at_photo
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +74,17 @@ def clean(
         judge: `module:function` that looks at one photo, in the child process.
 
     Raises:
-        CarpipeError: no child process could be started.
+        UnavailableError: no child process could be started, or somebody else ends them; names the photo.
     """
     rows: list[dict[str, Any]] = []
     cleaned, room = Cleaned(pd.DataFrame()), MAX_REPAIRED_BYTES
     settings = json.dumps(config.model_dump(include=_SETTINGS))
     with Isolated(judge, settings, timeout_s=config.timeout_s, memory_mb=config.memory_mb) as child:
         for chunk in in_chunks(_worth_a_look(files, rows, max_bytes=config.max_bytes)):
-            for (row, _), answer in zip(chunk, child.run([data for _, data in chunk]), strict=True):
+            answers = child.answers([data for _, data in chunk])
+            for row, _ in chunk:
+                with looking_at_photo(row["key"]):
+                    answer = next(answers)
                 room -= _take(row, answer, cleaned, room=room)
     results = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
     return replace(cleaned, results=results)

@@ -17,7 +17,7 @@ from carpipe.config import CropConfig
 from carpipe.pictures import decode
 from carpipe.pictures.detection.cut import crop_photo, in_full_size
 from carpipe.pictures.detection.detector import Detector
-from carpipe.pictures.isolation import Isolated, in_chunks
+from carpipe.pictures.isolation import Isolated, in_chunks, looking_at_photo
 from carpipe.pictures.look import LOOK, Refused, settings_for, understood
 from carpipe.spent import Spent
 
@@ -164,7 +164,8 @@ def _decode(photos: Iterable[tuple[str, bytes | None]], child: Isolated) -> Iter
     for chunk in in_chunks(((key, data is None), data or b"") for key, data in photos):
         answers = child.answers([data for (_, is_gone), data in chunk if not is_gone])
         for (key, is_gone), _ in chunk:
-            found = Refused("missing") if is_gone else understood(next(answers))
+            with looking_at_photo(key):
+                found = Refused("missing") if is_gone else understood(next(answers))
             if isinstance(found, Refused):
                 if found.reason == "poison":
                     log.warning("%s is dropped as poison: %s", key, found.message)

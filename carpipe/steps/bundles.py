@@ -1,20 +1,22 @@
 """Many small objects that never change, read as one: decisions, releases, labels of years.
 
 `runs/bundles/<folder's digest>/<sha256>.json.gz` holds what was read before, by key and etag. It is a copy that anybody
-may delete: what it lacks is read from the objects themselves, and whoever may write keeps it when that is much.
+may delete: what it lacks is read from the objects themselves, and whoever may write keeps it when that is much. It is
+believed where its bytes are those of the object, by the MD5 that the listing says. Where etags are no MD5, it is of no
+use.
 """
 
-import contextlib
 import gzip
 import hashlib
 import io
 import json
 import logging
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from carpipe import manifest
-from carpipe.errors import StoreError
+from carpipe.errors import AccessError, InputError, MissingError, StoreError
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
 from carpipe.weights.channel import Release, parse_release, read_channel
@@ -43,14 +45,17 @@ def read_objects(
     held = _read_bundles(session, folder) if len(infos) > MANY else {}
     loose = [info for info in infos if (info.key, info.etag) not in held]
     read: Held = {}
-    found = dict(session.store.get_many((info.key for info in loose), max_bytes=max_bytes))
+    found = session.store.get_many((info.key for info in loose), max_bytes=max_bytes)
     for info in infos:
-        data = held.get((info.key, info.etag), found.get(info.key))
-        if data is not None:
+        if (info.key, info.etag) in held:
+            yield info.key, held[info.key, info.etag]
+            continue
+        _, data = next(found)
+        if data is not None and _md5(data) == info.etag:
             read[info.key, info.etag] = data
         yield info.key, data
-    if len(loose) > MANY and not session.reads_only:
-        _keep(session, folder, read)
+    if len(read) > MANY and not session.reads_only:
+        _keep(session, folder, {**held, **read})
 
 
 def entries(session: Session, folder: str) -> list[ObjectInfo]:
@@ -92,19 +97,37 @@ def _place(folder: str) -> str:
 
 def _read_bundles(session: Session, folder: str) -> Held:
     held: Held = {}
-    for _, data in session.store.get_many(info.key for info in session.store.list_usable(_place(folder))):
-        with contextlib.suppress(OSError, EOFError, ValueError, KeyError, TypeError):  # no bundle: read the objects
-            with gzip.open(io.BytesIO(data or b"")) as file:
-                text = file.read(MAX_BYTES)
-            for one in json.loads(text)["objects"]:
-                held[str(one["key"]), str(one["etag"])] = one["data"].encode("latin-1")
+    try:
+        keys = [info.key for info in session.store.list_usable(_place(folder))]
+        for _, data in session.store.get_many(keys, max_bytes=MAX_BYTES):
+            held.update(_unpacked(data or b""))
+    except (AccessError, MissingError, InputError) as error:  # no right to read there, say: read the objects
+        log.info("the bundle of %s is not read: %s", folder, error)
     return held
+
+
+def _unpacked(data: bytes) -> Held:
+    """What a bundle holds that can be believed; nothing where it is none."""
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            objects = json.loads(file.read(MAX_BYTES))["objects"]
+        pairs = [((one["key"], one["etag"]), one["data"].encode("latin-1")) for one in objects]
+        return {place: data for place, data in pairs if _md5(data) == place[1]}
+    except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _keep(session: Session, folder: str, read: Held) -> None:
     """Write all that was read as one bundle, in the place of earlier ones."""
     objects = [{"key": key, "etag": etag, "data": data.decode("latin-1")} for (key, etag), data in read.items()]
-    data = gzip.compress(json.dumps({"objects": objects}).encode(), mtime=0)
+    text = json.dumps({"objects": objects}).encode()
+    if len(text) >= MAX_BYTES:  # nobody could read it
+        return
+    data = gzip.compress(text, mtime=0)
     key = f"{_place(folder)}/{hashlib.sha256(data).hexdigest()[:20]}.json.gz"
     try:
         before = [info.key for info in session.store.list_usable(_place(folder))]

@@ -18,7 +18,7 @@ class Session:
     """A checked configuration and an open bucket.
 
     `signing_key` is the PEM that `signing.key` means where that is a connection of Airflow. It goes nowhere else. Who
-    `reads_only` writes nothing but what a person asks for.
+    `reads_only` keeps no copies of what it has read.
     """
 
     config: Config

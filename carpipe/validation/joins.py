@@ -23,7 +23,7 @@ PHOTO_COLUMNS = ("key", "etag", "model", "p_car", "split", "dropped", "dropped_b
 # What these stages keep grows with the bucket: a model of 140 photos is dropped whole, one of 150 stays.
 GROWING = ("classes", "split")
 # Photos that left the bucket, or have a newer version in it: no stage has judged them.
-WITHDRAWN = ("deleted", "superseded", "forgotten", "missing")
+WITHDRAWN = ("deleted", "superseded", "forgotten")
 
 
 def join_tables(tables: Mapping[str, pd.DataFrame], classes: Sequence[str], limits: Limits) -> dict[str, pd.DataFrame]:

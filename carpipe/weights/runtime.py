@@ -123,7 +123,7 @@ class Network:
         finally:
             self._free.append(request)
 
-    def keep_for_ever(self) -> None:
+    def _keep_for_ever(self) -> None:
         """In a fork, OpenVINO waits for threads that are not there when it gives back what it holds."""
         for one in (self._compiled, *self._free):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
@@ -134,7 +134,7 @@ _ALIVE: "weakref.WeakSet[Network]" = weakref.WeakSet()
 
 def _keep_all() -> None:
     for one in _ALIVE:
-        one.keep_for_ever()
+        one._keep_for_ever()
 
 
 if hasattr(os, "register_at_fork"):  # Windows forks nothing

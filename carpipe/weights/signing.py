@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from carpipe.config import SigningConfig
-from carpipe.errors import CarpipeError, ConfigError, InputError, TooLargeError
+from carpipe.errors import CarpipeError, ConfigError, InputError, TooLargeError, UnavailableError
+from carpipe.machine import looking_at
 from carpipe.storage import Store
 from carpipe.weights.cache import model_id
 from carpipe.weights.channel import Committed
@@ -192,11 +193,14 @@ def _verified(verification: Callable[[], None], key: str, claim: Signature) -> N
     from cryptography.exceptions import InvalidSignature
 
     try:
-        verification()
+        with looking_at(f"The signature {key}"):
+            verification()
     except InvalidSignature:
         raise InputError(
             f"{key} was not made by the key that it names, {claim.by}: somebody has changed it, or made it up."
         ) from None
+    except UnavailableError:
+        raise
     except Exception as error:  # whatever a hostile bundle makes the library stumble over
         reason = str(error).strip().rstrip(".") or type(error).__name__
         raise InputError(f"{key} does not prove who made the model: {reason}.") from None

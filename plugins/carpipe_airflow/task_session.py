@@ -61,6 +61,7 @@ def _of_the_run(config: "Config", task: Any, fixed_by: str) -> "Config":
         return config
     fixed = task.xcom_pull(task_ids=fixed_by, key=FIXED)
     if fixed is None:  # carpipe 0.1 has planned it
+        log.info("This run does not say with which settings it was planned; those of this machine count.")
         return config
     if others := run_settings.changed(config, fixed):
         log.warning(

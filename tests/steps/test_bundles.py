@@ -154,13 +154,46 @@ def test_there_is_one_bundle_of_a_folder_and_garbage_is_none(session):
     assert find_garbage(session, older_than=timedelta(0), now=later).objects == []
 
 
-@pytest.mark.parametrize("data", [b"", b"x", gzip.compress(b"{}"), gzip.compress(b'{"objects": [1]}')])
-def test_a_bundle_that_is_none_does_not_matter(session, data):
+def changed(text, **entry):
+    """A bundle whose first object says something else."""
+    body = json.loads(gzip.decompress(text))
+    body["objects"][0] |= entry
+    return gzip.compress(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: b"",
+        lambda data: b"x",
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:400] + bytes([data[400] ^ 1]) + data[401:],
+        lambda data: gzip.compress(b"{}"),
+        lambda data: gzip.compress(b'{"objects": [1]}'),
+        lambda data: gzip.compress(b"[" * 100_000),
+        lambda data: changed(data, data=1),
+        lambda data: changed(data, key=[]),
+        lambda data: changed(data, data=decision(1).decode().replace("worse", "better")),
+    ],
+    ids=["empty", "no gzip", "cut", "a bit", "no objects", "numbers", "deep", "no text", "no key", "another text"],
+)
+def test_a_bundle_is_believed_where_its_bytes_are_those_of_the_objects(session, spoil):
+    """Who may write scratch speaks for nobody."""
     few(session)
-    decisions(session, "classifier")
+    first = decisions(session, "classifier")
     [key] = kept(session)
-    session.store.put(key, data)
-    assert len(decisions(session, "classifier")) == 300
+    session.store.put(key, spoil(session.store.get(key)))
+    assert decisions(session, "classifier") == first
+
+
+def test_what_is_read_in_parts_is_kept_whole(session):
+    few(session, 700)
+    folder = "channels/classifier/decisions"
+    infos = bundles.entries(session, folder)
+    for some in (infos[:300], infos[300:]):
+        list(bundles.read_objects(session, folder, some))
+    [key] = kept(session)
+    assert len(json.loads(gzip.decompress(session.store.get(key)))["objects"]) == 700
 
 
 def test_who_may_not_write_reads_all_the_same(session, make_session, monkeypatch):

@@ -18,6 +18,7 @@ from carpipe.photos import kept
 from carpipe.sample import draw_world
 from carpipe.steps import chain, results
 from carpipe.steps.data.clean import clean
+from carpipe.steps.data.dataset import dataset
 from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.data.inventory import inventory, latest_inventory
 from carpipe.steps.data.ledger import read_ledger
@@ -436,15 +437,24 @@ def test_a_folder_that_some_tool_left_is_no_photo(bucket, s3):
     assert inventory(bucket.session).photos == before
 
 
-def test_a_dataset_is_not_made_of_shards_that_have_gone(bucket):
+def test_shards_that_have_gone_are_packed_again(bucket):
     done = find_dataset(bucket.session, None)
     shard = results.shards_of(done)[0]["key"]
     data = bucket.store.get(shard)
     bucket.store.delete([shard, done.key])
 
-    with pytest.raises(MissingError, match=re.escape(f"The shard {shard} has gone")):
-        bucket.night()
+    assert bucket.night()[0].key == done.key
+    assert bucket.store.get(shard) == data
 
+
+def test_a_dataset_is_not_made_of_shards_that_go_meanwhile(bucket):
+    done = find_dataset(bucket.session, None)
+    splitted, validated = done.inputs
+    shard = results.shards_of(done)[0]["key"]
+    data = bucket.store.get(shard)
+    bucket.store.delete([shard, done.key])
+    with pytest.raises(MissingError, match=re.escape(f"The shard {shard} has gone since; clear `to_pack`")):
+        dataset(bucket.session, splitted, validated, done.extra["packed"])
     bucket.store.put(shard, data)
     assert bucket.night()[0].key == done.key
 

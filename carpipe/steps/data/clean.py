@@ -48,7 +48,7 @@ def clean(session: Session, inventory_part: str, *, inventory: str) -> Manifest:
     started, spent = time.monotonic(), Spent()
     with spent.on("fetching"):
         photos = results.read_photos(session.store, before)
-    source = Raw(session, objects_of(session, table.kept(photos)))
+    source = Raw(session, objects_of(session, table.kept(photos), partition=work.partition))
     pages: set[str] = set()
     fetched = spent.waiting("fetching", noting_pages(source, pages))
     with spent.on("decoding"):

@@ -55,7 +55,7 @@ def crop(session: Session, filtered: str) -> Manifest:
             known = cropped_before(session, work, kept["key"], cleaned=cleaned)
             todo = kept[~kept["key"].isin(known.results["key"])]
             repaired = results.read_blobs(session.store, cleaned, results.REPAIRED, keys=todo["key"])
-        source = Raw(session, objects_of(session, todo), instead=repaired)
+        source = Raw(session, objects_of(session, todo, partition=work.partition), instead=repaired)
         found, crops = _crop(session, source, detector.there if len(todo) else None, spent)
     after = table.add_results(photos, known.joined(mark_too_large(found, source)), stage=STAGE)
     crops.update(known.crops)

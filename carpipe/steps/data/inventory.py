@@ -123,7 +123,7 @@ def _take_stock(session: Session) -> Inventory:
     objects = _noting_unaskable(session, _raw_objects(session), known, unaskable)
     found = stage.list_photos(objects, forgotten=forgotten_listings(session), unaskable=unaskable)
     _check_names(session, found)
-    found = as_known(session, found, known, parts)
+    found = as_known(session, found, known)
     new, gone = stage.compare(found, known)
     gone_file = _write_gone(session, gone)
     if last and new.empty and gone_file == last.gone:
@@ -151,8 +151,12 @@ def _known_photos(session: Session, parts: list[dict[str, Any]]) -> "pd.DataFram
 
     done = manifest.read_many(session.store, (part["manifest"] for part in parts))
     files = manifest.read_files(session.store, done, results.PHOTOS)
-    tables = [from_parquet(data, columns=["key", "etag"]) for data in files]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"key": [], "etag": []}, dtype="str")
+    tables = [
+        from_parquet(data, columns=["key", "etag", "size"]).assign(partition=part["partition"])
+        for part, data in zip(parts, files, strict=True)
+    ]
+    none = pd.DataFrame({"key": [], "etag": [], "size": [], "partition": []}, dtype="str").astype({"size": "int64"})
+    return pd.concat(tables, ignore_index=True) if tables else none
 
 
 def _write_gone(session: Session, gone: "pd.DataFrame") -> dict[str, Any] | None:

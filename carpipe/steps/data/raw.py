@@ -37,9 +37,9 @@ ENCRYPTED = 20
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
-def objects_of(session: Session, photos: "pd.DataFrame") -> Iterator[ObjectInfo]:
+def objects_of(session: Session, photos: "pd.DataFrame", *, partition: str) -> Iterator[ObjectInfo]:
     """What a photo table says of the objects of its photos, with the etags that they have now; keys without `raw/`."""
-    now = etags_now(session, photos["key"])
+    now = etags_now(session, partition)
     rows = photos[["key", "etag", "size"]].itertuples(index=False, name=None)
     return (ObjectInfo(key, now.get((key, etag), etag), int(size)) for key, etag, size in rows)
 

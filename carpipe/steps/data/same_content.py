@@ -1,18 +1,19 @@
 """Photos whose etag has changed and whose content has not: a bucket that was copied is not full of new photos.
 
-Etags say which photos are new. But a copy under another key of KMS, or in parts, has other etags for the same bytes.
-There the content decides, read once: `stages/inventory/same/<sha256>.parquet` says for such photos under which etag a
-partition holds them (`known`) and which they have now (`now`).
+Etags say which photos are new. But a copy under another key of KMS, or in parts, has other etags for the same bytes. So
+a photo of a known name and size with another etag is read once, and its content decides. Of those that are the same,
+`stages/inventory/same/<partition>/<number>-<sha256>.parquet` says under which etag the partition holds them (`known`),
+and which they have now (`now`).
 """
 
 import hashlib
 import io
 import logging
-import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from carpipe import manifest
+from carpipe.errors import InputError, MissingError
 from carpipe.steps import results
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
@@ -24,49 +25,48 @@ log = logging.getLogger(__name__)
 
 SAME = "stages/inventory/same"
 COLUMNS = ["key", "known", "now"]
-# So many photos are read before it is written down: whoever is interrupted goes on from there.
-AT_A_TIME = 10_000
-_MD5 = re.compile("[0-9a-f]{32}")
 
 
-def read_same(session: Session) -> "pd.DataFrame":
-    """All that was found: `key`, `known`, `now`; the last word on a photo's etag of now counts."""
+def read_same(session: Session, partition: str = "") -> "pd.DataFrame":
+    """What was found: `key`, `known`, `now`; of all partitions, or of one. Of a photo's etag, what was found last."""
     import pandas as pd
 
-    keys = sorted(info.key for info in session.store.list_usable(SAME) if info.key.endswith(".parquet"))
+    place = f"{SAME}/{partition}" if partition else SAME
+    keys = [info.key for info in session.store.list_usable(place) if info.key.endswith(".parquet")]
+    keys.sort(key=lambda key: key.rpartition("/")[2])
     tables = [_read(data) for _, data in session.store.get_many(keys) if data]
     found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS, dtype="str")
     return found.drop_duplicates(["key", "now"], keep="last")
 
 
-def as_known(session: Session, found: "pd.DataFrame", known: "pd.DataFrame", parts: Sequence[Any]) -> "pd.DataFrame":
+def as_known(session: Session, found: "pd.DataFrame", known: "pd.DataFrame") -> "pd.DataFrame":
     """The photos under raw/, those that partitions hold already with the etag that they hold them under.
 
     Args:
         found: `key`, `etag`, `size` and more of every photo under raw/.
-        known: `key` and `etag` of every photo in a partition.
-        parts: entries of the inventory.
+        known: `key`, `etag`, `size` and `partition` of every photo in a partition.
+
+    Raises:
+        UnavailableError: photos come otherwise than they lie in the storage, so nothing can be said of them.
     """
     found = _renamed(found, read_same(session))
-    doubtful = _doubtful(session, found, known)
+    doubtful = _doubtful(found, known)
     if doubtful.empty:
         return found
     log.info("inventory: %d photos have other etags than before; their content is compared", len(doubtful))
-    before = dict(_contents(session, parts, set(doubtful["key"])))
     same = 0
-    for start in range(0, len(doubtful), AT_A_TIME):
-        rows = list(doubtful.iloc[start : start + AT_A_TIME].itertuples(index=False))
-        settled = list(_equal(session, rows, before))
+    for partition, rows in doubtful.groupby("partition"):
+        before = _contents(session, str(partition), set(rows["key"]))
+        settled = list(_equal(session, rows[rows["key"].isin(before)], before))
         same += len(settled)
-        _write(session, settled)
+        _write(session, str(partition), settled)
     log.info("inventory: %d of them have the same content", same)
     return _renamed(found, read_same(session))
 
 
-def etags_now(session: Session, keys: "pd.Series[str]") -> dict[tuple[str, str], str]:
-    """The etag that photos have now, by key and the etag that a partition holds them under; where that is another."""
-    same = read_same(session)
-    rows = same.loc[same["key"].isin(keys), COLUMNS].itertuples(index=False, name=None)
+def etags_now(session: Session, partition: str) -> dict[tuple[str, str], str]:
+    """The etag that photos of a partition have now, if another, by key and the etag that it holds them under."""
+    rows = read_same(session, partition)[COLUMNS].itertuples(index=False, name=None)
     return {(key, known): now for key, known, now in rows}
 
 
@@ -76,44 +76,53 @@ def forget_same(session: Session, listing: str) -> None:
         table = _read(session.store.get(info.key))
         mine = table["key"].str.lower().str.contains(f"_{listing}_", regex=False)
         if mine.any():
-            _write(session, list(table[~mine].itertuples(index=False, name=None)))
+            left = list(table[~mine].itertuples(index=False, name=None))
+            _write(session, info.key.split("/")[3], left)
             session.store.delete([info.key])
 
 
-def _doubtful(session: Session, found: "pd.DataFrame", known: "pd.DataFrame") -> "pd.DataFrame":
-    """Photos of a known name with an etag that no partition holds, where etags cannot tell whether they are new."""
+def _doubtful(found: "pd.DataFrame", known: "pd.DataFrame") -> "pd.DataFrame":
+    """`key`, `etag`, `size` of photos with a known name and size and an unknown etag; and their `partition`."""
     import pandas as pd
 
     held = pd.MultiIndex.from_frame(known[["key", "etag"]])
     other = found[found["key"].isin(known["key"]) & ~pd.MultiIndex.from_frame(found[["key", "etag"]]).isin(held)]
-    if session.store.etags_are_md5:  # where both are, other etags are other bytes
-        plain = known.groupby("key")["etag"].last().str.fullmatch(_MD5)
-        other = other[~(other["etag"].str.fullmatch(_MD5) & other["key"].map(plain).astype(bool))]
-    return other[["key", "etag", "size"]]
+    last = known.drop_duplicates("key", keep="last")[["key", "size", "partition"]]
+    return other[["key", "etag", "size"]].merge(last, on=["key", "size"])
 
 
-def _contents(session: Session, parts: Sequence[Any], keys: set[str]) -> "Iterator[tuple[str, tuple[str, str]]]":
-    """Of photos in partitions, the etag that they are held under and the sha256 that `clean` found, the newest last."""
-    for part in parts:
-        newest = results.newest_result(session.store, "clean", part["partition"])
-        if newest is None:
+def _contents(session: Session, partition: str, keys: set[str]) -> dict[str, tuple[str, str]]:
+    """Of photos in a partition, the etag that it holds them under, and the sha256 that `clean` has found."""
+    objects = session.store.list_usable(f"stages/clean/{partition}")
+    manifests = [info for info in objects if info.key.endswith("/manifest.json")]
+    for _, done in manifest.newest_first(session.store, manifests):
+        if done is None:
             continue
-        done = manifest.read(session.store, newest)
-        photos = results.read_photos(session.store, done, columns=["key", "etag", "sha256"])
+        try:
+            photos = results.read_photos(session.store, done, columns=["key", "etag", "sha256"])
+        except (MissingError, InputError) as error:  # half a copy: another one may be whole
+            log.warning("%s", error)
+            continue
         photos = photos[photos["key"].isin(keys) & photos["sha256"].notna()]
-        for key, etag, sha256 in photos[["key", "etag", "sha256"]].itertuples(index=False, name=None):
-            yield key, (etag, sha256)
+        rows = photos[["key", "etag", "sha256"]].itertuples(index=False, name=None)
+        return {key: (etag, sha256) for key, etag, sha256 in rows}
+    log.warning("inventory: what `clean` has found of partition %s is not there, so its photos count as new", partition)
+    return {}
 
 
-def _equal(session: Session, rows: Sequence[Any], before: dict[str, tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+def _equal(
+    session: Session, rows: "pd.DataFrame", before: dict[str, tuple[str, str]]
+) -> Iterator[tuple[str, str, str]]:
     """`key`, `known` and `now` of those whose content is that of before."""
-    wanted = [row for row in rows if row.key in before]
-    objects = (ObjectInfo(f"raw/{row.key}", row.etag, int(row.size)) for row in wanted)
-    limit = session.config.clean.max_bytes
-    for row, found in zip(wanted, session.store.fetch(objects, max_bytes=limit), strict=True):
-        known, sha256 = before[row.key]
-        if found.data is not None and hashlib.sha256(found.data).hexdigest() == sha256:
-            yield row.key, known, row.etag
+    from carpipe.steps.data.raw import Raw  # which asks here for etags
+
+    etags = dict(zip(rows["key"], rows["etag"], strict=True))
+    listed = rows[["key", "etag", "size"]].itertuples(index=False, name=None)
+    objects = (ObjectInfo(key, etag, int(size)) for key, etag, size in listed)
+    for key, data in Raw(session, objects):
+        known, sha256 = before[key]
+        if data is not None and hashlib.sha256(data).hexdigest() == sha256:
+            yield key, known, etags[key]
 
 
 def _renamed(found: "pd.DataFrame", same: "pd.DataFrame") -> "pd.DataFrame":
@@ -124,14 +133,16 @@ def _renamed(found: "pd.DataFrame", same: "pd.DataFrame") -> "pd.DataFrame":
     return found.assign(etag=known.where(known.notna(), found["etag"]))
 
 
-def _write(session: Session, rows: Sequence[tuple[str, str, str]]) -> None:
+def _write(session: Session, partition: str, rows: Sequence[tuple[str, str, str]]) -> None:
     import pandas as pd
 
     if not rows:
         return
     sink = io.BytesIO()
     pd.DataFrame(rows, columns=COLUMNS, dtype="str").to_parquet(sink, index=False)
-    session.store.put(f"{SAME}/{hashlib.sha256(sink.getvalue()).hexdigest()[:20]}.parquet", sink.getvalue())
+    number = 1 + sum(1 for _ in session.store.list_usable(f"{SAME}/{partition}"))
+    sha256 = hashlib.sha256(sink.getvalue()).hexdigest()
+    session.store.put(f"{SAME}/{partition}/{number:06}-{sha256[:20]}.parquet", sink.getvalue())
 
 
 def _read(data: bytes) -> "pd.DataFrame":

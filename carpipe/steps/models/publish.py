@@ -7,6 +7,7 @@ from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.metrics import Metric
 from carpipe.names import shown
+from carpipe.steps import bundles
 from carpipe.steps.models.train import Model
 from carpipe.steps.session import Session
 from carpipe.weights import channel, contract, signing
@@ -98,7 +99,7 @@ def rollback(session: Session, name: str, *, run: str, at: str, reason: str) -> 
     Raises:
         InputError: there is none, or as `promote`.
     """
-    before = release_before(channel.history(session.store, name))
+    before = release_before(bundles.history(session, name))
     if before is None:
         raise InputError(f"Channel {name} has no earlier model to go back to.")
     return promote(session, name, before.model, run=run, at=at, reason=reason, manifest_sha256=before.manifest_sha256)

@@ -4,6 +4,7 @@ A manifest is no proof of its files. Rules of a bucket, half a copy or an accide
 stays. Of a night's results a run finds that out itself; this looks at all there are, also at their bytes.
 """
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
-from carpipe.errors import CarpipeError, InputError, MissingError
+from carpipe.errors import CarpipeError, InputError, MissingError, UnavailableError
 from carpipe.manifest import Manifest
 from carpipe.names import brief, counted, shown
 from carpipe.steps import results
@@ -76,7 +77,8 @@ def examine(session: Session, *, sha256: bool = False, mend: bool = False, peopl
     wrong = _lost(readable, sizes)
     if sha256:
         wrong |= _changed(session, [entry for key, entry in files.items() if sizes.get(key) == entry["bytes"]])
-    owners = {entry["key"]: (done, name) for done in readable for name, entry in manifest.parts_of(done).items()}
+    named = [(entry["key"], (done, name)) for done in readable for name, entry in manifest.parts_of(done).items()]
+    owners = dict(sorted(named, key=lambda one: _is_own(one[1][0], one[0])))  # its own manifest speaks for an object
     mender = _Mender(session, files, sizes, wrong) if mend else None
     for key, what in wrong.items():
         done, name = owners[key]
@@ -136,6 +138,8 @@ def _changed(session: Session, entries: Sequence[Mapping[str, Any]]) -> dict[str
                 manifest.verified(session.store, entry)  # once more: what is between may have spoilt it
             except (InputError, MissingError):
                 wrong[entry["key"]] = "Its sha256 is not that of its manifest."
+            except UnavailableError as error:
+                wrong[entry["key"]] = f"Whether it is whole was not found out: {error}"
     return wrong
 
 
@@ -169,15 +173,45 @@ class _Mender:
         if entry is None:  # a page, or a shard whose own manifest has gone
             return ""
         for other in self._same.get(entry["sha256"], []):
-            data = store.get(other)
-            if self._put(entry, data):
-                return f"Put back from {other}."
-        if done.stage == "inventory" and name == results.PHOTOS and self._put(entry, _from_clean(self._session, done)):
-            return "Put back from what `clean` made of the partition."
-        if key.startswith("stages/") and done.stage != "inventory" and store.head(key):
+            with contextlib.suppress(MissingError):
+                if self._put(entry, store.get(other)):
+                    return f"Put back from {other}."
+        if done.stage == "inventory" and name == results.PHOTOS:
+            return self._put_partition_back(done, entry)
+        if _is_own(done, key) and key.startswith("stages/") and self._is_other(entry):
             store.delete([key])
             return f"It was deleted. {AGAIN}"
         return ""
+
+    def _put_partition_back(self, done: Manifest, entry: Mapping[str, Any]) -> str:
+        """From what `clean` has made of it. Another version of pyarrow writes the same rows in other bytes."""
+        from carpipe.photos import to_parquet
+        from carpipe.stages.inventory import VERSION, name_partition
+
+        photos = _from_clean(self._session, done)
+        if photos is None:
+            return ""
+        said = "Put back from what `clean` made of the partition."
+        data = to_parquet(photos)
+        if self._put(entry, data):
+            return said
+        if name_partition(int(done.partition[1:6]), photos) != done.partition:
+            return ""
+        work = manifest.Work("inventory", VERSION, done.partition, {}, ())
+        if work.key != done.key:
+            return ""
+        manifest.commit(self._session.store, work, {results.PHOTOS: data}, counts=done.counts)
+        return said
+
+    def _is_other(self, entry: Mapping[str, Any]) -> bool:
+        """Whether something lies there that is not what its own manifest says, read twice."""
+        try:
+            manifest.verified(self._session.store, entry)
+        except InputError:
+            return True
+        except (MissingError, UnavailableError):
+            return False
+        return False
 
     def _put(self, entry: Mapping[str, Any], data: bytes | None) -> bool:
         if data is None or hashlib.sha256(data).hexdigest() != entry["sha256"]:
@@ -186,9 +220,12 @@ class _Mender:
         return True
 
 
-def _from_clean(session: Session, done: Manifest) -> bytes | None:
+def _is_own(done: Manifest, key: str) -> bool:
+    return key.startswith(done.key.removesuffix("manifest.json"))
+
+
+def _from_clean(session: Session, done: Manifest) -> "pd.DataFrame | None":
     """The photo table of a partition as the inventory wrote it: no stage adds rows or changes their order."""
-    from carpipe.photos import to_parquet
     from carpipe.stages.inventory import COLUMNS
 
     for cleaned in manifest.commits(session.store, "clean", done.partition):
@@ -196,7 +233,7 @@ def _from_clean(session: Session, done: Manifest) -> bytes | None:
             photos = results.read_photos(session.store, cleaned, columns=list(COLUMNS))
         except (InputError, MissingError):
             continue
-        return to_parquet(_before(photos, "inventory"))
+        return _before(photos, "inventory")
     return None
 
 

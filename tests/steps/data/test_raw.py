@@ -217,5 +217,5 @@ def test_photos_of_which_only_the_names_are_known_are_fetched_once_and_ahead(nig
 
 def test_a_photo_table_says_what_its_objects_are(session):
     photos = pd.DataFrame({"key": ["a"], "etag": ["b"], "size": [3], "model": ["c"]})
-    assert list(objects_of(session, photos)) == [ObjectInfo("a", "b", 3)]
+    assert list(objects_of(session, photos, partition="p")) == [ObjectInfo("a", "b", 3)]
     assert to_parquet(photos)

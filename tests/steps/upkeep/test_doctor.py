@@ -3,7 +3,9 @@
 import pytest
 
 from carpipe import manifest
+from carpipe import photos as photos_module
 from carpipe.cli import main
+from carpipe.manifest import Work
 from carpipe.steps.data.inventory import latest_inventory
 from carpipe.steps.data.plan import plan
 from carpipe.steps.upkeep.doctor import examine, render
@@ -70,6 +72,30 @@ def test_the_photos_of_a_partition_are_put_back_from_what_clean_made_of_them(ses
     found = examine(session, mend=True)
     assert [one.mended for one in found.findings] == ["Put back from what `clean` made of the partition."] * len(gone)
     assert {key: session.store.get(key) for key in gone} == {key: before[key] for key in gone}
+
+
+def test_the_photos_of_a_partition_are_put_back_whatever_wrote_them(session, before, monkeypatch):
+    """Another pyarrow writes the same rows in other bytes: the manifest says so then."""
+    gone = files_of(session, "inventory")
+    session.store.delete(gone)
+    write = photos_module.to_parquet
+    monkeypatch.setattr(photos_module, "to_parquet", lambda table: write(table) + b"PAR1")
+    found = examine(session, mend=True)
+    monkeypatch.undo()
+    assert [one.mended for one in found.findings] == ["Put back from what `clean` made of the partition."] * len(gone)
+    done = [manifest.read(session.store, part["manifest"]) for part in latest_inventory(session).partitions]
+    assert all(one.extra["replaced"]["lost"] == ["photos.parquet"] for one in done)
+
+
+def test_nobody_has_another_s_files_deleted(session, before):
+    """A manifest elsewhere may name any shard, and say what it likes of it."""
+    [key, *_] = files_of(session, "pack")
+    shard = {"key": key, "bytes": 1, "sha256": "0" * 64, "split": "train", "photos": 1}
+    work = Work("dataset", 9, "all", {}, (), home="datasets")
+    bad = manifest.commit(session.store, work, {}, counts={}, extra={"shards": [shard]})
+    examine(session, sha256=True, mend=True)
+    assert session.store.get(key) == before[key]
+    session.store.delete([bad.key])
 
 
 def test_what_was_changed_goes_and_the_next_run_makes_it_again(session, first, before):

@@ -3,9 +3,13 @@
 import pytest
 
 from carpipe import manifest
+from carpipe.errors import InputError
 from carpipe.manifest import Work
 from carpipe.steps.data.inventory import latest_inventory
 from carpipe.steps.data.plan import plan
+from carpipe.steps.session import Session
+from carpipe.steps.upkeep.doctor import examine
+from tests.conftest import make_config
 from tests.steps.upkeep.losing import files_of, night, objects
 
 
@@ -42,6 +46,42 @@ def test_a_validation_whose_pages_have_gone_is_made_again(session, first):
     again, worked = night(session)
     assert (again.key, worked) == (first.key, {"validate"})
     assert night(session)[1] == set()
+
+
+def test_a_dataset_that_is_made_again_is_what_its_manifest_says(session, first):
+    """Its report, copied from a validation of another minute, is as long and says another time."""
+    session.store.delete([*files_of(session, "validate"), *files_of(session, "datasets", names="photos.parquet")])
+    again, worked = night(session, now="2026-01-02T03:04:05Z")
+    assert (again.key, worked) == (first.key, {"validate", "dataset"})
+    assert examine(session, sha256=True).is_well
+
+
+def test_thumbnails_of_before_that_have_gone_stop_nobody(session, first):
+    """Where a setting of `clean` changes, what was seen before is looked for by them."""
+    session.store.delete(files_of(session, "clean", names="thumbnails"))
+    other = Session(make_config(session.store.url, **settings_of(session, clean__thumbnail_quality=71)), session.store)
+    assert night(other)[0].counts["in"] == first.counts["in"]
+    night(session)
+
+
+def settings_of(session, **changes):
+    from tests.steps.upkeep.conftest import SETTINGS
+
+    return {**SETTINGS, "classes__taxonomy": session.config.classes.taxonomy, **changes}
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "export"])
+def test_what_models_were_made_of_is_not_made_again(session, stage):
+    work = Work(stage, 1, "classifier", {"seed": stage}, ())
+    done = manifest.commit(session.store, work, {"model.keras": b"one"}, counts={})
+    session.store.delete([done.files["model.keras"]["key"]])
+    with pytest.raises(
+        InputError, match=r"has lost model\.keras\. It is not made again.*doctor --mend.*another `seed`"
+    ):
+        manifest.find(session.store, work)
+    assert manifest.find(session.store, work, whole=False).key == done.key
+    assert manifest.commit(session.store, work, {"model.keras": b"two"}, counts={}).fresh is False
+    session.store.delete([info.key for info in session.store.list_objects(f"stages/{stage}")])
 
 
 def test_an_object_that_was_cut_is_lost_too(session, first):
