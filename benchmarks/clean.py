@@ -95,8 +95,21 @@ def main(options: argparse.Namespace) -> None:
             if options.size
             else "380x250"
         )
-        columns = ("tool", "photos", "photos/s", "ms CPU per photo")
-        keep(options.out, title=f"Cleaning photos of {size}", columns=columns, rows=rows)
+        rounds = tuple(f"photos/s, round {number + 1}" for number in range(options.rounds))
+        columns = ("tool", "photos", *rounds, "ms CPU per photo")
+        keep(options.out, title=f"Cleaning photos of {size}", columns=columns, rows=by_tool(rows))
+
+
+def by_tool(rows: list[list[Any]]) -> list[list[Any]]:
+    """A row for each tool that came to an end: photos/s of each round, the median of what a photo costs."""
+    found: dict[str, list[list[Any]]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(row)
+    return [
+        [tool, some[0][1], *(row[2] for row in some), round(float(np.median([row[3] for row in some])), 2)]
+        for tool, some in found.items()
+        if some[0][2] is not None
+    ]
 
 
 def one_round(folder: Path, scratch: Path) -> Iterator[list[Any]]:

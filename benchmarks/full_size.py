@@ -241,7 +241,7 @@ def commit_all(
 ) -> dict[str, Any]:
     """One partition's results; returns its entry of the inventory."""
     looks = photos.pop("look").to_numpy()
-    before = photos[list(stage._COLUMNS)]
+    before = photos[list(stage.COLUMNS)]
     entry = commit_partition(session, partition, before)
     cleaned = clean_work(session, entry["manifest"], partition)
     after = photos.drop(columns=["p_car", "found"])

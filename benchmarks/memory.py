@@ -78,7 +78,7 @@ def run_crop(session: Session) -> int:
     assert stock is not None
     for part in stock.partitions:
         photos = results.read_photos(session.store, manifest.read(session.store, part["manifest"]))
-        source = Raw(session, objects_of(table.kept(photos)))
+        source = Raw(session, objects_of(session, table.kept(photos), partition=part["partition"]))
         config = session.config
         crop_stage.crop(source, detector=Blind(), config=config.crop, max_pixels=config.clean.max_pixels)
         number += len(photos)
