@@ -5,6 +5,7 @@ finds, where it is installed: profiles, SSO, `credential_process`, and the roles
 last three obstore finds without it.
 """
 
+import logging
 import os
 import ssl
 from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # Temporary credentials are asked for again so often. botocore renews them in time: ten minutes before they end.
 ASK_AGAIN = timedelta(minutes=8)
+KEYS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 # What a keeper of keys answers that may pass.
 TOO_MANY, SERVER_ERROR = 429, 500
 NO_KEYS = (
@@ -71,8 +73,11 @@ def credentials_of(access: Access | None) -> dict[str, Any]:
     if access is None:
         if odd := odd_credentials():
             raise _unsignable(" and ".join(odd))
-        if all(map(os.environ.get, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))):
+        there = {name for name in KEYS if os.environ.get(name)}
+        if there == KEYS:
             return {}
+        if there:
+            raise ConfigError(f"{', '.join(there)} is set, and {', '.join(KEYS - there)} is not. Set both, or neither.")
         access = _chain()
     if access is None:
         return {}
@@ -122,8 +127,10 @@ def _chain() -> Access | None:
             isinstance(error, HTTPClientError | MetadataRetrievalError) or status == TOO_MANY or status >= SERVER_ERROR
         )
         kind = UnavailableError if passing else AccessError
-        return kind(f"The AWS chain gives no keys for the bucket: {str(error).rstrip('.')}.")
+        again = " Sign on anew: `aws sso login`." if "SSO" in str(error) else ""
+        return kind(f"The AWS chain gives no keys for the bucket: {str(error).rstrip('.')}.{again}")
 
+    logging.getLogger("botocore.credentials").setLevel(logging.ERROR)  # a traceback of what is said in a sentence
     try:
         session = boto3.Session()
         credentials = session.get_credentials()

@@ -11,7 +11,18 @@ from carpipe.config import Config, SplitConfig
 from carpipe.s3_access import Access
 
 # Tried in this order, until one is allowed and not the default.
-OTHERS = (True, False, "other:1", "s3://other/prefix", "MobileNet", "192.0.2.1", "other", ("car=truck",), ("other",))
+OTHERS = (
+    True,
+    False,
+    "other:1",
+    "s3://other/prefix",
+    "MobileNet",
+    "192.0.2.1",
+    "other",
+    "/other",
+    ("car=truck",),
+    ("other",),
+)
 CHILD = """
 import sys
 from carpipe import children

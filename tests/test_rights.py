@@ -244,6 +244,10 @@ def test_keepers_clean_up_and_forget(owner, by, does):
 
 
 def test_the_policy_is_printed_for_the_bucket_of_the_settings(monkeypatch, capsys):
+    for name in ("CARPIPE_STORE", "CARPIPE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["policy", "app"]) == 1
+    assert "Say of which bucket: set CARPIPE_STORE" in capsys.readouterr().err
     monkeypatch.setenv("CARPIPE_STORE", "s3://my-bucket/cars")
     assert main(["policy", "uploader"]) == 0
     found = json.loads(capsys.readouterr().out)

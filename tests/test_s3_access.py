@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from carpipe.config import StoreConfig
-from carpipe.errors import AccessError
+from carpipe.errors import AccessError, ConfigError
 from carpipe.storage import Store
 
 LATER = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -190,6 +190,8 @@ def test_one_that_has_ended_is_said_to_have(bare, keeper, monkeypatch, tmp_path)
     said = opens_elsewhere(bare)
     assert said.startswith("The AWS chain gives no keys for the bucket: The SSO session")
     assert "has expired" in said
+    assert said.endswith("Sign on anew: `aws sso login`.")
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("way", [pod, machine])
@@ -227,7 +229,7 @@ def test_half_a_key_is_none(bare, monkeypatch, half):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "")
     monkeypatch.setenv(half, "mine")
-    with pytest.raises(AccessError, match="keys for the bucket"):
+    with pytest.raises(ConfigError, match=f"{half} is set, and AWS_[A-Z_]+ is not"):
         Store(bare)
 
 

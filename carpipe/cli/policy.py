@@ -4,7 +4,7 @@ import argparse
 import json
 
 from carpipe.cli.common import Commands, add
-from carpipe.config import Config
+from carpipe.config import Config, StoreConfig
 from carpipe.rights import ROLES
 
 
@@ -17,6 +17,9 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace, config: Config) -> None:
+    from carpipe.errors import InputError
     from carpipe.rights import policy
 
+    if config.store == StoreConfig():
+        raise InputError("Say of which bucket: set CARPIPE_STORE, such as CARPIPE_STORE=s3://my-bucket/cars.")
     print(json.dumps(policy(options.role, config.store.url), indent=2))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from carpipe.errors import UnavailableError
 from carpipe.names import shown
-from carpipe.steps.data.same_content import etags_now
+from carpipe.steps.data.same_etags import etags_now
 from carpipe.steps.session import Session
 from carpipe.storage import Fetched, ObjectInfo
 

@@ -1,20 +1,19 @@
 """Photos whose etag has changed and whose content has not: a bucket that was copied is not full of new photos.
 
 Etags say which photos are new. But a copy under another key of KMS, or in parts, has other etags for the same bytes. So
-a photo of a known name and size with another etag is read once, and its content decides. Of those that are the same,
-`stages/inventory/same/<partition>/<number>-<sha256>.parquet` says under which etag the partition holds them (`known`),
-and which they have now (`now`).
+a photo of a known name and size with another etag is read once, and its content decides.
 """
 
 import hashlib
-import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.steps import results
+from carpipe.steps.data.raw import Raw
+from carpipe.steps.data.same_etags import read_same, write_same
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
 
@@ -22,21 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-
-SAME = "stages/inventory/same"
-COLUMNS = ["key", "known", "now"]
-
-
-def read_same(session: Session, partition: str = "") -> "pd.DataFrame":
-    """What was found: `key`, `known`, `now`; of all partitions, or of one. Of a photo's etag, what was found last."""
-    import pandas as pd
-
-    place = f"{SAME}/{partition}" if partition else SAME
-    keys = [info.key for info in session.store.list_usable(place) if info.key.endswith(".parquet")]
-    keys.sort(key=lambda key: key.rpartition("/")[2])
-    tables = [_read(data) for _, data in session.store.get_many(keys) if data]
-    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS, dtype="str")
-    return found.drop_duplicates(["key", "now"], keep="last")
 
 
 def as_known(session: Session, found: "pd.DataFrame", known: "pd.DataFrame") -> "pd.DataFrame":
@@ -59,26 +43,9 @@ def as_known(session: Session, found: "pd.DataFrame", known: "pd.DataFrame") -> 
         before = _contents(session, str(partition), set(rows["key"]))
         settled = list(_equal(session, rows[rows["key"].isin(before)], before))
         same += len(settled)
-        _write(session, str(partition), settled)
+        write_same(session, str(partition), settled)
     log.info("inventory: %d of them have the same content", same)
     return _renamed(found, read_same(session))
-
-
-def etags_now(session: Session, partition: str) -> dict[tuple[str, str], str]:
-    """The etag that photos of a partition have now, if another, by key and the etag that it holds them under."""
-    rows = read_same(session, partition)[COLUMNS].itertuples(index=False, name=None)
-    return {(key, known): now for key, known, now in rows}
-
-
-def forget_same(session: Session, listing: str) -> None:
-    """Rid of a listing what was found; its files are replaced by others."""
-    for info in list(session.store.list_usable(SAME)):
-        table = _read(session.store.get(info.key))
-        mine = table["key"].str.lower().str.contains(f"_{listing}_", regex=False)
-        if mine.any():
-            left = list(table[~mine].itertuples(index=False, name=None))
-            _write(session, info.key.split("/")[3], left)
-            session.store.delete([info.key])
 
 
 def _doubtful(found: "pd.DataFrame", known: "pd.DataFrame") -> "pd.DataFrame":
@@ -114,8 +81,6 @@ def _equal(
     session: Session, rows: "pd.DataFrame", before: dict[str, tuple[str, str]]
 ) -> Iterator[tuple[str, str, str]]:
     """`key`, `known` and `now` of those whose content is that of before."""
-    from carpipe.steps.data.raw import Raw  # which asks here for etags
-
     etags = dict(zip(rows["key"], rows["etag"], strict=True))
     listed = rows[["key", "etag", "size"]].itertuples(index=False, name=None)
     objects = (ObjectInfo(key, etag, int(size)) for key, etag, size in listed)
@@ -131,21 +96,3 @@ def _renamed(found: "pd.DataFrame", same: "pd.DataFrame") -> "pd.DataFrame":
     named = found[["key", "etag"]].merge(same, how="left", left_on=["key", "etag"], right_on=["key", "now"])
     known = named["known"].set_axis(found.index)
     return found.assign(etag=known.where(known.notna(), found["etag"]))
-
-
-def _write(session: Session, partition: str, rows: Sequence[tuple[str, str, str]]) -> None:
-    import pandas as pd
-
-    if not rows:
-        return
-    sink = io.BytesIO()
-    pd.DataFrame(rows, columns=COLUMNS, dtype="str").to_parquet(sink, index=False)
-    number = 1 + sum(1 for _ in session.store.list_usable(f"{SAME}/{partition}"))
-    sha256 = hashlib.sha256(sink.getvalue()).hexdigest()
-    session.store.put(f"{SAME}/{partition}/{number:06}-{sha256[:20]}.parquet", sink.getvalue())
-
-
-def _read(data: bytes) -> "pd.DataFrame":
-    from carpipe.photos import from_parquet
-
-    return from_parquet(data, columns=COLUMNS)

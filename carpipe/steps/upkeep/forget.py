@@ -23,7 +23,7 @@ from carpipe.names import UUID, is_odd
 from carpipe.steps import results
 from carpipe.steps.bundles import HOME as BUNDLES
 from carpipe.steps.data.inventory import ATTEMPTS, FORGOTTEN, LOG, Inventory, latest_inventory, record
-from carpipe.steps.data.same_content import forget_same
+from carpipe.steps.data.same_etags import forget_same
 from carpipe.steps.session import Session
 from carpipe.steps.upkeep.copies import OURS, SHARDS, Copy, copy_without, folders_of
 from carpipe.steps.upkeep.garbage import KNOWN

@@ -24,7 +24,7 @@ from carpipe.steps import results
 from carpipe.steps.bundles import HOME as BUNDLES
 from carpipe.steps.data.inventory import FORGOTTEN, GONE, LOG, latest_inventory
 from carpipe.steps.data.ledger import LEDGER
-from carpipe.steps.data.same_content import SAME
+from carpipe.steps.data.same_etags import SAME
 from carpipe.steps.results import STAGES
 from carpipe.steps.session import Session
 from carpipe.storage import PROOF, ObjectInfo

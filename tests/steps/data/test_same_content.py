@@ -11,7 +11,7 @@ from carpipe.steps.data import raw, same_content
 from carpipe.steps.data.clean import clean
 from carpipe.steps.data.inventory import inventory, latest_inventory
 from carpipe.steps.data.raw import Raw, objects_of
-from carpipe.steps.data.same_content import SAME, read_same
+from carpipe.steps.data.same_etags import SAME, read_same
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
 from carpipe.steps.upkeep.garbage import find_garbage
