@@ -38,7 +38,7 @@ COMMITTED = "committed"
 # The same of what another attempt had made, and lost: the sha256 of its manifest, and what was missing.
 REPLACED = "replaced"
 # Stages whose results others are made of that would not fit another one.
-_ONCE = ("train", "evaluate", "export")
+MADE_ONCE = ("train", "evaluate", "export")
 # A release names the sha256 of a model's manifest: that is for ever.
 _REPLACEABLE = ("stages/", "datasets/")
 # So many results of a stage are asked about one by one.
@@ -162,7 +162,7 @@ def find(store: Store, work: Work, *, whole: bool = True) -> Manifest | None:
 def _check_may_be_made_again(done: Manifest, missing: Sequence[str]) -> None:
     """Log what is lost. Raises InputError where what was made of the result would not fit what is made anew."""
     said = f"{done.key} has lost {brief(', '.join(missing))}"
-    if done.stage in _ONCE:
+    if done.stage in MADE_ONCE:
         raise InputError(
             f"{said}. It is not made again: models were made of it, and another one would not fit them. "
             "`carpipe doctor --mend` puts it back where another object holds it. Else restore it from a backup, or set "
@@ -398,7 +398,7 @@ def _other_than(store: Store, made: Manifest) -> Manifest:
     if info is None:
         raise UnavailableError(f"{made.key} is being written by another attempt; try again.")
     there = read(store, made.key)
-    if not made.key.startswith(_REPLACEABLE) or there.stage in _ONCE:
+    if not made.key.startswith(_REPLACEABLE) or there.stage in MADE_ONCE:
         return there
     # Ours have just been written: where they are equal and their keys too, nothing is lost any more. Where their keys
     # are those of others, these are overwritten.

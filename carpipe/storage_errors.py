@@ -163,7 +163,7 @@ def _no_way_in(text: str, url: str, where: str) -> AccessError | UnavailableErro
     if asked := _KEEPERS.search(text):
         reason = re.search(r"HTTP error: (.+)", text) or re.search(r"status code: (\d+)", text)
         said = reason[1] if reason else "no answer"
-        kind = AccessError if re.fullmatch("4[0-9][0-8]", said) else UnavailableError
+        kind = AccessError if re.fullmatch(r"4(?!08|29)\d\d", said) else UnavailableError
         return kind(f"{NO_KEYS} ({asked[1]} gives none: {said}).")
     if untrusted := re.search(r"InvalidCertificate\(\s*(\w+)", text):
         return AccessError(f"The certificate of {where} is not trusted: {_why_untrusted(untrusted[1], text)}.")

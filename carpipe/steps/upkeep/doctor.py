@@ -33,6 +33,8 @@ AGAIN = "The step that made it makes it again, in the next run that needs it."
 RESTORE = "Restore it from a version of the bucket or from a backup."
 # Where results lie.
 HOMES = ("stages", "datasets", "models")
+# Stages that do not make again what is lost.
+NOT_AGAIN = ("inventory", *manifest.MADE_ONCE)
 # What people have said: a name, and what reads all of it.
 People = Mapping[str, Callable[[], object]]
 
@@ -67,8 +69,8 @@ def examine(session: Session, *, sha256: bool = False, mend: bool = False, peopl
     Args:
         sha256: read every file, and compare its content. Else sizes count, by listings.
         mend: put back what is lost or was changed, where its content can be had: from another object that holds it, or
-            of the photo table of a partition, from what `clean` made of it. A result of a stage that was changed and
-            cannot be put back is deleted, so that its step makes it again.
+            of the photo table of a partition, from what `clean` made of it. What was changed and cannot be put back
+            is deleted, where its step makes it again.
         people: what reads their labels and corrections.
     """
     sizes = {info.key: info.size for home in HOMES for info in session.store.list_usable(home)}
@@ -110,7 +112,8 @@ def _read_all(session: Session, keys: Sequence[str]) -> tuple[list[Manifest], li
         try:
             readable.append(manifest.from_json(data, key=key))
         except InputError as error:
-            then = f"{AGAIN} Delete it first." if key.split("/")[1] in KNOWN else RESTORE
+            stage = key.split("/")[1]
+            then = f"{AGAIN} Delete it first." if stage in KNOWN and stage not in NOT_AGAIN else RESTORE
             findings.append(Finding(key, str(error), then))
     return readable, findings
 
@@ -151,6 +154,8 @@ def _then(done: Manifest, name: str) -> str:
         )
     if done.key.startswith("models/"):
         return f"{RESTORE} Or mend it. Apps go on with the model that they have."
+    if done.stage in manifest.MADE_ONCE:
+        return f"{RESTORE} Or set another `seed`. Its step does not make it again: models were made of it."
     if name.startswith("shard "):
         return f"{RESTORE} Or run `prepare_dataset`, if this is the newest dataset: its shards are packed again."
     return f"{AGAIN} One that no run makes any more stays as it is." if done.key.startswith("datasets/") else AGAIN
@@ -178,7 +183,8 @@ class _Mender:
                     return f"Put back from {other}."
         if done.stage == "inventory" and name == results.PHOTOS:
             return self._put_partition_back(done, entry)
-        if _is_own(done, key) and key.startswith("stages/") and self._is_other(entry):
+        is_remade = _is_own(done, key) and key.startswith("stages/") and done.stage not in NOT_AGAIN
+        if is_remade and self._is_other(entry):
             store.delete([key])
             return f"It was deleted. {AGAIN}"
         return ""

@@ -108,6 +108,27 @@ def test_what_was_changed_goes_and_the_next_run_makes_it_again(session, first, b
     assert session.store.get(key) == before[key]
 
 
+@pytest.mark.parametrize("stage", ["train", "evaluate", "export"])
+def test_what_no_step_makes_again_stays_where_it_was_changed(session, before, stage):
+    work = Work(stage, 1, "classifier", {"seed": stage}, ())
+    done = manifest.commit(session.store, work, {"model.keras": b"one"}, counts={})
+    key = done.files["model.keras"]["key"]
+    spoil(session, key)
+    [one] = examine(session, sha256=True, mend=True).findings
+    assert (one.key, one.mended) == (key, "")
+    assert "Its step does not make it again" in one.then
+    assert session.store.get(key)[:2] == b"on"
+
+
+def test_the_changed_photos_of_a_partition_stay_where_nothing_else_knows_them(session, before):
+    [key, *_] = files_of(session, "inventory")
+    session.store.delete(files_of(session, "clean", names="photos"))
+    spoil(session, key)
+    found = {one.key: one for one in examine(session, sha256=True, mend=True).findings}
+    assert found[key].mended == ""
+    assert session.store.head(key)
+
+
 def test_what_nobody_can_make_again_is_named_with_the_way_out(session, before):
     session.store.delete(files_of(session, "inventory"))
     session.store.delete(files_of(session, "clean", names="photos"))
