@@ -57,10 +57,11 @@ def read_table(
         columns = file.schema_arrow.names if columns is None else columns
         needed = [*columns, where[0]] if where and where[0] not in columns else columns
         _check_columns(file, needed)
-        _look(file, data, columns=needed, ratio=ratio)
+        groups = _groups(file, *where) if where else list(range(file.num_row_groups))
+        _look(file, data, columns=needed, groups=groups, ratio=ratio)
+        table = file.read_row_groups(groups, columns=needed, use_threads=False)
         if where is None:
-            return file.read(columns=needed, use_threads=False).select(columns)
-        table = file.read_row_groups(_groups(file, *where), columns=needed, use_threads=False)
+            return table.select(columns)
         return table.filter(pc.equal(table[where[0]], where[1])).select(columns)
 
 
@@ -75,16 +76,17 @@ def _groups(file: pq.ParquetFile, name: str, text: str) -> list[int]:
     return found
 
 
-def _look(file: pq.ParquetFile, data: bytes, *, columns: list[str], ratio: int) -> None:
+def _look(file: pq.ParquetFile, data: bytes, *, columns: list[str], groups: list[int], ratio: int) -> None:
+    about = [file.metadata.row_group(number) for number in groups]
     fields = [field for field in file.schema_arrow if field.name in columns]
     repeated = [field.name for field in fields if _may_repeat(field.type)]
     others = [field.name for field in fields if not _is_plain(field.type)]
     looked_at = _file(data, read_dictionary=repeated) if repeated else file
-    room = _room(data, ratio) - 8 * file.metadata.num_rows * (len(fields) - len(others))
-    room -= 8 * _values_in_lists(file, {field.name for field in fields})
+    room = _room(data, ratio) - 8 * sum(group.num_rows for group in about) * (len(fields) - len(others))
+    room -= 8 * _values_in_lists(about, {field.name for field in fields})
     for name in others if room >= 0 else ():
         rows = _LOOK_ROWS if name in repeated else _LOOK_LISTS
-        for batch in looked_at.iter_batches(batch_size=rows, columns=[name], use_threads=False):
+        for batch in looked_at.iter_batches(batch_size=rows, row_groups=groups, columns=[name], use_threads=False):
             room -= sum(map(_decoded_bytes, batch.columns))
             if room < 0:
                 break
@@ -176,9 +178,8 @@ def _uncompressed(group: pq.RowGroupMetaData) -> int:
     return sum(int(group.column(number).total_uncompressed_size) for number in range(group.num_columns))
 
 
-def _values_in_lists(file: pq.ParquetFile, names: Collection[str]) -> int:
+def _values_in_lists(groups: Sequence[pq.RowGroupMetaData], names: Collection[str]) -> int:
     """A row can hold any number of them."""
-    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
     chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
     paths = ((one.num_values, one.path_in_schema.partition(".")) for one in chunks)
     return sum(values for values, (name, nested, _) in paths if nested and name in names)

@@ -34,8 +34,10 @@ the car filter tells views.
 
 import io
 from collections import Counter
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -45,7 +47,7 @@ from carpipe import parquet
 from carpipe.errors import CarpipeError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 # Of a file of blobs: its schema, and what a row group holds, unless one blob is larger.
 _BLOBS = pa.schema({"key": pa.string(), "blob": pa.binary()})
@@ -96,6 +98,38 @@ def from_parquet(
     table = parquet.read_table(data, columns=columns, where=("partition", partition) if partition else None)
     with parquet.readable(data):
         photos: pd.DataFrame = table.to_pandas(use_threads=False)
+    return photos
+
+
+def together(files: "Iterable[tuple[str, bytes]]") -> pd.DataFrame:
+    """The tables of several partitions as one, in their order.
+
+    Args:
+        files: (partition, Parquet file). The partition becomes a column.
+
+    Raises:
+        TooLargeError, InputError: as `from_parquet`, of any of them.
+    """
+    names: list[str] = []
+    rows: list[int] = []
+
+    def read() -> "Iterator[tuple[pa.Table, bytes]]":
+        for name, data in files:
+            table = parquet.read_table(data)
+            names.append(name)
+            rows.append(table.num_rows)
+            yield table, data
+
+    # pandas takes its time over each table. So those of one form, nearly always all, become one before.
+    runs = groupby(read(), key=lambda found: (found[0].schema, found[0].schema.metadata))
+    photos = pd.concat([_all_to_pandas(found) for _, found in runs], ignore_index=True)
+    return photos.assign(partition=pd.array(np.repeat(np.array(names, dtype=object), rows), dtype="str"))
+
+
+def _all_to_pandas(found: "Iterable[tuple[pa.Table, bytes]]") -> pd.DataFrame:
+    (first, data), *more = found
+    with parquet.readable(data):  # what pandas may stumble over is the form, which all share
+        photos: pd.DataFrame = pa.concat_tables([first, *(table for table, _ in more)]).to_pandas(use_threads=False)
     return photos
 
 

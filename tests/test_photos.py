@@ -1,11 +1,14 @@
-"""Files of blobs: in row groups of few bytes, read as those of earlier versions are."""
+"""Files of photo tables, and of blobs: in row groups of few bytes, read as those of earlier versions are."""
 
 import io
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from carpipe import photos as table
+from carpipe.errors import InputError
 from carpipe.photos import blobs_from_parquet, blobs_to_parquet, without
 
 
@@ -56,3 +59,26 @@ def test_files_of_one_row_group_are_read():
 
     assert dict(blobs_from_parquet(sink.getvalue())) == {"a": b"1", "b": b"2"}
     assert dict(blobs_from_parquet(without(sink.getvalue(), ["a"]))) == {"b": b"2"}
+
+
+def test_partitions_together_are_what_each_of_them_is():
+    plain = pd.DataFrame({"key": ["a", "b"], "year": pd.array([2015, None], "Int16"), "box": [[0.5, 1.0], None]})
+    tables = [
+        plain,
+        plain.assign(key=["c", "d"]),
+        plain.assign(view=pd.Series([None, "front"], dtype="str"), view_p=[None, 0.5]),  # made later
+        plain.iloc[:0],
+        plain.assign(key=["e", "f"], box=None),
+    ]
+    files = [(f"p{number}", table.to_parquet(one)) for number, one in enumerate(tables)]
+
+    found = table.together(files)
+
+    each = [table.from_parquet(data).assign(partition=name) for name, data in files]
+    pd.testing.assert_frame_equal(found, pd.concat(each, ignore_index=True)[[*found]])
+
+
+def test_of_partitions_together_the_odd_one_is_told():
+    sound, odd = table.to_parquet(pd.DataFrame({"key": ["a"]})), b"PAR1"
+    with pytest.raises(InputError, match="A file of 4 bytes"):
+        table.together([("p0", sound), ("p1", odd)])

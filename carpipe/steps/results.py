@@ -5,7 +5,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,16 @@ def newest_result(store: Store, stage: str, partition: str) -> str | None:
     if len(manifests) > 1:
         return next((key for key, _ in manifest.newest_first(store, manifests)), None)
     return manifests[0].key if manifests else None
+
+
+def lineage(store: Store, crops: Sequence[Manifest]) -> dict[str, list[Manifest]]:
+    """What partitions after `crop` were made of: the results of each stage, the last first, in their order."""
+    found = {STAGES[-1]: list(crops)}
+    for stage in reversed(STAGES[:-1]):
+        (*_, after) = found.values()
+        # Behind the first input stands what made the network of a stage, if anything did.
+        found[stage] = manifest.read_many(store, (done.inputs[0] for done in after))
+    return found
 
 
 def read_photos(

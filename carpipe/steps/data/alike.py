@@ -1,22 +1,22 @@
 """One run, one way: the partitions that come together were cleaned, filtered and cut with the same settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
-from carpipe.storage import Store
 
 
-def check_alike(store: Store, crops: Sequence[Manifest]) -> None:
+def check_alike(lineage: Mapping[str, Sequence[Manifest]]) -> None:
     """Whether no partition was made otherwise than the others, by any of its stages.
+
+    Args:
+        lineage: by stage, the result of each partition.
 
     Raises:
         InputError: one was. It names two of them and what differs: settings that were changed while the run was under
             way, or that another machine has.
     """
-    parts = list(crops)
-    while parts:
+    for parts in lineage.values():
         for part in parts[1:]:
             if other := _different(parts[0], part):
                 raise InputError(
@@ -24,8 +24,6 @@ def check_alike(store: Store, crops: Sequence[Manifest]) -> None:
                     f"{', '.join(other)}. Settings were changed while the run was under way, or a machine has others. "
                     "Run the DAG again, with the same settings everywhere."
                 )
-        before = (part.inputs[0] for part in parts if part.stage != "clean")
-        parts = manifest.read_many(store, before)
 
 
 def _different(one: Manifest, other: Manifest) -> list[str]:

@@ -5,11 +5,13 @@ Workers that train and judge models take the queue `gpu`; those that make datase
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from carpipe import manifest
 from carpipe.config import CostConfig
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
+from carpipe.steps import results
 from carpipe.steps.session import Session
 
 HOUR_S = 3600.0
@@ -60,11 +62,9 @@ def dataset_cost(session: Session, dataset: Manifest) -> Cost:
     splitted, validated, *_ = manifest.read_many(store, dataset.inputs)
     classed = manifest.read(store, splitted.inputs[0])
     identified = manifest.read(store, classed.inputs[0])
-    crops = manifest.read_many(store, identified.inputs)
-    filtered = manifest.read_many(store, (done.inputs[0] for done in crops))
-    cleaned = manifest.read_many(store, (done.inputs[0] for done in filtered))
+    made = results.lineage(store, manifest.read_many(store, identified.inputs)).values()
     packed = manifest.read_many(store, dataset.extra["packed"])
-    return _sum([splitted, validated, classed, identified, *crops, *filtered, *cleaned, *packed, dataset])
+    return _sum([splitted, validated, classed, identified, *chain.from_iterable(made), *packed, dataset])
 
 
 def model_cost(session: Session, model: Manifest) -> Cost:

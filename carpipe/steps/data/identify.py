@@ -38,9 +38,7 @@ def identify(session: Session, crops: Sequence[str], *, inventory: str) -> Manif
     Raises:
         InputError: partitions were not made alike.
     """
-    import pandas as pd
-
-    from carpipe.photos import from_parquet, to_parquet
+    from carpipe.photos import from_parquet, to_parquet, together
     from carpipe.stages import identify as stage
 
     state = read_inventory(session, inventory)
@@ -52,15 +50,14 @@ def identify(session: Session, crops: Sequence[str], *, inventory: str) -> Manif
         return reused(done)
     started = time.monotonic()
     parts = manifest.read_many(session.store, crops)
-    check_alike(session.store, parts)
-    tables = zip(parts, manifest.read_files(session.store, parts, results.PHOTOS), strict=True)
-    before = pd.concat(
-        [from_parquet(table).assign(partition=part.partition) for part, table in tables], ignore_index=True
-    )
+    made_of = results.lineage(session.store, parts)
+    check_alike(made_of)
+    tables = manifest.read_files(session.store, parts, results.PHOTOS)
+    before = together(zip((part.partition for part in parts), tables, strict=True))
     found = stage.identify(
         before,
         config=session.config.identify,
-        signatures=lambda rows: _signatures(session, parts, rows),
+        signatures=lambda rows: _signatures(session, made_of["clean"], rows),
         gone=from_parquet(manifest.verified(session.store, gone)) if gone else None,
         ledger=read_ledger(session)[1],
     )
@@ -68,7 +65,7 @@ def identify(session: Session, crops: Sequence[str], *, inventory: str) -> Manif
     return commit_photos(session, work, before, found.photos, files=files, started=started)
 
 
-def _signatures(session: Session, parts: Sequence[Manifest], photos: "pd.DataFrame") -> "NDArray[np.uint8]":
+def _signatures(session: Session, cleaned: Sequence[Manifest], photos: "pd.DataFrame") -> "NDArray[np.uint8]":
     """Signatures of photos, in their order; only partitions that hold one are read."""
     import numpy as np
 
@@ -76,14 +73,12 @@ def _signatures(session: Session, parts: Sequence[Manifest], photos: "pd.DataFra
     from carpipe.pictures.hashes import SIGNATURE_BYTES
 
     result = np.empty((len(photos), SIGNATURE_BYTES), np.uint8)
-    mine = [part for part in parts if (photos["partition"] == part.partition).any()]
-    filtered = manifest.read_many(session.store, (part.inputs[0] for part in mine))
-    cleaned = manifest.read_many(session.store, (done.inputs[0] for done in filtered))
-    for part, blobs in zip(mine, manifest.read_files(session.store, cleaned, results.SIGNATURES), strict=True):
-        here = photos["partition"] == part.partition
-        keys = photos["key"][here]
+    rows = photos.groupby("partition").indices
+    mine = [part for part in cleaned if part.partition in rows]
+    for part, blobs in zip(mine, manifest.read_files(session.store, mine, results.SIGNATURES), strict=True):
+        here = rows[part.partition]
+        keys = photos["key"].iloc[here]
         wanted = set(keys)
         found = {key: blob for key, blob in blobs_from_parquet(blobs) if key in wanted}
-        rows = np.frombuffer(b"".join(found[key] for key in keys), np.uint8)
-        result[here.to_numpy()] = rows.reshape(-1, SIGNATURE_BYTES)
+        result[here] = np.frombuffer(b"".join(found[key] for key in keys), np.uint8).reshape(-1, SIGNATURE_BYTES)
     return result

@@ -84,11 +84,9 @@ def pack_many(session: Session, splitted: str, crops: Sequence[str]) -> Iterator
 
 def _rows(session: Session, splitted: Manifest) -> "dict[str, list[Row]]":
     """What a dataset keeps of each partition's photos."""
-    from carpipe.photos import kept
     from carpipe.stages import pack as stage
 
-    photos = kept(results.read_photos(session.store, splitted, columns=["partition", *COLUMNS]))
-    return {str(name): stage.rows_of(mine) for name, mine in photos.groupby("partition")}
+    return stage.rows_by_partition(results.read_photos(session.store, splitted, columns=["partition", *COLUMNS]))
 
 
 def _pack(session: Session, cropped: Manifest, rows: "list[Row]") -> Manifest:

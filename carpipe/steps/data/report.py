@@ -115,13 +115,12 @@ def download_refusal(session: Session, folder: Path, validation: str) -> Path:
 
 def _lineage(session: Session, splitted: Manifest) -> dict[str, list[Manifest]]:
     """The manifests that led to the split, from the last stage to the first."""
-    lineage = {"split": [splitted]}
-    for stage in ("classes", "identify", "crop", "filter", "clean", "inventory"):
-        before = [*lineage.values()][-1]
-        # Behind the first input of a partition's stage stands what made its network, if anything did.
-        keys = [key for done in before for key in (done.inputs if done.partition == "all" else done.inputs[:1])]
-        lineage[stage] = [manifest.read(session.store, key) for key in keys]
-    return lineage
+    store = session.store
+    classed = manifest.read_many(store, splitted.inputs)
+    identified = manifest.read_many(store, classed[0].inputs)
+    made = results.lineage(store, manifest.read_many(store, identified[0].inputs))
+    listed = manifest.read_many(store, (done.inputs[0] for done in made["clean"]))
+    return {"split": [splitted], "classes": classed, "identify": identified, **made, "inventory": listed}
 
 
 def _thumbnails(session: Session, cleaned: Sequence[Manifest], photos: "pd.DataFrame") -> dict[str, bytes]:

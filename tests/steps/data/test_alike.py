@@ -6,6 +6,7 @@ from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Work
 from carpipe.steps.data.alike import check_alike
+from carpipe.steps.results import lineage
 
 
 def crop(session, partition, *, margin=0.02, detector="d", threshold=0.7, thumbnail=256):
@@ -23,8 +24,8 @@ def crop(session, partition, *, margin=0.02, detector="d", threshold=0.7, thumbn
 
 
 def test_partitions_of_one_run_are(session):
-    check_alike(session.store, [crop(session, f"p{number}") for number in range(3)])
-    check_alike(session.store, [])
+    check_alike(lineage(session.store, [crop(session, f"p{number}") for number in range(3)]))
+    check_alike(lineage(session.store, []))
 
 
 @pytest.mark.parametrize(
@@ -39,4 +40,4 @@ def test_partitions_of_one_run_are(session):
 def test_one_that_was_made_otherwise_is_refused(session, settings, said):
     made = [crop(session, "p0"), crop(session, "p1"), crop(session, "p2", **settings)]
     with pytest.raises(InputError, match=said):
-        check_alike(session.store, made)
+        check_alike(lineage(session.store, made))
