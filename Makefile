@@ -32,7 +32,7 @@ ifeq ($(MAKELEVEL),0)
 $(if $(strip $(UNKNOWN)),$(error No such variable: $(strip $(UNKNOWN)). There are $(KNOWN)))
 endif
 
-.PHONY: run stop cluster cluster-stop env test chaos check format lock settings benchmarks clean
+.PHONY: run stop cluster cluster-stop env test chaos check format lock wheel settings benchmarks clean
 
 run: .venv/installed
 	@$(BIN)/python -m carpipe.local.run start --s3-port $(S3_PORT) --ui-port $(UI_PORT) \
@@ -77,13 +77,17 @@ format: .venv/installed
 
 # One environment for CPU, GPU and tests, from the lock alone.
 .venv/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-		{ echo "carpipe needs Python 3.11; name it with: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
+		{ echo "carpipe needs Python 3.11 or 3.12; name it with: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
+
+# dist/carpipe-<version>-py3-none-any.whl: the library, the DAGs and the plugins.
+wheel: .venv/installed
+	@$(BIN)/python -m hatchling build -t wheel -d dist
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --python-version 3.11 \

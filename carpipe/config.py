@@ -16,11 +16,12 @@ of the AWS chain (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...), which obstore r
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from carpipe.addresses import network_of
+from carpipe.backports import Self
 from carpipe.config_file import explain, read_values, set_value
 from carpipe.errors import ConfigError
 
@@ -144,6 +145,9 @@ class CropConfig(Section):
     confidence: float = Field(0.25, ge=0, le=1, description="boxes below this are ignored")
     image_size: int = Field(640, ge=32, le=MAX_SIDE, multiple_of=32, description="pixels of the detector's input side")
     batch: int = Field(8, ge=1, description="photos per detection")
+    decoders: int = Field(
+        0, ge=0, le=64, description="processes that decode photos for a detector; 0: one, and on a GPU up to 8"
+    )
     min_box_share: float = Field(0.04, ge=0, le=1, description="share of the frame; a smaller box is `box_too_small`")
     margin: float = Field(0.02, ge=0, le=1, description="of the box's sides, added around it before cropping")
     crop_side: int = Field(320, ge=32, description="pixels of a crop's long side, at most")

@@ -3,7 +3,6 @@
 What settings there are is in `carpipe.config` alone. This file reads no environment.
 """
 
-import tomllib
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from carpipe.backports import tomllib
 from carpipe.errors import ConfigError
 
 # Settings that may name a file.

@@ -15,13 +15,14 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from carpipe import __version__, forms
+from carpipe.backports import UTC, from_iso
 from carpipe.errors import ConflictError, InputError, MissingError, TooLargeError, UnavailableError
 from carpipe.names import brief
 from carpipe.spent import Spent
@@ -437,7 +438,7 @@ def committed_at(done: Manifest | None, info: ObjectInfo | None) -> datetime:
         info: what the listing says of the manifest.
     """
     try:
-        said = datetime.fromisoformat(done.extra[COMMITTED] if done else "")
+        said = from_iso(done.extra[COMMITTED] if done else "")
         return said if said.tzinfo else said.replace(tzinfo=UTC)
     except (KeyError, TypeError, ValueError):  # of an earlier version
         return (info.modified if info else None) or datetime.min.replace(tzinfo=UTC)

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -20,6 +20,8 @@ from urllib.parse import quote, urlencode
 import obstore
 from obstore import exceptions
 from obstore.store import S3Store
+
+from carpipe.backports import from_iso
 
 EXPIRES = timedelta(minutes=15)
 # S3 passes over parameters that begin so: the path that obstore adds to the address ends up in it.
@@ -115,7 +117,7 @@ class OddKeys:
             "path": self._path(_first("Key", entry)),
             "e_tag": _first("ETag", entry),
             "size": int(_first("Size", entry) or 0),
-            "last_modified": datetime.fromisoformat(modified) if modified else None,
+            "last_modified": from_iso(modified) if modified else None,
         }
 
     def _below(self, prefix: str) -> str:

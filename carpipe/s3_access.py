@@ -10,11 +10,12 @@ import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from carpipe.backports import UTC
 from carpipe.config import is_signable, odd_credentials
 from carpipe.errors import AccessError, CarpipeError, ConfigError, UnavailableError
 

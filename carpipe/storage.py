@@ -7,6 +7,7 @@ recognised as our own; what still fails is a StoreError with one sentence for th
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import logging
@@ -129,7 +130,9 @@ class Store:
             "retry_timeout": timedelta(seconds=config.timeout_s),
         }
         prefix = prefix.strip("/")
-        self._store = S3Store(bucket, prefix=prefix or None, **options)
+        # obstore could add the prefix itself, but up to 0.11, the last for Python 3.10, its listings keep it.
+        self._root = f"{prefix}/" if prefix else ""
+        self._store = S3Store(bucket, **options)
         self._odd = OddKeys(bucket, prefix, options, timeout_s=config.timeout_s, authorities=authorities)
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
@@ -200,7 +203,7 @@ class Store:
         """What is under the key, or None."""
         _refuse_forks()
         try:
-            return _info(dict(obstore.head(self._store, key)))
+            return dataclasses.replace(_info(obstore.head(self._store, self._at(key))), key=key)
         except FileNotFoundError:
             return None
         except Exception as error:
@@ -231,8 +234,7 @@ class Store:
         def following() -> Any:
             nonlocal batches
             if batches is None:
-                listing = self._odd.list_objects if refused else partial(obstore.list, self._store)
-                batches = iter(listing(prefix=prefix, offset=place.resume()))
+                batches = iter((self._odd.list_objects if refused else self._list)(prefix, offset=place.resume()))
             try:
                 return next(batches, None)
             except exceptions.BaseError as error:
@@ -245,7 +247,7 @@ class Store:
         while (batch := self._listed(following, prefix, refused)) is not None:
             for meta in batch:
                 if place.moves_to(meta["path"]):
-                    yield _info(dict(meta))
+                    yield _info(meta)
 
     def list_usable(self, prefix: str) -> Iterator[ObjectInfo]:
         """As `list_objects`, without what is none of carpipe's: keys that no other verb can use, and what tools leave.
@@ -267,7 +269,8 @@ class Store:
         def listed() -> list[str]:
             if not refused:
                 try:
-                    return list(obstore.list_with_delimiter(self._store, prefix=prefix)["common_prefixes"])
+                    found = obstore.list_with_delimiter(self._store, prefix=self._at(prefix))["common_prefixes"]
+                    return [self._below(folder) for folder in found]
                 except exceptions.BaseError as error:
                     if not is_for_a_key(error):
                         raise
@@ -281,7 +284,8 @@ class Store:
         for key in keys:
             if {".", ".."} & set(key.split("/")):
                 raise impossible(key, self._where, "")
-            remove = partial(self._odd.delete, key) if is_odd(key) else partial(obstore.delete, self._store, key)
+            place = self._at(key)
+            remove = partial(self._odd.delete, key) if is_odd(key) else partial(obstore.delete, self._store, place)
             with contextlib.suppress(MissingError):
                 self._persist(remove, key)
 
@@ -342,12 +346,25 @@ class Store:
     def _fetch(self, key: str, max_bytes: int | None) -> Fetched:
         _refuse_forks()
         try:
-            answer = obstore.get(self._store, key)
+            answer = obstore.get(self._store, self._at(key))
             max_bytes = _max_bytes_of(key) if max_bytes is None else max_bytes
             data = bytes(answer.bytes()) if max_bytes is None else _body(answer, max_bytes)
             return Fetched(key, data, _etag(answer.meta), int(answer.meta["size"]))
         except Exception as error:
             raise self._translate(error, key) from error
+
+    def _at(self, key: str) -> str:
+        """Where the key is in the bucket."""
+        return self._root + key
+
+    def _below(self, path: str) -> str:
+        """The key of what lies there; of the empty object that stands for the prefix itself, none."""
+        return path.removeprefix(self._root) if f"{path}/" != self._root else ""
+
+    def _list(self, prefix: str, *, offset: str | None) -> Iterator[list[dict[str, Any]]]:
+        after = None if offset is None else self._at(offset)
+        for batch in obstore.list(self._store, prefix=self._at(prefix), offset=after):
+            yield [{**meta, "path": self._below(meta["path"])} for meta in batch]
 
     def _found(self, key: str, max_bytes: int | None) -> Fetched:
         try:
@@ -377,7 +394,8 @@ class Store:
         def write() -> str:
             try:
                 # One part: conditions do not hold over multipart uploads everywhere.
-                return str(obstore.put(self._store, key, data, use_multipart=False, **options)["e_tag"]).strip('"')
+                done = obstore.put(self._store, self._at(key), data, use_multipart=False, **options)
+                return str(done["e_tag"]).strip('"')
             except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
                 # A retried request may have lost to its own first try: then the object is what we wrote.
                 found = self.head(key)
@@ -463,5 +481,5 @@ def _max_bytes_of(key: str) -> int | None:
     return MAX_JSON_BYTES if key.endswith(_JSON) and not key.startswith("raw/") else None
 
 
-def _info(meta: dict[str, Any]) -> ObjectInfo:
+def _info(meta: Mapping[str, Any]) -> ObjectInfo:
     return ObjectInfo(meta["path"], _etag(meta), int(meta["size"]), meta["last_modified"])

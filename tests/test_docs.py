@@ -4,11 +4,11 @@ import argparse
 import json
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomllib
 
 import carpipe
 from carpipe.cli import make_parser

@@ -9,12 +9,13 @@ import io
 import logging
 import os
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from carpipe.backports import tomllib
 from carpipe.cli import (
+    airflow_folders,
     candidates,
     classes,
     config,
@@ -63,6 +64,7 @@ COMMANDS = (
     doctor,
     policy,
     config,
+    airflow_folders,
     step,
 )
 

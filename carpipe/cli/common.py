@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from carpipe.backports import UTC
 from carpipe.config import Config
 from carpipe.errors import InputError
 from carpipe.names import shown
@@ -78,4 +79,4 @@ def reader(config: Config) -> Session:
 
 def now() -> str:
     """The time of day for what gets recorded: carpipe's steps have no clock of their own."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

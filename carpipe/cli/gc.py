@@ -4,6 +4,7 @@ import argparse
 import datetime
 import re
 
+from carpipe.backports import UTC
 from carpipe.cli.common import Commands, add, session
 from carpipe.config import Config
 
@@ -22,7 +23,7 @@ def _run(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.upkeep.garbage import collect, find_garbage, render_garbage
 
     opened = session(config)
-    garbage = find_garbage(opened, older_than=options.older_than, now=datetime.datetime.now(datetime.UTC))
+    garbage = find_garbage(opened, older_than=options.older_than, now=datetime.datetime.now(UTC))
     print(render_garbage(garbage, every=options.dry_run))
     if not options.dry_run:
         print(f"{counted(collect(opened, garbage), 'object')} deleted")

@@ -4,10 +4,11 @@
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from carpipe.backports import UTC
 from carpipe.errors import InputError
 from carpipe.evaluation.comparison import SHOWN, Comparison, choose_photos
 from carpipe.evaluation.metrics import show_figure

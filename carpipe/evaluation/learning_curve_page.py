@@ -3,11 +3,12 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from carpipe.backports import UTC
 from carpipe.errors import InputError
 from carpipe.evaluation.learning_curve import share_text
 from carpipe.html_page import POLICY, environment, in_points

@@ -6,13 +6,14 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment
 
+from carpipe.backports import UTC
 from carpipe.errors import InputError
 from carpipe.evaluation import plots, tables
 from carpipe.evaluation.calibration import Threshold

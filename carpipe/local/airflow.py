@@ -20,13 +20,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from carpipe.backports import UTC
 from carpipe.errors import CarpipeError, InputError
 from carpipe.local import health, processes, state
 from carpipe.local.ports import LOOPBACK, free_ports, require_free
 from carpipe.local.rest import AirflowClient
 
 USER = "admin"
-EVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+EVER = datetime.datetime.min.replace(tzinfo=UTC)
 START_TIMEOUT_S = 180.0
 
 # The API server takes longest to start, so it goes first. --skip-serve-logs: the page reads log files itself.
@@ -128,7 +129,7 @@ def _start(home: Path, port: int, config: str, env: Mapping[str, str], fingerpri
     state.secret_file(folder / "passwords.json", json.dumps({USER: _secrets(folder).password}))
     environment = process_environment(folder.resolve(), env)
     _migrate(folder, environment)
-    began = datetime.datetime.now(datetime.UTC)
+    began = datetime.datetime.now(UTC)
     try:
         pids = {name: _spawn(folder, name, environment) for name in COMPONENTS}
         service = state.Service("airflow", tuple(pids.values()), port, fingerprint)

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from carpipe import manifest
+from carpipe.backports import UTC
 from carpipe.errors import CarpipeError
 from carpipe.local.rest import AirflowClient, TaskInstance
 from carpipe.manifest import Manifest
@@ -58,7 +59,7 @@ class Stage:
     def seconds(self) -> float:
         """Wall time from the first start to the last end, or to now."""
         starts = [task.start for task in self.tasks if task.start]
-        ends = [task.end for task in self.tasks if task.end] if self.finished else [datetime.datetime.now(datetime.UTC)]
+        ends = [task.end for task in self.tasks if task.end] if self.finished else [datetime.datetime.now(UTC)]
         return (max(ends) - min(starts)).total_seconds() if starts and ends else 0.0
 
 
@@ -104,7 +105,7 @@ class _Progress:
         for task in self._client.task_instances(self._dag_id, self._run_id):
             groups.setdefault(task.task_id, []).append(task)
         stages = [Stage(name, tuple(tasks)) for name, tasks in groups.items()]
-        never = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+        never = datetime.datetime.max.replace(tzinfo=UTC)
         return sorted(stages, key=lambda stage: min((task.start or never for task in stage.tasks), default=never))
 
     def line(self, stage: Stage) -> str:

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from carpipe import manifest
+from carpipe.backports import UTC
 from carpipe.config import load_config
 from carpipe.errors import CarpipeError, InputError, explain_os_error
 from carpipe.local import state
@@ -166,7 +167,7 @@ def _upload(session: Session, job: Job, console: Console) -> None:
                 f"{len(done.refused)} could not be uploaded. The first is {escape(done.refused[0])}.", highlight=False
             )
     if job.labels:
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        now = datetime.datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         import_labels(session, job.labels.read_bytes(), at=now)
 
 

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from carpipe.backports import UTC, Self, from_iso
 from carpipe.errors import CarpipeError, InputError
 
 PAGE = 100  # the most that Airflow returns at once
@@ -138,7 +139,7 @@ class AirflowClient:
 
     def trigger(self, dag_id: str, conf: Mapping[str, object]) -> str:
         """Start a run with these parameters and return its run id."""
-        run_id = f"manual__{datetime.datetime.now(datetime.UTC).isoformat()}"  # ours, so that asking twice starts one
+        run_id = f"manual__{datetime.datetime.now(UTC).isoformat()}"  # ours, so that asking twice starts one
         body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
         self._send("POST", f"/dags/{quote(dag_id)}/dagRuns", body=body)
         return run_id
@@ -290,11 +291,11 @@ def _heartbeat(part: str, report: Mapping[str, str]) -> datetime.datetime | None
     if report.get("status") != "healthy":
         return None
     # The database gives no heartbeat: it was well when it was asked.
-    return _time(report.get(f"latest_{part}_heartbeat")) or datetime.datetime.now(datetime.UTC)
+    return _time(report.get(f"latest_{part}_heartbeat")) or datetime.datetime.now(UTC)
 
 
 def _time(text: str | None) -> datetime.datetime | None:
-    return datetime.datetime.fromisoformat(text) if text else None
+    return from_iso(text) if text else None
 
 
 def _log_lines(entry: Mapping[str, Any]) -> Iterator[str]:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from carpipe.backports import UTC
 from carpipe.local import state
 from carpipe.local.ports import LOOPBACK
 
@@ -73,7 +74,7 @@ def _draw() -> tuple[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "carpipe's S3 server")])
     names = [*map(x509.DNSName, NAMES), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
         .serial_number(x509.random_serial_number())

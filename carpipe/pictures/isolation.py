@@ -17,8 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO, Self, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
+from carpipe.backports import Self
 from carpipe.errors import UnavailableError
 from carpipe.names import shown
 
@@ -298,12 +299,12 @@ def receive(stream: BinaryIO) -> list[bytes]:
     return [_read(stream, _LENGTH.unpack(_read(stream, _LENGTH.size))[0]) for _ in range(count)]
 
 
-def in_chunks(items: Iterator[tuple[Tag, bytes]]) -> Iterator[list[tuple[Tag, bytes]]]:
-    """Cut (anything, bytes) into lists of at most CHUNK_ITEMS and, unless one item is larger, CHUNK_BYTES."""
+def in_chunks(items: Iterator[tuple[Tag, bytes]], *, most: int = CHUNK_ITEMS) -> Iterator[list[tuple[Tag, bytes]]]:
+    """Cut (anything, bytes) into lists of at most `most` and, unless one item is larger, CHUNK_BYTES."""
     chunk: list[tuple[Tag, bytes]] = []
     size = 0
     for item in items:
-        if chunk and (len(chunk) == CHUNK_ITEMS or size + len(item[1]) > CHUNK_BYTES):
+        if chunk and (len(chunk) == most or size + len(item[1]) > CHUNK_BYTES):
             yield chunk
             chunk, size = [], 0
         chunk.append(item)

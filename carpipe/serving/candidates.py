@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from carpipe.backports import UTC
 from carpipe.config import ServingConfig
 from carpipe.errors import CarpipeError, ConflictError
 from carpipe.serving.room import LOOK_S, Room
@@ -210,4 +211,4 @@ def kept_candidates(store: Store, config: ServingConfig) -> Iterator[Candidates]
 
 def utc_now() -> str:
     """The time of day, UTC, ISO 8601."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return datetime.datetime.now(UTC).isoformat(timespec="seconds")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from carpipe.backports import UTC
 from carpipe.config import ServingConfig
 from carpipe.errors import CarpipeError
 from carpipe.storage import ObjectInfo, Store
@@ -66,7 +67,7 @@ class Room:
             candidates = candidates_in(self._folder, objects)
             # What others have put there is theirs: it neither counts nor goes.
             self._used = sum(candidate.bytes for candidate in candidates)
-            today = datetime.datetime.now(datetime.UTC).date()
+            today = datetime.datetime.now(UTC).date()
             oldest = f"{today - datetime.timedelta(days=self._days):%Y%m%d}"
             leaving = leaving_of(candidates, oldest=oldest, too_much=self._used - LEFT * self._max_bytes)
             self._store.delete(info.key for candidate in leaving for info in candidate.objects)

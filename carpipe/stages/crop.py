@@ -4,10 +4,9 @@ How a vehicle is found and cut out is `carpipe.pictures.detection`; here it meet
 in a child process (`isolation`), as in cleaning, and while that decodes, the detector looks at those before.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from typing import Any, NamedTuple
+from contextlib import ExitStack, closing
+from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -17,11 +16,10 @@ from carpipe.config import CropConfig
 from carpipe.pictures import decode
 from carpipe.pictures.detection.cut import crop_photo, in_full_size
 from carpipe.pictures.detection.detector import Detector
-from carpipe.pictures.isolation import Isolated, in_chunks, looking_at_photo
-from carpipe.pictures.look import LOOK, Refused, settings_for, understood
+from carpipe.pictures.isolation import Isolated
+from carpipe.pictures.look import LOOK, settings_for
 from carpipe.spent import Spent
-
-log = logging.getLogger(__name__)
+from carpipe.stages.crop_views import Unseen, View, bytes_of, decode_all, decoders
 
 VERSION = 1
 STAGE = "crop"
@@ -30,26 +28,6 @@ STAGE = "crop"
 _MAX_AHEAD_BYTES = 60_000_000
 # Bytes of pictures that wait for others of their size, one more at most. No photo of a partition may share its size.
 _MAX_WAITING_BYTES = 200_000_000
-
-
-class View(NamedTuple):
-    """What the detector sees of a photo, and the size of the whole."""
-
-    key: str
-    image: Image.Image
-    size: tuple[int, int]
-
-    @property
-    def bytes(self) -> int:
-        """That the pixels take: Pillow has four for each."""
-        return 4 * self.image.width * self.image.height
-
-
-class Unseen(NamedTuple):
-    """A photo that cannot be looked at, and why."""
-
-    key: str
-    reason: str
 
 
 _COLUMNS = {
@@ -92,11 +70,13 @@ def crop(
     crops: dict[str, bytes] = {}
     spent = spent or Spent()
     settings = settings_for(max_pixels=max_pixels, max_damage=max_damage, enough=decode.DETAIL)
-    isolated = Isolated(LOOK, settings, timeout_s=timeout_s, memory_mb=memory_mb)
-    with (
-        isolated as child,
-        closing(take_ahead(_views(photos, child, spent), size=_bytes, budget=_MAX_AHEAD_BYTES)) as decoded,
-    ):
+    with ExitStack() as stack:
+        isolated = [
+            stack.enter_context(Isolated(LOOK, settings, timeout_s=timeout_s, memory_mb=memory_mb))
+            for _ in range(config.decoders or decoders())
+        ]
+        views = spent.waiting("decoding", decode_all(spent.waiting("fetching", photos), isolated))
+        decoded = stack.enter_context(closing(take_ahead(views, size=bytes_of, budget=_MAX_AHEAD_BYTES)))
         shape_of = detector.shape_of if detector else _own_size
         for batch in _batches(_seen(decoded, rows), config.batch, shape_of=shape_of):
             _cut(batch, rows, crops, detector=detector, config=config, spent=spent)
@@ -118,7 +98,7 @@ def look(
     """
     settings = settings_for(max_pixels=max_pixels, max_damage=max_damage, enough=decode.DETAIL)
     with Isolated(LOOK, settings, timeout_s=timeout_s, memory_mb=memory_mb) as child:
-        for found in _decode(photos, child):
+        for found in decode_all(photos, [child]):
             if isinstance(found, View):
                 yield found.key, found.image
 
@@ -154,28 +134,6 @@ def results_from(photos: pd.DataFrame, keys: "pd.Series[str]") -> pd.DataFrame:
     looked_at = photos[photos["key"].isin(keys) & (photos["dropped"].isna() | (photos["dropped_by"] == STAGE))]
     reason = looked_at["dropped"]
     return looked_at.assign(reason=reason)[["box", *_COLUMNS]].astype(_COLUMNS).reset_index(drop=True)
-
-
-def _views(photos: Iterable[tuple[str, bytes | None]], child: Isolated, spent: Spent) -> Iterator[View | Unseen]:
-    return spent.waiting("decoding", _decode(spent.waiting("fetching", photos), child))
-
-
-def _decode(photos: Iterable[tuple[str, bytes | None]], child: Isolated) -> Iterator[View | Unseen]:
-    for chunk in in_chunks(((key, data is None), data or b"") for key, data in photos):
-        answers = child.answers([data for (_, is_gone), data in chunk if not is_gone])
-        for (key, is_gone), _ in chunk:
-            with looking_at_photo(key):
-                found = Refused("missing") if is_gone else understood(next(answers))
-            if isinstance(found, Refused):
-                if found.reason == "poison":
-                    log.warning("%s is dropped as poison: %s", key, found.message)
-                yield Unseen(key, found.reason)
-            elif found is not None:
-                yield View(key, Image.fromarray(found.pixels), found.size)
-
-
-def _bytes(found: View | Unseen) -> int:
-    return found.bytes if isinstance(found, View) else 0
 
 
 def _seen(decoded: Iterator[View | Unseen], rows: list[dict[str, Any]]) -> Iterator[View]:

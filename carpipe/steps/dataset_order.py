@@ -7,9 +7,10 @@ with the next one; until then each comes after the one that it names as `previou
 import contextlib
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from carpipe import manifest
+from carpipe.backports import UTC
 from carpipe.errors import InputError
 from carpipe.storage import Store
 

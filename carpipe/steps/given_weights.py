@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from carpipe.backports import file_sha256
 from carpipe.errors import InputError, MissingError, TooLargeError
 from carpipe.storage import Store
 
@@ -69,7 +70,7 @@ def sha256_of(path: Path) -> str:
     """Of a file, or of all files of a folder (an OpenVINO model) with their names."""
     if path.is_file():
         with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+            return file_sha256(content)
     whole = hashlib.sha256()
     for file in sorted(item for item in path.rglob("*") if item.is_file()):
         whole.update(file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes())

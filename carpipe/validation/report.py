@@ -5,13 +5,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment
 
+from carpipe.backports import UTC
 from carpipe.errors import InputError
 from carpipe.html_page import POLICY, environment, minus
 from carpipe.photos import SPLITS, kept

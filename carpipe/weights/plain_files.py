@@ -4,7 +4,6 @@ A link, a device, a pipe or a folder in a file's place is not read: that might n
 """
 
 import errno
-import hashlib
 import os
 import stat
 import tempfile
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
+from carpipe.backports import file_sha256
 from carpipe.errors import InputError, UnavailableError, explain_os_error
 
 # A pipe without a writer would be waited for, and a link leads elsewhere. Windows knows neither.
@@ -52,7 +52,7 @@ def holds(path: Path, *, sha256: str, max_bytes: int) -> bool:
     """
     try:
         with _opened(path, max_bytes) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            return file_sha256(file) == sha256
     except (OSError, InputError):
         return False
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+import tomllib
 from rich.console import Console
 
 from carpipe.config import load_config

@@ -4,6 +4,8 @@ import io
 import threading
 
 import numpy as np
+import pandas as pd
+import psutil
 import pytest
 from PIL import Image
 
@@ -87,6 +89,37 @@ def test_a_process_that_cannot_start_is_no_photo_s_fault(photos, detector, monke
 
     with pytest.raises(CarpipeError, match="before it saw one"):
         run(photos[:2], detector)
+
+
+def test_several_decoders_change_nothing(photos, detector, caplog):
+    expensive = hostile.png(7000, 7000, hostile.png_chunk(b"IDAT", hostile.zeros(7000 * 28_001)), colour=6)
+    files = [*photos[:6], ("time.jpg", expensive), ("gone.jpg", None), ("empty.jpg", b""), *photos[6:]]
+    options = {"max_pixels": 60_000_000, "timeout_s": 0.4}
+    table, crops = crop(files, detector=detector, config=CONFIG, **options)
+
+    for count in (2, 5):
+        several = CONFIG.model_copy(update={"decoders": count})
+        again, cut = crop(files, detector=detector, config=several, **options)
+        pd.testing.assert_frame_equal(again, table)
+        assert cut == crops
+    assert "time.jpg is dropped as poison" in caplog.text
+
+
+def test_nothing_stays_of_several_decoders(photos, detector, monkeypatch):
+    several = CONFIG.model_copy(update={"decoders": 3})
+
+    def files():
+        yield from photos * 2
+        raise KeyError("the store went away")
+
+    with pytest.raises(KeyError):
+        crop(files(), detector=detector, config=several, max_pixels=60_000_000)
+    monkeypatch.setattr(stage, "LOOK", "no_such_module:look")
+    with pytest.raises(CarpipeError, match="before it saw one"):
+        crop(photos, detector=detector, config=several, max_pixels=60_000_000)
+
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("carpipe-ahead")]
+    assert not [child for child in psutil.Process().children() if "isolation_child" in " ".join(child.cmdline())]
 
 
 def test_photos_of_many_sizes_do_not_all_wait_in_memory(monkeypatch):

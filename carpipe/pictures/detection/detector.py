@@ -131,12 +131,13 @@ def _load(file: Path, *, config: CropConfig) -> Network:
         return OpenVINONetwork(_readable(file, config=config), config=config)
     from carpipe.pictures.detection import ultralytics_runtime
 
-    if file.suffix == ".tflite" or config.runtime == "torch" or (config.runtime == "auto" and _has_gpu()):
+    if file.suffix == ".tflite" or config.runtime == "torch" or (config.runtime == "auto" and has_gpu()):
         return ultralytics_runtime.UltralyticsNetwork(file, config=config)
     return OpenVINONetwork(_readable(file, config=config), config=config)
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether PyTorch finds a GPU that it can use."""
     if not any(device.exists() for device in _GPU_DEVICES):
         return False
     try:

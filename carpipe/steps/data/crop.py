@@ -23,7 +23,7 @@ def crop_work(session: Session, filtered: str, partition: str, detector: Detecto
     """What `crop` does with a partition."""
     from carpipe.stages import crop as stage
 
-    settings = session.config.crop.decisive("weights", "batch", "runtime")
+    settings = session.config.crop.decisive("weights", "batch", "runtime", "decoders")
     settings |= session.config.clean.model_dump(include={"max_pixels", "max_damage"})
     inputs = (filtered, detector.made) if detector.made else (filtered,)
     return Work(stage.STAGE, stage.VERSION, partition, settings, inputs, weights={"detector": detector.sha256})

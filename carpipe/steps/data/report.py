@@ -1,11 +1,11 @@
 """The dataset report: gathers what the page shows, and brings it to people's disks."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
+from carpipe.backports import from_iso
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
@@ -55,7 +55,7 @@ def build_report(
     return render_report(
         ReportInput(
             dataset=dataset,
-            made=datetime.fromisoformat(at),
+            made=from_iso(at),
             expectations=verdict.expectations,
             failed=verdict.failed,
             photos=photos,

@@ -9,10 +9,10 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
+from carpipe.backports import from_iso
 from carpipe.config import GateConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
@@ -156,7 +156,7 @@ def _files(session: Session, found: "Comparison", now: Manifest, *, at: str) -> 
         pictures = {key: jpeg for key, _, jpeg in iter_records(shards["test"]) if key in wanted}
     rules = json.loads(session.config.gate.model_dump_json())
     return {
-        PAGE: page.render_comparison(found, pictures=pictures, made=datetime.fromisoformat(at)).encode(),
+        PAGE: page.render_comparison(found, pictures=pictures, made=from_iso(at)).encode(),
         # `pictures`: whose photos the page shows, so that a listing that is to be forgotten is found.
         results.COMPARED: results.to_json({**found.to_json(), "rules": rules, "pictures": sorted(wanted)}),
         CARD: page.render_markdown(found).encode(),

@@ -5,12 +5,12 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
+from carpipe.backports import from_iso
 from carpipe.manifest import Manifest, Work
 from carpipe.names import shown
 from carpipe.steps import results
@@ -258,7 +258,7 @@ def _pages(
     shown = {name: {**one.facts, **one.shown} for name, one in seen.beside.items()}
     page = PageInput(
         model=f"{trained.config['channel']}, trained on {data.key}",
-        made=datetime.fromisoformat(at),
+        made=from_iso(at),
         test=seen.test,
         temperature=calibration["temperature"],
         history=manifest.read_json(session.store, trained, "history.json"),

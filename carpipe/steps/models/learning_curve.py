@@ -9,11 +9,11 @@ import math
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
+from carpipe.backports import from_iso
 from carpipe.config import ClassifierConfig
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
@@ -134,7 +134,7 @@ def draw_learning_curve(session: Session, dataset: str, points: Sequence[str], *
     curve = judge_curve([_read_point(session, done) for done in found], rules=rules)
     plot = accuracy_by_share(curve["points"])
     facts = {name: value for name, value in found[-1].config.items() if name not in ("share", "train_version")}
-    page = CurvePage(dataset, datetime.fromisoformat(at), curve, plot, facts)
+    page = CurvePage(dataset, from_iso(at), curve, plot, facts)
     log.info("%s", "\n".join(_lines(curve)))
     return session.commit(
         work,

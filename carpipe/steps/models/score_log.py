@@ -8,10 +8,10 @@ import json
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from carpipe import forms, manifest
+from carpipe.backports import from_iso
 from carpipe.errors import ConflictError, InputError
 from carpipe.manifest import Manifest
 from carpipe.steps.session import Session
@@ -95,7 +95,7 @@ def _parse(data: bytes, *, key: str) -> dict[str, Any]:
 
 def _is_time(value: object) -> bool:
     try:
-        return datetime.fromisoformat(str(value)).tzinfo is not None
+        return from_iso(str(value)).tzinfo is not None
     except ValueError:
         return False
 

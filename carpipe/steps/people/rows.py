@@ -4,8 +4,9 @@ A row that cannot be right is an InputError that names it; nothing of its file i
 """
 
 import unicodedata
-from datetime import UTC, datetime
+from datetime import datetime
 
+from carpipe.backports import UTC, from_iso
 from carpipe.errors import InputError
 from carpipe.names import MAX_KEY_BYTES, match_key
 
@@ -47,7 +48,7 @@ def check_time(text: str, where: str, *, latest: datetime | None = None) -> date
 def parse_time(text: str, where: str) -> datetime:
     """A time in ISO 8601, in UTC where it names no zone. Raises InputError where it is none."""
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = from_iso(text.strip())
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise InputError(

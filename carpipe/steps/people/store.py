@@ -10,9 +10,10 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from carpipe.backports import UTC
 from carpipe.errors import InputError
 from carpipe.forms import LaterFormError
 from carpipe.names import counted

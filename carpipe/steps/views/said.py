@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from carpipe import manifest
+from carpipe.backports import UTC
 from carpipe.errors import InputError, MissingError
 from carpipe.names import counted
 from carpipe.steps import results
