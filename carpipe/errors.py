@@ -16,6 +16,8 @@ these is unforeseen, and worth a retry as well.
 """
 
 import errno
+import os
+import shlex
 
 # How libraries say that memory has run out: threads, the loader, C++, TensorFlow, CUDA, the C library.
 _NO_MEMORY = (
@@ -69,6 +71,12 @@ def explain_os_error(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"The disk is full{where}; free some space and run it again, what was committed is kept."
+    if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
+        place = shlex.quote(str(error.filename))
+        return (
+            f"The account that runs this (uid {os.getuid()}) has no right to use {error.filename}. Where it lies, let "
+            f"it read that: `chmod -R a+rX {place}`; the folders above it need `a+x`."
+        )
     return f"{error.strerror or error}{where}."
 
 

@@ -1,5 +1,6 @@
 """The real S3 server for all tests, and small pieces of the world to test on."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -47,6 +48,22 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Settings]:
         yield settings
         os.environ.clear()
         os.environ.update(kept)
+
+
+@pytest.fixture
+def as_nobody() -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """Within it, this process has no rights on what `chmod` has closed, as in a container that does not run as root."""
+
+    @contextlib.contextmanager
+    def acting() -> Iterator[None]:
+        mine = os.geteuid()
+        os.seteuid(mine or 65534)
+        try:
+            yield
+        finally:
+            os.seteuid(mine)
+
+    return acting
 
 
 @pytest.fixture

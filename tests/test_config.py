@@ -57,6 +57,14 @@ def test_a_file_that_is_no_text_is_said(tmp_path, content):
         load_config(path)
 
 
+def test_a_file_that_may_not_be_read_is_said_with_the_way_out(tmp_path, as_nobody):
+    path = tmp_path / "carpipe.toml"
+    path.write_text("[crop]\n")
+    path.chmod(0o000)
+    with as_nobody(), pytest.raises(ConfigError, match=r"has no right to use .*carpipe\.toml.*`chmod -R a\+rX"):
+        load_config(path)
+
+
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(ConfigError, match="no configuration file"):
         load_config(tmp_path / "nothing.toml")

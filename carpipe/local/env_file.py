@@ -23,23 +23,41 @@ from carpipe.local import state
 EXAMPLE, ENV, WORKER_ENV = Path(".env.example"), Path(".env"), Path(".env.worker")
 # Letters, digits, - and _ only: some of them stand inside URLs.
 SECRETS: Mapping[str, Callable[[], str]] = {
-    "AWS_ACCESS_KEY_ID": lambda: secrets.token_hex(10).upper(),
-    "AWS_SECRET_ACCESS_KEY": lambda: secrets.token_hex(20),
+    "CARPIPE_ACCESS_KEY_ID": lambda: secrets.token_hex(10).upper(),
+    "CARPIPE_SECRET_ACCESS_KEY": lambda: secrets.token_hex(20),
     "CARPIPE_API_SECRET_KEY": lambda: secrets.token_urlsafe(32),
     "CARPIPE_FERNET_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     "CARPIPE_JWT_SECRET": lambda: secrets.token_urlsafe(48),
     "CARPIPE_PASSWORD": lambda: secrets.token_urlsafe(15),
-    "POSTGRES_PASSWORD": lambda: secrets.token_hex(20),
-    "REDIS_PASSWORD": lambda: secrets.token_hex(20),
+    "CARPIPE_POSTGRES_PASSWORD": lambda: secrets.token_hex(20),
+    "CARPIPE_REDIS_PASSWORD": lambda: secrets.token_hex(20),
 }
 ABOUT = "# What `docker compose` reads"  # the example's own first line
 NOT_FOR_WORKERS = (
     "CARPIPE_FERNET_KEY",
     "CARPIPE_JWT_SECRET",
     "CARPIPE_PASSWORD",
+    "CARPIPE_POSTGRES_PASSWORD",
     "CARPIPE_SERVE_SECRET_ACCESS_KEY",
-    "POSTGRES_PASSWORD",
 )
+# What shells have for other things, by its name in `.env`: Compose prefers a variable of the shell to that file. Up to
+# 0.2.0 `.env` had the names on the left.
+RENAMED: Mapping[str, str] = {
+    "AWS_ACCESS_KEY_ID": "CARPIPE_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY": "CARPIPE_SECRET_ACCESS_KEY",
+    "AWS_ENDPOINT_URL": "CARPIPE_ENDPOINT_URL",
+    "AWS_REGION": "CARPIPE_REGION",
+    "CARPIPE_STORE": "CARPIPE_BUCKET",
+    "CARPIPE_CONFIG": "CARPIPE_CONFIG_FILE",
+    "POSTGRES_PASSWORD": "CARPIPE_POSTGRES_PASSWORD",
+    "REDIS_PASSWORD": "CARPIPE_REDIS_PASSWORD",
+    "AIRFLOW_CONN_AWS_DEFAULT": "CARPIPE_CONN_AWS_DEFAULT",
+    "AIRFLOW_CONN_SMTP_DEFAULT": "CARPIPE_CONN_SMTP_DEFAULT",
+    "AIRFLOW__METRICS__STATSD_ON": "CARPIPE_METRICS_STATSD_ON",
+    "AIRFLOW__METRICS__STATSD_HOST": "CARPIPE_METRICS_STATSD_HOST",
+    "AIRFLOW__METRICS__STATSD_PORT": "CARPIPE_METRICS_STATSD_PORT",
+    "AIRFLOW__METRICS__STATSD_PREFIX": "CARPIPE_METRICS_STATSD_PREFIX",
+}
 SETTINGS = """# Settings of carpipe; `carpipe config` lists them all. The detector is found beside this file.
 [crop]
 weights = "yolov5mu.pt"
@@ -98,7 +116,7 @@ def make_worker_env(env: str, *, main: str, host: str) -> str:
         **{name: f"not-for-workers-{secrets.token_urlsafe()}" for name in NOT_FOR_WORKERS},
         "COMPOSE_PROFILES": "gpu",
         "CARPIPE_BIND": host,
-        "AWS_ENDPOINT_URL": known["AWS_ENDPOINT_URL"].replace("//seaweedfs:", f"//{main}:"),
+        "CARPIPE_ENDPOINT_URL": known["CARPIPE_ENDPOINT_URL"].replace("//seaweedfs:", f"//{main}:"),
     }
     lines = (_changed(line, changes) for line in env.splitlines() if not line.startswith(ABOUT))
     text = "\n".join(
@@ -127,18 +145,32 @@ def _quoted(name: str, value: str) -> str:
     return f"'{value}'"
 
 
+def renamed(env: str) -> str:
+    """An `.env` of an earlier version with the names of this one."""
+    lines = (line.partition("=") for line in env.splitlines())
+    return "".join(f"{RENAMED.get(name, name)}{separator}{value}\n" for name, separator, value in lines)
+
+
 def _write_env(options: argparse.Namespace) -> str:
     if ENV.exists():
-        raise InputError("There is already a .env here, with the passwords of running services: change it by hand.")
+        before = ENV.read_text(encoding="utf-8")
+        if (text := renamed(before)) == before or options.gpu or options.bind or options.store:
+            raise InputError("There is already a .env here, with the passwords of running services: change it by hand.")
+        state.secret_file(ENV, text)
+        names = ", ".join(sorted(RENAMED.keys() & read_env(before).keys()))
+        return f"Renamed {names} in .env: the same names in a shell no longer take their place."
     text = make_env(EXAMPLE.read_text(encoding="utf-8"), _asked_for(options))
     state.secret_file(ENV, text)
     settings = Path("config/carpipe.toml")
     if not settings.exists():
         settings.parent.mkdir(exist_ok=True)
         settings.write_text(SETTINGS, encoding="utf-8")
+        # Containers read it under an account of their own, whatever this shell's umask is.
+        settings.parent.chmod(0o755)
+        settings.chmod(0o644)
     made = read_env(text)
     return (
-        f"Wrote .env: profiles {made['COMPOSE_PROFILES']}, ports on {made['CARPIPE_BIND']}, {made['CARPIPE_STORE']}.\n"
+        f"Wrote .env: profiles {made['COMPOSE_PROFILES']}, ports on {made['CARPIPE_BIND']}, {made['CARPIPE_BUCKET']}.\n"
         "The password of the page is CARPIPE_PASSWORD in it; settings and detector belong in config/."
     )
 
@@ -155,7 +187,7 @@ def _asked_for(options: argparse.Namespace) -> dict[str, str]:
         if scheme != "s3" or not bucket:
             raise InputError(f"A bucket of your own is named s3://bucket/prefix, not {options.store!r}.")
         logs = f"s3://{bucket}/airflow-logs"
-        changes |= {"CARPIPE_STORE": f"s3://{place}", "CARPIPE_REMOTE_LOG_FOLDER": logs, **_bucket()}
+        changes |= {"CARPIPE_BUCKET": f"s3://{place}", "CARPIPE_REMOTE_LOG_FOLDER": logs, **_bucket()}
     return changes
 
 
@@ -171,7 +203,8 @@ def _bucket() -> dict[str, str]:
         )
     found = {name: os.environ[name] for name in needed}
     aws = f"https://s3.{found['AWS_REGION']}.amazonaws.com"
-    return {**found, "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL") or aws}
+    found["AWS_ENDPOINT_URL"] = os.environ.get("AWS_ENDPOINT_URL") or aws
+    return {RENAMED[name]: value for name, value in found.items()}
 
 
 def _write_worker_env(main: str, host: str) -> str:

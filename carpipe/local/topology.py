@@ -12,7 +12,7 @@ from pathlib import Path
 import certifi
 
 from carpipe.local.compose import Service, read_services
-from carpipe.local.env_file import SECRETS
+from carpipe.local.env_file import RENAMED, SECRETS
 from carpipe.local.ports import LOOPBACK, free_ports
 
 # The ports that the services of the file speak on.
@@ -66,7 +66,7 @@ def read_topology(text: str, folder: Path, *, shape: Shape, variables: Mapping[s
         text: the file; the folder it lies in is the current one.
         folder: where Airflow keeps its files, in place of `/opt/airflow`.
         shape: how many of what.
-        variables: what is known of `.env`, such as the bucket; passwords are drawn.
+        variables: what is known of `.env`, such as the bucket, or of a shell; passwords are drawn.
     """
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     known = {
@@ -74,7 +74,7 @@ def read_topology(text: str, folder: Path, *, shape: Shape, variables: Mapping[s
         "CARPIPE_MAIN_HOST": LOOPBACK,
         "CARPIPE_URL": f"http://{LOOPBACK}:{ports['8080']}",
         "CARPIPE_WORKER_CONCURRENCY": "1",  # three workers share one machine
-        **variables,
+        **{RENAMED.get(name, name): value for name, value in variables.items()},
     }
     services = read_services(text, known, replace=_words(folder, ports))
     gpu = services["worker-gpu" if shape.gpu else "worker-train-cpu"]

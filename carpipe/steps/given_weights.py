@@ -2,12 +2,13 @@
 
 import contextlib
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from carpipe.backports import file_sha256
-from carpipe.errors import InputError, MissingError, TooLargeError
+from carpipe.errors import InputError, MissingError, TooLargeError, explain_os_error
 from carpipe.storage import Store
 
 MAX_WEIGHTS_BYTES = 2**30  # bytes of a detector or a backbone; the largest have 0.3 GB
@@ -29,12 +30,7 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
         source = str(Path(__file__).parents[1] / "sample" / source.removeprefix("sample:"))
     if not source.startswith("s3:"):
         path = Path(source).expanduser()
-        if not path.exists():
-            raise InputError(
-                f"There are no weights at {path.absolute()}; put them there, or name another path or `s3:<key>`."
-            )
-        _check(path)
-        yield path, sha256_of(path)
+        yield path, _found_here(path)
         return
     key = source.removeprefix("s3:").lstrip("/")
     try:
@@ -51,14 +47,39 @@ def local_weights(store: Store, source: str) -> Iterator[tuple[Path, str]]:
         yield path, sha256_of(path)
 
 
+def _found_here(path: Path) -> str:
+    """The sha256 of what is there."""
+    try:
+        if not path.exists():
+            raise InputError(
+                f"There are no weights at {path.absolute()}; put them there, or name another path or `s3:<key>`."
+            )
+        _check(path)
+        return sha256_of(path)
+    except PermissionError as error:
+        raise InputError(f"The weights cannot be read. {explain_os_error(error)}") from None
+
+
 def _too_large(what: str) -> InputError:
     return InputError(
         f"{what} has more than the {MAX_WEIGHTS_BYTES:,} bytes that weights have. Is it another file than you meant?"
     )
 
 
+def _files(path: Path) -> list[Path]:
+    """A file, or all of a folder. Raises OSError where one of its folders cannot be read: what is in there counts."""
+    if path.is_file():
+        return [path]
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    inside = (Path(folder) / name for folder, _, names in os.walk(path, onerror=refuse) for name in names)
+    return [item for item in inside if item.is_file()]
+
+
 def _check(path: Path) -> None:
-    files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
+    files = _files(path)
     if sum(file.stat().st_size for file in files) > MAX_WEIGHTS_BYTES:
         raise _too_large(str(path))
     # What a folder holds is published with the model; a link could publish any file of this machine.
@@ -72,6 +93,6 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as content:
             return file_sha256(content)
     whole = hashlib.sha256()
-    for file in sorted(item for item in path.rglob("*") if item.is_file()):
+    for file in sorted(_files(path)):
         whole.update(file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes())
     return whole.hexdigest()

@@ -113,6 +113,14 @@ def test_the_health_of_the_api_is_asked_at_a_port_that_nobody_outside_reaches():
     assert not any(port in opened for opened in serve["ports"])
 
 
+def test_what_shells_have_for_other_things_changes_nothing():
+    # Compose prefers a variable of the shell to `.env`. These are read by AWS' tools, PostgreSQL, Airflow and carpipe's
+    # own command line; all others are named by us, for this file alone.
+    shells = re.compile("(AWS|POSTGRES|PG|REDIS|AIRFLOW|S3|DB)_|CARPIPE_(STORE|CONFIG)$")
+    used = set(re.findall(r"(?<!\$)\$\{(\w+)", TEXT))
+    assert {name for name in used if not name.startswith("CARPIPE_") or shells.match(name)} == set()
+
+
 def test_every_variable_is_explained_in_the_example():
     used = set(re.findall(r"(?<!\$)\$\{(\w+)", TEXT))
     explained = set(re.findall(r"^(?:# )?(\w+)=", EXAMPLE, flags=re.MULTILINE))
@@ -126,12 +134,14 @@ def test_the_api_may_have_keys_of_its_own_and_nobody_else_gets_them():
     for name, service in read_services(TEXT, variables | own).items():
         given = service.environment.get("AWS_ACCESS_KEY_ID"), service.environment.get("AWS_SECRET_ACCESS_KEY")
         assert (given == tuple(own.values())) == (name == "serve"), name
-    assert read_services(TEXT, variables)["serve"].environment["AWS_ACCESS_KEY_ID"] == variables["AWS_ACCESS_KEY_ID"]
+    assert (
+        read_services(TEXT, variables)["serve"].environment["AWS_ACCESS_KEY_ID"] == variables["CARPIPE_ACCESS_KEY_ID"]
+    )
 
 
 def test_logs_in_the_bucket_are_out_of_reach_of_gc():
     variables = read_env(EXAMPLE)
-    assert not f"{variables['CARPIPE_REMOTE_LOG_FOLDER']}/".startswith(f"{variables['CARPIPE_STORE']}/")
+    assert not f"{variables['CARPIPE_REMOTE_LOG_FOLDER']}/".startswith(f"{variables['CARPIPE_BUCKET']}/")
     given = read_services(TEXT, read_env(make_env(EXAMPLE, {})))["worker"].environment
     assert given["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"] == variables["CARPIPE_REMOTE_LOG_FOLDER"]
 

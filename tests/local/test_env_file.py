@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from carpipe.errors import InputError
-from carpipe.local.env_file import main, make_env, make_worker_env, read_env
+from carpipe.local.env_file import RENAMED, main, make_env, make_worker_env, read_env
 from tests.deploy.test_compose import EXAMPLE, ROOT
 
 EMPTY = set(re.findall(r"^(\w+)=$", EXAMPLE, flags=re.MULTILINE))
@@ -48,6 +48,35 @@ def test_the_file_is_private_and_never_replaced(checkout, capsys):
     assert (checkout / ".env").read_text() == before
 
 
+def test_containers_may_read_the_settings_whatever_the_umask(checkout):
+    before = os.umask(0o077)
+    try:
+        assert main([]) == 0
+    finally:
+        os.umask(before)
+    assert (checkout / "config").stat().st_mode & 0o777 == 0o755
+    assert (checkout / "config" / "carpipe.toml").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_file_of_an_earlier_version_gets_todays_names(checkout, capsys):
+    new = make_env(EXAMPLE, {"CARPIPE_BIND": "10.0.0.5"})
+    earlier = {name: old for old, name in RENAMED.items()}
+    old = "".join(
+        f"{earlier.get(line.partition('=')[0], line.partition('=')[0])}{''.join(line.partition('=')[1:])}"
+        for line in new.splitlines(keepends=True)
+    )
+    assert "\nAWS_SECRET_ACCESS_KEY=" in old
+    (checkout / ".env").write_text(old)
+
+    assert main(["--gpu"]) == 1  # what is asked for here is for a new one
+    assert main([]) == 0
+
+    assert read_env((checkout / ".env").read_text()) == read_env(new)
+    assert (checkout / ".env").stat().st_mode & 0o777 == 0o600
+    assert "Renamed AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL" in capsys.readouterr().out
+    assert main([]) == 1
+
+
 def test_with_a_bucket_of_ones_own_there_is_no_s3_server(checkout, monkeypatch, capsys):
     assert main(["--store", "s3://mine/cars", "--gpu"]) == 1
     assert "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION" in capsys.readouterr().err
@@ -57,8 +86,8 @@ def test_with_a_bucket_of_ones_own_there_is_no_s3_server(checkout, monkeypatch, 
     assert main(["--store", "s3://mine/cars", "--gpu"]) == 0
     made = read_env((checkout / ".env").read_text())
     assert made["COMPOSE_PROFILES"] == "gpu"
-    assert (made["CARPIPE_STORE"], made["AWS_ACCESS_KEY_ID"]) == ("s3://mine/cars", "A")
-    assert made["AWS_ENDPOINT_URL"] == "https://s3.eu-west-1.amazonaws.com"
+    assert (made["CARPIPE_BUCKET"], made["CARPIPE_ACCESS_KEY_ID"]) == ("s3://mine/cars", "A")
+    assert made["CARPIPE_ENDPOINT_URL"] == "https://s3.eu-west-1.amazonaws.com"
     assert made["CARPIPE_REMOTE_LOG_FOLDER"] == "s3://mine/airflow-logs"
 
 
@@ -75,8 +104,9 @@ def test_a_machine_of_workers_gets_the_queue_and_the_bucket_but_not_the_database
     assert main(["--worker-of", "10.0.0.5", "--worker-host", "10.0.0.6"]) == 0
     first, worker = (read_env((checkout / name).read_text()) for name in (".env", ".env.worker"))
     same = {name for name in EMPTY if first[name] == worker[name]}
-    assert same == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "CARPIPE_API_SECRET_KEY", "REDIS_PASSWORD"}
-    assert worker["AWS_ENDPOINT_URL"] == "http://10.0.0.5:8333"
+    keys = {"CARPIPE_ACCESS_KEY_ID", "CARPIPE_SECRET_ACCESS_KEY"}
+    assert same == {*keys, "CARPIPE_API_SECRET_KEY", "CARPIPE_REDIS_PASSWORD"}
+    assert worker["CARPIPE_ENDPOINT_URL"] == "http://10.0.0.5:8333"
     # No port of a worker but worker-gpu can be asked for logs, so they go by the bucket, and the page looks there.
     assert first["CARPIPE_REMOTE_LOGS"] == worker["CARPIPE_REMOTE_LOGS"] == "true"
     assert (worker["CARPIPE_MAIN_HOST"], worker["CARPIPE_BIND"]) == ("10.0.0.5", "10.0.0.6")
@@ -129,9 +159,9 @@ def test_keys_reach_compose_as_they_are(checkout, monkeypatch, key):
     assert main(["--worker-of", "10.0.0.5", "--worker-host", "10.0.0.6"]) == 0
     for name in (".env", ".env.worker"):
         # A shell reads variables, comments and quotes in such a file as Compose does.
-        command = ["sh", "-c", f'. ./{name}; printf %s "$AWS_SECRET_ACCESS_KEY"']
+        command = ["sh", "-c", f'. ./{name}; printf %s "$CARPIPE_SECRET_ACCESS_KEY"']
         assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == key
-        assert read_env((checkout / name).read_text())["AWS_SECRET_ACCESS_KEY"] == key
+        assert read_env((checkout / name).read_text())["CARPIPE_SECRET_ACCESS_KEY"] == key
 
 
 @pytest.mark.parametrize("key", ["it's", "a\\", "a\nCARPIPE_USER=me"])
@@ -139,7 +169,7 @@ def test_a_key_that_no_env_file_can_hold_is_refused(checkout, monkeypatch, capsy
     for name, value in {"ACCESS_KEY_ID": "A", "SECRET_ACCESS_KEY": key, "REGION": "eu-west-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     assert main(["--store", "s3://mine/cars"]) == 1
-    assert "AWS_SECRET_ACCESS_KEY holds" in capsys.readouterr().err
+    assert "CARPIPE_SECRET_ACCESS_KEY holds" in capsys.readouterr().err
     assert not (checkout / ".env").exists()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from carpipe.errors import ConfigError
 from carpipe.local.compose import read_services
-from carpipe.local.env_file import make_env, read_env
+from carpipe.local.env_file import RENAMED, make_env, read_env
 from tests.deploy.test_compose import EXAMPLE, TEXT, WORKERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
@@ -37,7 +37,8 @@ def test_compose_hands_them_to_every_part_of_airflow():
     del defaults["CARPIPE_GPU_POD"]  # for Kubernetes alone
     connections = ("AIRFLOW_CONN_AWS_DEFAULT", "AIRFLOW_CONN_SMTP_DEFAULT")
     chosen = {name: f"{name} of mine" for name in (*defaults, *connections, "AIRFLOW__METRICS__STATSD_HOST")}
-    plain, changed = (read_services(TEXT, read_env(make_env(EXAMPLE, {})) | more) for more in ({}, chosen))
+    given = {RENAMED.get(name, name): value for name, value in chosen.items()}
+    plain, changed = (read_services(TEXT, read_env(make_env(EXAMPLE, {})) | more) for more in ({}, given))
     for name in WORKERS | {"scheduler", "dag-processor", "triggerer", "api-server"}:
         assert defaults.items() <= plain[name].environment.items(), name
         assert chosen.items() <= changed[name].environment.items(), name

@@ -1,6 +1,8 @@
 """Weights that users provide: by path, folder, key in the bucket, or with the sample world."""
 
 import hashlib
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,21 @@ def test_a_key_in_the_bucket_is_fetched_under_its_own_name(session):
         assert found.read_bytes() == b"weights"
         assert sha256 == hashlib.sha256(b"weights").hexdigest()
     assert not found.exists()
+
+
+@pytest.mark.parametrize("closed", ["weights", "weights/inside", "weights/inside/model.xml"])
+def test_what_may_not_be_read_is_said_with_the_way_out(session, as_nobody, closed):
+    with tempfile.TemporaryDirectory() as home:
+        inside = Path(home) / "weights" / "inside"
+        inside.mkdir(parents=True)
+        (inside / "model.xml").write_bytes(b"a")
+        for place in (Path(home), inside.parent, inside):
+            place.chmod(0o755)
+        (Path(home) / closed).chmod(0o000)
+        said = rf"The weights cannot be read\. The account .* has no right .*`chmod -R a\+rX {home}/weights"
+        with as_nobody(), pytest.raises(InputError, match=said):  # noqa: SIM117
+            with local_weights(session.store, f"{home}/weights"):
+                pass
 
 
 def test_a_folder_counts_with_all_its_files(session, tmp_path):

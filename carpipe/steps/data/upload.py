@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from carpipe.ahead import work_ahead
-from carpipe.errors import AccessError, InputError, StoreError, UnavailableError
+from carpipe.errors import AccessError, InputError, StoreError, UnavailableError, explain_os_error
 from carpipe.names import MAX_KEY_BYTES, is_odd, normalise_key, shown
 from carpipe.steps.data.inventory import forgotten_listings
 from carpipe.steps.session import Session
@@ -89,7 +89,7 @@ def _copy(session: Session, files: Mapping[str, Path], found: _Found) -> tuple[i
                 return False
             session.store.put(key, data)
         except OSError as error:
-            return f"it cannot be read: {error.strerror or error}"
+            return f"it cannot be read: {explain_os_error(error)}"
         except (AccessError, UnavailableError):
             raise  # the next file would fare no better
         except StoreError as error:
@@ -131,7 +131,7 @@ def _find(folder: Path, *, longest: int) -> _Found:
         try:
             names = _names(directory, found)
         except OSError as error:
-            found.refuse(directory, f"the folder cannot be read: {error.strerror or error}")
+            found.refuse(directory, f"the folder cannot be read: {explain_os_error(error)}")
             continue
         for name in names:
             key = normalise_key(f"raw/{directory.name}/{name}")
