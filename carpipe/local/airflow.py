@@ -16,7 +16,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -69,9 +69,9 @@ class AirflowServer:
         """The address of the page and of the REST API."""
         return f"http://{LOOPBACK}:{self.port}"
 
-    def client(self) -> AirflowClient:
-        """A REST client that is logged in as the user."""
-        return AirflowClient(self.url, user=self.user, password=self.password)
+    def client(self, tell: Callable[[str], None] | None = None) -> AirflowClient:
+        """A REST client that is logged in as the user; `tell` is for a sentence on what it waits for."""
+        return AirflowClient(self.url, user=self.user, password=self.password, tell=tell)
 
     def stop(self) -> None:
         """Stop it with all running tasks, and wait until no process is left."""

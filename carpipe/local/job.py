@@ -35,6 +35,9 @@ DAGS = ("train_filter", "prepare_dataset", "retrain_classifier", "promote_weight
 SAMPLE_SEED = 0
 # The scheduler sees a dataset event within a second or two; when it has not after this, something is odd.
 ASSET_RUN_TIMEOUT_S = 60
+# States of tasks that will not run any more.
+ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+WAIT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -195,17 +198,21 @@ def run_dags(client: AirflowClient, session: Session, *, console: Console) -> st
     from carpipe.steps.models.decisions import decisions
     from carpipe.steps.views.summary import summary
 
+    def trigger(dag_id: str) -> str:
+        _wait_for_earlier(client, dag_id, console)
+        return client.trigger(dag_id, {})
+
     def run_dag(dag_id: str, run_id: str) -> None:
         console.print(f"\n{dag_id}  {run_id}", style="bold", highlight=False)
         follow(client, session.store, dag_id, run_id, console=console)
 
     _unpause(client)
     if needs_filter(session):
-        run_dag("train_filter", client.trigger("train_filter", {}))
+        run_dag("train_filter", trigger("train_filter"))
+    prepared = trigger("prepare_dataset")
     before = client.newest_run("retrain_classifier")
-    prepared = client.trigger("prepare_dataset", {})
     run_dag("prepare_dataset", prepared)
-    trained = _started_by_dataset(client, before) or client.trigger("retrain_classifier", {})
+    trained = _started_by_dataset(client, before) or trigger("retrain_classifier")
     run_dag("retrain_classifier", trained)
     decided = [one for one in decisions(session, session.config.classifier.channel) if one["run"] == trained]
     if not decided:
@@ -215,6 +222,26 @@ def run_dags(client: AirflowClient, session: Session, *, console: Console) -> st
     evaluation = manifest.read(session.store, manifest.read(session.store, last["model"]).inputs[0])
     verdict = f"{last['outcome'].replace('_', ' ')}: {last['reasons'][0]}"
     return summary(session, dataset=dataset, evaluation=evaluation, model=last["model"], verdict=verdict)
+
+
+def _wait_for_earlier(client: AirflowClient, dag_id: str, console: Console) -> None:
+    """Return once no earlier run of the DAG is open: one that was interrupted goes on when Airflow starts again.
+
+    A DAG has one run at a time. What the earlier one makes, the next one takes over.
+    """
+    told: set[str] = set()
+    while earlier := client.open_runs(dag_id):
+        run = earlier[0]
+        if run not in told:
+            told.add(run)
+            tasks = client.task_instances(dag_id, run)
+            left = sum(task.state not in ENDED for task in tasks)
+            console.print(
+                f"\nAn earlier run of {dag_id} goes on, {run}: {left} of its {len(tasks)} tasks are left. Waiting for "
+                "it; what it makes is reused ...",
+                highlight=False,
+            )
+        time.sleep(WAIT_S)
 
 
 def _started_by_dataset(client: AirflowClient, before: str | None) -> str | None:

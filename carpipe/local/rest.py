@@ -3,9 +3,8 @@
 import datetime
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +16,13 @@ from carpipe.errors import CarpipeError, InputError
 PAGE = 100  # the most that Airflow returns at once
 REFUSED = frozenset({401, 403})  # 403 also for a login that has expired
 FINISHED = frozenset({"success", "failed"})
+# Longer than the 60 s that Airflow waits for SQLite's lock.
+TIMEOUT_S = 90.0
+# A server that takes connections and does not answer in time is busy, with hundreds of tasks that begin at once, say.
+# Until then it is asked again.
+PATIENCE_S = 900.0
+
+Params = Mapping[str, str | int | bool | Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -69,11 +75,16 @@ class AirflowClient:
         CarpipeError: Airflow does not answer, or with a server error.
     """
 
-    def __init__(self, url: str, *, user: str, password: str):
+    def __init__(self, url: str, *, user: str, password: str, tell: Callable[[str], None] | None = None):
+        """Nothing is asked yet.
+
+        Args:
+            tell: for a sentence on what a call waits for.
+        """
         self._login = {"username": user, "password": password}
+        self._tell = tell or (lambda _: None)
         # trust_env off: a proxy set for the internet must not see requests to this machine.
-        # Longer than the 60 s that Airflow waits for SQLite's lock.
-        self._http = httpx.Client(base_url=url, timeout=90.0, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
 
     def __enter__(self) -> Self:
         """The client itself; its connections are closed at the end of the block."""
@@ -137,6 +148,12 @@ class AirflowClient:
         runs = answer["dag_runs"]
         return str(runs[0]["dag_run_id"]) if runs else None
 
+    def open_runs(self, dag_id: str) -> tuple[str, ...]:
+        """The ids of the DAG's runs that have not ended, oldest first."""
+        params: Params = {"state": ["running", "queued"], "limit": PAGE, "order_by": "run_after"}
+        answer = self._call("GET", f"/dags/{quote(dag_id)}/dagRuns", params=params)
+        return tuple(str(run["dag_run_id"]) for run in answer["dag_runs"])
+
     def trigger(self, dag_id: str, conf: Mapping[str, object]) -> str:
         """Start a run with these parameters and return its run id."""
         run_id = f"manual__{datetime.datetime.now(UTC).isoformat()}"  # ours, so that asking twice starts one
@@ -193,7 +210,7 @@ class AirflowClient:
         method: str,
         path: str,
         body: Mapping[str, object] | None = None,
-        params: Mapping[str, str | int | bool] | None = None,
+        params: Params | None = None,
     ) -> dict[str, Any]:
         answer = self._send(method, path, body=body, params=params)
         return answer or {}
@@ -204,20 +221,29 @@ class AirflowClient:
         path: str,
         *,
         body: Mapping[str, object] | None = None,
-        params: Mapping[str, str | int | bool] | None = None,
+        params: Params | None = None,
         missing_ok: bool = False,
     ) -> dict[str, Any] | None:
         """One call; None for 404 where that is `missing_ok`.
 
         After an error of the server it is made again: on SQLite, a call that writes and the start of a task can wait
-        for each other until one of them gives up (`log_action` of Airflow's API commits in its event loop).
+        for each other until one of them gives up (`log_action` of Airflow's API commits in its event loop). So it is
+        where no answer came in time.
         """
-        ask = partial(self._request, method, f"/api/v2{path}", body, params)
+        made = 0
+
+        def ask() -> httpx.Response:
+            nonlocal made
+            made += 1
+            return self._http.request(
+                method, f"/api/v2{path}", json=body, params=params, headers={"Accept": "application/json"}
+            )
+
         answer = self._logged_in(ask)
         if answer.is_server_error:
             answer = self._logged_in(ask)
-            if answer.status_code == httpx.codes.CONFLICT:  # the first call was not in vain
-                return {}
+        if made > 1 and answer.status_code == httpx.codes.CONFLICT:  # an earlier call was not in vain
+            return {}
         if missing_ok and answer.status_code == httpx.codes.NOT_FOUND:
             return None
         return _content(answer)
@@ -225,27 +251,31 @@ class AirflowClient:
     def _logged_in(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
         if "Authorization" not in self._http.headers:
             self._authorize()
-        answer = ask()
+        answer = self._answered(ask)
         if answer.status_code in REFUSED:
             self._authorize()
-            answer = ask()
+            answer = self._answered(ask)
         return answer
 
     def _authorize(self) -> None:
-        answer = self._request("POST", "/auth/token", self._login, None)
+        answer = self._answered(lambda: self._http.post("/auth/token", json=self._login))
         self._http.headers["Authorization"] = f"Bearer {_content(answer)['access_token']}"
 
-    def _request(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, object] | None,
-        params: Mapping[str, str | int | bool] | None,
-    ) -> httpx.Response:
-        try:
-            return self._http.request(method, path, json=body, params=params, headers={"Accept": "application/json"})
-        except httpx.HTTPError as error:
-            raise CarpipeError(f"Airflow at {self._http.base_url} does not answer: {error}.") from error
+    def _answered(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
+        """The answer; asked for again while the server is busy."""
+        began = time.monotonic()
+        while True:
+            try:
+                return ask()
+            except httpx.ReadTimeout as error:
+                if time.monotonic() - began > PATIENCE_S:
+                    raise self._silent(error) from error
+                self._tell("Airflow is busy and has not answered yet. Waiting for it ...")
+            except httpx.HTTPError as error:
+                raise self._silent(error) from error
+
+    def _silent(self, error: httpx.HTTPError) -> CarpipeError:
+        return CarpipeError(f"Airflow at {self._http.base_url} does not answer: {error}.")
 
 
 def _content(answer: httpx.Response) -> dict[str, Any]:

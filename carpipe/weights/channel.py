@@ -65,6 +65,12 @@ def read_channel(store: Store, name: str) -> Release | None:
     return release
 
 
+def live_channels(store: Store) -> list[str]:
+    """Names of the channels with a live release. A folder alone is none: a run that ended early may have left it."""
+    names = sorted(folder.split("/")[1] for folder in store.list_folders("channels"))
+    return [name for name, found in zip(names, store.heads(map(_key, names)), strict=True) if found]
+
+
 def read_model(store: Store, key: str, *, sha256: str = "", by: str = "") -> Committed:
     """A model by its manifest key.
 

@@ -24,7 +24,7 @@ from carpipe.names import shown
 from carpipe.storage import Store
 from carpipe.weights import contract, signing
 from carpipe.weights.cache import Cache, model_id
-from carpipe.weights.channel import Committed, Release, read_channel, read_known, read_released
+from carpipe.weights.channel import Committed, Release, live_channels, read_channel, read_known, read_released
 from carpipe.weights.golden import replay
 from carpipe.weights.model import Answer as Answer  # apps look for it here
 from carpipe.weights.model import Model as Model
@@ -167,7 +167,7 @@ def _signature(model: Committed, where: signing.Where, makers: SigningConfig) ->
 def _live(store: Store, channel: str) -> tuple[Release, Committed]:
     release = read_channel(store, channel)
     if release is None:
-        known = sorted(folder.split("/")[1] for folder in store.list_folders("channels"))
+        known = live_channels(store)
         there = f"; it has {', '.join(map(shown, known))}" if known else ""
         raise InputError(f"Nothing was ever published to channel {channel} in {store.url}{there}.")
     try:

@@ -461,6 +461,7 @@ def test_what_an_app_gets_wrong_is_said_in_a_sentence(session, live, tmp_path):
 
     with pytest.raises(InputError, match=r"'bucket/cars' is no address of a bucket, such as s3://my-bucket/cars"):
         open_channel("bucket/cars")
+    session.store.put("channels/clasifier/history/1.json", b"{}")
     with pytest.raises(InputError, match=r"channel clasifier in s3://.*; it has classifier\."):
         pull(session.store, "clasifier")
     with pytest.raises(InputError, match=r"The cache .*file cannot be used: "):
