@@ -1,19 +1,26 @@
-# The image of every service but the GPU worker, from the one requirements.lock.
+# The image of every service but the GPU worker.
 #
-# torch and TensorFlow in the lock are built for CUDA and link its libraries, so those stay in even without a GPU. Only
-# the two compilers of GPU code that nothing loads on a CPU are left out: triton and nvcc, 0.7 GB.
+# requirements.cpu.lock is requirements.lock without what only developers and GPUs need: no CUDA, and TensorFlow as it is
+# built for processors. The registry has PyTorch for CUDA alone; `thin_cuda.py` takes the place of what it is linked to.
 FROM python:3.11.13-slim-bookworm AS packages
-RUN python -m pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends binutils \
+    && python -m pip install --no-cache-dir --disable-pip-version-check uv==0.13.9 hatchling==1.33.0
 WORKDIR /build
-COPY requirements.lock .
+COPY requirements.cpu.lock tools/thin_cuda.py ./
 RUN python -m venv --without-pip /opt/venv \
-    && awk '/^[a-z0-9]/ {kept = !/^(triton|nvidia-cuda-nvcc-cu12)==/} kept' requirements.lock > cpu.lock \
-    && uv pip sync --no-cache --python /opt/venv/bin/python --require-hashes --compile-bytecode cpu.lock
-# carpipe itself apart from the 9 GB of packages, so that a new version is one small layer.
+    && uv pip sync --no-cache --python /opt/venv/bin/python --require-hashes --compile-bytecode requirements.cpu.lock \
+    && rm /opt/venv/lib/python3.11/site-packages/torch/lib/libtorch_cuda_linalg.so \
+    && python thin_cuda.py /opt/venv/lib/python3.11/site-packages
+# carpipe itself apart from the packages, so that a new version is one small layer: its wheel, with DAGs and plugins.
 COPY pyproject.toml README.md LICENSE ./
 COPY carpipe carpipe
-RUN uv pip install --no-cache --python /opt/venv/bin/python --no-deps --no-build-isolation --compile-bytecode \
-    --target /opt/carpipe/lib .
+COPY dags dags
+COPY plugins plugins
+RUN python -m hatchling build -t wheel \
+    && uv pip install --no-cache --python /opt/venv/bin/python --no-deps --compile-bytecode \
+    --target /opt/carpipe/lib dist/*.whl \
+    && ln -s lib/share/carpipe/dags lib/share/carpipe/plugins /opt/carpipe/
 
 FROM python:3.11.13-slim-bookworm
 RUN useradd --uid 10001 --user-group --home-dir /opt/airflow --no-create-home carpipe \
@@ -33,9 +40,7 @@ ENV PATH=/opt/carpipe/lib/bin:/opt/venv/bin:$PATH \
     YOLO_AUTOINSTALL=false \
     YOLO_OFFLINE=true
 COPY --from=packages /opt/venv /opt/venv
-COPY --from=packages /opt/carpipe/lib /opt/carpipe/lib
-COPY dags /opt/carpipe/dags
-COPY plugins /opt/carpipe/plugins
+COPY --from=packages /opt/carpipe /opt/carpipe
 USER carpipe
 WORKDIR /opt/airflow
 # Each service of docker-compose.airflow.yml has a check and a command of its own; by itself the image is the API.

