@@ -32,7 +32,7 @@ ifeq ($(MAKELEVEL),0)
 $(if $(strip $(UNKNOWN)),$(error No such variable: $(strip $(UNKNOWN)). There are $(KNOWN)))
 endif
 
-.PHONY: run stop cluster cluster-stop env test chaos check format lock wheel compose-test settings benchmarks clean
+.PHONY: run stop cluster cluster-stop env test chaos check format lock wheel compose-test kubernetes settings benchmarks clean
 
 run: .venv/installed
 	@$(BIN)/python -m carpipe.local.run start --s3-port $(S3_PORT) --ui-port $(UI_PORT) \
@@ -113,6 +113,10 @@ lock:
 # docs/benchmarks.md, from what benchmarks have kept.
 benchmarks: .venv/installed
 	@$(BIN)/python tools/benchmarks_page.py docs/benchmarks.md benchmarks/results/*.json
+
+# docs/kubernetes/, from the Compose file.
+kubernetes: .venv/installed
+	@$(BIN)/python tools/kubernetes_manifests.py docs/kubernetes
 
 # The table in docs/settings.md, from the settings themselves.
 settings: .venv/installed
