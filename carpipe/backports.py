@@ -1,4 +1,4 @@
-"""What Python 3.10 lacks: apps that use the weights run on it, and what they import must."""
+"""What Python 3.10 lacks. Apps run on it, so all that the client and the API import has to."""
 
 import hashlib
 import sys
@@ -19,7 +19,9 @@ _PIECE = 1 << 20
 
 
 def from_iso(text: str) -> datetime:
-    """A time in ISO 8601; `Z` for UTC is understood too. Raises ValueError where it is none."""
+    """A time in ISO 8601; `Z` for UTC is understood too. Raises ValueError where it is none, TypeError for no text."""
+    if not isinstance(text, str):
+        raise TypeError(f"expected a text, got {text!r}")
     return datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith(("Z", "z")) else text)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from carpipe.backports import tomllib
-from carpipe.errors import ConfigError, explain_os_error
+from carpipe.errors import ConfigError, explain_unreadable
 
 # Settings that may name a file.
 _FILES = (
@@ -84,7 +84,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(f"There is no configuration file {path}.") from None
     except PermissionError as error:
-        raise ConfigError(f"The configuration file cannot be read. {explain_os_error(error)}") from None
+        raise ConfigError(f"The configuration file cannot be read. {explain_unreadable(error)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"The configuration file {path} cannot be read as TOML: {error}.") from None
 

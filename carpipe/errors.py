@@ -71,13 +71,18 @@ def explain_os_error(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"The disk is full{where}; free some space and run it again, what was committed is kept."
-    if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
-        place = shlex.quote(str(error.filename))
-        return (
-            f"The account that runs this (uid {os.getuid()}) has no right to use {error.filename}. Where it lies, let "
-            f"it read that: `chmod -R a+rX {place}`; the folders above it need `a+x`."
-        )
     return f"{error.strerror or error}{where}."
+
+
+def explain_unreadable(error: OSError) -> str:
+    """As `explain_os_error`, for what people have put there to be read: of what may not be, the command that helps."""
+    if not isinstance(error, PermissionError) or not error.filename:
+        return explain_os_error(error)
+    account = f" (uid {os.geteuid()})" if hasattr(os, "geteuid") else ""
+    return (
+        f"The account that runs this{account} may not read {error.filename}. Where it lies, say "
+        f"`chmod -R a+rX {shlex.quote(str(error.filename))}`; the folders above it need `a+x`."
+    )
 
 
 def out_of_memory(error: BaseException) -> bool:

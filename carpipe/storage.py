@@ -30,6 +30,7 @@ from carpipe.config import StoreConfig
 from carpipe.errors import (
     AccessError,
     CarpipeError,
+    ConfigError,
     ConflictError,
     MissingError,
     StoreError,
@@ -99,7 +100,8 @@ class Store:
     `etags_are_md5` says, once `check` has seen one, whether the etag of an object written in one part is its MD5.
 
     Raises:
-        ConfigError: `ca_bundle` cannot be read, or no request can be signed with the keys.
+        ConfigError: `ca_bundle` cannot be read, no request can be signed with the keys, or none can be made for
+            the URL.
         StoreError: from every verb: this process is a fork of one that has used a bucket.
     """
 
@@ -132,6 +134,8 @@ class Store:
         prefix = prefix.strip("/")
         # obstore could add the prefix itself, but up to 0.11, the last for Python 3.10, its listings keep it.
         self._root = f"{prefix}/" if prefix else ""
+        if prefix and is_odd(prefix):
+            raise ConfigError(f"{shown(config.url)} is no place that can be asked for: its path has an odd part.")
         self._store = S3Store(bucket, **options)
         self._odd = OddKeys(bucket, prefix, options, timeout_s=config.timeout_s, authorities=authorities)
 

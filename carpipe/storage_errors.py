@@ -78,7 +78,7 @@ def translate(error: Exception, key: str, *, url: str, where: str, given: bool) 
     if refused := _refusal(text, said, shown(key), url=url, where=where, given=given):
         return refused
     if isinstance(error, ValueError | exceptions.InvalidPathError):
-        return impossible(key, where, text)
+        return impossible(key, where, text, prefix=url.removeprefix("s3://").partition("/")[2].strip("/"))
     if said.status.startswith("4") and said.status not in ("408", "409", "429") and said.code != "RequestTimeout":
         return StoreError(f"{where} does not {said.verb} {shown(key)} ({said.words}).")
     return _in_trouble(text, said, where) if isinstance(error, exceptions.BaseError) else error
@@ -141,10 +141,10 @@ def _in_trouble(text: str, said: Answer, where: str) -> UnavailableError:
     return UnavailableError(f"{where} is in trouble ({said.words}){asks}")
 
 
-def impossible(key: str, where: str, text: str) -> StoreError:
-    """A key of ours, or the name of an object that a listing has met."""
+def impossible(key: str, where: str, text: str, *, prefix: str = "") -> StoreError:
+    """A key of ours, or the name of an object that a listing has met; `prefix` is what all keys have before them."""
     found = re.search(r'Path "(.+?)"(?:: Encountered| contained)', text, re.DOTALL)
-    name = shown(found[1] if found else key)
+    name = shown(found[1].removeprefix(f"{prefix}/") if found else key)
     return StoreError(
         f"The key '{name}' in {where} is not possible: it has control characters, empty or `..` parts. An object "
         "of that name must be renamed or deleted."

@@ -61,7 +61,7 @@ def test_a_file_that_may_not_be_read_is_said_with_the_way_out(tmp_path, as_nobod
     path = tmp_path / "carpipe.toml"
     path.write_text("[crop]\n")
     path.chmod(0o000)
-    with as_nobody(), pytest.raises(ConfigError, match=r"has no right to use .*carpipe\.toml.*`chmod -R a\+rX"):
+    with as_nobody(), pytest.raises(ConfigError, match=r"may not read .*carpipe\.toml.*`chmod -R a\+rX"):
         load_config(path)
 
 

@@ -4,11 +4,11 @@ import argparse
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tomllib
 
 import carpipe
 from carpipe.cli import make_parser
@@ -119,6 +119,12 @@ def test_every_file_that_is_named_is_there(page):
         r"`((?:carpipe|dags|plugins|tests|benchmarks|tools|docs|monitoring)/[\w./-]+)`", page.read_text("utf-8")
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@every_page
+def test_fences_of_code_have_lines_of_their_own(page):
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if "```" in line and not re.fullmatch(r" *```\w*", line)] == []
 
 
 @every_page

@@ -170,3 +170,10 @@ def test_files_of_many_are_read_in_order_and_held_to_their_manifests(session):
     session.store.delete([done[0].key])
     with pytest.raises(MissingError, match="There is no"):
         manifest.read_many(session.store, [one.key for one in done])
+
+
+@pytest.mark.parametrize("odd", [5, None, ["2026"], "yesterday", {}])
+def test_an_odd_time_of_a_commit_counts_as_none(session, odd):
+    done = manifest.commit(session.store, WORK, {}, counts={})
+    info = session.store.head(done.key)
+    assert manifest.committed_at(replace(done, extra={"committed": odd}), info) == info.modified

@@ -72,8 +72,14 @@ def test_get_many_keeps_the_order_and_marks_what_has_gone(session):
 
 
 def test_an_impossible_key_is_refused(session):
-    with pytest.raises(StoreError, match="is not possible"):
+    with pytest.raises(StoreError, match=r"The key 'raw/a//b\.jpg' in s3://.* is not possible"):
         session.store.put("raw/a//b.jpg", b"")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a//b", "s3://bucket/../b"])
+def test_a_bucket_s_folder_that_nobody_can_ask_for_is_refused(url):
+    with pytest.raises(ConfigError, match="is no place that can be asked for"):
+        Store(StoreConfig(url=url))
 
 
 def test_a_wrong_bucket_is_an_error_that_says_so(s3):

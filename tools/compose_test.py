@@ -1,6 +1,6 @@
 """The Compose file for real: built, started, one night on it, a worker killed, taken down. `make compose-test`.
 
-    python tools/compose_test.py [--keep] [--bind 127.0.0.77] [--images cpu,gpu]
+    python tools/compose_test.py [--keep] [--bind 127.0.0.77] [--images cpu gpu]
 
 It is a project of its own: other names, volumes, ports and tags than those of a carpipe that runs here. What a machine
 lacks is said in a sentence, and then nothing is done.
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="leave the services running, with all that they have made")
     parser.add_argument("--bind", default="127.0.0.77", help="address that the ports are opened on")
-    parser.add_argument("--images", default="cpu,gpu", help="which to build; the CPU one runs")
+    parser.add_argument(
+        "--images", nargs="+", choices=SERVICES, default=list(SERVICES), help="which to build; the CPU one runs"
+    )
     options = parser.parse_args()
     if lacking := what_is_lacking():
         print(f"compose-test is skipped: {lacking}")
@@ -47,10 +49,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="carpipe-compose-") as folder:
         project = Project(Path(folder), options.bind)
         try:
-            night(project, options.images.split(","))
-        except (CarpipeError, subprocess.CalledProcessError) as error:
+            night(project, options.images)
+        except (CarpipeError, subprocess.CalledProcessError, httpx.HTTPError) as error:
             print(f"compose-test failed: {error}", file=sys.stderr)
-            print(project.compose("logs", "--tail", "30", quiet=True), file=sys.stderr)
+            with suppress(subprocess.CalledProcessError):
+                print(project.compose("logs", "--tail", "30"), file=sys.stderr)
             return 1
         finally:
             if not options.keep:
@@ -91,16 +94,15 @@ class Project:
         (folder / ".env").write_text(text, encoding="utf-8")
         self.env = read_env(text)
         # What a shell has for other things: none of it may get in.
-        self.shell = {**os.environ, "AWS_ACCESS_KEY_ID": "of-the-shell", "AWS_SECRET_ACCESS_KEY": "of-the-shell"}
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("CARPIPE_", "COMPOSE_"))}
+        self.shell = {**plain, "AWS_ACCESS_KEY_ID": "of-the-shell", "AWS_SECRET_ACCESS_KEY": "of-the-shell"}
         self.shell |= {"AWS_ENDPOINT_URL": "http://nowhere.invalid", "POSTGRES_PASSWORD": "of-the-shell"}
 
-    def compose(self, *arguments: str, quiet: bool = False) -> str:
+    def compose(self, *arguments: str) -> str:
         """What a `docker compose` of the project prints. Raises CalledProcessError where it fails."""
         command = ["docker", "compose", "-p", self.name, "--env-file", str(self.folder / ".env")]
         command += ["--project-directory", str(ROOT), "-f", str(ROOT / "docker-compose.airflow.yml"), *arguments]
-        errors = subprocess.PIPE if quiet else None
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=errors, text=True, env=self.shell)
-        return done.stdout
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=self.shell).stdout
 
     def client(self) -> AirflowClient:
         """Of its Airflow."""

@@ -28,6 +28,11 @@ KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 NOT_HERE = re.compile(
     "AIRFLOW__CELERY|AIRFLOW__CORE__HOSTNAME_CALLABLE|AIRFLOW__CORE__EXECUTOR$|AIRFLOW_CONN_|GPU_SLOTS|OMP_NUM_THREADS"
 )
+# What a deployment chooses is in the ConfigMap `carpipe` alone: a container's own variables would have precedence.
+CHOSEN = re.compile(
+    "AIRFLOW__METRICS__|AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER|AIRFLOW__API__BASE_URL|CARPIPE_USER$"
+    "|CARPIPE_(S3_CONNECTION|NOTIFY_|DEADLINE_H|WAIT_|STATSD)"
+)
 NOT_ASKED = ("CARPIPE_BUCKET", "CARPIPE_ENDPOINT_URL")  # what the Compose file cannot do without
 EXECUTOR = {
     "AIRFLOW__CORE__EXECUTOR": "KubernetesExecutor",
@@ -36,14 +41,23 @@ EXECUTOR = {
     "AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE": "/opt/carpipe/kubernetes/pod-template.yaml",
     "AIRFLOW__KUBERNETES_EXECUTOR__DELETE_WORKER_PODS": "True",
     "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",  # a pod's disk goes with the pod
-    "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "s3://my-bucket/airflow-logs",
-    "CARPIPE_GPU_POD": "{}",
 }
 # A task's own Airflow starts nothing.
 IN_TASKS = EXECUTOR | {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}
 MEMORY = {"api-server": "4Gi", "scheduler": "4Gi", "dag-processor": "2Gi", "triggerer": "2Gi", "serve": "8Gi"}
+# The rights of each account, and who has it. All others may do nothing in the cluster.
+ACCOUNTS = {
+    "carpipe-scheduler": [(["pods"], ["create", "get", "list", "watch", "patch", "delete"]), (["events"], ["list"])],
+    "carpipe-api-server": [(["pods"], ["get", "list"]), (["pods/log"], ["get"])],  # logs of running tasks
+    "carpipe-serve": [],
+    "carpipe-task": [],
+}
+ACCOUNT_OF = {"scheduler": "carpipe-scheduler", "api-server": "carpipe-api-server", "serve": "carpipe-serve"}
+# Whether the process is alive, asked of nobody else: a busy API server is no reason to end the others.
+JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
+DATABASE_USERS = ("api-server", "scheduler", "dag-processor", "triggerer", "housekeeping")
 PORTS = {"api-server": 8080, "serve": 5000, "postgres": 5432}
-CONFIG = {
+BUCKET_SETTINGS = {
     "CARPIPE_STORE": "s3://my-bucket/cars",
     "AWS_REGION": "eu-central-1",
     "AWS_DEFAULT_REGION": "eu-central-1",
@@ -70,12 +84,12 @@ def render(compose: str) -> dict[str, str]:
     template = task_pod(services["worker"])
     objects = [
         *access(),
-        config_map("carpipe", CONFIG),
+        config_map("carpipe", BUCKET_SETTINGS | chosen(services["api-server"])),
         config_map("carpipe-config", {"carpipe.toml": TOML}),
         config_map("carpipe-pod-template", {"pod-template.yaml": dump([template])}),
         *database(services["postgres"]),
-        init(services["init"]),
-        *(deployment(services[name]) for name in ("api-server", "scheduler", "dag-processor", "triggerer", "serve")),
+        *(deployment(services[name], services["init"]) for name in MEMORY),
+        housekeeping(services["housekeeping"]),
         *(service(name) for name in PORTS),
     ]
     about = "# Made by `make kubernetes` from docker-compose.airflow.yml. docs/kubernetes.md says what to fill in.\n"
@@ -103,7 +117,12 @@ _Dumper.add_representer(str, _text)
 
 def environment(given: Mapping[str, str], more: Mapping[str, str]) -> list[Manifest]:
     """Variables of a container: secrets by the name of their key, others as they are."""
-    ours = {name: value for name, value in given.items() if name not in (*BUCKET, *KEYS) and not NOT_HERE.match(name)}
+    left_out = (*BUCKET, *KEYS)
+    ours = {
+        name: value
+        for name, value in given.items()
+        if name not in left_out and not NOT_HERE.match(name) and not CHOSEN.match(name)
+    }
     wanted = {**ours, **more}
     secrets = {secret for value in wanted.values() for secret in re.findall(r"\$\((\w+)\)", value)}
     found = [from_secret(name, name) for name in sorted(secrets)]  # first: the others are made of them
@@ -119,13 +138,22 @@ def from_secret(name: str, key: str) -> Manifest:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": NAME, "key": key}}}
 
 
+def chosen(api_server: Service) -> dict[str, str]:
+    """What a deployment may choose, as the Compose file has it; logs go to the bucket, since pods go."""
+    given = {name: value for name, value in api_server.environment.items() if CHOSEN.match(name)}
+    return {**given, "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "s3://my-bucket/airflow-logs"}
+
+
 def container(name: str, service: Service, *, more: Mapping[str, str], memory: str) -> Manifest:
     """What runs a service, without rights."""
     return {
         "name": name,
         "image": IMAGE,
         **({"command": list(service.command)} if service.command else {}),
-        "envFrom": [{"configMapRef": {"name": NAME}}, {"secretRef": {"name": "carpipe-bucket", "optional": True}}],
+        "envFrom": [
+            {"configMapRef": {"name": NAME}},
+            {"secretRef": {"name": f"carpipe-{'serve-' * (name == 'serve')}bucket", "optional": True}},
+        ],
         "env": environment(service.environment, more),
         "resources": {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": memory}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
@@ -137,7 +165,7 @@ def pod(containers: list[Manifest], *, account: str, volumes: Iterable[Manifest]
     """The spec of a pod of the image's account."""
     return {
         "serviceAccountName": account,
-        "automountServiceAccountToken": account == "carpipe-airflow",
+        "automountServiceAccountToken": bool(ACCOUNTS[account]),
         "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "fsGroup": 10001},
         "containers": containers,
         "volumes": [{"name": "config", "configMap": {"name": "carpipe-config"}}, *volumes],
@@ -156,35 +184,52 @@ def task_pod(worker: Service) -> Manifest:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "carpipe-task", "namespace": NAME}, "spec": spec}
 
 
-def deployment(service: Service) -> Manifest:
-    """A service that always runs."""
+def deployment(service: Service, init: Service) -> Manifest:
+    """A service that always runs. The scheduler's pod brings the database up to date first."""
     name = service.name
     one = container(name, service, more={} if name == "serve" else EXECUTOR, memory=MEMORY[name])
-    probe = {"exec": {"command": list(service.check)}, "periodSeconds": 30, "timeoutSeconds": 20}
-    one |= {"startupProbe": probe | {"failureThreshold": 20}, "livenessProbe": probe | {"failureThreshold": 5}}
-    volumes = []
+    asked = {"exec": {"command": list(service.check)}, "periodSeconds": 30, "timeoutSeconds": 20}
+    one |= {"startupProbe": asked | {"failureThreshold": 20}, "readinessProbe": asked | {"failureThreshold": 3}}
+    one["livenessProbe"] = alive(name)
+    volumes: list[Manifest] = [{"name": "logs", "emptyDir": {"sizeLimit": "10Gi"}}]
+    one["volumeMounts"].append({"name": "logs", "mountPath": "/opt/airflow/logs"})
+    more: Manifest = {}
     if name in PORTS:
         one["ports"] = [{"containerPort": PORTS[name]}]
     if name == "scheduler":
         one["volumeMounts"].append({"name": "pod-template", "mountPath": "/opt/carpipe/kubernetes", "readOnly": True})
         volumes.append({"name": "pod-template", "configMap": {"name": "carpipe-pod-template"}})
-    account = "carpipe-airflow" if name in ("scheduler", "triggerer") else "carpipe-task"
+        more["initContainers"] = [container("init", init, more=EXECUTOR | {"GPU_SLOTS": "1"}, memory="2Gi")]
     labels = {"app": NAME, "part": name}
-    spec = {"metadata": {"labels": labels}, "spec": pod([one], account=account, volumes=volumes)}
+    spec = pod([one], account=ACCOUNT_OF.get(name, "carpipe-task"), volumes=volumes, **more)
     scale: Manifest = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": labels}}
+    template = {"metadata": {"labels": labels}, "spec": spec}
     return {
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(name), "spec": {**scale, "template": spec},
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(name), "spec": {**scale, "template": template},
     }  # fmt: skip
 
 
-def init(service: Service) -> Manifest:
-    """Tables of the database, and the pool of the trainings."""
-    more = EXECUTOR | {"GPU_SLOTS": "1"}
-    one = container("init", service, more=more, memory="2Gi")
-    spec = pod([one], account="carpipe-task", restartPolicy="OnFailure")
+def alive(name: str) -> Manifest:
+    """When a container is to be started anew: not as soon as it is busy."""
+    if name in JOBS:
+        command = ["airflow", "jobs", "check", "--local", "--job-type", JOBS[name]]
+        return {"exec": {"command": command}, "periodSeconds": 120, "timeoutSeconds": 60, "failureThreshold": 5}
+    return {"tcpSocket": {"port": PORTS[name]}, "periodSeconds": 60, "timeoutSeconds": 20, "failureThreshold": 10}
+
+
+def housekeeping(service: Service) -> Manifest:
+    """Once a day: old rows of the database. Logs are in the bucket."""
+    one = container("housekeeping", service, more=EXECUTOR, memory="2Gi")
+    one["command"] = [
+        "bash", "-euc",
+        'airflow db clean --clean-before-timestamp "$(date -u -d "-$DAYS days" +%FT%TZ)" --skip-archive --yes',
+    ]  # fmt: skip
+    spec = pod([one], account="carpipe-task", restartPolicy="Never")
+    labels = {"app": NAME, "part": "housekeeping"}
+    job = {"backoffLimit": 2, "template": {"metadata": {"labels": labels}, "spec": spec}}
     return {
-        "apiVersion": "batch/v1", "kind": "Job", "metadata": meta("init"),
-        "spec": {"backoffLimit": 20, "template": {"spec": spec}},
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": meta("housekeeping"),
+        "spec": {"schedule": "17 3 * * *", "concurrencyPolicy": "Forbid", "jobTemplate": {"spec": job}},
     }  # fmt: skip
 
 
@@ -220,22 +265,24 @@ def database(service: Service) -> list[Manifest]:
 
 
 def access() -> list[Manifest]:
-    """The namespace, and two accounts: Airflow's makes pods, that of tasks may do nothing."""
-    names = ("carpipe-airflow", "carpipe-task")
-    accounts = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(name)} for name in names]
-    rules = [
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list", "watch", "patch", "delete"]},
-        {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-        {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
-    ]
+    """The namespace, its accounts with their rights, and who reaches the database."""
     group = "rbac.authorization.k8s.io"
-    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta("carpipe-airflow"), "rules": rules}
-    binding = {
-        "apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": meta("carpipe-airflow"),
-        "subjects": [{"kind": "ServiceAccount", "name": "carpipe-airflow", "namespace": NAME}],
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": "carpipe-airflow"},
-    }  # fmt: skip
-    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}}, *accounts, role, binding]
+    found: list[Manifest] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}}]
+    for name, rights in ACCOUNTS.items():
+        found.append({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(name)})
+        rules = [{"apiGroups": [""], "resources": resources, "verbs": verbs} for resources, verbs in rights]
+        subject = {"kind": "ServiceAccount", "name": name, "namespace": NAME}
+        if rules:
+            kind = {"apiVersion": f"{group}/v1", "metadata": meta(name)}
+            found.append({**kind, "kind": "Role", "rules": rules})
+            of = {"apiGroup": group, "kind": "Role", "name": name}
+            found.append({**kind, "kind": "RoleBinding", "subjects": [subject], "roleRef": of})
+    users = {"matchExpressions": [{"key": "part", "operator": "In", "values": list(DATABASE_USERS)}]}
+    rule = {"from": [{"podSelector": users}], "ports": [{"port": PORTS["postgres"]}]}
+    spec = {"podSelector": {"matchLabels": {"part": "postgres"}}, "policyTypes": ["Ingress"], "ingress": [rule]}
+    return [*found, {
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": meta("postgres"), "spec": spec,
+    }]  # fmt: skip
 
 
 def config_map(name: str, data: Mapping[str, str]) -> Manifest:

@@ -4,8 +4,9 @@
 
 The wheel of PyPI is linked against 4 GB of CUDA libraries, and cannot be imported without them, though nothing of them
 is ever called where there is no GPU. This writes libraries of the same names into PyTorch's own folder, where the
-loader looks first. Each holds the functions that PyTorch names, and each function returns 1, which is an error in all
-of these libraries. What tells whether there is a GPU (`libcudart`) is not among them: that one stays real.
+loader looks first. Each holds the functions that PyTorch names, and each function returns 1: of those that say how it
+went, which are asked first, that is an error. What tells whether there is a GPU (`libcudart`) is not among them: that
+one stays real.
 
 Needs `readelf`, `as` and `ld` (binutils), and does nothing for a library that is there.
 """
@@ -30,7 +31,7 @@ PREFIXES = {
     "libnccl.so.2": "nccl",
     "libnvshmem_host.so.3": "nvshmem",
 }
-_LINE = re.compile(r"\s*\d+:\s+\S+\s+\S+\s+(?P<type>\S+)\s+\S+\s+\S+\s+UND\s+(?P<name>\w+)(?:@(?P<version>[\w.]+))?")
+_LINE = re.compile(r"\s*\d+:\s+\S+\s+\S+\s+\S+\s+\S+\s+\S+\s+UND\s+(?P<name>\w+)(?:@(?P<version>[\w.]+))?")
 _NEEDED = re.compile(r"\(NEEDED\).*\[(.+)\]")
 
 
@@ -70,11 +71,12 @@ def owner(symbol: str) -> str:
 
 def write(target: Path, symbols: set[tuple[str, str]]) -> None:
     """A shared library with those functions."""
-    code = [f".globl {name}\n.type {name},@function\n{name}: movl $1, %eax\nret" for name, _ in sorted(symbols)]
+    names = sorted({name for name, _ in symbols})
+    code = [f".globl {name}\n.type {name},@function\n{name}: movl $1, %eax\nret" for name in names]
     versions: dict[str, list[str]] = {}
     for name, version in sorted(symbols):
         versions.setdefault(version, []).append(name)
-    script = "".join(f"{version} {{ {'; '.join(names)}; }};\n" for version, names in versions.items() if version)
+    script = "".join(f"{version} {{ {'; '.join(mine)}; }};\n" for version, mine in versions.items() if version)
     with tempfile.TemporaryDirectory() as folder:
         source, made, exported = (Path(folder) / name for name in ("thin.s", "thin.o", "thin.map"))
         source.write_text(".text\n" + "\n".join(code) + '\n.section .note.GNU-stack,"",@progbits\n', encoding="ascii")

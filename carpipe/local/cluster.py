@@ -84,7 +84,7 @@ def _start(options: argparse.Namespace, console: Console) -> None:
         raise
     password = topology.variables["CARPIPE_PASSWORD"]
     console.print(f"Airflow on {topology.url}, log in as admin with {password}", highlight=False)
-    with AirflowClient(topology.url, user="admin", password=password) as client:
+    with AirflowClient(topology.url, user="admin", password=password, tell=console.print) as client:
         console.print(f"\n{run_dags(client, ready.session, console=console)}", highlight=False, markup=False)
         _show_spread(client, console)
     console.print(f"\nDone in {(time.monotonic() - began) / 60:.1f} minutes.", highlight=False)

@@ -40,7 +40,7 @@ NOT_FOR_WORKERS = (
     "CARPIPE_POSTGRES_PASSWORD",
     "CARPIPE_SERVE_SECRET_ACCESS_KEY",
 )
-# What shells have for other things, by its name in `.env`: Compose prefers a variable of the shell to that file. Up to
+# What shells have for other things, by its name in `.env`: Compose prefers a variable of the shell to that file. Before
 # 0.2.0 `.env` had the names on the left.
 RENAMED: Mapping[str, str] = {
     "AWS_ACCESS_KEY_ID": "CARPIPE_ACCESS_KEY_ID",
@@ -103,8 +103,10 @@ def make_worker_env(env: str, *, main: str, host: str) -> str:
         host: address at which that machine reaches the new one, for logs of running tasks.
 
     Raises:
-        InputError: the first machine opens no ports at that address, or does not look for logs in the bucket.
+        InputError: the first machine opens no ports at that address, or does not look for logs in the bucket; or its
+            file has names of an earlier version.
     """
+    _check_names(env)
     known = read_env(env)
     needed = {"CARPIPE_BIND": main, "CARPIPE_REMOTE_LOGS": "true"}
     if wrong := [f"{name}={value}" for name, value in needed.items() if known.get(name) != value]:
@@ -147,18 +149,25 @@ def _quoted(name: str, value: str) -> str:
 
 def renamed(env: str) -> str:
     """An `.env` of an earlier version with the names of this one."""
-    lines = (line.partition("=") for line in env.splitlines())
-    return "".join(f"{RENAMED.get(name, name)}{separator}{value}\n" for name, separator, value in lines)
+    # What is commented out, too: it may be put in force later.
+    return re.sub(r"(?<=^# )\w+(?==)|^\w+(?==)", lambda found: RENAMED.get(found[0], found[0]), env, flags=re.M)
+
+
+def _check_names(env: str) -> None:
+    if old := sorted(RENAMED.keys() & read_env(env).keys()):
+        raise InputError(f"This .env has names of an earlier version, {', '.join(old)}: say `make env` alone first.")
 
 
 def _write_env(options: argparse.Namespace) -> str:
     if ENV.exists():
         before = ENV.read_text(encoding="utf-8")
-        if (text := renamed(before)) == before or options.gpu or options.bind or options.store:
+        if options.gpu or options.bind or options.store:
+            _check_names(before)
+        old = sorted(RENAMED.keys() & read_env(before).keys())
+        if not old or options.gpu or options.bind or options.store:
             raise InputError("There is already a .env here, with the passwords of running services: change it by hand.")
-        state.secret_file(ENV, text)
-        names = ", ".join(sorted(RENAMED.keys() & read_env(before).keys()))
-        return f"Renamed {names} in .env: the same names in a shell no longer take their place."
+        state.secret_file(ENV, renamed(before))
+        return f"Renamed {', '.join(old)} in .env: the same names in a shell no longer take their place."
     text = make_env(EXAMPLE.read_text(encoding="utf-8"), _asked_for(options))
     state.secret_file(ENV, text)
     settings = Path("config/carpipe.toml")

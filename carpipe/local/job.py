@@ -210,9 +210,8 @@ def run_dags(client: AirflowClient, session: Session, *, console: Console) -> st
     if needs_filter(session):
         run_dag("train_filter", trigger("train_filter"))
     prepared = trigger("prepare_dataset")
-    before = client.newest_run("retrain_classifier")
     run_dag("prepare_dataset", prepared)
-    trained = _started_by_dataset(client, before) or trigger("retrain_classifier")
+    trained = _started_by_dataset(client, prepared) or trigger("retrain_classifier")
     run_dag("retrain_classifier", trained)
     decided = [one for one in decisions(session, session.config.classifier.channel) if one["run"] == trained]
     if not decided:
@@ -244,12 +243,13 @@ def _wait_for_earlier(client: AirflowClient, dag_id: str, console: Console) -> N
         time.sleep(WAIT_S)
 
 
-def _started_by_dataset(client: AirflowClient, before: str | None) -> str | None:
-    """The run that the new dataset's event has started."""
+def _started_by_dataset(client: AirflowClient, prepared: str) -> str | None:
+    """The training that the new dataset's event has started. That of an earlier one was due before this was begun."""
+    begun = client.dag_run("prepare_dataset", prepared).start
     deadline = time.monotonic() + ASSET_RUN_TIMEOUT_S
     while time.monotonic() < deadline:
-        newest = client.newest_run("retrain_classifier")
-        if newest and newest != before and newest.startswith("asset_triggered__"):
+        newest = client.newest_run("retrain_classifier", since=begun)
+        if newest and newest.startswith("asset_triggered__"):
             return newest
         time.sleep(1)
     return None

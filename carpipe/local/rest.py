@@ -72,7 +72,7 @@ class AirflowClient:
     Raises from every method:
         InputError: there is no such DAG, run or task, the password is wrong, or Airflow does not accept
             what it was given.
-        CarpipeError: Airflow does not answer, or with a server error.
+        CarpipeError: Airflow does not answer, within `PATIENCE_S` where it takes calls, or with a server error.
     """
 
     def __init__(self, url: str, *, user: str, password: str, tell: Callable[[str], None] | None = None):
@@ -142,9 +142,12 @@ class AirflowClient:
         body = {"connection_id": name, "conn_type": kind, "login": login, "password": password}
         self._send("POST", "/connections", body={**body, "extra": json.dumps(dict(extra))})
 
-    def newest_run(self, dag_id: str) -> str | None:
-        """The id of the DAG's newest run, or None before the first."""
-        answer = self._call("GET", f"/dags/{quote(dag_id)}/dagRuns", params={"limit": 1, "order_by": "-run_after"})
+    def newest_run(self, dag_id: str, *, since: datetime.datetime | None = None) -> str | None:
+        """The id of the DAG's newest run, of those that were due since then; None where there is none."""
+        params: Params = {"limit": 1, "order_by": "-run_after"}
+        if since:
+            params = {**params, "run_after_gte": since.isoformat()}
+        answer = self._call("GET", f"/dags/{quote(dag_id)}/dagRuns", params=params)
         runs = answer["dag_runs"]
         return str(runs[0]["dag_run_id"]) if runs else None
 
@@ -230,19 +233,24 @@ class AirflowClient:
         for each other until one of them gives up (`log_action` of Airflow's API commits in its event loop). So it is
         where no answer came in time.
         """
-        made = 0
+        unknown = 0  # calls of which nobody knows whether they were carried out
 
         def ask() -> httpx.Response:
-            nonlocal made
-            made += 1
-            return self._http.request(
-                method, f"/api/v2{path}", json=body, params=params, headers={"Accept": "application/json"}
-            )
+            nonlocal unknown
+            try:
+                answer = self._http.request(
+                    method, f"/api/v2{path}", json=body, params=params, headers={"Accept": "application/json"}
+                )
+            except httpx.ReadTimeout:
+                unknown += 1
+                raise
+            unknown += answer.is_server_error
+            return answer
 
         answer = self._logged_in(ask)
         if answer.is_server_error:
             answer = self._logged_in(ask)
-        if made > 1 and answer.status_code == httpx.codes.CONFLICT:  # an earlier call was not in vain
+        if unknown and answer.status_code == httpx.codes.CONFLICT:  # an earlier call was not in vain
             return {}
         if missing_ok and answer.status_code == httpx.codes.NOT_FOUND:
             return None

@@ -57,7 +57,7 @@ def _start(options: argparse.Namespace, console: Console) -> None:
     started = time.monotonic()
     ready = prepare(options, console, home=HOME)
     airflow = _airflow(options.ui_port, ready.variables, console)
-    with airflow.client(tell=lambda said: console.print(said, highlight=False)) as client:
+    with airflow.client(tell=console.print) as client:
         outcome = run_dags(client, ready.session, console=console)
     console.print(f"\n{outcome}", highlight=False, markup=False)
     minutes = (time.monotonic() - started) / 60

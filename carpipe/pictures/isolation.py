@@ -202,6 +202,7 @@ class Isolated:
 
     def _reap(self) -> int:
         child, self._child = self._child, None
+        self._pipe = self._said = None
         if child is None:
             return 0
         with self._killed_after(GRACE_S, child):  # one that has closed its output, and lives
@@ -227,10 +228,11 @@ class Isolated:
 
     def _receive(self, *, within_s: float) -> list[bytes]:
         """The child's next message. Raises EOFError: there is none, in that time."""
-        if self._pipe is None or self._said is None:
+        pipe, said = self._pipe, self._said
+        if pipe is None or said is None:
             raise EOFError
-        self._pipe.until = time.monotonic() + within_s
-        return receive(self._said)
+        pipe.until = time.monotonic() + within_s
+        return receive(said)
 
     @contextmanager
     def _killed_after(self, seconds: float, child: "subprocess.Popen[bytes]") -> Iterator[None]:
@@ -251,12 +253,18 @@ class _Pipe(io.RawIOBase):
 
     def __init__(self, descriptor: int, kill: Callable[[], None]):
         self.until = 0.0
-        self._descriptor, self._kill = descriptor, kill
+        # Of its own: whoever stops the child closes the other one, perhaps while this one is waited for.
+        self._descriptor, self._kill = os.dup(descriptor), kill
         self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLIN)
+        self._poll.register(self._descriptor, select.POLLIN)
 
     def readable(self) -> bool:
         return True
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
 
     def readinto(self, buffer: Any) -> int:
         left_ms = 1000 * max(0.0, self.until - time.monotonic())

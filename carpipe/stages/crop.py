@@ -73,10 +73,11 @@ def crop(
     with ExitStack() as stack:
         isolated = [
             stack.enter_context(Isolated(LOOK, settings, timeout_s=timeout_s, memory_mb=memory_mb))
-            for _ in range(config.decoders or decoders())
+            for _ in range(config.decoders or decoders(on_gpu=detector is not None and detector.on_gpu))
         ]
-        views = spent.waiting("decoding", decode_all(spent.waiting("fetching", photos), isolated))
-        decoded = stack.enter_context(closing(take_ahead(views, size=bytes_of, budget=_MAX_AHEAD_BYTES)))
+        views = stack.enter_context(closing(decode_all(spent.waiting("fetching", photos), isolated)))
+        waited = spent.waiting("decoding", views)
+        decoded = stack.enter_context(closing(take_ahead(waited, size=bytes_of, budget=_MAX_AHEAD_BYTES)))
         shape_of = detector.shape_of if detector else _own_size
         for batch in _batches(_seen(decoded, rows), config.batch, shape_of=shape_of):
             _cut(batch, rows, crops, detector=detector, config=config, spent=spent)

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -11,7 +11,6 @@ from typing import NamedTuple
 from PIL import Image
 
 from carpipe.ahead import take_ahead
-from carpipe.pictures.detection.detector import has_gpu
 from carpipe.pictures.isolation import CHUNK_ITEMS, Isolated, in_chunks, looking_at_photo
 from carpipe.pictures.look import Refused, understood
 
@@ -52,14 +51,16 @@ def bytes_of(found: View | Unseen | None) -> int:
     return found.bytes if isinstance(found, View) else 0
 
 
-def decoders() -> int:
-    """How many processes should decode for the detector of this machine."""
+def decoders(*, on_gpu: bool) -> int:
+    """How many processes should decode for a detector: where it needs the processor itself, one."""
     cores = len(os.sched_getaffinity(0))
-    return max(1, min(_DECODERS_OF_A_GPU, cores - 1)) if has_gpu() else 1
+    return max(1, min(_DECODERS_OF_A_GPU, cores - 1)) if on_gpu else 1
 
 
-def decode_all(photos: Iterable[tuple[str, bytes | None]], children: Sequence[Isolated]) -> Iterator[View | Unseen]:
+def decode_all(photos: Iterable[tuple[str, bytes | None]], children: Sequence[Isolated]) -> Generator[View | Unseen]:
     """What is seen of each photo, in their order. Several processes take turns, each a little ahead.
+
+    Close it before the processes, where it is left early: its threads end then.
 
     Args:
         photos: (key, bytes); None where the object has gone.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from carpipe.backports import file_sha256
-from carpipe.errors import InputError, MissingError, TooLargeError, explain_os_error
+from carpipe.errors import InputError, MissingError, TooLargeError, explain_unreadable
 from carpipe.storage import Store
 
 MAX_WEIGHTS_BYTES = 2**30  # bytes of a detector or a backbone; the largest have 0.3 GB
@@ -57,7 +57,7 @@ def _found_here(path: Path) -> str:
         _check(path)
         return sha256_of(path)
     except PermissionError as error:
-        raise InputError(f"The weights cannot be read. {explain_os_error(error)}") from None
+        raise InputError(f"The weights cannot be read. {explain_unreadable(error)}") from None
 
 
 def _too_large(what: str) -> InputError:

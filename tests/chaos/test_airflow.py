@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 
 import psutil
 import pytest
-import tomllib
 from rich.console import Console
 
 from carpipe.config import load_config

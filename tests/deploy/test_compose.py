@@ -3,10 +3,10 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
-import tomllib
 import yaml
 
 from carpipe.local.compose import fill_in, read_services

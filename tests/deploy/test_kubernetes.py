@@ -27,8 +27,9 @@ def manifests():
 
 def pods():
     """Specs of all pods, by name; that of a task too."""
-    kinds = ("Deployment", "StatefulSet", "Job")
+    kinds = ("Deployment", "StatefulSet")
     found = {name: one["spec"]["template"]["spec"] for (kind, name), one in NAMED.items() if kind in kinds}
+    found["housekeeping"] = NAMED["CronJob", "housekeeping"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     return found | {"task": yaml.safe_load((FOLDER / "pod-template.yaml").read_text(encoding="utf-8"))["spec"]}
 
 
@@ -81,13 +82,47 @@ def test_tasks_and_the_api_know_no_password_of_the_database():
     assert "CARPIPE_POSTGRES_PASSWORD" in variables(pods()["scheduler"])
 
 
-def test_only_who_makes_pods_may():
-    may = {name for name, spec in pods().items() if spec["automountServiceAccountToken"]}
-    assert may == {"scheduler", "triggerer"}
+def test_only_who_makes_pods_may_and_only_the_page_reads_their_logs():
+    may = {name: spec["serviceAccountName"] for name, spec in pods().items() if spec["automountServiceAccountToken"]}
+    assert may == {"scheduler": "carpipe-scheduler", "api-server": "carpipe-api-server"}
+    verbs = {name: {verb for rule in one["rules"] for verb in rule["verbs"]} for (kind, name), one in NAMED.items()
+             if kind == "Role"}  # fmt: skip
+    assert verbs["carpipe-api-server"] == {"get", "list"}
+    assert {"create", "delete"} <= verbs["carpipe-scheduler"]
+    assert pods()["serve"]["serviceAccountName"] == "carpipe-serve"
+    assert pods()["serve"]["containers"][0]["envFrom"][1]["secretRef"]["name"] == "carpipe-serve-bucket"
     assert variables(pods()["scheduler"])["AIRFLOW__CORE__EXECUTOR"]["value"] == "KubernetesExecutor"
     for spec in pods().values():
         assert spec["securityContext"]["runAsNonRoot"]
         assert spec["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_database_is_brought_up_to_date_before_the_scheduler_and_again_after_an_upgrade():
+    (init,) = pods()["scheduler"]["initContainers"]
+    assert "airflow db migrate" in init["command"][-1]
+    assert not [name for kind, name in NAMED if kind == "Job"]  # its template could not be changed
+
+
+def test_nobody_is_restarted_because_another_is_busy():
+    for name, spec in pods().items():
+        probe = str(spec["containers"][0].get("livenessProbe", ""))
+        assert "api-server" not in probe, name
+        if name not in ("task", "postgres", "housekeeping"):
+            assert probe
+
+
+def test_what_a_deployment_chooses_stands_in_one_place():
+    chosen = NAMED["ConfigMap", "carpipe"]["data"]
+    assert {"CARPIPE_STORE", "CARPIPE_NOTIFY_MAIL", "AIRFLOW__API__BASE_URL"} <= chosen.keys()
+    for name, spec in pods().items():
+        assert not chosen.keys() & variables(spec).keys(), name
+
+
+def test_only_parts_of_airflow_reach_the_database():
+    (rule,) = NAMED["NetworkPolicy", "postgres"]["spec"]["ingress"]
+    (who,) = rule["from"][0]["podSelector"]["matchExpressions"]
+    with_password = {name for name, spec in pods().items() if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in variables(spec)}
+    assert set(who["values"]) == with_password
 
 
 def test_what_the_services_ask_for_is_there():

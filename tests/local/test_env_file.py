@@ -68,13 +68,18 @@ def test_a_file_of_an_earlier_version_gets_todays_names(checkout, capsys):
     assert "\nAWS_SECRET_ACCESS_KEY=" in old
     (checkout / ".env").write_text(old)
 
-    assert main(["--gpu"]) == 1  # what is asked for here is for a new one
+    for asked in (["--gpu"], ["--worker-of", "10.0.0.5", "--worker-host", "10.0.0.6"]):
+        assert main(asked) == 1
+        assert "AWS_ACCESS_KEY_ID" in capsys.readouterr().err
     assert main([]) == 0
 
     assert read_env((checkout / ".env").read_text()) == read_env(new)
     assert (checkout / ".env").stat().st_mode & 0o777 == 0o600
+    assert "\n# CARPIPE_CONN_SMTP_DEFAULT=" in (checkout / ".env").read_text()
     assert "Renamed AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL" in capsys.readouterr().out
+    (checkout / ".env").write_text((checkout / ".env").read_text().rstrip("\n"))
     assert main([]) == 1
+    assert "already a .env" in capsys.readouterr().err
 
 
 def test_with_a_bucket_of_ones_own_there_is_no_s3_server(checkout, monkeypatch, capsys):

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import obstore
 import psutil
 import pytest
-import tomllib
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 

@@ -14,6 +14,7 @@ from carpipe.errors import CarpipeError
 from carpipe.pictures import decode
 from carpipe.pictures.detection.cut import crop_photo
 from carpipe.pictures.detection.detector import Detector
+from carpipe.pictures.isolation import Isolated
 from carpipe.sample import DETECTOR, draw_world
 from carpipe.stages import crop as stage
 from carpipe.stages.crop import crop
@@ -91,15 +92,24 @@ def test_a_process_that_cannot_start_is_no_photo_s_fault(photos, detector, monke
         run(photos[:2], detector)
 
 
-def test_several_decoders_change_nothing(photos, detector, caplog):
+def test_several_decoders_change_nothing(photos, detector, caplog, monkeypatch):
     expensive = hostile.png(7000, 7000, hostile.png_chunk(b"IDAT", hostile.zeros(7000 * 28_001)), colour=6)
     files = [*photos[:6], ("time.jpg", expensive), ("gone.jpg", None), ("empty.jpg", b""), *photos[6:]]
     options = {"max_pixels": 60_000_000, "timeout_s": 0.4}
     table, crops = crop(files, detector=detector, config=CONFIG, **options)
 
+    real, looked_at = Isolated.answers, []
+
+    def answers(child, items):
+        looked_at.append(child)
+        return real(child, items)
+
+    monkeypatch.setattr(Isolated, "answers", answers)
     for count in (2, 5):
+        looked_at.clear()
         several = CONFIG.model_copy(update={"decoders": count})
         again, cut = crop(files, detector=detector, config=several, **options)
+        assert len(set(map(id, looked_at))) == count
         pd.testing.assert_frame_equal(again, table)
         assert cut == crops
     assert "time.jpg is dropped as poison" in caplog.text
@@ -112,8 +122,17 @@ def test_nothing_stays_of_several_decoders(photos, detector, monkeypatch):
         yield from photos * 2
         raise KeyError("the store went away")
 
+    class Broken:
+        on_gpu = False
+        shape_of = detector.shape_of
+
+        def largest(self, pictures):
+            raise RuntimeError("the GPU has gone")
+
     with pytest.raises(KeyError):
         crop(files(), detector=detector, config=several, max_pixels=60_000_000)
+    with pytest.raises(RuntimeError, match="the GPU has gone"):
+        crop(photos * 4, detector=Broken(), config=several, max_pixels=60_000_000)
     monkeypatch.setattr(stage, "LOOK", "no_such_module:look")
     with pytest.raises(CarpipeError, match="before it saw one"):
         crop(photos, detector=detector, config=several, max_pixels=60_000_000)

@@ -39,7 +39,7 @@ def test_what_may_not_be_read_is_said_with_the_way_out(session, as_nobody, close
         for place in (Path(home), inside.parent, inside):
             place.chmod(0o755)
         (Path(home) / closed).chmod(0o000)
-        said = rf"The weights cannot be read\. The account .* has no right .*`chmod -R a\+rX {home}/weights"
+        said = rf"The weights cannot be read\. The account .* may not read .*`chmod -R a\+rX {home}/weights"
         with as_nobody(), pytest.raises(InputError, match=said):  # noqa: SIM117
             with local_weights(session.store, f"{home}/weights"):
                 pass

@@ -28,6 +28,7 @@ class Network(Protocol):
     """What finds things in pictures."""
 
     names: Mapping[int, str]
+    on_gpu: bool
 
     def shape_of(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the network's input for a picture of (width, height)."""
@@ -57,6 +58,11 @@ class Detector:
                 f"{weights.name} knows none of {', '.join(config.vehicles)}; it knows {', '.join(names.values())}. "
                 "Set crop.vehicles to names of its classes."
             )
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU runs it, and not the processor that decodes photos."""
+        return self._network.on_gpu
 
     def shape_of(self, size: tuple[int, int]) -> tuple[int, int]:
         """What pictures of one call have in common: the network's input (height, width) for one of (width, height)."""
@@ -131,13 +137,12 @@ def _load(file: Path, *, config: CropConfig) -> Network:
         return OpenVINONetwork(_readable(file, config=config), config=config)
     from carpipe.pictures.detection import ultralytics_runtime
 
-    if file.suffix == ".tflite" or config.runtime == "torch" or (config.runtime == "auto" and has_gpu()):
+    if file.suffix == ".tflite" or config.runtime == "torch" or (config.runtime == "auto" and _has_gpu()):
         return ultralytics_runtime.UltralyticsNetwork(file, config=config)
     return OpenVINONetwork(_readable(file, config=config), config=config)
 
 
-def has_gpu() -> bool:
-    """Whether PyTorch finds a GPU that it can use."""
+def _has_gpu() -> bool:
     if not any(device.exists() for device in _GPU_DEVICES):
         return False
     try:

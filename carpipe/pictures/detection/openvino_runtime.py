@@ -26,6 +26,8 @@ METADATA = "metadata.yaml"
 class OpenVINONetwork:
     """A detector that OpenVINO runs."""
 
+    on_gpu = False
+
     def __init__(self, file: Path, *, config: CropConfig):
         """Load and compile.
 

@@ -46,7 +46,7 @@ class UltralyticsNetwork:
         self._one_by_one = file.suffix != ".pt"
         with _telling_what_is_wrong():
             self._model = import_ultralytics()(str(file), task="detect")
-            self._on_gpu = not self._one_by_one and _has_cuda()
+            self.on_gpu = not self._one_by_one and _has_cuda()
             # The first call loads the weights and, unlike the constructor, finds out what is wrong with them.
             [result] = self._predict([np.zeros((64, 64, 3), np.uint8)])
         if result.boxes is None:
@@ -75,7 +75,7 @@ class UltralyticsNetwork:
     def _predict(self, arrays: list[Any]) -> list[Any]:
         options: dict[str, Any] = {"imgsz": self._config.image_size, "conf": self._config.confidence, "verbose": False}
         # In half precision the boxes are the same: of 62 vehicles the least IoU was 0.997.
-        options["half"] = self._on_gpu
+        options["half"] = self.on_gpu
         if self._one_by_one:
             return [self._model.predict(array, **options)[0] for array in arrays]
         return list(self._model.predict(arrays, **options))

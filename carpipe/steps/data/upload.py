@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from carpipe.ahead import work_ahead
-from carpipe.errors import AccessError, InputError, StoreError, UnavailableError, explain_os_error
+from carpipe.errors import AccessError, InputError, StoreError, UnavailableError, explain_unreadable
 from carpipe.names import MAX_KEY_BYTES, is_odd, normalise_key, shown
 from carpipe.steps.data.inventory import forgotten_listings
 from carpipe.steps.session import Session
@@ -39,7 +39,7 @@ class _Found:
     refused: list[str] = field(default_factory=list)
 
     def refuse(self, path: Path | str, why: str) -> None:
-        sentence = f"{shown(str(path))}: {why}"
+        sentence = f"{shown(str(path))}: {why.rstrip('.')}"
         log.warning("not uploaded: %s", sentence)
         self.refused.append(sentence)
 
@@ -89,7 +89,7 @@ def _copy(session: Session, files: Mapping[str, Path], found: _Found) -> tuple[i
                 return False
             session.store.put(key, data)
         except OSError as error:
-            return f"it cannot be read: {explain_os_error(error)}"
+            return f"it cannot be read. {explain_unreadable(error)}"
         except (AccessError, UnavailableError):
             raise  # the next file would fare no better
         except StoreError as error:
@@ -131,7 +131,7 @@ def _find(folder: Path, *, longest: int) -> _Found:
         try:
             names = _names(directory, found)
         except OSError as error:
-            found.refuse(directory, f"the folder cannot be read: {explain_os_error(error)}")
+            found.refuse(directory, f"the folder cannot be read. {explain_unreadable(error)}")
             continue
         for name in names:
             key = normalise_key(f"raw/{directory.name}/{name}")

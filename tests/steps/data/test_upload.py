@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_read_stops_no_other(session, photos, monkeypatch)
     monkeypatch.setattr(Path, "read_bytes", read)
     done = upload(session, photos)
     assert there(session) == [bucket.key(2)]
-    assert "it cannot be read: The account that runs this" in done.refused[0]
+    assert "it cannot be read. The account that runs this" in done.refused[0]
 
 
 def test_what_the_server_refuses_stops_no_other_but_trouble_does(session, photos, monkeypatch):
