@@ -225,7 +225,7 @@ def plain(folder: Path) -> None:
     app, detector = flask.Flask(__name__), YOLO(str(DETECTOR))
     network = keras.models.load_model(folder / "model.keras", compile=False)
     side = network.input_shape[1]
-    lock = threading.Lock()  # ultralytics' predictor is not safe between threads
+    lock = threading.Lock()  # neither ultralytics' predictor nor the making of Keras' is safe between threads
 
     @app.post("/predict")
     def predict() -> Any:
@@ -239,7 +239,9 @@ def plain(folder: Path) -> None:
             return {"success": False}, 422
         box = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
         picture = np.asarray(image.crop(box).resize((side, side)))[None]
-        return {"success": True, "prediction": int(network.predict(picture, verbose=0)[0].argmax())}
+        with lock:
+            answer = network.predict(picture, verbose=0)
+        return {"success": True, "prediction": int(answer[0].argmax())}
 
     app.run(port=PORT[PLAIN])
 
