@@ -63,6 +63,7 @@ BUCKET_SETTINGS = {
     "AWS_DEFAULT_REGION": "eu-central-1",
     "CARPIPE_CONFIG": "/opt/carpipe/config/carpipe.toml",
 }
+SCRATCH = "/opt/airflow/scratch"
 TOML = '[crop]\nweights = "s3:weights/yolov5mu.pt"\n'
 
 Manifest = dict[str, Any]
@@ -178,7 +179,8 @@ def task_pod(worker: Service) -> Manifest:
     base = container("base", worker, more=IN_TASKS, memory="12Gi")
     base.pop("command")  # Airflow gives it one
     base["resources"]["requests"] = {"cpu": "1", "memory": "6Gi"}
-    base["volumeMounts"].append({"name": "scratch", "mountPath": "/tmp"})  # noqa: S108  # in the pod
+    base["volumeMounts"].append({"name": "scratch", "mountPath": SCRATCH})
+    base["env"].append({"name": "TMPDIR", "value": SCRATCH})
     scratch = {"name": "scratch", "emptyDir": {"sizeLimit": "60Gi"}}
     spec = pod([base], account="carpipe-task", volumes=[scratch], restartPolicy="Never")
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "carpipe-task", "namespace": NAME}, "spec": spec}
