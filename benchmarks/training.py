@@ -72,7 +72,9 @@ def main() -> None:
         ]  # fmt: skip
         columns = ("way", "round", "fed alone, photos/s", "CPU ms a photo", "waiting, % of a step",
                    "in a training, photos/s", "peak MB")  # fmt: skip
-        keep(options.out, title=f"Feeding a training, {CONFIG.batch} photos at {SIDE} px", columns=columns, rows=rows)
+        keep(
+            options.out, title=f"Feeding a training, batches of {CONFIG.batch} at {SIDE} px", columns=columns, rows=rows
+        )
 
 
 def parse() -> argparse.Namespace:
