@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tomllib
@@ -45,15 +44,15 @@ print(json.dumps({"shape": scores.shape, "classes": model.classes, "heavy": heav
 
 
 def closure(*names):
-    """Import names of the distributions and of all that they need."""
+    """Import names of the distributions and of all that they need on this Python."""
     found, waiting = set(), list(names)
     while waiting:
-        name = re.split(r"[^\w.-]", waiting.pop())[0].lower().replace("_", "-")
-        if name in found:
+        wanted = Requirement(waiting.pop())
+        name = wanted.name.lower().replace("_", "-")
+        if name in found or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
             continue
         found.add(name)
-        needs = map(Requirement, metadata.requires(name) or ())
-        waiting += [need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})]
+        waiting += metadata.requires(name) or ()
     owners = metadata.packages_distributions().items()
     return {module for module, owned in owners if {name.lower().replace("_", "-") for name in owned} & found}
 
