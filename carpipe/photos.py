@@ -126,10 +126,11 @@ def together(files: "Iterable[tuple[str, bytes]]") -> pd.DataFrame:
     return photos.assign(partition=pd.array(np.repeat(np.array(names, dtype=object), rows), dtype="str"))
 
 
-def _all_to_pandas(found: "Iterable[tuple[pa.Table, bytes]]") -> pd.DataFrame:
-    (first, data), *more = found
+def _all_to_pandas(found: "Iterator[tuple[pa.Table, bytes]]") -> pd.DataFrame:
+    first, data = next(found)
+    tables = [first, *(table for table, _ in found)]  # and of the files only the first is held
     with parquet.readable(data):  # what pandas may stumble over is the form, which all share
-        photos: pd.DataFrame = pa.concat_tables([first, *(table for table, _ in more)]).to_pandas(use_threads=False)
+        photos: pd.DataFrame = pa.concat_tables(tables).to_pandas(use_threads=False)
     return photos
 
 

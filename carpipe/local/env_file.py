@@ -153,21 +153,23 @@ def renamed(env: str) -> str:
     return re.sub(r"(?<=^# )\w+(?==)|^\w+(?==)", lambda found: RENAMED.get(found[0], found[0]), env, flags=re.M)
 
 
+def _old_names(env: str) -> list[str]:
+    return sorted(RENAMED.keys() & read_env(env).keys())
+
+
 def _check_names(env: str) -> None:
-    if old := sorted(RENAMED.keys() & read_env(env).keys()):
+    if old := _old_names(env):
         raise InputError(f"This .env has names of an earlier version, {', '.join(old)}: say `make env` alone first.")
 
 
 def _write_env(options: argparse.Namespace) -> str:
     if ENV.exists():
         before = ENV.read_text(encoding="utf-8")
-        if options.gpu or options.bind or options.store:
-            _check_names(before)
-        old = sorted(RENAMED.keys() & read_env(before).keys())
-        if not old or options.gpu or options.bind or options.store:
-            raise InputError("There is already a .env here, with the passwords of running services: change it by hand.")
-        state.secret_file(ENV, renamed(before))
-        return f"Renamed {', '.join(old)} in .env: the same names in a shell no longer take their place."
+        if (old := _old_names(before)) and not (options.gpu or options.bind or options.store):
+            state.secret_file(ENV, renamed(before))
+            return f"Renamed {', '.join(old)} in .env: the same names in a shell no longer take their place."
+        _check_names(before)
+        raise InputError("There is already a .env here, with the passwords of running services: change it by hand.")
     text = make_env(EXAMPLE.read_text(encoding="utf-8"), _asked_for(options))
     state.secret_file(ENV, text)
     settings = Path("config/carpipe.toml")

@@ -16,9 +16,6 @@ from carpipe.pictures.detection import files
 from carpipe.pictures.detection.cut import Found, area
 from carpipe.pictures.detection.outputs import Boxes
 
-# What a machine with a GPU has, whichever library would use it.
-_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/nvidia0"), Path("/dev/dxg"))
-
 
 class NoDetectorError(InputError):
     """A file is none that can be used; the sentence names it."""
@@ -137,16 +134,10 @@ def _load(file: Path, *, config: CropConfig) -> Network:
         return OpenVINONetwork(_readable(file, config=config), config=config)
     from carpipe.pictures.detection import ultralytics_runtime
 
-    if file.suffix == ".tflite" or config.runtime == "torch" or (config.runtime == "auto" and _has_gpu()):
+    if (
+        file.suffix == ".tflite"
+        or config.runtime == "torch"
+        or (config.runtime == "auto" and ultralytics_runtime.has_gpu())
+    ):
         return ultralytics_runtime.UltralyticsNetwork(file, config=config)
     return OpenVINONetwork(_readable(file, config=config), config=config)
-
-
-def _has_gpu() -> bool:
-    if not any(device.exists() for device in _GPU_DEVICES):
-        return False
-    try:
-        import torch
-    except ModuleNotFoundError:  # then nothing here can use it, and what a `.pt` takes is said where it is read
-        return False
-    return bool(torch.cuda.is_available())

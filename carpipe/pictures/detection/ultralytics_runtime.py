@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _CONVERTED = "detector_openvino_model"
 _STRIDE = 32
+# What a machine with a GPU has, whichever library would use it.
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/nvidia0"), Path("/dev/dxg"))
 
 
 class UltralyticsNetwork:
@@ -46,7 +48,7 @@ class UltralyticsNetwork:
         self._one_by_one = file.suffix != ".pt"
         with _telling_what_is_wrong():
             self._model = import_ultralytics()(str(file), task="detect")
-            self.on_gpu = not self._one_by_one and _has_cuda()
+            self.on_gpu = not self._one_by_one and has_gpu()
             # The first call loads the weights and, unlike the constructor, finds out what is wrong with them.
             [result] = self._predict([np.zeros((64, 64, 3), np.uint8)])
         if result.boxes is None:
@@ -81,9 +83,14 @@ class UltralyticsNetwork:
         return list(self._model.predict(arrays, **options))
 
 
-def _has_cuda() -> bool:
-    import torch
-
+def has_gpu() -> bool:
+    """Whether PyTorch finds a GPU that it can use."""
+    if not any(device.exists() for device in _GPU_DEVICES):
+        return False
+    try:
+        import torch
+    except ModuleNotFoundError:  # then nothing here can use it, and what a `.pt` takes is said where it is read
+        return False
     return bool(torch.cuda.is_available())
 
 

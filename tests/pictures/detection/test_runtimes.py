@@ -206,7 +206,9 @@ def test_the_names_of_coco_are_known_by_their_numbers(tmp_path):
 def test_pytorch_runs_a_checkpoint_where_there_is_a_gpu(device, cuda, expected, monkeypatch, tmp_path):
     """`auto` asks PyTorch only where there is a device: to import it takes seconds."""
     asked = []
-    monkeypatch.setattr("carpipe.pictures.detection.detector._GPU_DEVICES", (tmp_path if device else tmp_path / "no",))
+    monkeypatch.setattr(
+        "carpipe.pictures.detection.ultralytics_runtime._GPU_DEVICES", (tmp_path if device else tmp_path / "no",)
+    )
     monkeypatch.setattr("torch.cuda.is_available", lambda: asked.append(True) or cuda)
     monkeypatch.setattr(ultralytics_runtime, "UltralyticsNetwork", lambda *_, **__: Named("torch"))
     monkeypatch.setattr(openvino_runtime, "OpenVINONetwork", lambda *_, **__: Named("openvino"))
