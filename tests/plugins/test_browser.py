@@ -64,7 +64,7 @@ def _logged_in(url, options):
         until(driver, lambda: driver.find_element(By.NAME, "username")).send_keys("user")
         driver.find_element(By.NAME, "password").send_keys("user")
         driver.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
-        until(driver, lambda: driver.find_element(By.ID, "desk"))
+        until(driver, lambda: tiles(driver))
         yield driver
 
 
@@ -73,6 +73,8 @@ def browser(chromium, url):
     """The browser on the page Labels; fails in the end where a script of ours did."""
     chromium.set_window_size(1280, 900)
     chromium.get(f"{url}/carpipe/labels")
+    # Chromium may drop a navigation for good that is asked for while the page before is being put in place.
+    until(chromium, lambda: tiles(chromium))
     yield chromium
     chromium.switch_to.default_content()
     wrong = [line["message"] for line in chromium.get_log("browser") if line["level"] == "SEVERE"]
