@@ -17,6 +17,8 @@ from carpipe.pictures.encode import preview
 
 # The browser itself then refuses whatever a later version may load or run.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+# The style sheet of all pages, those that open from S3 too.
+LOOK = Path(__file__).parent / "style.css"
 SIDE = 160  # pixels of a picture's long side on a page; about 5 kB each
 QUALITY = 75
 
@@ -64,6 +66,7 @@ def environment(folder: Path) -> Environment:
         lstrip_blocks=True,
         finalize=_printable,
     )
+    made.globals["look"] = Markup(LOOK.read_text("utf-8"))  # noqa: S704  # ours
     made.filters |= {"number": lambda value: f"{value:,.0f}", "per_cent": per_cent}
     return made
 

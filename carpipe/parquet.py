@@ -94,6 +94,17 @@ def _look(file: pq.ParquetFile, data: bytes, *, columns: list[str], groups: list
         raise _too_much(data, f"comes to more than {_room(data, ratio):,} bytes in memory")
 
 
+def checked_names(data: bytes) -> list[str]:
+    """The columns of a file whose footer is within the limits; its rows have not been looked at.
+
+    Raises:
+        TooLargeError, InputError: as `read_table`.
+    """
+    file = _opened(data)
+    with readable(data):
+        return list(file.schema_arrow.names)
+
+
 def blobs(data: bytes, *, rows: int) -> Iterator[tuple[str, bytes]]:
     """(`key`, `blob`) of each row in their order; so many rows are in memory at a time, beside the file.
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from carpipe_airflow.pages import MOUNT
+from carpipe_airflow.pages import MOUNT, NAME
 from carpipe_airflow.pages.links import LINKS
 
 
@@ -32,7 +32,7 @@ class CarpipePlugin(AirflowPlugin):
             "name": "carpipe",
             # Airflow may itself be served below a path.
             "href": f"{urlsplit(conf.get('api', 'base_url', fallback='') or '').path.rstrip('/')}{MOUNT}/",
-            "url_route": "carpipe",
+            "url_route": NAME,
             "destination": "nav",
             "nav_top_level": True,
         }

@@ -34,6 +34,7 @@ from carpipe.steps.views import channels, datasets
 from carpipe.taxonomy.read import parse
 from carpipe.weights import channel
 from carpipe.weights.client import pull
+from tests.indexed import show_dataset
 from tests.recorded import SETTINGS, objects, restored
 from tests.recorded.later import KEPT_BY_A_FIELD, LATER, of_form, restore_later
 
@@ -108,7 +109,7 @@ def test_an_app_gets_a_model_of_a_later_version_also_from_its_cache(session, sto
 
 def test_pages_and_commands_show_what_they_understand(session, url, monkeypatch, capsys):
     cache = ResultCache(session)
-    shown = datasets.show_dataset(cache, datasets.list_datasets(cache).rows[0].id)
+    shown = show_dataset(cache, datasets.list_datasets(cache).rows[0].id)
     assert (shown.reasons[-1].stage, shown.reasons[-1].name) == ("grade", "stale"), (
         "a stage that is not known comes last"
     )

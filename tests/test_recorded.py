@@ -20,6 +20,7 @@ from carpipe.steps.models.score_log import scores
 from carpipe.steps.upkeep.garbage import KNOWN, find_garbage
 from carpipe.steps.views import channels, datasets
 from carpipe.weights.client import pull
+from tests.indexed import show_dataset
 from tests.recorded import BUCKET, SETTINGS, objects, restored
 
 # Stages whose VERSION was raised since the recording, and those behind them: they alone may be made anew.
@@ -127,7 +128,7 @@ def test_an_app_gets_the_old_model_and_it_answers_as_it_did(session, tmp_path):
 def test_pages_show_an_old_bucket(session):
     cache = ResultCache(session)
     newest, first = datasets.list_datasets(cache).rows[-2:]
-    shown = datasets.show_dataset(cache, first.id)
+    shown = show_dataset(cache, first.id)
     channel = channels.show_channel(cache, "classifier")
     assert (newest.photos, first.photos) == (115, 106)
     assert {reason.stage for reason in shown.reasons} >= {"clean", "crop", "identify", "classes", "split"}

@@ -16,10 +16,11 @@ from carpipe.backports import UTC
 from carpipe.errors import InputError
 from carpipe.html_page import POLICY, environment, minus
 from carpipe.photos import SPLITS, kept
+from carpipe.reasons import REASONS
 from carpipe.validation import report_charts as charts
 from carpipe.validation.report_pictures import choose_examples, choose_pairs, make_cards
 
-__all__ = ["MEANINGS", "PreviousDataset", "ReportInput", "choose_examples", "choose_pairs", "render_report"]
+__all__ = ["PreviousDataset", "ReportInput", "choose_examples", "choose_pairs", "render_report"]
 
 TEMPLATE = "report.html.j2"
 COLUMNS = ("key", "dropped", "dropped_by", "listing_uuid", "vehicle", "class_name", "split")
@@ -27,36 +28,6 @@ MANY_CLASSES = 60  # more bars than that are a page of their own: then the ends 
 ENDS = 15  # bars at either end
 WORST = 10  # classes furthest from their quotas
 CHANGED = 15  # classes whose photos changed most
-
-# Why a photo is not in the dataset. A reason without a line here is shown without a meaning.
-MEANINGS = {
-    "name_not_understood": "the name is not <make>_<model>_<year>/<number>_<number>_<uuid>_<uuid>.jpg (listing, photo)",
-    "forgotten": "its listing was forgotten on request, and has come back",
-    "missing": "gone from raw/ since it was listed",
-    "empty": "file of zero bytes",
-    "not_an_image": "no decoder knows the bytes",
-    "unsupported_format": "a picture, video or document of a format that is not read; the column `format` says which",
-    "truncated": "the picture breaks off before its end",
-    "damaged": "part of the picture is missing or was overwritten",
-    "too_small": "a side is shorter than clean.min_side",
-    "bomb": "costs more to decode than a photo may: more pixels (clean.max_pixels), bytes, scans or parts; not decoded",
-    "poison": "decoding it crashed its process, or took more time (clean.timeout_s) or memory than it may",
-    "not_a_car": "p(car) is below filter.threshold",
-    "no_vehicle": "the detector found no vehicle",
-    "box_too_small": "the largest vehicle fills less of the frame than crop.min_box_share",
-    "deleted": "no longer under raw/",
-    "superseded": "overwritten in raw/ later; the newer version counts",
-    "banner": "the same picture is in many listings: a dealer's banner, not their car",
-    "duplicate": "the same picture as one that stays: the same file, encoded anew, or edited",
-    "said_not_a_car": "a person has said of its listing that it is not a car of any class",
-    "said_cannot_tell": "a person has said of its listing that nobody can tell which class it is of",
-    "erased_class": "the taxonomy gives the model no class",
-    "too_few_photos": "its model has fewer photos than classes.min_photos",
-    "over_cap": "its model has more photos than classes.max_photos; whole vehicles go",
-    "too_few_vehicles": "the vehicles of its class do not reach all three splits",
-    "other_class": "its vehicle is mostly in another class",
-    "in_two_splits": "its vehicle turned out to be in two splits; test wins over val over train",
-}
 
 
 @dataclass(frozen=True)
@@ -173,7 +144,7 @@ def _reasons(report: ReportInput) -> list[dict[str, Any]]:
         {
             "row": row,
             "anchor": f"reason-{number}",
-            "meaning": MEANINGS.get(row.reason, ""),
+            "meaning": REASONS.get(row.reason, ""),
             "cards": make_cards(
                 examples[(examples["dropped"] == row.reason) & (examples["dropped_by"] == row.stage)], report.pictures
             ),

@@ -8,12 +8,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from carpipe.steps.cache import ResultCache
+from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.labels.store import read_labels
 from carpipe.steps.moves.store import current_moves, effective
+from carpipe.steps.results import read_photos
 from carpipe.steps.session import open_session
 from carpipe.steps.viewpoints.store import read_views
-from carpipe.steps.views import datasets
+from carpipe.steps.views.datasets import describe_datasets
 from carpipe.weights import channel
 from tests.conftest import make_config
 from tests.plugins import bucket
@@ -22,6 +23,7 @@ from tests.recorded.later import of_form
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+IN_AIRFLOW = "/plugin/carpipe"
 REFUSED = "f" * 20  # a validation that failed
 
 
@@ -65,7 +67,7 @@ def places(made, session):
         "{validation}": REFUSED, "{curve}": bucket.add_curve(session, dataset.key).key.split("/")[3],
         "{found}": bucket.add_new_models(session, dataset.key).key.split("/")[3], "{number}": "0",
         "{channel}": "classifier", "{model}": models[0].key.split("/")[2], "{stage}": part[1],
-        "{partition}": part[2], "{fingerprint}": part[3], "data}/photos/{row}": "", "{row}": "0",
+        "{partition}": part[2], "{fingerprint}": part[3], "{row}": "0",
         "{advice}": bucket.add_advice(session, dataset).key.split("/")[3],
     }  # fmt: skip
 
@@ -94,7 +96,14 @@ def request(client, method, path, places):
         body = {"data": {"advice": places["{advice}"], "name": "skoda_octavia"}}
     if path == "/classes/take-back":
         body = {"data": {"model": "volkswagen_golf"}}
+    if path.endswith("/correct"):
+        body = {"data": {"to": "volkswagen_golf"}}
     return client.request(method, fill_in(path, places), **body)
+
+
+def framed_by(client, path):
+    """Where the document is that a page of ours has in a frame."""
+    return re.search(r'<iframe title="[^"]+" src="([^"]+)"', client.get(path).text)[1]
 
 
 def end_promotions(clients):
@@ -151,7 +160,8 @@ def test_nothing_is_changed_by_get(server):
     _, routes = server
     assert {method for method, _ in routes} == {"GET", "POST"}
     assert sorted(path for method, path in routes if method == "POST") == [
-        "/classes/accept", "/classes/take-back", "/labels", "/weights/{channel}/promote",
+        "/classes/accept", "/classes/take-back", "/labels", "/photos/{dataset}/{row}/correct",
+        "/weights/{channel}/promote",
     ]  # fmt: skip
 
 
@@ -277,7 +287,7 @@ def test_the_newest_learning_curve_is_linked_from_its_dataset(clients, places, s
 
     assert f'href="{fill_in("/data/curves/{curve}", places)}">Learning curve</a>' in text
     assert "It brought &lt;script&gt;" in text
-    answer = clients["viewer"].get(fill_in("/data/curves/{curve}", places))
+    answer = clients["viewer"].get(framed_by(clients["viewer"], fill_in("/data/curves/{curve}", places)))
     assert "curve of the test" in answer.text
     assert "sandbox allow-same-origin" in answer.headers["content-security-policy"]
 
@@ -295,17 +305,28 @@ def test_what_may_be_a_new_class_is_shown_with_its_rule_and_pictures(clients, pl
 
 
 def test_photos_are_small_and_without_metadata(clients, places):
-    for path in ("/data/{dataset}/photos/{row}", "/labels/photos/{stage}/{partition}/{fingerprint}/{row}"):
+    for path in (
+        "/photos/{dataset}/{row}/small",
+        "/photos/{dataset}/{row}/large",
+        "/labels/photos/{stage}/{partition}/{fingerprint}/{row}",
+    ):
         answer = clients["viewer"].get(fill_in(path, places))
         assert answer.headers["content-type"] == "image/jpeg"
         assert answer.content.startswith(b"\xff\xd8")
         assert b"private" not in answer.content
 
 
+def truncated(session, dataset):
+    """The key of the photo in row 3."""
+    photos = read_photos(session.store, find_dataset(session, dataset))
+    assert photos["dropped"].iloc[3] == "truncated"
+    return photos["key"].iloc[3]
+
+
 def test_a_photo_that_is_broken_or_gone_has_a_picture_that_says_so(clients, places, session):
     drawn = clients["viewer"].get("/carpipe/labels/batch", params={"count": 100}).json()["photos"]
-    shown = datasets.photo_of(ResultCache(session), places["{dataset}"], 3)
-    paths = [fill_in("/data/{dataset}/photos/3", places), *(one["url"] for one in drawn if one["key"] == shown)]
+    shown = truncated(session, places["{dataset}"])
+    paths = [fill_in("/photos/{dataset}/3/small", places), *(one["url"] for one in drawn if one["key"] == shown)]
     assert len(paths) == 2
     key = f"raw/{shown}"
     whole = session.store.get(key)
@@ -322,7 +343,7 @@ def test_a_photo_that_is_broken_or_gone_has_a_picture_that_says_so(clients, plac
 
 def test_no_photo_is_served_but_those_of_a_page(clients, places):
     viewer = clients["viewer"]
-    assert viewer.get(fill_in("/data/{dataset}/photos/7", places)).status_code == 404
+    assert viewer.get(fill_in("/photos/{dataset}/12/small", places)).status_code == 404
     assert viewer.get(fill_in("/labels/photos/{stage}/{partition}/{fingerprint}/999", places)).status_code == 404
     assert viewer.get(fill_in("/data/{dataset}/data_docs/..%2fphotos.parquet", places)).status_code == 404
     verdict = fill_in("/data/validations/{validation}/data_docs/", places)
@@ -452,7 +473,7 @@ def test_what_is_no_model_dataset_or_decision_costs_its_own_place_only(clients, 
         assert "2 datasets were made by a newer carpipe, or by something else" in page.text
         shown = clients["viewer"].get(f"/carpipe/data/{'0' * 20}")
         assert (shown.status_code, "cannot be shown: extra.classes is missing" in shown.text) == (404, True)
-        assert datasets.describe_datasets(session).count("manifest.json") == 1
+        assert describe_datasets(session).count("manifest.json") == 1
     finally:
         session.store.delete(entries)
 
@@ -576,7 +597,7 @@ def test_a_comparison_is_shown_where_there_is_one(clients, places, made):
     assert "sandbox allow-same-origin" in page.headers["content-security-policy"]
     card = client.get(fill_in("/weights/{channel}/{model}/card", places)).text
     assert "<h2>Against &lt;script&gt;alert(1)&lt;/script&gt;</h2>" in card
-    link = f"/carpipe/weights/classifier/{places['{model}']}/comparison.html"
+    link = f"/carpipe/weights/classifier/{places['{model}']}/comparison"
     assert link in card
     weights = client.get("/carpipe/weights/classifier").text
     assert weights.count(f'href="{link}"') == 1
@@ -615,7 +636,9 @@ def test_a_task_links_to_what_it_made(clients, places, session):
     links = clients["viewer"].get(f"{task}/links").json()["extra_links"]
     assert {name for name, link in links.items() if link} == {"Weights", "Model card", "Evaluation"}
     for link in filter(None, links.values()):
-        assert clients["viewer"].get(link).status_code == 200, link
+        assert link.startswith(f"{IN_AIRFLOW}/carpipe/"), "in the frame of Airflow"
+        path = framed_by(clients["viewer"], link.removeprefix(IN_AIRFLOW))
+        assert clients["viewer"].get(path).status_code == 200, link
 
 
 def test_a_learning_curve_is_linked_from_its_task(clients, places):
@@ -627,7 +650,8 @@ def test_a_learning_curve_is_linked_from_its_task(clients, places):
     links = clients["viewer"].get(f"{task}/links").json()["extra_links"]
 
     assert {name for name, link in links.items() if link} == {"Learning curve"}
-    assert "curve of the test" in clients["viewer"].get(links["Learning curve"]).text
+    path = links["Learning curve"].removeprefix(IN_AIRFLOW)
+    assert "curve of the test" in clients["viewer"].get(framed_by(clients["viewer"], path)).text
 
 
 def test_a_validation_that_failed_is_linked_from_its_task(clients, places):
@@ -638,7 +662,9 @@ def test_a_validation_that_failed_is_linked_from_its_task(clients, places):
     links = clients["viewer"].get(f"{task}/links").json()["extra_links"]
     assert {name for name, link in links.items() if link} == {"Dataset report", "Data Docs"}
     for link in filter(None, links.values()):
-        assert clients["viewer"].get(link).status_code == 200, link
+        assert link.startswith(f"{IN_AIRFLOW}/carpipe/"), "in the frame of Airflow"
+        path = framed_by(clients["viewer"], link.removeprefix(IN_AIRFLOW))
+        assert clients["viewer"].get(path).status_code == 200, link
 
 
 def test_buttons_are_for_those_who_may(clients):

@@ -26,10 +26,10 @@ from carpipe.steps.models.gate import _compare
 from carpipe.steps.moves.store import move_model
 from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
-from carpipe.steps.views.datasets import show_dataset
 from carpipe.steps.views.photo import describe_photos
 from carpipe.taxonomy.read import load
 from carpipe.weights.channel import read_channel
+from tests.indexed import show_dataset
 from tests.recorded import SETTINGS, restore
 
 pytestmark = [pytest.mark.slow]

@@ -10,10 +10,10 @@ from PIL import Image
 
 from carpipe.errors import InputError
 from carpipe.photos import drop
+from carpipe.reasons import REASONS
 from carpipe.stages.funnel import funnel
 from carpipe.validation import report_charts as charts
 from carpipe.validation.report import (
-    MEANINGS,
     PreviousDataset,
     ReportInput,
     choose_examples,
@@ -163,7 +163,7 @@ def test_counts_are_those_of_the_table(photos: pd.DataFrame) -> None:
     assert "200 kept, 83.3 %" in text
     assert "filter 232 in, 202 kept not_a_car 30" in text
     assert "split 200 in, 200 kept nothing dropped" in text
-    assert f"not_a_car filter 30 12.5 % {MEANINGS['not_a_car']}" in text
+    assert f"not_a_car filter 30 12.5 % {REASONS['not_a_car']}" in text
     assert "odd_light crop 2 0.8 % not_a_car 5 of 30 photos" in text  # a reason without a meaning, the last
 
 

@@ -1,12 +1,11 @@
 """What the page Data and `carpipe datasets` show: the list, and one of them in full.
 
-A dataset never changes, so all of it is computed once; its photo table, 1.6 million rows as it may be, is not kept.
+A dataset never changes, so all of it is computed once, from the index of its photos.
 """
 
 import contextlib
 import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,16 +18,19 @@ from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.cost import dataset_cost
 from carpipe.steps.data.datasets import dated_datasets
 from carpipe.steps.session import Session
+from carpipe.steps.views.called import Called, call
 from carpipe.steps.views.costs import say_cost
 from carpipe.steps.views.extra import check_shown
 from carpipe.taxonomy.words import DROPPED
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from carpipe.photo_index import PhotoIndex
 
 log = logging.getLogger(__name__)
 
 SHOWN = 30  # datasets in the list
+# In their order.
+STAGES = ("inventory", "clean", "filter", "crop", "identify", "classes", "split")
 EXAMPLES = 6  # photos of a reason
 SEED = 20  # of the choice of examples
 
@@ -150,23 +152,32 @@ def find_dataset(cache: ResultCache, dataset: str) -> Manifest:
         raise InputError(f"There is no dataset {dataset} in {cache.session.store.url}.") from None
 
 
-def show_dataset(cache: ResultCache, dataset: str) -> DatasetView:
-    """A dataset by its id. Raises InputError where there is none."""
-    done = find_dataset(cache, dataset)
-    found: DatasetView = cache.get(("dataset view", done.key), lambda: _view(cache, done))
-    return found
+def find_or_newest(cache: ResultCache, dataset: str) -> Manifest | None:
+    """A dataset by its id, or the newest that can be shown where it is empty; None where there is none yet."""
+    return find_dataset(cache, dataset) if dataset else next(newest(cache), None)
 
 
-def photo_of(cache: ResultCache, dataset: str, row: int) -> str:
-    """The key of a photo that the dataset's page shows, by its row of the photo table.
+def newest(cache: ResultCache, *, most: int = SHOWN) -> Iterator[Manifest]:
+    """Datasets that can be shown, the newest first."""
+    for info in cache.manifests("datasets", most=most):
+        with contextlib.suppress(MissingError, InputError):  # deleted since, or made by a newer carpipe
+            yield check_shown(cache.manifest(info.key))
 
-    Raises:
-        InputError: the page does not show that row.
+
+def call_dataset(done: Manifest) -> Called:
+    """What people call it."""
+    at = manifest.committed_at(done, None) if manifest.COMMITTED in done.extra else None
+    return call(done.key, at, done.counts["in"])
+
+
+def show_dataset(cache: ResultCache, done: Manifest, index: "PhotoIndex") -> DatasetView:
+    """A dataset in full.
+
+    Args:
+        index: of its photos.
     """
-    for reason in show_dataset(cache, dataset).reasons:
-        if row in reason.examples:
-            return reason.examples[row]
-    raise InputError(f"Row {row} is none of the examples of dataset {dataset}.")
+    found: DatasetView = cache.get(("dataset view", done.key), lambda: _view(cache, done, index))
+    return found
 
 
 def read_document(cache: ResultCache, dataset: str, name: str) -> bytes:
@@ -194,11 +205,9 @@ def read_verdict(cache: ResultCache, validation: str, name: str) -> bytes:
     return store.get(f"{prefix}/{name}")
 
 
-def _view(cache: ResultCache, done: Manifest) -> DatasetView:
+def _view(cache: ResultCache, done: Manifest, index: "PhotoIndex") -> DatasetView:
     store = cache.session.store
-    columns = ["key", "dropped", "dropped_by", "class_name", "split"]
-    photos = results.read_photos(store, done, columns=columns, also=("corrected",))
-    corrected, corrected_out = _corrected(photos)
+    corrected, corrected_out = _corrected(index)
     verdict: dict[str, Any] = manifest.read_json(store, done, results.VALIDATION)
     return DatasetView(
         id=done.key.split("/")[1],
@@ -207,8 +216,8 @@ def _view(cache: ResultCache, done: Manifest) -> DatasetView:
         vehicles=done.extra["vehicles"],
         splits=done.extra["splits"],
         funnel=manifest.read_json(store, done, results.FUNNEL),
-        reasons=list(_reasons(photos)),
-        classes=list(_classes(photos)),
+        reasons=list(_reasons(index)),
+        classes=list(_classes(index)),
         verdict={name: verdict[name] for name in ("success", "expectations", "failed")},
         documents=_documents(done),
         cost=say_cost(cache.session, done, dataset_cost),
@@ -217,40 +226,45 @@ def _view(cache: ResultCache, done: Manifest) -> DatasetView:
     )
 
 
-def _corrected(photos: "pd.DataFrame") -> tuple[int, int]:
+def _corrected(index: "PhotoIndex") -> tuple[int, int]:
     """Photos of listings that people have corrected: those in the dataset, and those that are out for it."""
-    if "corrected" not in photos:  # nobody has corrected a listing
-        return 0, 0
-    said_out = int(photos["dropped"].isin([*DROPPED.values()]).sum())
-    return int((photos["corrected"].notna() & photos["dropped"].isna()).sum()), said_out
+    words = [*DROPPED.values()]
+    query = (
+        "SELECT count_if(corrected IS NOT NULL AND dropped IS NULL) AS kept, "
+        "count_if(list_contains(?, dropped)) AS left_out FROM photos"
+    )
+    (found,) = index.select(query, [words])
+    return found["kept"], found["left_out"]
 
 
-def _reasons(photos: "pd.DataFrame") -> Iterator[Reason]:
+def _reasons(index: "PhotoIndex") -> Iterator[Reason]:
     """Every reason with some photos at random, in the order of the stages."""
-    from carpipe.stages.funnel import STAGES
-
-    # Row numbers are what pictures are asked for by, so they are kept through the shuffle.
-    out = photos.loc[photos["dropped"].notna(), ["dropped_by", "dropped"]]
-    counts: dict[tuple[str, str], int] = Counter(zip(out["dropped_by"], out["dropped"], strict=True))
-    chosen = out.sample(frac=1, random_state=SEED).groupby(["dropped_by", "dropped"]).head(EXAMPLES)
+    counts = index.select("SELECT dropped_by, dropped, count(*) AS photos FROM photos GROUP BY ALL")
+    total = sum(one["photos"] for one in counts)
+    chosen = index.select(
+        "SELECT row, key, dropped_by, dropped FROM photos WHERE dropped IS NOT NULL "
+        "QUALIFY row_number() OVER (PARTITION BY dropped_by, dropped ORDER BY hash(row + ?), row) <= ? ORDER BY row",
+        [SEED, EXAMPLES],
+    )
     # Stages that a later version has added come last.
     order = {stage: place for place, stage in enumerate(STAGES)}
-    for stage, name in sorted(counts, key=lambda pair: (order.get(pair[0], len(order)), -counts[pair])):
-        rows = chosen.index[(chosen["dropped_by"] == stage) & (chosen["dropped"] == name)]
-        examples = {int(row): str(photos["key"].iloc[row]) for row in rows}
-        number = counts[stage, name]
-        yield Reason(stage, name, number, number / len(photos), examples)
+    out = [one for one in counts if one["dropped"] is not None]
+    for one in sorted(out, key=lambda one: (order.get(one["dropped_by"], len(order)), -one["photos"], one["dropped"])):
+        mine = (photo for photo in chosen if _why(photo) == _why(one))
+        examples = {photo["row"]: photo["key"] for photo in mine}
+        yield Reason(one["dropped_by"], one["dropped"], one["photos"], one["photos"] / total, examples)
 
 
-def _classes(photos: "pd.DataFrame") -> Iterator[ClassRow]:
+def _why(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["dropped_by"], row["dropped"]
+
+
+def _classes(index: "PhotoIndex") -> Iterator[ClassRow]:
     """The classes, the largest first."""
-    alive = photos[photos["dropped"].isna()]
-    counts = alive.groupby(["class_name", "split"]).size().unstack(fill_value=0)
-    counts = counts.reindex(columns=["train", "val", "test"], fill_value=0)
-    order = counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
-    for name, row in zip(order, counts.loc[order].to_numpy().tolist(), strict=True):
-        train, val, test = row
-        yield ClassRow(str(name), train + val + test, train, val, test)
+    counted = ", ".join(f"count_if(split = '{name}') AS {name}" for name in ("train", "val", "test"))
+    query = f"SELECT class_name, count(*) AS photos, {counted} FROM photos WHERE dropped IS NULL "  # noqa: S608  # ours
+    for one in index.select(f"{query} GROUP BY class_name ORDER BY photos DESC, class_name"):
+        yield ClassRow(one["class_name"], one["photos"], one["train"], one["val"], one["test"])
 
 
 def _documents(done: Manifest) -> list[str]:

@@ -8,6 +8,7 @@ from carpipe.names import is_odd, shown
 from carpipe.steps.session import Session
 
 SIDE = 320  # pixels of the long side
+LARGE = 1600  # as a screen has
 QUALITY = 80
 MAX_DECODE_S = 5.0  # seconds of a processor for one: people wait, for their own and for each other's
 
@@ -20,7 +21,7 @@ class Previews:
     bucket from now on.
     """
 
-    def __init__(self, session: Session):
+    def __init__(self, session: Session, *, side: int = SIDE):
         from carpipe.pictures.isolation import Isolated
 
         clean = session.config.clean
@@ -30,7 +31,7 @@ class Previews:
             "min_side": 1,
             "max_pixels": clean.max_pixels,
             "max_damage": 1.0,  # people shall see what is wrong with a photo
-            "thumbnail_side": SIDE,
+            "thumbnail_side": side,
             "thumbnail_quality": QUALITY,
         }
         self.child = Isolated(

@@ -1,15 +1,19 @@
 """The list of suspects as people read it: on a terminal, and as the CSV in which they say what is right."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from carpipe import manifest
+from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.names import counted, shown
 from carpipe.spreadsheet import to_csv
 from carpipe.steps import results
+from carpipe.steps.cache import ResultCache
 from carpipe.steps.session import Session
 from carpipe.steps.views.judges import describe_judge
 
@@ -28,6 +32,20 @@ def read_suspects(session: Session, done: Manifest, *, count: int) -> dict[str, 
     body: dict[str, Any] = manifest.read_json(session.store, done, results.SUSPECTED)
     sources = [{**one, **asdict(describe_judge(session, one, done.inputs))} for one in body["sources"]]
     return {**body, "sources": sources, "found": len(body["suspects"]), "suspects": body["suspects"][:count]}
+
+
+def suspected(cache: ResultCache) -> tuple[str, ...]:
+    """Listings of the newest list of suspects; empty where none was ever made."""
+    for info in cache.manifests(f"stages/{results.SUSPECTS}/{results.WHOLE}"):
+        with contextlib.suppress(MissingError, InputError):  # deleted since, or of another version
+            done = cache.manifest(info.key)
+            found: tuple[str, ...] = cache.get(("suspected", done.key), partial(_listings, cache, done))
+            return found
+    return ()
+
+
+def _listings(cache: ResultCache, done: Manifest) -> tuple[str, ...]:
+    return tuple(one["listing"] for one in manifest.read_json(cache.session.store, done, results.SUSPECTED)["suspects"])
 
 
 def render_suspects(found: Mapping[str, Any]) -> str:

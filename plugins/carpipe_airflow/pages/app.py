@@ -8,7 +8,8 @@ from airflow.api_fastapi.common.dagbag import create_dag_bag
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
-from carpipe_airflow.pages import classes, data, labels, weights
+from carpipe.html_page import LOOK
+from carpipe_airflow.pages import classes, data, labels, photos, weights
 from carpipe_airflow.pages.access import READ
 from carpipe_airflow.pages.bodies import LimitBody
 from carpipe_airflow.pages.bucket import Bucket
@@ -16,9 +17,9 @@ from carpipe_airflow.pages.errors import explain_errors
 from carpipe_airflow.pages.threads import PageRoute
 
 STATIC = Path(__file__).parent / "static"
-# Nothing but our own style sheet, scripts and photos; framed by Airflow's own pages only.
+# Nothing but our own style sheets, scripts, photos and documents; framed by Airflow's own pages only.
 POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
 )
 HEADERS = {
@@ -42,7 +43,7 @@ def make_app() -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.bucket = Bucket()
     app.state.dag_bag = create_dag_bag()
-    for part in (router, data.router, labels.router, classes.router, weights.router):
+    for part in (router, data.router, photos.router, labels.router, classes.router, weights.router):
         app.include_router(part)
     explain_errors(app)
     app.add_middleware(LimitBody)
@@ -59,9 +60,10 @@ def start(request: Request) -> Response:
 @router.get("/static/{name}", dependencies=READ)
 def static(name: str) -> Response:
     """Style sheet and scripts."""
-    if name not in {path.name for path in STATIC.iterdir()}:
+    files = {"look.css": LOOK, **{path.name: path for path in STATIC.iterdir()}}
+    if name not in files:
         raise HTTPException(404, f"There is no {name}.")
-    return FileResponse(STATIC / name, headers={"Cache-Control": "private, max-age=60"})
+    return FileResponse(files[name], headers={"Cache-Control": "private, max-age=60"})
 
 
 async def _with_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

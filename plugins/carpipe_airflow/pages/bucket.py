@@ -5,14 +5,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from carpipe.config import load_config
+from carpipe.manifest import Manifest
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.labels.desk import LabelDesk
 from carpipe.steps.labels.questions import QUESTIONS, Name
 from carpipe.steps.session import open_session
-from carpipe.steps.views.preview import Previews
+from carpipe.steps.views.photo_indexes import PATIENCE_S, PhotoIndexes
+from carpipe.steps.views.preview import LARGE, Previews
 from carpipe_airflow.s3_access import find_access
+
+if TYPE_CHECKING:
+    from carpipe.photo_index import PhotoIndex
 
 # A page must not hang for minutes where the bucket is away, as a task may.
 IMPATIENT = {"store.timeout_s": 20, "store.max_retries": 2}
@@ -36,6 +42,7 @@ class Bucket:
         self._again_at = 0.0
         self._reopened_at = -PAUSE_S
         self._previews: Previews | None = None
+        self._large: Previews | None = None
 
     @property
     def cache(self) -> ResultCache:
@@ -65,6 +72,24 @@ class Bucket:
                 self._previews = Previews(session)
             self._previews.store = session.store
             return self._previews
+
+    @property
+    def large_previews(self) -> Previews:
+        """The same, as large as a screen."""
+        session = self.cache.session
+        with self._lock:
+            if not self._large:
+                self._large = Previews(session, side=LARGE)
+            self._large.store = session.store
+            return self._large
+
+    def photo_index(self, dataset: Manifest, *, patience_s: float = PATIENCE_S) -> "PhotoIndex | None":
+        """The photos of a dataset to choose from; None while they are being read."""
+        return self._indexes.find(self.cache.session.store, dataset, patience_s=patience_s)
+
+    @cached_property
+    def _indexes(self) -> PhotoIndexes:
+        return PhotoIndexes()
 
     def reopen(self) -> None:
         """Open the bucket anew for the next request: its keys have ended, and the connection may have others by now.

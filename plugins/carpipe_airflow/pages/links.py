@@ -12,7 +12,7 @@ from airflow.configuration import conf
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.bases.xcom import BaseXCom
 
-from carpipe_airflow.pages import MOUNT
+from carpipe_airflow.pages import MOUNT, NAME
 
 DATASET = re.compile(r"datasets/([0-9a-f]{20})/manifest\.json")
 VALIDATION = re.compile(r"stages/validate/all/([0-9a-f]{20})/manifest\.json")
@@ -27,12 +27,12 @@ def path_of(text: str, name: str) -> str:
     if found := DATASET.fullmatch(text):
         return {
             "Dataset": f"/data/{found[1]}",
-            "Dataset report": f"/data/{found[1]}/report.html",
-            "Data Docs": f"/data/{found[1]}/data_docs/index.html",
+            "Dataset report": f"/data/{found[1]}/report",
+            "Data Docs": f"/data/{found[1]}/docs",
         }.get(name, "")
     if found := VALIDATION.fullmatch(text):
         folder = f"/data/validations/{found[1]}"
-        return {"Dataset report": f"{folder}/report.html", "Data Docs": f"{folder}/data_docs/index.html"}.get(name, "")
+        return {"Dataset report": f"{folder}/report", "Data Docs": f"{folder}/docs"}.get(name, "")
     if found := CURVE.fullmatch(text):
         return {"Learning curve": f"/data/curves/{found[1]}"}.get(name, "")
     if found := MODEL.fullmatch(text):
@@ -40,15 +40,26 @@ def path_of(text: str, name: str) -> str:
         return {
             "Weights": folder,
             "Model card": f"{folder}/{found[2]}/card",
-            "Evaluation": f"{folder}/{found[2]}/evaluation.html",
-            "Comparison": f"{folder}/{found[2]}/comparison.html",
+            "Evaluation": f"{folder}/{found[2]}/evaluation",
+            "Comparison": f"{folder}/{found[2]}/comparison",
         }.get(name, "")
     return ""
 
 
 def full_address(text: str, name: str) -> str:
     """The same with Airflow's own address in front; without one, below the host."""
-    return f"{(conf.get('api', 'base_url', fallback='') or '').rstrip('/')}{MOUNT}{path_of(text, name)}"
+    base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
+    return f"{base}{in_airflow(urlsplit(base).path, path_of(text, name))}"
+
+
+def in_airflow(root: str, path: str) -> str:
+    """Where Airflow shows a page of ours in its own frame: behind the plugin's address comes the page's whole path.
+
+    Args:
+        root: where Airflow is mounted, empty or without a slash at its end.
+        path: below where the pages are mounted.
+    """
+    return f"/plugin/{NAME}{root}{MOUNT}{path}"
 
 
 class _ManifestLink(BaseOperatorLink):
@@ -60,7 +71,7 @@ class _ManifestLink(BaseOperatorLink):
         """The page's address below the Airflow host, empty where the task made nothing of the kind."""
         path = path_of(self.made(ti_key), self.name)
         root = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
-        return f"{root}{MOUNT}{path}" if path else ""
+        return f"{root}{in_airflow(root, path)}" if path else ""
 
     def made(self, ti_key: Any) -> str:
         """What the task returned, text or a verdict that names a model; else what it said it would make."""

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from carpipe.errors import InputError, MissingError
 from carpipe.html_page import POLICY, environment
+from carpipe.reasons import REASONS
 from carpipe.steps.views.preview import Previews
 from carpipe_airflow.pages import MOUNT
 
@@ -33,7 +34,13 @@ PHOTO_HEADERS = {"Cache-Control": "private, max-age=3600"}
 @cache
 def _environment() -> Environment:
     made = environment(Path(__file__).parent / "templates")
-    made.filters |= {"stamp": lambda text: text[:16].replace("T", " "), "markdown": markdown, "model_id": model_id}
+    made.globals["meanings"] = REASONS
+    made.filters |= {
+        "stamp": lambda text: text[:16].replace("T", " "),
+        "markdown": markdown,
+        "plain": plain,
+        "model_id": model_id,
+    }
     return made
 
 
@@ -46,6 +53,11 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
 def model_id(key: str) -> str:
     """Of a model's manifest key; the text itself where it is none."""
     return key.split("/")[2] if key.count("/") > 1 else key
+
+
+def plain(code: str | None) -> str:
+    """A reason as words: `not_a_car` as `not a car`; empty where there is none."""
+    return (code or "").replace("_", " ")
 
 
 def airflow_root(request: Request) -> str:
@@ -66,6 +78,16 @@ def _markdown() -> MarkdownIt:
 def document(html: bytes) -> Response:
     """A page of the bucket."""
     return Response(html, media_type="text/html", headers=DOCUMENT_HEADERS)
+
+
+def framed(request: Request, name: str, *, source: str, back: str, back_to: str, room: str) -> HTMLResponse:
+    """A document of the bucket in a frame below our header, so that there is a way back, and one theme.
+
+    Args:
+        source: where the document is; as `back`, below where the pages are mounted.
+        room: the page that it belongs to.
+    """
+    return render(request, "document", name=name, source=source, back=back, back_to=back_to, room=room)
 
 
 def photo(previews: Previews, key: str) -> Response:

@@ -1,6 +1,7 @@
 """The page Weights: channels, models, decisions; promote and roll back by a run of the DAG `promote_weights`."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from airflow.api_fastapi.common.dagbag import DagBagDep
 from airflow.api_fastapi.common.db.common import SessionDep
@@ -8,7 +9,7 @@ from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBod
 from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.models.dag import DagModel, DagRun
-from fastapi import APIRouter, Form, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 
@@ -18,12 +19,12 @@ from carpipe.steps.models.comparison import PAGE
 from carpipe.steps.views import channels
 from carpipe.weights.channel import check_reason
 from carpipe_airflow.pages.access import PROMOTE, PROMOTE_DAG, READ, may
-from carpipe_airflow.pages.render import airflow_root, document, render
+from carpipe_airflow.pages.ids import Id
+from carpipe_airflow.pages.render import airflow_root, document, framed, render
 from carpipe_airflow.pages.threads import PageRoute
 
 router = APIRouter(route_class=PageRoute, prefix="/weights")
 
-Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
 RUNS = 5  # of `promote_weights` shown
 LOOKED_AT = 100  # newest runs among which those of a channel are looked for
 WAITING = ("queued", "running")
@@ -50,14 +51,26 @@ def card(request: Request, channel: str, model: Id) -> Response:
     return render(request, "card", channel=channel, model=model, text=text, compared=compared)
 
 
-@router.get("/{channel}/{model}/evaluation.html", dependencies=READ)
+@router.get("/{channel}/{model}/evaluation", dependencies=READ)
 def evaluation(request: Request, channel: str, model: Id) -> Response:
+    """The evaluation below our header."""
+    return _framed(request, "Evaluation", channel, f"{model}/evaluation.html")
+
+
+@router.get("/{channel}/{model}/comparison", dependencies=READ)
+def comparison(request: Request, channel: str, model: Id) -> Response:
+    """The comparison with the model that was live, below our header."""
+    return _framed(request, "Comparison", channel, f"{model}/comparison.html")
+
+
+@router.get("/{channel}/{model}/evaluation.html", dependencies=READ)
+def evaluation_document(request: Request, channel: str, model: Id) -> Response:
     """The evaluation page."""
     return document(channels.read_page(request.app.state.bucket.cache, channel, model))
 
 
 @router.get("/{channel}/{model}/comparison.html", dependencies=READ)
-def comparison(request: Request, channel: str, model: Id) -> Response:
+def comparison_document(request: Request, channel: str, model: Id) -> Response:
     """How the model differs from the one that was live when the gate last decided about it."""
     return document(channels.read_comparison(request.app.state.bucket.cache, channel, model, PAGE))
 
@@ -89,6 +102,11 @@ def promote(
     body = TriggerDAGRunPostBody(logical_date=None, conf=conf)
     trigger_dag_run(dag_id=PROMOTE_DAG, body=body, dag_bag=dag_bag, user=user, session=session, request=request)
     return RedirectResponse(f"{request.scope['root_path']}/weights/{channel}", 303)
+
+
+def _framed(request: Request, name: str, channel: str, file: str) -> Response:
+    folder = f"/weights/{quote(channel, safe='')}"
+    return framed(request, name, source=f"{folder}/{file}", back=folder, back_to="Weights", room="Weights")
 
 
 def _page(request: Request, user: Any, session: Any, dag_bag: Any, channel: str) -> Response:

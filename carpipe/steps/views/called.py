@@ -1,0 +1,38 @@
+"""What datasets and models are called where people read of them: by date and a short name, not by hash."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from carpipe.names import counted
+
+SHORT = 8  # characters of an id that tell it from others; commands and addresses take as many
+
+
+@dataclass(frozen=True)
+class Called:
+    """A result as people speak of it: `id`, `short`, and `name` such as `27 Nov 2026 15:39, 918 photos`."""
+
+    id: str
+    name: str
+
+    @property
+    def short(self) -> str:
+        return self.id[:SHORT]
+
+
+def call(key: str, at: datetime | None, photos: int | None = None) -> Called:
+    """The name of a result.
+
+    Args:
+        key: its manifest key.
+        at: when it was committed, UTC; None where nobody knows.
+        photos: how many it is of.
+    """
+    said = [moment(at)] if at else []
+    said += [counted(photos, "photo")] if photos is not None else []
+    return Called(key.split("/")[-2], ", ".join(said) or "of unknown date")
+
+
+def moment(at: datetime) -> str:
+    """A time to the minute: `27 Nov 2026 15:39`."""
+    return f"{at.day} {at:%b %Y %H:%M}"

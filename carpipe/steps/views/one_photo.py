@@ -1,0 +1,157 @@
+"""One photo of a dataset in full: what each stage found, the pictures of its listing and car, and what people said."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from carpipe.errors import InputError
+from carpipe.reasons import REASONS
+from carpipe.steps.views.called import Called
+from carpipe.steps.views.photos import read_rows
+from carpipe.viewpoints import WORDS
+
+if TYPE_CHECKING:
+    from carpipe.photo_index import PhotoIndex
+
+SHOWN = 60  # pictures of a listing, and of other listings of its car
+STAGES = ("inventory", "clean", "filter", "crop", "identify", "classes", "split")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a stage says of a photo, in a sentence. Stages behind the one that put it `out` say nothing."""
+
+    stage: str
+    said: str
+    out: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo as one of many: its row, and what to call it."""
+
+    row: int
+    key: str
+    dropped: str
+    split: str
+
+
+@dataclass(frozen=True)
+class PhotoView:
+    """A photo in full.
+
+    Attributes:
+        photo: its row of the index, by column.
+        findings: in the order of the stages.
+        listing: all photos of its listing, itself among them, in the seller's order.
+        others: photos of other listings that show the same car.
+        same_file: other photos that are the same file, byte for byte.
+    """
+
+    photo: Mapping[str, Any]
+    findings: Sequence[Finding]
+    listing: Sequence[Picture]
+    others: Sequence[Picture]
+    same_file: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a photo in a dataset; `row` is None where it is not in it."""
+
+    dataset: Called
+    row: int | None
+    said: str
+
+
+def show_photo(index: "PhotoIndex", row: int) -> PhotoView:
+    """The photo of a row. Raises InputError where there is none."""
+    found = read_rows(index, [row])
+    if not found:
+        raise InputError(f"The dataset has no photo in row {row}.")
+    photo = found[0]
+    return PhotoView(
+        photo,
+        tuple(findings(photo)),
+        _pictures(index, "listing_uuid = ?", [photo["listing_uuid"]]),
+        _pictures(index, "vehicle = ? AND listing_uuid <> ?", [photo["vehicle"], photo["listing_uuid"]]),
+        _pictures(index, "sha256 = ? AND row <> ?", [photo["sha256"], row]),
+    )
+
+
+def fate(index: "PhotoIndex", dataset: Called, key: str) -> Fate:
+    """What became of the photo of a key in a dataset; of its last version, where there are several."""
+    query = "SELECT row, dropped, split, class_name FROM photos WHERE key = ? ORDER BY row DESC LIMIT 1"
+    for one in index.select(query, [key]):
+        said = f"out: {one['dropped']}" if one["dropped"] else f"in: {one['split']}, class {one['class_name']}"
+        return Fate(dataset, one["row"], said)
+    return Fate(dataset, None, "")
+
+
+def findings(photo: Mapping[str, Any]) -> Iterator[Finding]:
+    """What each stage says of a photo, up to the one that put it out."""
+    for stage in STAGES:
+        if photo["dropped_by"] == stage:
+            why = REASONS.get(photo["dropped"], "")
+            yield Finding(stage, " ".join(filter(None, [_SAID[stage](photo), f"Out: {why}."])), out=True)
+            return
+        if said := _SAID[stage](photo):
+            yield Finding(stage, said)
+
+
+def _listed(photo: Mapping[str, Any]) -> str:
+    if photo["listing_uuid"] is None:
+        return ""
+    return f"Photo {photo['photo']} of listing {photo['listing']}, {photo['size']:,} bytes."
+
+
+def _cleaned(photo: Mapping[str, Any]) -> str:
+    if photo["width"] is None:
+        return ""
+    damage, mended = photo["damage"] or 0, photo["repaired"]
+    said = [f"{(photo['format'] or 'picture').upper()}, {photo['width']} × {photo['height']} pixels."]
+    said += [f"{100 * damage:.1f} % of the picture may not be whole."] * bool(damage)
+    said += [f"The file was mended ({mended})."] * bool(mended)
+    return " ".join(said)
+
+
+def _filtered(photo: Mapping[str, Any]) -> str:
+    if photo["p_car"] is None:
+        return ""
+    view = f" Seen from: {WORDS.get(photo['view'], photo['view'])} ({photo['view_p']:.2f})." if photo["view"] else ""
+    return f"It shows a car from outside with a probability of {photo['p_car']:.2f}.{view}"
+
+
+def _cropped(photo: Mapping[str, Any]) -> str:
+    if photo["box"] is None or not photo["width"] or not photo["height"]:
+        return ""
+    left, top, right, bottom = photo["box"]
+    share = (right - left) * (bottom - top) / (photo["width"] * photo["height"])
+    return f"The largest vehicle is a {photo['box_label']} ({photo['box_score']:.2f}); it fills {100 * share:.0f} %."
+
+
+def _identified(photo: Mapping[str, Any]) -> str:
+    if photo["vehicle"] is None:
+        return ""
+    own = photo["vehicle"] == photo["listing_uuid"]
+    return "No older listing shows this car." if own else "An older listing shows the same car."
+
+
+def _classed(photo: Mapping[str, Any]) -> str:
+    if photo["class_name"] is None:
+        return ""
+    said = f" A person has said of its listing: {photo['corrected']}." if photo["corrected"] else ""
+    return f"Class {photo['class_name']}.{said}"
+
+
+def _split(photo: Mapping[str, Any]) -> str:
+    return f"In {photo['split']}, as all photos of this car." if photo["split"] else ""
+
+
+_SAID = dict(zip(STAGES, (_listed, _cleaned, _filtered, _cropped, _identified, _classed, _split), strict=True))
+
+
+def _pictures(index: "PhotoIndex", where: str, values: Sequence[Any]) -> tuple[Picture, ...]:
+    columns = "row, key, coalesce(dropped, '') AS dropped, coalesce(split, '') AS split"
+    query = f"SELECT {columns} FROM photos WHERE {where} ORDER BY photo, key LIMIT {SHOWN}"  # noqa: S608  # all ours
+    return tuple(Picture(**one) for one in index.select(query, values))

@@ -1,0 +1,82 @@
+"""Indexes of the datasets that somebody looks at: made in the background, once per dataset and machine."""
+
+import contextlib
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from carpipe import manifest
+from carpipe.manifest import Manifest
+from carpipe.scratch import private_folder
+from carpipe.steps import results
+from carpipe.storage import Store
+
+if TYPE_CHECKING:
+    from carpipe.photo_index import PhotoIndex
+
+# Indexes on disk at a time, those that were asked for last: 160 MB each at 1.6 million photos.
+KEPT = 4
+PATIENCE_S = 2.0  # seconds a request waits for an index; whoever asks again later finds it
+
+
+class PhotoIndexes:
+    """Finds and makes indexes, one at a time. Safe to share between threads, and with processes of the same user."""
+
+    def __init__(self, *, folder: Path | None = None):
+        self._folder = folder or private_folder("photo-index")
+        self._lock = threading.Lock()
+        self._made: dict[str, Future[PhotoIndex]] = {}
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="photo-index")
+
+    def find(self, store: Store, dataset: Manifest, *, patience_s: float = PATIENCE_S) -> "PhotoIndex | None":
+        """The index of a dataset; None while it is being made.
+
+        Args:
+            patience_s: seconds to wait for it.
+
+        Raises:
+            InputError, TooLargeError, StoreError: it cannot be made. Whoever asks again tries again.
+        """
+        name = dataset.files[results.PHOTOS]["sha256"]  # datasets of two buckets may have one id
+        with self._lock:
+            making = self._made.get(name)
+            if making is None:
+                making = self._made[name] = self._maker.submit(self._make, store, dataset, name)
+        try:
+            found = making.result(patience_s)
+        except TimeoutError:
+            if not making.done():
+                return None
+            self._forget(name, making)
+            raise
+        except Exception:
+            self._forget(name, making)
+            raise
+        if not found.path.exists():  # somebody has cleared temporary files away
+            self._forget(name, making)
+            return self.find(store, dataset, patience_s=patience_s)
+        return found
+
+    def _forget(self, name: str, making: "Future[PhotoIndex]") -> None:
+        with self._lock:
+            if self._made.get(name) is making:
+                del self._made[name]
+
+    def _make(self, store: Store, dataset: Manifest, name: str) -> "PhotoIndex":
+        from carpipe.photo_index import VERSION, PhotoIndex, write_index
+
+        path = self._folder / f"{name[:32]}-{VERSION}.duckdb"
+        if path.exists():
+            path.touch()
+            return PhotoIndex(path)
+        made = write_index(manifest.read_file(store, dataset, results.PHOTOS), path)
+        self._clear(self._folder.glob("*.duckdb"))
+        return made
+
+    def _clear(self, indexes: Iterable[Path]) -> None:
+        """Remove the oldest. Who has one open goes on reading it."""
+        with contextlib.suppress(FileNotFoundError):  # another process has cleared as well
+            for path in sorted(indexes, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,164 @@
+"""The photos of a dataset, all of them: a page of those that somebody asks for, and what there is to ask for."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from carpipe.errors import InputError
+from carpipe.names import match_key
+from carpipe.steps.people.rows import short
+
+if TYPE_CHECKING:
+    from carpipe.photo_index import PhotoIndex
+
+# What a photo may be asked for by, and the column that says it.
+EXACT: Final = {
+    "stage": "dropped_by", "reason": "dropped", "split": "split", "class": "class_name", "make": "make",
+    "model": "model", "year": "year", "listing": "listing_uuid", "vehicle": "vehicle", "view": "view",
+    "partition": "partition", "format": "format", "repaired": "repaired",
+}  # fmt: skip
+RANGES: Final = ("p_car", "box_score", "damage", "width", "height", "size")
+FLAGS: Final = {
+    "in": {"yes": "dropped IS NULL", "no": "dropped IS NOT NULL"},
+    "corrected": {"yes": "corrected IS NOT NULL"},
+    "suspect": {"yes": ""},  # the listings are a parameter
+}
+# By what they may be sorted. Equal ones come as they are in the table: the oldest partition first.
+SORTS: Final = {
+    "oldest": "row", "newest": "row DESC", "p_car": "p_car, row", "-p_car": "p_car DESC NULLS LAST, row",
+    "box_score": "box_score, row", "-box_score": "box_score DESC NULLS LAST, row",
+    "damage": "damage DESC NULLS LAST, row", "size": "size, row", "-size": "size DESC, row", "key": "key, row",
+}  # fmt: skip
+SORTED_AS: Final = {
+    "oldest": "oldest first", "newest": "newest first", "-p_car": "surest cars first", "p_car": "least sure cars first",
+    "-box_score": "surest boxes first", "box_score": "least sure boxes first", "damage": "most damaged first",
+    "-size": "largest files first", "size": "smallest files first", "key": "by name",
+}  # fmt: skip
+PER_PAGE = 100
+_NUMBER = r"\d{1,12}(?:\.\d{1,6})?"
+_RANGE = re.compile(rf"(?P<low>{_NUMBER})?\.\.(?P<high>{_NUMBER})?")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which photos somebody wants to see, and in which order.
+
+    Attributes:
+        asked: of `EXACT`, `RANGES` and `FLAGS`, as an address has them: `split=test`, `p_car=0.5..0.7`, `in=no`.
+        text: part of a key; empty: any.
+        sort: of `SORTS`.
+    """
+
+    asked: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+    sort: str = "oldest"
+
+    def __post_init__(self) -> None:
+        if self.sort not in SORTS:
+            raise InputError(f"Photos cannot be sorted by {short(self.sort)}; known are {', '.join(SORTS)}.")
+        for name, value in self.asked.items():
+            _check(name, value)
+
+    def parameters(self) -> dict[str, str]:
+        """As an address has it."""
+        text = {"text": self.text} if self.text else {}
+        return {**self.asked, **text, **({"sort": self.sort} if self.sort != "oldest" else {})}
+
+
+@dataclass(frozen=True)
+class PhotoPage:
+    """Some photos, from number `first` (the first is 0) of all `found`. A photo is a row of the index by column."""
+
+    photos: list[dict[str, Any]]
+    first: int
+    found: int
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What photos of a dataset can be asked for by: (value, photos) by filter, and photos in all."""
+
+    photos: int
+    by: Mapping[str, list[tuple[str, int]]]
+
+
+def find_photos(
+    index: "PhotoIndex", wanted: Wanted, *, first: int = 0, most: int = PER_PAGE, suspects: Sequence[str] = ()
+) -> PhotoPage:
+    """A page of the photos that somebody wants.
+
+    Args:
+        first: number of the first, from 0; beyond the last one there are none.
+        most: so many of them.
+        suspects: listings that may be in the wrong class.
+    """
+    where, values = _where(wanted, suspects)
+    (count,) = index.select(f"SELECT count(*) AS found FROM photos WHERE {where}", values)  # noqa: S608  # all ours
+    # The order of narrow rows is found first: whole ones would all be moved.
+    narrow = f"SELECT row FROM photos WHERE {where} ORDER BY {SORTS[wanted.sort]} LIMIT ? OFFSET ?"  # noqa: S608
+    rows = [one["row"] for one in index.select(narrow, [*values, most, first])]
+    return PhotoPage(read_rows(index, rows), first, count["found"])
+
+
+def read_rows(index: "PhotoIndex", rows: Sequence[int]) -> list[dict[str, Any]]:
+    """The photos of these rows, in their order; those that are not there are left out."""
+    # The bounds let the index pass over most of the table.
+    bounds = [min(rows, default=0), max(rows, default=0)]
+    query = "SELECT * FROM photos WHERE row BETWEEN ? AND ? AND list_contains(?, row)"
+    found = {one["row"]: one for one in index.select(query, [*bounds, list(rows)])}
+    return [found[row] for row in rows if row in found]
+
+
+def choices(index: "PhotoIndex") -> Choices:
+    """What there is to ask for; filters with a value for nearly every photo are left out."""
+    named = ("stage", "reason", "split", "class", "make", "year", "view", "format", "repaired")
+    by = {name: list(_counts(index, EXACT[name])) for name in named}
+    (count,) = index.select("SELECT count(*) AS found FROM photos")
+    return Choices(count["found"], {name: values for name, values in by.items() if values})
+
+
+def _counts(index: "PhotoIndex", column: str) -> Iterator[tuple[str, int]]:
+    query = f"SELECT {column} AS value, count(*) AS photos FROM photos WHERE {column} IS NOT NULL GROUP BY ALL"  # noqa: S608
+    order = "value" if column in ("make", "class_name", "year") else "photos DESC, value"
+    for one in index.select(f"{query} ORDER BY {order}"):
+        yield str(one["value"]), one["photos"]
+
+
+def _check(name: str, value: str) -> None:
+    if name in RANGES:
+        if not _RANGE.fullmatch(value) or value == "..":
+            raise InputError(
+                f"{name} is asked for as {short(value)}; expected a range such as 0.5..0.7, 0.7.. or ..0.2."
+            )
+    elif name in FLAGS:
+        if value not in FLAGS[name]:
+            raise InputError(f"{name} is asked for as {short(value)}; expected {' or '.join(FLAGS[name])}.")
+    elif name not in EXACT:
+        known = ", ".join([*EXACT, *RANGES, *FLAGS])
+        raise InputError(f"Photos cannot be asked for by {short(name)}; known are {known}.")
+    elif name == "year" and not re.fullmatch(r"\d{1,4}", value):
+        raise InputError(f"year is asked for as {short(value)}; expected a year such as 2014.")
+
+
+def _where(wanted: Wanted, suspects: Sequence[str]) -> tuple[str, list[Any]]:
+    """SQL and the values of its question marks."""
+    conditions: list[str] = ["true"]
+    values: list[Any] = []
+    for name, value in wanted.asked.items():
+        if name in EXACT:
+            conditions.append(f"{EXACT[name]} = ?")
+            values.append(int(value) if name == "year" else value)
+        elif name in RANGES:
+            low, high = _RANGE.fullmatch(value).groups()  # type: ignore[union-attr]  # it has been checked
+            conditions += [f"{name} >= ?"] * bool(low) + [f"{name} <= ?"] * bool(high)
+            values += [float(bound) for bound in (low, high) if bound]
+        elif name == "suspect":
+            conditions.append("list_contains(?, listing_uuid)")
+            values.append(list(suspects))
+        else:
+            conditions.append(FLAGS[name][value])
+    if wanted.text:
+        conditions.append("contains(lower(key), ?)")
+        values.append(match_key(wanted.text).lower())
+    return " AND ".join(conditions), values

@@ -1,0 +1,7 @@
+"""Ids in addresses, as `carpipe.manifest.digest` makes them."""
+
+from typing import Annotated
+
+from fastapi import Path
+
+Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]

@@ -1,0 +1,192 @@
+"""The page Photos: all photos of a dataset by filter, sorted, a page at a time; and one photo in full."""
+
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Form, HTTPException, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from carpipe.errors import InputError
+from carpipe.manifest import Manifest
+from carpipe.steps.data.listings import known_listings
+from carpipe.steps.listings.store import correct_listing, read_corrections, told
+from carpipe.steps.people import store
+from carpipe.steps.views import datasets, one_photo, photos
+from carpipe.steps.views.suspects import suspected
+from carpipe.taxonomy.words import WORDS
+from carpipe_airflow.pages.access import CLASSES, CLASSES_DAG, LABEL_DAG, READ, may
+from carpipe_airflow.pages.ids import Id
+from carpipe_airflow.pages.render import photo as picture
+from carpipe_airflow.pages.render import render
+from carpipe_airflow.pages.threads import PageRoute
+
+router = APIRouter(route_class=PageRoute, prefix="/photos")
+
+# What an address says beside the filters.
+OTHERS = ("dataset", "page", "at", "text", "sort", "history")
+EARLIER = 5  # datasets that are looked in for a photo
+MOST_PAGES = 1_000_000
+
+
+@router.get("", dependencies=READ)
+def browse(request: Request, dataset: str = "", page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1) -> Response:
+    """A page of photos."""
+    bucket, wanted = request.app.state.bucket, _wanted(request)
+    done = datasets.find_or_newest(bucket.cache, dataset)
+    if done is None:
+        return render(request, "photos", shown=None)
+    index = bucket.photo_index(done)
+    if index is None:
+        return render(request, "reading", photos=done.counts["in"])
+    first = (page - 1) * photos.PER_PAGE
+    found = photos.find_photos(index, wanted, first=first, suspects=_suspects(bucket, wanted))
+    there = bucket.cache.get(("photo choices", done.key), lambda: photos.choices(index))
+    return render(
+        request,
+        "photos",
+        shown=found,
+        dataset=datasets.call_dataset(done),
+        choices=there,
+        wanted=wanted,
+        sorts=photos.SORTED_AS,
+        page=page,
+        pages=max(1, -(-found.found // photos.PER_PAGE)),
+        address=lambda **changed: _address(request, wanted, {"dataset": dataset, "page": page, **changed}),
+        one=lambda row, at: _address(request, wanted, {"at": at}, row=row, dataset=done.key.split("/")[1]),
+    )
+
+
+@router.get("/{dataset}/{row}", dependencies=READ)
+def one(
+    request: Request,
+    user: GetUserDep,
+    dataset: Id,
+    row: int,
+    at: int | None = None,
+    history: bool = False,
+) -> Response:
+    """A photo in full; `at` is its number among the photos of the filters, which lead to its neighbours."""
+    bucket, wanted = request.app.state.bucket, _wanted(request)
+    done = datasets.find_dataset(bucket.cache, dataset)
+    index = bucket.photo_index(done)
+    if index is None:
+        return render(request, "reading", photos=done.counts["in"])
+    view = one_photo.show_photo(index, row)
+    before, after = _neighbours(bucket, index, wanted, at)
+    return render(
+        request,
+        "photo",
+        view=view,
+        photo=view.photo,
+        dataset=datasets.call_dataset(done),
+        before=before and _address(request, wanted, {"at": before[0]}, row=before[1], dataset=done.key.split("/")[1]),
+        after=after and _address(request, wanted, {"at": after[0]}, row=after[1], dataset=done.key.split("/")[1]),
+        said=_said(bucket, view.photo["listing_uuid"]),
+        names=(*WORDS, *done.extra["classes"]),
+        history=_history(bucket, done, view.photo["key"]) if history else None,
+        at=at,
+        back=_address(request, wanted, {"dataset": done.key.split("/")[1], "page": (at or 0) // photos.PER_PAGE + 1}),
+        now=datetime.now(UTC).isoformat(),
+        may_label=may(user, "POST", LABEL_DAG),
+        may_correct=may(user, "POST", CLASSES_DAG),
+    )
+
+
+@router.get("/{dataset}/{row}/small", dependencies=READ)
+def small(request: Request, dataset: Id, row: int) -> Response:
+    """It as one of many."""
+    return picture(request.app.state.bucket.previews, _key(request, dataset, row))
+
+
+@router.get("/{dataset}/{row}/large", dependencies=READ)
+def large(request: Request, dataset: Id, row: int) -> Response:
+    """It as large as a screen."""
+    return picture(request.app.state.bucket.large_previews, _key(request, dataset, row))
+
+
+@router.post("/{dataset}/{row}/correct", dependencies=CLASSES)
+def correct(
+    request: Request,
+    user: GetUserDep,
+    dataset: Id,
+    row: int,
+    to: Annotated[str, Form(min_length=1, max_length=200)],
+) -> Response:
+    """Say which class the photo's listing is really of."""
+    bucket = request.app.state.bucket
+    photo = one_photo.show_photo(_index(request, dataset), row).photo
+    session = bucket.cache.session
+    try:
+        correct_listing(
+            session, photo["listing_uuid"] or "", to, known=known_listings(session),
+            at=datetime.now(UTC).isoformat(), by=user.get_name(),
+        )  # fmt: skip
+    except InputError as error:
+        raise HTTPException(422, str(error)) from None
+    return RedirectResponse(f"{request.scope['root_path']}/photos/{dataset}/{row}#said", 303)
+
+
+def _wanted(request: Request) -> photos.Wanted:
+    """What the address asks for. An empty field of a form asks for nothing."""
+    given = {name: value for name, value in request.query_params.items() if value}
+    asked = {name: value for name, value in given.items() if name not in OTHERS}
+    return photos.Wanted(asked, given.get("text", ""), given.get("sort", "oldest"))
+
+
+def _said(bucket: Any, listing: str | None) -> str:
+    """What people say of a listing; empty where nobody has said anything."""
+    cache = bucket.cache
+    said = store.current(read_corrections(cache.session, read=cache.get(("corrections",), dict)))
+    return told(said[listing]) if listing in said else ""
+
+
+def _history(bucket: Any, done: Manifest, key: str) -> list[one_photo.Fate]:
+    """What became of a photo in other datasets, the newest first."""
+    others = (other for other in datasets.newest(bucket.cache, most=EARLIER + 1) if other.key != done.key)
+    found = ((other, bucket.photo_index(other, patience_s=60.0)) for other in islice(others, EARLIER))
+    return [one_photo.fate(index, datasets.call_dataset(other), key) for other, index in found if index]
+
+
+def _suspects(bucket: Any, wanted: photos.Wanted) -> tuple[str, ...]:
+    return suspected(bucket.cache) if "suspect" in wanted.asked else ()
+
+
+def _neighbours(bucket: Any, index: Any, wanted: photos.Wanted, at: int | None) -> tuple[Any, Any]:
+    """(number, row) of the photos before and after number `at`, where there are some."""
+    if at is None or at < 0:
+        return None, None
+    first = max(0, at - 1)
+    found = photos.find_photos(index, wanted, first=first, most=3, suspects=_suspects(bucket, wanted))
+    by_number = {first + place: photo["row"] for place, photo in enumerate(found.photos)}
+    return tuple((number, by_number[number]) if number in by_number else None for number in (at - 1, at + 1))
+
+
+def _index(request: Request, dataset: str) -> Any:
+    """The index; whoever asks for a picture waits until it is there."""
+    bucket = request.app.state.bucket
+    index = bucket.photo_index(datasets.find_dataset(bucket.cache, dataset), patience_s=60.0)
+    if index is None:
+        raise HTTPException(503, "The photos of this dataset are still being read. Try again in a minute.")
+    return index
+
+
+def _key(request: Request, dataset: str, row: int) -> str:
+    found = photos.read_rows(_index(request, dataset), [row])
+    if not found:
+        raise HTTPException(404, f"The dataset has no photo in row {row}.")
+    return str(found[0]["key"])
+
+
+def _address(
+    request: Request, wanted: photos.Wanted, more: dict[str, Any], *, row: int | None = None, dataset: str = ""
+) -> str:
+    """Of a page with the same filters, but for those that `more` changes; None takes one away."""
+    given = {**wanted.parameters(), **more}
+    if given.get("page") == 1:
+        del given["page"]
+    query = urlencode({name: value for name, value in given.items() if value not in (None, "")})
+    place = f"/photos/{dataset}/{row}" if row is not None else "/photos"
+    return f"{request.scope['root_path']}{place}{f'?{query}' if query else ''}"

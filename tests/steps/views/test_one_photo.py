@@ -1,0 +1,49 @@
+"""One photo in full: what its stages say in sentences, and which other photos belong to it."""
+
+import pytest
+
+from carpipe.errors import InputError
+from carpipe.photo_index import COLUMNS
+from carpipe.steps.views.called import Called
+from carpipe.steps.views.one_photo import fate, findings, show_photo
+from tests.indexed import index_of
+
+NOTHING = dict.fromkeys(COLUMNS)
+KEPT = NOTHING | {
+    "key": "a", "photo": 3, "listing": 20, "listing_uuid": "u", "size": 31137, "format": "jpeg", "width": 600,
+    "height": 400, "damage": 0.031, "repaired": "end_marker", "p_car": 0.934, "view": "front", "view_p": 0.8,
+    "box": [0.0, 0.0, 300.0, 400.0], "box_label": "car", "box_score": 0.91, "vehicle": "older", "class_name": "golf",
+    "split": "train",
+}  # fmt: skip
+
+
+def test_each_stage_says_what_it_found_with_few_digits():
+    assert [(one.stage, one.said) for one in findings(KEPT)] == [
+        ("inventory", "Photo 3 of listing 20, 31,137 bytes."),
+        ("clean", "JPEG, 600 × 400 pixels. 3.1 % of the picture may not be whole. The file was mended (end_marker)."),
+        ("filter", "It shows a car from outside with a probability of 0.93. Seen from: front (0.80)."),
+        ("crop", "The largest vehicle is a car (0.91); it fills 50 %."),
+        ("identify", "An older listing shows the same car."),
+        ("classes", "Class golf."),
+        ("split", "In train, as all photos of this car."),
+    ]
+
+
+def test_the_stage_that_put_it_out_says_why_and_later_ones_nothing():
+    *_, last = findings(KEPT | {"dropped": "no_vehicle", "dropped_by": "crop", "box": None})
+    assert (last.stage, last.out, last.said) == ("crop", True, "Out: the detector found no vehicle.")
+    *_, last = findings(NOTHING | {"dropped": "of a later version", "dropped_by": "clean"})
+    assert (last.stage, last.out) == ("clean", True)
+
+
+def test_a_photo_has_its_listing_and_is_found_in_another_dataset(session, made):
+    index = index_of(session, made[0])
+    shown = show_photo(index, 5)
+    assert [one.row for one in shown.listing] == [5]
+    assert shown.others == ()
+    with pytest.raises(InputError, match="no photo in row 12"):
+        show_photo(index, 12)
+    there = Called("x" * 20, "27 Nov 2026 15:39, 12 photos")
+    assert fate(index, there, shown.photo["key"]).row == 5
+    assert fate(index, there, "of another dataset").row is None
+    assert fate(index, there, show_photo(index, 3).photo["key"]).said == "out: truncated"

@@ -1,0 +1,107 @@
+"""Which photos of a dataset are found by what somebody asks for, held against the table that was written by hand."""
+
+import pytest
+
+from carpipe.errors import InputError
+from carpipe.steps.views.photos import EXACT, FLAGS, RANGES, SORTS, Wanted, choices, find_photos, read_rows
+from tests.indexed import index_of
+from tests.plugins import bucket
+
+
+@pytest.fixture
+def index(session, made):
+    return index_of(session, made[0])
+
+
+def rows(index, **given):
+    page = find_photos(index, Wanted(**given))
+    assert page.found == len(page.photos)
+    return [photo["row"] for photo in page.photos]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, [*range(12)]),
+        ({"reason": "not_a_car"}, [0, 1, 2]),
+        ({"stage": "clean"}, [3]),
+        ({"in": "yes", "split": "test"}, [7, 11]),
+        ({"in": "no"}, [0, 1, 2, 3]),
+        ({"year": "2014", "make": "skoda", "in": "yes"}, [4, 5]),
+        ({"class": "skoda_octavia", "split": "val"}, []),
+        ({"reason": "' OR true --"}, []),
+    ],
+)
+def test_filters_hold_all_at_once(index, asked, found):
+    photos = {photo["row"]: photo for photo in find_photos(index, Wanted()).photos}
+    if "make" in asked or "class" in asked:  # the order of the inventory is that of keys: see which rows they are
+        name = "make" if "make" in asked else "class_name"
+        value = asked.get("make", asked.get("class"))
+        split = asked.get("split")
+        found = [row for row, photo in photos.items() if photo[name] == value and photo["dropped"] is None
+                 and split in (None, photo["split"])]  # fmt: skip
+    assert rows(index, asked=asked) == found
+
+
+def test_a_photo_is_found_by_a_part_of_its_key_in_any_case(index):
+    key = bucket.key(5)
+    for text in (key, f"raw/{key}", key[-12:].upper(), f"  {key[:30]} "):
+        photos = find_photos(index, Wanted(text=text)).photos
+        assert key in [photo["key"] for photo in photos], text
+    assert rows(index, text="%") == []
+
+
+def test_suspects_are_listings_that_somebody_names(index):
+    (listing,) = {photo["listing_uuid"] for photo in read_rows(index, [4])}
+    page = find_photos(index, Wanted({"suspect": "yes"}), suspects=[listing])
+    assert [photo["row"] for photo in page.photos] == [4]
+    assert find_photos(index, Wanted({"suspect": "yes"})).found == 0
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_each_order_has_all_photos_and_pages_do_not_overlap(index, sort):
+    pages = [find_photos(index, Wanted(sort=sort), first=first, most=5) for first in (0, 5, 10, 15)]
+    assert [len(page.photos) for page in pages] == [5, 5, 2, 0]
+    assert sorted(photo["row"] for page in pages for photo in page.photos) == [*range(12)]
+    if sort == "-size":
+        sizes = [photo["size"] for page in pages for photo in page.photos]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"colour": "red"}, r"cannot be asked for by 'colour'; known are stage, reason"),
+        ({"p_car": "high"}, r"expected a range such as 0\.5\.\.0\.7"),
+        ({"p_car": ".."}, "expected a range"),
+        ({"year": "new"}, "expected a year"),
+        ({"in": "maybe"}, "expected yes or no"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_with_what_can(asked, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Wanted(asked)
+
+
+def test_a_range_may_be_open_at_either_end(index):
+    sizes = sorted(photo["size"] for photo in find_photos(index, Wanted()).photos)
+    low, high = sizes[3], sizes[-3]
+    expected = {f"{low}..": sum(size >= low for size in sizes), f"..{high}": sum(size <= high for size in sizes),
+                f"{low}..{high}": sum(low <= size <= high for size in sizes)}  # fmt: skip
+    for text, found in expected.items():
+        assert find_photos(index, Wanted({"size": text})).found == found
+
+
+def test_an_address_says_what_is_wanted_and_no_more():
+    wanted = Wanted({"split": "test"}, text="golf", sort="newest")
+    assert wanted.parameters() == {"split": "test", "text": "golf", "sort": "newest"}
+    assert Wanted().parameters() == {}
+    assert not {*EXACT, *RANGES, *FLAGS} & {"dataset", "page", "at", "text", "sort"}
+
+
+def test_choices_are_what_there_is_with_how_often(index):
+    found = choices(index)
+    assert found.photos == 12
+    assert found.by["reason"] == [("not_a_car", 3), ("truncated", 1)]
+    assert found.by["year"] == [("2014", 12)]
+    assert "view" not in found.by
