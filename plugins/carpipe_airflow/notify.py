@@ -28,6 +28,8 @@ MAPPED_TOLD = 3
 # Characters of a reason: that of a broken dataset lists every rule that it breaks.
 REASON = 4000
 NEWS = "carpipe_news"
+# By this key a task that has failed says why, for pages.
+FAILURE = "failure"
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,21 @@ class Message:
 
 def tell_failure(context: Mapping[str, Any]) -> None:
     """`on_failure_callback` of every task: DAG, task, run, reason and where the log is."""
+    _leave_reason(context)
     try:
         chosen = deployment()
         if (chosen.mail or chosen.sns) and not _told_often_enough(context["ti"]):
             _send(chosen, failure_message(context), context)
     except Exception:
         log.exception("nobody was told of the failure")
+
+
+def _leave_reason(context: Mapping[str, Any]) -> None:
+    """Leave the sentence of the failure with the task, for the first page of carpipe's."""
+    try:
+        context["ti"].xcom_push(key=FAILURE, value=_reason(context.get("exception")))
+    except Exception:
+        log.exception("pages will not say why the task failed")
 
 
 def announce(session: "Session", release: "Release") -> None:

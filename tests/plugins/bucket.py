@@ -125,6 +125,18 @@ def add_advice(session: Session, dataset: Manifest) -> Manifest:
     return manifest.commit(session.store, work, {"advice.json": _json(body)}, counts={}, extra={"dataset": dataset.key})
 
 
+def add_suspects(session: Session, dataset: Manifest, listings: Iterable[str]) -> Manifest:
+    """Listings that may be in the wrong class."""
+    found = [
+        {"listing": one, "from": "skoda_octavia", "suggested": "volkswagen_golf", "p": 0.9, "p_from": 0.02,
+         "photos": 3, "votes": 3, "mixed": False, "score": 0.99, "key": key(4), "source": 0, "why": "All 3 say so."}
+        for one in listings
+    ]  # fmt: skip
+    body = {"judged": 10, "apart": {}, "sources": [], "suspects": found}
+    work = Work(results.SUSPECTS, 1, results.WHOLE, {}, (dataset.key,))
+    return manifest.commit(session.store, work, {results.SUSPECTED: _json(body)}, counts={"suspects": len(found)})
+
+
 def add_new_models(session: Session, dataset: str) -> Manifest:
     """What may be new classes in the dataset: a name, and a group of listings that look alike."""
     name = {

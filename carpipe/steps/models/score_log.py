@@ -68,12 +68,13 @@ def _read(session: Session, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
         if data is None:  # deleted since
             continue
         try:
-            yield _parse(data, key=key)
+            yield parse_score(data, key=key)
         except InputError as error:
             log.warning("%s It is passed over.", error)
 
 
-def _parse(data: bytes, *, key: str) -> dict[str, Any]:
+def parse_score(data: bytes, *, key: str) -> dict[str, Any]:
+    """An entry from its JSON. Raises InputError where it is none."""
     what = "what a live model answered on new listings"
     body = forms.read_object(data, key=key, what=what)
     wrong = [name for name in _TEXTS if not isinstance(body.get(name), str)]

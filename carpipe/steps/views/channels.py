@@ -6,16 +6,15 @@ shows: somebody may have changed it.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
-from carpipe.forms import LaterFormError
 from carpipe.manifest import Manifest
-from carpipe.steps import bundles, results
+from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.cost import model_cost
 from carpipe.steps.models import comparison
@@ -23,6 +22,7 @@ from carpipe.steps.models.decisions import parse_decision
 from carpipe.steps.models.evaluate import PAGE
 from carpipe.steps.models.publish import release_before
 from carpipe.steps.views.costs import say_cost
+from carpipe.steps.views.kept import read_all
 from carpipe.steps.views.weights_makers import Standing, look_at
 from carpipe.storage import ObjectInfo
 from carpipe.weights.channel import Release, parse_release, read_channel
@@ -41,8 +41,6 @@ FIGURES = {
     "test_ece": "calibration error",
 }
 CARD = "README.md"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -112,10 +110,10 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
     if name not in channels:
         raise InputError(f"There is no channel {name}; the channels are {', '.join(channels)}.")
     live = read_channel(cache.session.store, name)
-    past = _read_all(cache, f"channels/{name}/history", parse_release)
+    past = read_all(cache, f"channels/{name}/history", parse_release)
     history = _history(past, live)
     # An odd decision costs itself only. A rollback goes by the history, so of that only what is newer is passed over.
-    decided = _read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES, passed_over=InputError)
+    decided = read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES, passed_over=InputError)
     decided_last = [one for one in reversed(decided) if one is not None]
     infos = cache.manifests(f"models/{name}")
     infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
@@ -169,7 +167,7 @@ def read_comparison(cache: ResultCache, name: str, model: str, file: str) -> byt
         InputError: there is no such model, or no comparison of it.
     """
     found, store = find_model(cache, name, model), cache.session.store
-    decided = _read_all(cache, f"channels/{name}/decisions", parse_decision, passed_over=InputError)
+    decided = read_all(cache, f"channels/{name}/decisions", parse_decision, passed_over=InputError)
     for one in reversed(decided):
         if one is None or one["model"] != found.key or not one["champion"]:
             continue
@@ -210,26 +208,6 @@ def _history(past: Sequence[Release | None], live: Release | None) -> list[Relea
     found = sorted((release for release in past if release), key=lambda release: release.generation)
     # The entry of a release is written right after it; its writer may have died in between.
     return [*found, live] if live and live not in found else found
-
-
-def _read_all(
-    cache: ResultCache,
-    folder: str,
-    parse: Callable[..., T],
-    *,
-    newest: int = 0,
-    passed_over: type[InputError] = LaterFormError,
-) -> list[T | None]:
-    """What lies in a folder, in the order of names, None for what is passed over; the last `newest`, 0: all."""
-    known: dict[str, T | None] = cache.get(("parsed", folder, passed_over), dict)
-
-    def read(key: str, data: bytes) -> T | None:
-        try:
-            return parse(data, key=key)
-        except passed_over:
-            return None
-
-    return bundles.parsed(cache.session, folder, known, read, newest=newest)
 
 
 def _problem(live: Release | None, standings: Mapping[str, Standing]) -> str:

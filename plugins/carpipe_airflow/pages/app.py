@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
 from carpipe.html_page import LOOK
-from carpipe_airflow.pages import classes, data, labels, photos, weights
+from carpipe_airflow.pages import classes, data, labels, overview, photos, weights
 from carpipe_airflow.pages.access import READ
 from carpipe_airflow.pages.bodies import LimitBody
 from carpipe_airflow.pages.bucket import Bucket
@@ -43,7 +43,7 @@ def make_app() -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.bucket = Bucket()
     app.state.dag_bag = create_dag_bag()
-    for part in (router, data.router, photos.router, labels.router, classes.router, weights.router):
+    for part in (router, overview.router, data.router, photos.router, labels.router, classes.router, weights.router):
         app.include_router(part)
     explain_errors(app)
     app.add_middleware(LimitBody)
@@ -54,7 +54,7 @@ def make_app() -> FastAPI:
 @router.get("/", dependencies=READ)
 def start(request: Request) -> Response:
     """The first page."""
-    return RedirectResponse(f"{request.scope['root_path']}/data")
+    return RedirectResponse(f"{request.scope['root_path']}/overview")
 
 
 @router.get("/static/{name}", dependencies=READ)

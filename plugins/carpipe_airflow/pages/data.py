@@ -1,27 +1,29 @@
 """The page Data: datasets, and one of them in full."""
 
+from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Request, Response
 
 from carpipe.steps import results
-from carpipe.steps.views import curves, datasets, new_models
+from carpipe.steps.views import curves, datasets, new_models, trends
 from carpipe_airflow.pages.access import READ
 from carpipe_airflow.pages.ids import Id
-from carpipe_airflow.pages.render import document, framed, photo, render
+from carpipe_airflow.pages.render import airflow_root, document, framed, photo, render
+from carpipe_airflow.pages.runs import Failure, last_refusal
 from carpipe_airflow.pages.threads import PageRoute
 
 router = APIRouter(route_class=PageRoute, prefix="/data", dependencies=READ)
 
 
 @router.get("")
-def newest(request: Request) -> Response:
-    """All datasets, and the newest in full."""
-    return _page(request, "")
+def newest(request: Request, session: SessionDep) -> Response:
+    """All datasets, and the newest in full; above it, how the newest run failed to make another one."""
+    return _page(request, "", last_refusal(session))
 
 
 @router.get("/{dataset}")
 def one(request: Request, dataset: Id) -> Response:
     """All datasets, and this one in full."""
-    return _page(request, dataset)
+    return _page(request, dataset, None)
 
 
 @router.get("/{dataset}/report")
@@ -95,12 +97,12 @@ def _framed(request: Request, name: str, folder: str, file: str, *, back: str = 
     return framed(request, name, source=f"{folder}/{file}", back=back or folder, back_to="Data", room="Data")
 
 
-def _page(request: Request, dataset: str) -> Response:
+def _page(request: Request, dataset: str, refusal: Failure | None) -> Response:
     bucket = request.app.state.bucket
     cache, there = bucket.cache, datasets.list_datasets(bucket.cache)
     done = datasets.find_or_newest(cache, dataset)
     if done is None:
-        return render(request, "data", datasets=there.rows, newer=there.newer, shown=None)
+        return render(request, "data", datasets=there.rows, newer=there.newer, shown=None, refusal=refusal)
     index = bucket.photo_index(done)
     if index is None:
         return render(request, "reading", photos=done.counts["in"])
@@ -109,7 +111,10 @@ def _page(request: Request, dataset: str) -> Response:
         "data",
         datasets=there.rows,
         newer=there.newer,
+        refusal=refusal,
+        airflow=airflow_root(request),
         shown=datasets.show_dataset(cache, done, index),
+        trends=trends.dataset_trends(trends.nights_up_to(cache, done)),
         called=datasets.call_dataset(done),
         curve=curves.newest_curve(cache, dataset or done.key.split("/")[1]),
         new=new_models.newest_new_models(cache, dataset or done.key.split("/")[1]),

@@ -1,20 +1,26 @@
 """Pages of Jinja templates. Names, keys and messages are foreign text: all of it is escaped."""
 
-from functools import cache
+import re
+from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment
+from jinja2 import Environment, pass_context
+from jinja2.runtime import Context
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from carpipe.errors import InputError, MissingError
 from carpipe.html_page import POLICY, environment
+from carpipe.names import shown_text
 from carpipe.reasons import REASONS
+from carpipe.steps.views.called import SHORT
 from carpipe.steps.views.preview import Previews
 from carpipe_airflow.pages import MOUNT
+from carpipe_airflow.pages.links import path_of
 
 # Pages that lie in the bucket. Whoever can write there is not let at the Airflow session: the sandbox turns scripts,
 # forms and popups off, and no script-src allows any. So it is safe that they keep our origin, which they need:
@@ -28,6 +34,8 @@ NO_PHOTO = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="150" height="110"><text x="75" y="59" text-anchor="middle" '
     'font-family="system-ui, sans-serif" font-size="13" fill="#7a8494">no picture</text></svg>'
 )
+# Keys as sentences name them, of what has a page.
+MANIFEST = re.compile(r"(?:datasets|models/[\w.-]+)/([0-9a-f]{20})/manifest\.json")
 PHOTO_HEADERS = {"Cache-Control": "private, max-age=3600"}
 
 
@@ -39,6 +47,8 @@ def _environment() -> Environment:
         "stamp": lambda text: text[:16].replace("T", " "),
         "markdown": markdown,
         "plain": plain,
+        "sentences": sentences,
+        "lasted": lasted,
         "model_id": model_id,
     }
     return made
@@ -58,6 +68,32 @@ def model_id(key: str) -> str:
 def plain(code: str | None) -> str:
     """A reason as words: `not_a_car` as `not a car`; empty where there is none."""
     return (code or "").replace("_", " ")
+
+
+@pass_context
+def sentences(context: Context, text: str) -> Markup:
+    """What carpipe says: its lists as lists, and manifest keys as links by short ids."""
+    made = Markup()
+    for is_list, lines in groupby(shown_text(text).split("\n"), key=lambda line: line.startswith("- ")):
+        if is_list:
+            items = Markup().join(Markup("<li>{}</li>").format(line.removeprefix("- ")) for line in lines)
+            made += Markup("<ul>{}</ul>").format(items)
+        else:
+            made += Markup("<span>{}</span>").format(" ".join(lines))
+    return Markup(MANIFEST.sub(partial(_link, str(context["base"])), made))  # noqa: S704  # escaped above
+
+
+def _link(base: str, found: re.Match[str]) -> str:
+    """To the page of a manifest key; the text itself where it has none."""
+    path = path_of(found[0], "Dataset") or path_of(found[0], "Model card")
+    return f'<a href="{base}{path}"><code>{found[1][:SHORT]}</code></a>' if path else found[0]
+
+
+def lasted(minutes: float) -> str:
+    """A duration: `18 s`, `12 min`, `3.2 h`."""
+    if minutes < 1:
+        return f"{60 * minutes:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
 def airflow_root(request: Request) -> str:

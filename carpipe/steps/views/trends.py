@@ -1,0 +1,136 @@
+"""How datasets and the live classifier did, night by night: what lines on pages are drawn from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from carpipe import manifest
+from carpipe.errors import InputError, MissingError
+from carpipe.manifest import Manifest
+from carpipe.steps import results
+from carpipe.steps.cache import ResultCache
+from carpipe.steps.models.score_log import parse_score
+from carpipe.steps.views.called import Called, call
+from carpipe.steps.views.datasets import newest
+from carpipe.steps.views.kept import read_all
+
+NIGHTS = 30
+
+
+@dataclass(frozen=True)
+class Night:
+    """A dataset in figures. `out` is photos by reason; empty where the dataset does not say."""
+
+    dataset: Called
+    photos: int
+    kept: int
+    vehicles: int
+    classes: int
+    out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A figure over nights, oldest first.
+
+    Attributes:
+        name: of the figure.
+        values: None where a night has none.
+        said: the last value, as people read it.
+        change: what came to it since the value before, as people read it; empty where nothing did.
+        better: 1 where more is better, -1 where less is, 0 where that is not for a page to say.
+        filters: of the photos that the last value counts, as an address has them; empty: it counts none.
+    """
+
+    name: str
+    values: Sequence[float | None]
+    said: str
+    change: str = ""
+    better: int = 0
+    filters: str = ""
+
+    @property
+    def direction(self) -> int:
+        """1 where the last value is above the one before, -1 where it is below, 0 else."""
+        there = [value for value in self.values if value is not None]
+        return 0 if len(there) < 2 else (there[-1] > there[-2]) - (there[-1] < there[-2])
+
+
+def nights(cache: ResultCache, *, most: int = NIGHTS) -> list[Night]:
+    """The newest datasets in figures, oldest first."""
+    return [_night(cache, done) for done in newest(cache, most=most)][::-1]
+
+
+def nights_up_to(cache: ResultCache, done: Manifest, *, most: int = NIGHTS) -> list[Night]:
+    """A dataset and those before it, as far as there are so many newer ones at most, in figures, oldest first."""
+    found = [*newest(cache, most=2 * most)]
+    place = next((place for place, one in enumerate(found) if one.key == done.key), None)
+    return [_night(cache, one) for one in ([done] if place is None else found[place : place + most])][::-1]
+
+
+def dataset_trends(past: Sequence[Night]) -> list[Trend]:
+    """Photos, what is kept of them, vehicles, classes, and the reasons that put most photos out."""
+    if not past:
+        return []
+    trends = [
+        _counts("photos", [one.photos for one in past], filters="-"),
+        _share("kept", [one.kept / one.photos if one.photos else None for one in past], filters="in=yes"),
+        _counts("vehicles", [one.vehicles for one in past]),
+        _counts("classes", [one.classes for one in past]),
+    ]
+    reasons = sorted(past[-1].out, key=lambda reason: -past[-1].out[reason])[:3]
+    trends += [
+        _share(
+            reason.replace("_", " "),
+            [one.out.get(reason, 0) / one.photos if one.photos else None for one in past],
+            filters=f"reason={reason}",
+        )
+        for reason in reasons
+    ]
+    return trends
+
+
+def newest_listings(cache: ResultCache, channel: str, *, most: int = NIGHTS) -> Trend | None:
+    """How often the live model was right on listings that came after it; None where it was never asked."""
+    found = read_all(cache, f"channels/{channel}/scores", parse_score, newest=most, passed_over=InputError)
+    values = [one["accuracy"] for one in found if one is not None and one["accuracy"] is not None]
+    return _share("top-1 on new listings", values, better=1) if values else None
+
+
+def _night(cache: ResultCache, done: Manifest) -> Night:
+    out: Mapping[str, int] = cache.get(("out", done.key), lambda: _out(cache, done))
+    facts = done.extra
+    return Night(
+        call(done.key, _at(done), done.counts["in"]),
+        done.counts["in"],
+        done.counts["kept"],
+        facts["vehicles"],
+        len(facts["classes"]),
+        out,
+    )
+
+
+def _out(cache: ResultCache, done: Manifest) -> dict[str, int]:
+    try:
+        funnel: list[dict[str, Any]] = manifest.read_json(cache.session.store, done, results.FUNNEL)
+    except (InputError, MissingError, LookupError):  # deleted since, or of another version
+        return {}
+    return {reason: number for stage in funnel for reason, number in stage["dropped"].items()}
+
+
+def _at(done: Manifest) -> datetime | None:
+    return manifest.committed_at(done, None) if manifest.COMMITTED in done.extra else None
+
+
+def _counts(name: str, values: Sequence[int], *, filters: str = "") -> Trend:
+    change = values[-1] - values[-2] if len(values) > 1 else 0
+    return Trend(name, values, f"{values[-1]:,}", f"{change:+,}" if change else "", filters=filters)
+
+
+def _share(name: str, values: Sequence[float | None], *, better: int = 0, filters: str = "") -> Trend:
+    there = [value for value in values if value is not None]
+    said = f"{100 * there[-1]:.1f} %" if there else "none"
+    change = f"{100 * (there[-1] - there[-2]):+.1f}" if len(there) > 1 else ""
+    change = "" if change in ("+0.0", "-0.0", "") else f"{change} points"
+    return Trend(name, values, said, change, better, filters)

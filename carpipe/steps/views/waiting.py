@@ -1,0 +1,65 @@
+"""What waits for a person: suspects, people who disagree, advice, photos without a label."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from carpipe.names import counted
+from carpipe.steps.cache import ResultCache
+from carpipe.steps.data.inventory import latest_inventory
+from carpipe.steps.labels.store import read_labels
+from carpipe.steps.listings.store import conflicts, read_corrections
+from carpipe.steps.people import store
+from carpipe.steps.views.classes import show_classes
+from carpipe.steps.views.suspects import suspected
+
+# Labels below which a page asks for more.
+ENOUGH_LABELS = 2_000
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something for a person: what it is, in a sentence, and the page where it is done, below the mount.
+
+    `urgent` is what holds something up.
+    """
+
+    said: str
+    path: str
+    urgent: bool = False
+
+
+def waiting(cache: ResultCache) -> list[Task]:
+    """What waits for somebody, what is most urgent first."""
+    found = [*_suspects(cache), *_disagreements(cache), *_advice(cache), *_unlabelled(cache)]
+    return sorted(found, key=lambda task: not task.urgent)
+
+
+def _suspects(cache: ResultCache) -> Iterator[Task]:
+    settled = store.current(read_corrections(cache.session, read=cache.get(("corrections",), dict)))
+    if number := sum(listing not in settled for listing in suspected(cache)):
+        said = f"{counted(number, 'listing')} may be in the wrong class."
+        yield Task(said, "/photos?suspect=yes")
+
+
+def _disagreements(cache: ResultCache) -> Iterator[Task]:
+    labels = store.disputed(read_labels(cache.session, known=cache.get(("labels",), dict)))
+    if labels:
+        yield Task(f"People disagree about the label of {counted(len(labels), 'photo')}.", "/labels")
+    listings = conflicts(read_corrections(cache.session, read=cache.get(("corrections",), dict)))
+    if listings:
+        yield Task(f"People disagree about the class of {counted(len(listings), 'listing')}.", "/photos?corrected=yes")
+
+
+def _advice(cache: ResultCache) -> Iterator[Task]:
+    if number := sum(one.open for one in show_classes(cache).proposals):
+        verb = "waits" if number == 1 else "wait"
+        yield Task(f"{counted(number, 'proposed change')} of the classes {verb} for a decision.", "/classes")
+
+
+def _unlabelled(cache: ResultCache) -> Iterator[Task]:
+    stock = latest_inventory(cache.session)
+    if stock is None:
+        return
+    labelled = len(store.current(read_labels(cache.session, known=cache.get(("labels",), dict))))
+    if labelled < min(ENOUGH_LABELS, stock.photos):
+        yield Task(f"{labelled:,} of {stock.photos:,} photos have a label; the car filter learns from each.", "/labels")
