@@ -68,8 +68,15 @@ def places(made, session):
         "{found}": bucket.add_new_models(session, dataset.key).key.split("/")[3], "{number}": "0",
         "{channel}": "classifier", "{model}": models[0].key.split("/")[2], "{stage}": part[1],
         "{partition}": part[2], "{fingerprint}": part[3], "{row}": "0",
-        "{advice}": bucket.add_advice(session, dataset).key.split("/")[3],
+        "{advice}": bucket.add_advice(session, dataset).key.split("/")[3], "listing": suspect(session, dataset),
     }  # fmt: skip
+
+
+def suspect(session, dataset):
+    """A listing that waits for a decision."""
+    listing = read_photos(session.store, dataset)["listing_uuid"].iloc[5]
+    bucket.add_suspects(session, dataset, [listing])
+    return listing
 
 
 def labels_photo(session):
@@ -96,6 +103,8 @@ def request(client, method, path, places):
         body = {"data": {"advice": places["{advice}"], "name": "skoda_octavia"}}
     if path == "/classes/take-back":
         body = {"data": {"model": "volkswagen_golf"}}
+    if path == "/review" and method == "POST":
+        body = {"data": {"listing": places["listing"], "to": "seller-is-right"}}
     if path.endswith("/correct"):
         body = {"data": {"to": "volkswagen_golf"}}
     return client.request(method, fill_in(path, places), **body)
@@ -161,7 +170,7 @@ def test_nothing_is_changed_by_get(server):
     assert {method for method, _ in routes} == {"GET", "POST"}
     assert sorted(path for method, path in routes if method == "POST") == [
         "/classes/accept", "/classes/take-back", "/labels", "/photos/{dataset}/{row}/correct",
-        "/weights/{channel}/promote",
+        "/review", "/weights/{channel}/promote",
     ]  # fmt: skip
 
 
@@ -290,6 +299,21 @@ def test_the_newest_learning_curve_is_linked_from_its_dataset(clients, places, s
     answer = clients["viewer"].get(framed_by(clients["viewer"], fill_in("/data/curves/{curve}", places)))
     assert "curve of the test" in answer.text
     assert "sandbox allow-same-origin" in answer.headers["content-security-policy"]
+
+
+def test_a_suspect_is_decided_on_its_page_and_waits_no_more(clients, places):
+    address = f"/carpipe/review?listing={places['listing']}"  # whatever other tests have said of it
+    page = clients["op"].get(address).text
+    assert "Is it skoda_octavia?" in page
+    assert 'value="volkswagen_golf"><button class="button" data-key="2">' in page
+    assert "disabled" in clients["viewer"].get(address).text
+    given = {"listing": places["listing"], "to": "volkswagen_golf"}
+    answer = clients["op"].post("/carpipe/review", data=given)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/carpipe/review?queue=suspects")
+    assert "Nothing waits here" in clients["op"].get("/carpipe/review").text
+    assert "op</b> says volkswagen_golf" in clients["op"].get("/carpipe/review?queue=mine").text
+    wrong = clients["op"].post("/carpipe/review", data=given | {"to": "volkswagen_gofl"})
+    assert (wrong.status_code, "Did you mean" in wrong.text) == (422, True)
 
 
 def test_what_may_be_a_new_class_is_shown_with_its_rule_and_pictures(clients, places):

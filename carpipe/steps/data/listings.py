@@ -38,6 +38,17 @@ def known_listings(session: Session) -> Known:
     return known_of(found, _names(current_taxonomy(session)))
 
 
+def names_for(session: Session, listings: Mapping[str, str]) -> Known:
+    """What a correction of some listings may name: models of theirs, and the names of the taxonomy.
+
+    For those who know the listings already, and so need not read the photo tables.
+
+    Args:
+        listings: by uuid, the model that the seller gave.
+    """
+    return known_of(listings, _names(current_taxonomy(session)))
+
+
 def describe_corrections(session: Session) -> str:
     """How many listings were corrected, what fits no longer, by whom, and what people disagree about, as text."""
     said = read_corrections(session)

@@ -73,9 +73,9 @@ def show_photo(index: "PhotoIndex", row: int) -> PhotoView:
     return PhotoView(
         photo,
         tuple(findings(photo)),
-        _pictures(index, "listing_uuid = ?", [photo["listing_uuid"]]),
-        _pictures(index, "vehicle = ? AND listing_uuid <> ?", [photo["vehicle"], photo["listing_uuid"]]),
-        _pictures(index, "sha256 = ? AND row <> ?", [photo["sha256"], row]),
+        pictures(index, "listing_uuid = ?", [photo["listing_uuid"]]),
+        pictures(index, "vehicle = ? AND listing_uuid <> ?", [photo["vehicle"], photo["listing_uuid"]]),
+        pictures(index, "sha256 = ? AND row <> ?", [photo["sha256"], row]),
     )
 
 
@@ -151,7 +151,8 @@ def _split(photo: Mapping[str, Any]) -> str:
 _SAID = dict(zip(STAGES, (_listed, _cleaned, _filtered, _cropped, _identified, _classed, _split), strict=True))
 
 
-def _pictures(index: "PhotoIndex", where: str, values: Sequence[Any]) -> tuple[Picture, ...]:
+def pictures(index: "PhotoIndex", where: str, values: Sequence[Any]) -> tuple[Picture, ...]:
+    """The photos of a condition of our own, in the seller's order; `SHOWN` at most."""
     columns = "row, key, coalesce(dropped, '') AS dropped, coalesce(split, '') AS split"
     query = f"SELECT {columns} FROM photos WHERE {where} ORDER BY photo, key LIMIT {SHOWN}"  # noqa: S608  # all ours
     return tuple(Picture(**one) for one in index.select(query, values))

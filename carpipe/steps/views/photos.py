@@ -18,6 +18,8 @@ EXACT: Final = {
     "model": "model", "year": "year", "listing": "listing_uuid", "vehicle": "vehicle", "view": "view",
     "partition": "partition", "format": "format", "repaired": "repaired",
 }  # fmt: skip
+# Columns that they may be sorted by, see `SORTS`.
+COLUMNS: Final = ("p_car", "box_score", "damage", "size", "key")
 RANGES: Final = ("p_car", "box_score", "damage", "width", "height", "size")
 FLAGS: Final = {
     "in": {"yes": "dropped IS NULL", "no": "dropped IS NOT NULL"},
@@ -94,19 +96,21 @@ def find_photos(
         suspects: listings that may be in the wrong class.
     """
     where, values = _where(wanted, suspects)
-    (count,) = index.select(f"SELECT count(*) AS found FROM photos WHERE {where}", values)  # noqa: S608  # all ours
-    # The order of narrow rows is found first: whole ones would all be moved.
-    narrow = f"SELECT row FROM photos WHERE {where} ORDER BY {SORTS[wanted.sort]} LIMIT ? OFFSET ?"  # noqa: S608
-    rows = [one["row"] for one in index.select(narrow, [*values, most, first])]
-    return PhotoPage(read_rows(index, rows), first, count["found"])
+    # Rows that are whole would all be moved. So narrow ones are found, counted and sorted, and then a page is read.
+    narrow = ", ".join(["row", *({wanted.sort.removeprefix("-")} & {*COLUMNS})])
+    found = f"WITH found AS MATERIALIZED (SELECT {narrow} FROM photos WHERE {where})"  # noqa: S608  # all ours
+    order = f"ORDER BY {SORTS[wanted.sort]} LIMIT ? OFFSET ?"
+    counted = "(SELECT count(*) FROM found) AS number"
+    page = index.select(f"{found} SELECT row, {counted} FROM found {order}", [*values, most, first])  # noqa: S608
+    number = page[0]["number"] if page else 0
+    if not page and first:  # beyond the last one
+        number = find_photos(index, wanted, most=1, suspects=suspects).found
+    return PhotoPage(read_rows(index, [one["row"] for one in page]), first, number)
 
 
 def read_rows(index: "PhotoIndex", rows: Sequence[int]) -> list[dict[str, Any]]:
     """The photos of these rows, in their order; those that are not there are left out."""
-    # The bounds let the index pass over most of the table.
-    bounds = [min(rows, default=0), max(rows, default=0)]
-    query = "SELECT * FROM photos WHERE row BETWEEN ? AND ? AND list_contains(?, row)"
-    found = {one["row"]: one for one in index.select(query, [*bounds, list(rows)])}
+    found = {one["row"]: one for one in index.select("SELECT * FROM photos WHERE row IN (SELECT unnest(?))", [rows])}
     return [found[row] for row in rows if row in found]
 
 
@@ -159,6 +163,7 @@ def _where(wanted: Wanted, suspects: Sequence[str]) -> tuple[str, list[Any]]:
         else:
             conditions.append(FLAGS[name][value])
     if wanted.text:
-        conditions.append("contains(lower(key), ?)")
-        values.append(match_key(wanted.text).lower())
+        conditions.append(r"key ILIKE ? ESCAPE '\'")
+        literal = re.sub(r"[%_\\]", r"\\\g<0>", match_key(wanted.text))
+        values.append(f"%{literal}%")
     return " AND ".join(conditions), values

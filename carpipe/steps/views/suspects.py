@@ -36,16 +36,22 @@ def read_suspects(session: Session, done: Manifest, *, count: int) -> dict[str, 
 
 def suspected(cache: ResultCache) -> tuple[str, ...]:
     """Listings of the newest list of suspects; empty where none was ever made."""
+    return tuple(one["listing"] for one in suspect_rows(cache))
+
+
+def suspect_rows(cache: ResultCache) -> Sequence[Mapping[str, Any]]:
+    """The newest list of suspects, the likeliest first; empty where none was ever made."""
     for info in cache.manifests(f"stages/{results.SUSPECTS}/{results.WHOLE}"):
         with contextlib.suppress(MissingError, InputError):  # deleted since, or of another version
             done = cache.manifest(info.key)
-            found: tuple[str, ...] = cache.get(("suspected", done.key), partial(_listings, cache, done))
+            found: Sequence[Mapping[str, Any]] = cache.get(("suspects", done.key), partial(_rows, cache, done))
             return found
     return ()
 
 
-def _listings(cache: ResultCache, done: Manifest) -> tuple[str, ...]:
-    return tuple(one["listing"] for one in manifest.read_json(cache.session.store, done, results.SUSPECTED)["suspects"])
+def _rows(cache: ResultCache, done: Manifest) -> Sequence[Mapping[str, Any]]:
+    found: list[dict[str, Any]] = manifest.read_json(cache.session.store, done, results.SUSPECTED)["suspects"]
+    return found
 
 
 def render_suspects(found: Mapping[str, Any]) -> str:

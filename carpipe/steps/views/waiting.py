@@ -38,7 +38,7 @@ def _suspects(cache: ResultCache) -> Iterator[Task]:
     settled = store.current(read_corrections(cache.session, read=cache.get(("corrections",), dict)))
     if number := sum(listing not in settled for listing in suspected(cache)):
         said = f"{counted(number, 'listing')} may be in the wrong class."
-        yield Task(said, "/photos?suspect=yes")
+        yield Task(said, "/review")
 
 
 def _disagreements(cache: ResultCache) -> Iterator[Task]:
@@ -47,7 +47,7 @@ def _disagreements(cache: ResultCache) -> Iterator[Task]:
         yield Task(f"People disagree about the label of {counted(len(labels), 'photo')}.", "/labels")
     listings = conflicts(read_corrections(cache.session, read=cache.get(("corrections",), dict)))
     if listings:
-        yield Task(f"People disagree about the class of {counted(len(listings), 'listing')}.", "/photos?corrected=yes")
+        yield Task(f"People disagree about the class of {counted(len(listings), 'listing')}.", "/review?queue=disputed")
 
 
 def _advice(cache: ResultCache) -> Iterator[Task]:

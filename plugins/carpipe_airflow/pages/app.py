@@ -9,13 +9,14 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
 from carpipe.html_page import LOOK
-from carpipe_airflow.pages import classes, data, labels, overview, photos, weights
+from carpipe_airflow.pages import classes, data, labels, overview, photos, review, weights
 from carpipe_airflow.pages.access import READ
 from carpipe_airflow.pages.bodies import LimitBody
 from carpipe_airflow.pages.bucket import Bucket
 from carpipe_airflow.pages.errors import explain_errors
 from carpipe_airflow.pages.threads import PageRoute
 
+ROOMS = (overview, data, photos, labels, review, classes, weights)
 STATIC = Path(__file__).parent / "static"
 # Nothing but our own style sheets, scripts, photos and documents; framed by Airflow's own pages only.
 POLICY = (
@@ -43,7 +44,16 @@ def make_app() -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.bucket = Bucket()
     app.state.dag_bag = create_dag_bag()
-    for part in (router, overview.router, data.router, photos.router, labels.router, classes.router, weights.router):
+    for part in (
+        router,
+        overview.router,
+        data.router,
+        photos.router,
+        labels.router,
+        review.router,
+        classes.router,
+        weights.router,
+    ):
         app.include_router(part)
     explain_errors(app)
     app.add_middleware(LimitBody)

@@ -9,15 +9,14 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from carpipe.errors import InputError
 from carpipe.manifest import Manifest
-from carpipe.steps.data.listings import known_listings
-from carpipe.steps.listings.store import correct_listing, read_corrections, told
+from carpipe.steps.listings.store import told
 from carpipe.steps.people import store
-from carpipe.steps.views import datasets, one_photo, photos
+from carpipe.steps.views import datasets, one_photo, photos, review
 from carpipe.steps.views.suspects import suspected
 from carpipe.taxonomy.words import WORDS
 from carpipe_airflow.pages.access import CLASSES, CLASSES_DAG, LABEL_DAG, READ, may
+from carpipe_airflow.pages.decide import decide
 from carpipe_airflow.pages.ids import Id
 from carpipe_airflow.pages.render import photo as picture
 from carpipe_airflow.pages.render import render
@@ -116,16 +115,9 @@ def correct(
     to: Annotated[str, Form(min_length=1, max_length=200)],
 ) -> Response:
     """Say which class the photo's listing is really of."""
-    bucket = request.app.state.bucket
-    photo = one_photo.show_photo(_index(request, dataset), row).photo
-    session = bucket.cache.session
-    try:
-        correct_listing(
-            session, photo["listing_uuid"] or "", to, known=known_listings(session),
-            at=datetime.now(UTC).isoformat(), by=user.get_name(),
-        )  # fmt: skip
-    except InputError as error:
-        raise HTTPException(422, str(error)) from None
+    index = _index(request, dataset)
+    listing = one_photo.show_photo(index, row).photo["listing_uuid"] or ""
+    decide(request, index, listing, to, by=user.get_name())
     return RedirectResponse(f"{request.scope['root_path']}/photos/{dataset}/{row}#said", 303)
 
 
@@ -139,7 +131,7 @@ def _wanted(request: Request) -> photos.Wanted:
 def _said(bucket: Any, listing: str | None) -> str:
     """What people say of a listing; empty where nobody has said anything."""
     cache = bucket.cache
-    said = store.current(read_corrections(cache.session, read=cache.get(("corrections",), dict)))
+    said = store.current(review.read_said(cache))
     return told(said[listing]) if listing in said else ""
 
 

@@ -22,15 +22,15 @@ def test_advice_waits_until_it_is_decided(cache, made, session):
 def test_a_suspect_waits_until_somebody_says_what_it_is(cache, made, session):
     listings = [*known_listings(session).listings][:2]
     bucket.add_suspects(session, made[0], listings)
-    assert said(cache)["/photos?suspect=yes"] == "2 listings may be in the wrong class."
+    assert said(cache)["/review"] == "2 listings may be in the wrong class."
     correct_listing(
         session, listings[0], "seller-is-right", known=known_listings(session), at="2026-01-01T00:00:00Z", by="ann"
     )
-    assert said(cache)["/photos?suspect=yes"] == "1 listing may be in the wrong class."
+    assert said(cache)["/review"] == "1 listing may be in the wrong class."
 
 
 def test_people_who_disagree_are_asked_to_agree(cache, made, session):
     [listing, *_] = known_listings(session).listings
     for by, to in (("ann", "skoda_octavia"), ("bob", "volkswagen_golf")):
         correct_listing(session, listing, to, known=known_listings(session), at="2026-01-01T00:00:00Z", by=by)
-    assert said(cache)["/photos?corrected=yes"] == "People disagree about the class of 1 listing."
+    assert said(cache)["/review?queue=disputed"] == "People disagree about the class of 1 listing."
