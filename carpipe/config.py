@@ -550,6 +550,11 @@ def load_config(path: Path | None = None, overrides: Mapping[str, Any] | None = 
         ) from None
 
 
+def is_configured() -> bool:
+    """Whether the environment names a file of settings, or a bucket: if not, the defaults may be nobody's choice."""
+    return bool(os.environ.get("CARPIPE_CONFIG") or os.environ.get("CARPIPE_STORE"))
+
+
 def describe_config(config: Config) -> Iterator[tuple[str, Any, str]]:
     """Yield (dotted key, value, meaning) for every setting, in order of the stages."""
     for name in Config.model_fields:

@@ -6,7 +6,8 @@ through `shown`, so that no name can forge a line of a log or of a terminal.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from functools import lru_cache
 
 # What S3 allows, in UTF-8.
@@ -91,6 +92,13 @@ def brief(name: str, *, max_characters: int = _BRIEF) -> str:
     """As `shown`, in `max_characters` at most: for names that somebody else has made as long as they like."""
     cut = shown(name[: max_characters + 1])
     return cut if len(cut) <= max_characters else f"{cut[: max_characters - 1]}…"
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """The end of a message about an id that there is not: which one there is like it. Empty: none."""
+    there = list(known)
+    close = [one for one in there if given and one.startswith(given)] or get_close_matches(given, there, cutoff=0.7)
+    return f" Did you mean {shown(close[0])}?" if close else ""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -22,10 +22,11 @@ share that is too small for the classes, missing backbone weights. A training th
 epoch when the task is tried again or cleared. A `point` that stays scheduled waits for a slot of pool `gpu`.
 """
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import dag, task
 
 from carpipe.steps.results import CURVE_SHARES
-from carpipe_airflow.dag_defaults import DEFAULT_ARGS, setting
+from carpipe_airflow.dag_defaults import DEFAULT_ARGS
+from carpipe_airflow.form import TRAINING, dataset_field, epochs, field, setting
 from carpipe_airflow.gpu_pods import gpu_task
 from carpipe_airflow.task_session import MAP_LABEL, open_task_session, run_facts, show
 
@@ -46,19 +47,21 @@ SETTINGS = {
     doc_md=__doc__,
     tags=["carpipe"],
     params={
-        "dataset": Param(
-            None, type=["null", "string"], description="Manifest key under `datasets/`. Empty: the newest."
-        ),
-        "shares": Param(
+        "dataset": dataset_field("the newest"),
+        "shares": field(
             list(CURVE_SHARES),
-            type="array",
-            minItems=1,
-            items={"type": "number"},
-            description="Shares of the training vehicles, each above 0 and up to 1.",
+            "array",
+            "Shares of the vehicles",
+            "The model is trained once on each share of the training vehicles. Two or more; left empty: a quarter, a "
+            "half and all of them.",
+            expected="two or more numbers above 0 and up to 1, as [0.25, 0.5, 1]",
+            minItems=2,
+            items={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
         ),
-        "head_epochs": setting("classifier.head_epochs", "integer", "Epochs with the backbone frozen.", minimum=0),
-        "finetune_epochs": setting("classifier.finetune_epochs", "integer", "Epochs with all layers.", minimum=0),
-        "batch": setting("classifier.batch", "integer", "Photos per step.", minimum=1),
+        **epochs("classifier", section=TRAINING),
+        "batch": setting(
+            "classifier.batch", "integer", "Photos per step", "More need more memory.", section=TRAINING, minimum=1
+        ),
     },
 )
 def learning_curve():
@@ -66,13 +69,13 @@ def learning_curve():
     def choose_dataset(*, params) -> str:
         from carpipe.steps.data.datasets import find_dataset
 
-        return find_dataset(open_task_session(**SETTINGS), params["dataset"]).key
+        return find_dataset(open_task_session(**SETTINGS), params["dataset"] or None).key
 
     @task
     def choose_shares(dataset: str, *, params) -> list[float]:
         from carpipe.steps.models.learning_curve import check_points
 
-        return check_points(open_task_session(fixed_by=FIXES, **SETTINGS), dataset, params["shares"])
+        return check_points(open_task_session(fixed_by=FIXES, **SETTINGS), dataset, params["shares"] or CURVE_SHARES)
 
     @task(map_index_template=MAP_LABEL, **gpu_task())
     def point(share: float, dataset: str) -> str:

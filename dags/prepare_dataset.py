@@ -45,7 +45,8 @@ from datetime import timedelta
 from airflow.sdk import CronTriggerTimetable, dag, task, task_group
 
 from carpipe_airflow.batches import batches, flat
-from carpipe_airflow.dag_defaults import DATASET, DEFAULT_ARGS, deadline, setting
+from carpipe_airflow.dag_defaults import DATASET, DEFAULT_ARGS, deadline
+from carpipe_airflow.form import AFTER_A_FAILURE, setting
 from carpipe_airflow.marker_wait import wait_for_marker, wait_params
 from carpipe_airflow.pages.links import FORESEEN
 from carpipe_airflow.task_session import MAP_LABEL, label, open_task_session, partition_of, run_facts
@@ -80,23 +81,61 @@ SETTINGS = {
     doc_md=__doc__,
     tags=["carpipe"],
     params={
-        **wait_params(),
-        "min_photos": setting("classes.min_photos", "integer", "Photos a model needs to stay.", minimum=1),
-        "max_photos": setting("classes.max_photos", "integer", "Photos of a model at most; 0: no cap.", minimum=0),
-        "taxonomy": setting("classes.taxonomy", "string", "`published`, `identity`, or a YAML file on the workers."),
-        "car_threshold": setting("filter.threshold", "number", "p(car) a photo needs.", minimum=0, maximum=1),
-        "funnel_tolerance": setting(
-            "validation.funnel_tolerance",
+        "min_photos": setting(
+            "classes.min_photos",
+            "integer",
+            "Photos per model, at least",
+            "A model with fewer photos is not in the dataset.",
+            minimum=1,
+        ),
+        "max_photos": setting(
+            "classes.max_photos",
+            "integer",
+            "Photos per model, at most",
+            "Of a model with more, whole vehicles are left out. 0 takes all.",
+            minimum=0,
+        ),
+        "car_threshold": setting(
+            "filter.threshold",
             "number",
-            "How far a stage may be from the share it kept in the previous dataset; 1 accepts a change you wanted.",
+            "How sure the car filter must be",
+            "A photo is kept when the probability of a car is at least this.",
             minimum=0,
             maximum=1,
         ),
-        "detector": setting("crop.weights", "string", "Detector weights: a path, or `s3:<key>`."),
+        "taxonomy": setting(
+            "classes.taxonomy",
+            "string",
+            "Taxonomy",
+            "Which models are one class: published, identity (each model is a class), or the path of a YAML file on "
+            "the workers.",
+            examples=["published", "identity"],
+            minLength=1,
+        ),
+        "detector": setting(
+            "crop.weights",
+            "string",
+            "Detector",
+            "What finds the cars: the path of a file on the workers, or s3: and a key in the bucket.",
+            minLength=1,
+        ),
+        **wait_params(),
+        "funnel_tolerance": setting(
+            "validation.funnel_tolerance",
+            "number",
+            "Change that is allowed",
+            "How far the share of photos that a stage keeps may be from the dataset before. 1 accepts a change that "
+            "you wanted.",
+            section=AFTER_A_FAILURE,
+            minimum=0,
+            maximum=1,
+        ),
         "accept_unreadable": setting(
             "clean.accept_unreadable",
             "boolean",
-            "Take photos that look as if the storage had spoilt them for broken ones, and go on.",
+            "Go on past unreadable photos",
+            "Takes photos that look as if the storage had spoilt them for broken ones.",
+            section=AFTER_A_FAILURE,
         ),
     },
 )

@@ -11,11 +11,15 @@ manifest is not what it was when it was live, or it is not signed as the setting
 and `carpipe weights verify` looks again. A message about it that could not be sent fails nothing: see the task's log.
 """
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import dag, task
 
 from carpipe_airflow.dag_defaults import DEFAULT_ARGS, WEIGHTS
+from carpipe_airflow.form import RARELY, field, model_field, required, value_now
 from carpipe_airflow.notify import announce, tell_published
 from carpipe_airflow.task_session import open_task_session, run_facts
+
+# The setting that names the channel of the classifier.
+CHANNEL = "classifier.channel"
 
 
 @dag(
@@ -25,18 +29,28 @@ from carpipe_airflow.task_session import open_task_session, run_facts
     doc_md=__doc__,
     tags=["carpipe"],
     params={
-        "channel": Param("classifier", type="string", minLength=1, description="Channel to move."),
-        "model": Param(
-            type="string",
-            pattern="^models/.+/manifest\\.json$",
-            description="Manifest key of the model, `models/<name>/<id>/manifest.json`.",
+        "model": model_field(),
+        "channel": required(
+            "Channel",
+            "The channel that the model is of. Apps follow it.",
+            default=value_now(CHANNEL) or "classifier",
+            expected="the name of a channel",
+            choices="channels",
         ),
-        "reason": Param("by hand", type="string", minLength=1, description="Kept in the channel's history."),
-        "manifest_sha256": Param(
-            "",
-            type="string",
+        "reason": required(
+            "Reason",
+            "One line. Kept in the history of the channel.",
+            default="by hand",
+            expected="a line of text",
+        ),
+        "manifest_sha256": field(
+            None,
+            "string",
+            "sha256 of the manifest",
+            "No other manifest than this one goes live. Left empty: as it is now, or as it was when it was live.",
+            expected="the 64 hexadecimal digits of a sha256, or nothing",
+            section=RARELY,
             pattern="^([0-9a-f]{64})?$",
-            description="sha256 of the manifest that is meant; empty: as it is now, or as it was when it was live.",
         ),
     },
 )
@@ -46,7 +60,7 @@ def promote_weights():
         from carpipe.steps.models.publish import promote
 
         session = open_task_session()
-        meant = {name: params[name] for name in ("reason", "manifest_sha256")}
+        meant = {"reason": params["reason"], "manifest_sha256": params["manifest_sha256"] or ""}
         release = promote(session, params["channel"], params["model"], **meant, **run_facts())
         outlet_events[WEIGHTS].extra = {"channel": release.channel, "manifest": release.model}
         announce(session, release)

@@ -30,13 +30,18 @@ ones with `promote_weights`.
 
 from datetime import timedelta
 
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
-from carpipe_airflow.dag_defaults import DATASET, DEFAULT_ARGS, deadline, setting
+from carpipe_airflow.dag_defaults import DATASET, DEFAULT_ARGS, deadline
+from carpipe_airflow.form import TRAINING, dataset_field, epochs, setting
 from carpipe_airflow.task_session import open_task_session
 from carpipe_airflow.train_and_publish import train_and_publish
 
-STARTS = ("auto", "warm", "cold")
+STARTS = {
+    "auto": "auto: the live model, or anew where much has changed",
+    "warm": "warm: the live model",
+    "cold": "cold: anew, from the backbone",
+}
 SETTINGS = {
     "head_epochs": "classifier.head_epochs",
     "finetune_epochs": "classifier.finetune_epochs",
@@ -57,17 +62,19 @@ SETTINGS = {
     doc_md=__doc__,
     tags=["carpipe"],
     params={
-        "dataset": Param(
-            None,
-            type=["null", "string"],
-            description="Manifest key under `datasets/`. Empty: the one just made, or the newest.",
-        ),
+        "dataset": dataset_field("the one just made, or the newest"),
         "start": setting(
-            "classifier.start", "string", "`cold`, `warm` from the live model, or `auto`.", enum=[None, *STARTS]
+            "classifier.start",
+            "string",
+            "Start from",
+            "A warm training is short and has epochs of its own (classifier.warm_epochs).",
+            enum=[*STARTS],
+            values_display=STARTS,
         ),
-        "head_epochs": setting("classifier.head_epochs", "integer", "Epochs with the backbone frozen.", minimum=0),
-        "finetune_epochs": setting("classifier.finetune_epochs", "integer", "Epochs with all layers.", minimum=0),
-        "batch": setting("classifier.batch", "integer", "Photos per step.", minimum=1),
+        **epochs("classifier", section=TRAINING),
+        "batch": setting(
+            "classifier.batch", "integer", "Photos per step", "More need more memory.", section=TRAINING, minimum=1
+        ),
     },
 )
 def retrain_classifier():

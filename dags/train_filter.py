@@ -14,7 +14,8 @@ slot of pool `gpu`.
 
 from airflow.sdk import dag, task
 
-from carpipe_airflow.dag_defaults import DEFAULT_ARGS, setting
+from carpipe_airflow.dag_defaults import DEFAULT_ARGS
+from carpipe_airflow.form import epochs
 from carpipe_airflow.task_session import open_task_session
 from carpipe_airflow.train_and_publish import train_and_publish
 
@@ -31,10 +32,7 @@ SETTINGS = {
     description="Labelled photos to the car filter's weights, live if the gate lets them.",
     doc_md=__doc__,
     tags=["carpipe"],
-    params={
-        "head_epochs": setting("car_filter.head_epochs", "integer", "Epochs with the backbone frozen.", minimum=0),
-        "finetune_epochs": setting("car_filter.finetune_epochs", "integer", "Epochs with all layers.", minimum=0),
-    },
+    params=epochs("car_filter"),
 )
 def train_filter():
     @task

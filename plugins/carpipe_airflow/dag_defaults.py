@@ -1,10 +1,9 @@
-"""What all DAGs are declared with: assets, retries, deadline, fields of the trigger form.
+"""What all DAGs are declared with: assets, retries, deadline.
 
 Cheap to import: Airflow parses the DAG files again for every task.
 """
 
 from datetime import timedelta
-from typing import Any
 
 from airflow.sdk import (
     Asset,
@@ -12,7 +11,6 @@ from airflow.sdk import (
     DeadlineAlert,
     DeadlineReference,
     ExceptionRetryPolicy,
-    Param,
     RetryAction,
     RetryRule,
 )
@@ -53,14 +51,3 @@ def deadline() -> DeadlineAlert | None:
         interval=timedelta(hours=hours),
         callback=AsyncCallback(tell_late),
     )
-
-
-def setting(key: str, kind: str, description: str, **limits: Any) -> Param:
-    """A field of the trigger form that overrides one setting; left empty, the configuration counts.
-
-    Args:
-        key: dotted name of the setting.
-        kind: JSON schema type.
-        limits: further JSON schema, such as `minimum=1`.
-    """
-    return Param(None, type=["null", kind], description=f"{description} Empty: `{key}` of the configuration.", **limits)

@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator, Param
 from carpipe import errors
 from carpipe.errors import ConfigError, InputError
 from carpipe_airflow.deployment import deployment
+from carpipe_airflow.form import field
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,8 @@ def wait_params() -> dict[str, Param]:
     chosen = deployment()
     if not chosen.wait_for:
         return {}
-    meaning = "Key of the object to wait for, `{{ ds }}` is the day of the run. Empty: do not wait."
-    return {"wait_for": Param(chosen.wait_for, type=["null", "string"], description=meaning)}
+    title, meaning = "Wait for", "Key of the object to wait for. {{ ds }} is the day of the run. Empty: do not wait."
+    return {"wait_for": field(chosen.wait_for, "string", title, meaning, expected="a key in the bucket, or nothing")}
 
 
 def wait_for_marker() -> "WaitForMarker | None":

@@ -1,7 +1,7 @@
 """What a running task asks of Airflow: credentials and parameters for its session, its run's id, the time of day."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -41,13 +41,15 @@ def open_task_session(*, signs: bool = False, fixed_by: str = "", **settings: st
     from carpipe.steps.session import open_session
 
     context = get_current_context()
-    refuse_unknown(context["dag_run"].conf or {}, context["dag"].params)
-    params = context["params"]
-    overrides = {key: params.get(name) for name, key in settings.items()}
+    given, params = context["dag_run"].conf or {}, context["params"]
+    refuse_unknown(given, context["dag"].params)
+    # Others are what the form shows: the settings of the machine that has read the DAG file, maybe another one.
+    overrides = {key: params.get(name) for name, key in settings.items() if name in given}
     config = load_config(overrides=overrides)
     if not config.metrics.statsd and (server := _statsd_of_airflow()):
         config = load_config(overrides={**overrides, "metrics.statsd": server})
     if fixed_by:
+        _tell_overridden(config, settings, context["ti"], fixed_by)
         config = _of_the_run(config, context["ti"], fixed_by)
     return open_session(config, access=find_access(), signing_key=find_signing_key(config.signing) if signs else b"")
 
@@ -69,6 +71,17 @@ def _of_the_run(config: "Config", task: Any, fixed_by: str) -> "Config":
             "clear the task `%s` and all that comes after it.", ", ".join(others), fixed_by,
         )  # fmt: skip
     return run_settings.follow(config, fixed)
+
+
+def _tell_overridden(config: "Config", settings: Mapping[str, str], task: Any, fixed_by: str) -> None:
+    """Who starts a run by the form sends every value that it shows, and may not know that it is one of another day."""
+    from carpipe import run_settings
+    from carpipe.config import load_config
+
+    if task.task_id != fixed_by or not settings:
+        return
+    if others := run_settings.changed(load_config(), run_settings.fixed_of(config)):
+        log.info("This run was started with other settings than those of here: %s.", ", ".join(others))
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:

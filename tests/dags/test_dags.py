@@ -44,7 +44,22 @@ def test_every_param_has_a_schema_and_a_meaning(dags, name):
     for param in dags[name].params.dump():
         schema = dags[name].params.get_param(param)
         assert schema.description, param
+        assert "`" not in schema.description, f"{param}: Airflow shows it as it is"
         assert schema.schema.get("type"), param
+        assert schema.schema.get("title"), param
+        assert schema.schema.get("expected"), f"{param}: what is wrong with a value is said in a sentence"
+
+
+def test_forms_show_what_the_settings_say(tmp_path):
+    file = tmp_path / "carpipe.toml"
+    file.write_text("[classes]\nmin_photos = 7\n[classifier]\nchannel = 'cars'\nstart = 'cold'\n")
+
+    found = parsed(CARPIPE_CONFIG=str(file))
+
+    prepare, retrain = found["prepare_dataset"].params, found["retrain_classifier"].params
+    assert (prepare["min_photos"], prepare["max_photos"]) == (7, 1500)
+    assert (retrain["start"], retrain["finetune_epochs"], retrain["dataset"]) == ("cold", 28, None)
+    assert found["promote_weights"].params["channel"] == "cars"
 
 
 @pytest.mark.parametrize("name", DAGS)

@@ -29,12 +29,16 @@ def tasks(session, running, monkeypatch, tmp_path):
     monkeypatch.setenv("CARPIPE_S3_CONNECTION", "")
     run = Tasks()
 
-    def open_in(task_id, *, threshold):
+    def open_in(task_id, *, threshold, shown=None, **conf):
+        from airflow.sdk import DAG, Param
+
         from carpipe_airflow.task_session import open_task_session
 
         file.write_text(f"[filter]\nthreshold = {threshold}\n")
-        with running(ti=run.ti(task_id)):
-            return open_task_session(fixed_by="plan").config.filter.threshold
+        dag = DAG("test", schedule=None, params={"sure": Param(shown)})
+        started = SimpleNamespace(conf=conf)
+        with running(ti=run.ti(task_id), dag=dag, dag_run=started, params={"sure": shown, **conf}):
+            return open_task_session(fixed_by="plan", sure="filter.threshold").config.filter.threshold
 
     return open_in
 
@@ -55,3 +59,24 @@ def test_whoever_clears_the_plan_has_them_read_anew(tasks):
 
 def test_a_run_that_an_earlier_version_has_planned_goes_on(tasks):
     assert tasks("dataset", threshold=0.6) == 0.6
+
+
+def test_what_a_form_has_shown_and_nobody_has_sent_changes_nothing(tasks):
+    """A scheduled run: the machine that has read the DAG may have another file."""
+    assert tasks("plan", threshold=0.8, shown=0.6) == 0.8
+
+
+def test_what_is_sent_counts_and_the_log_says_what_it_changes(tasks, caplog):
+    with caplog.at_level(logging.INFO):
+        assert tasks("plan", threshold=0.8, shown=0.6, sure=0.6) == 0.6
+    assert "started with other settings than those of here: filter.threshold 0.6 (here 0.8)" in caplog.text
+
+
+def test_a_form_that_was_sent_as_it_was_says_nothing(tasks, caplog):
+    with caplog.at_level(logging.INFO):
+        assert tasks("plan", threshold=0.8, shown=0.8, sure=0.8) == 0.8
+    assert "other settings" not in caplog.text
+
+
+def test_a_field_that_was_emptied_leaves_it_to_the_settings(tasks):
+    assert tasks("plan", threshold=0.8, shown=0.6, sure=None) == 0.8

@@ -7,6 +7,7 @@ from datetime import datetime
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
+from carpipe.names import meant
 from carpipe.steps import dataset_order
 from carpipe.steps.session import Session
 from carpipe.storage import ObjectInfo
@@ -18,7 +19,7 @@ def find_dataset(session: Session, key: str | None) -> Manifest:
     """A dataset by its key or its id, or the newest.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none; says which there are.
     """
     if key is None:
         newest = next(newest_datasets(session), None)
@@ -32,7 +33,14 @@ def find_dataset(session: Session, key: str | None) -> Manifest:
     try:
         return manifest.read(session.store, key)
     except MissingError:
-        raise InputError(f"There is no dataset {key} in {session.store.url}.") from None
+        raise InputError(f"There is no dataset {key} in {session.store.url}.{_others(session, key)}") from None
+
+
+def _others(session: Session, key: str) -> str:
+    """Which dataset may have been meant, or which there are."""
+    ids = [one.split("/")[1] for one in dataset_order.newest_first(session.store)]
+    newest = f" The newest are {', '.join(ids[:3])}." if ids else ""
+    return meant(key.removeprefix("datasets/").partition("/")[0], ids) or newest
 
 
 def has_dataset(session: Session) -> bool:

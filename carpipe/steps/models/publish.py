@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.metrics import Metric
-from carpipe.names import shown
+from carpipe.names import meant, shown
 from carpipe.steps import bundles
 from carpipe.steps.models.train import Model
 from carpipe.steps.session import Session
@@ -123,6 +123,7 @@ def _usable(session: Session, model_key: str, name: str) -> Committed:
     except MissingError:
         raise InputError(
             f"There is no model {shown(model_key)}; `carpipe weights list {name}` shows those there are."
+            f"{_alike(session, model_key, name)}"
         ) from None
     _check_channel(model_key, name)
     signing.check_for_use(
@@ -136,4 +137,13 @@ def _usable(session: Session, model_key: str, name: str) -> Committed:
 
 def _check_channel(model_key: str, name: str) -> None:
     if not model_key.startswith(f"models/{name}/"):
-        raise InputError(f"{shown(model_key)} is no model of channel {name}; its models lie under models/{name}/.")
+        of = f" It is one of channel {shown(parts[1])}." if len(parts := model_key.split("/")) == 4 else ""
+        raise InputError(
+            f"{shown(model_key)} is no model of channel {shown(name)}; its models lie under models/{shown(name)}/.{of}"
+        )
+
+
+def _alike(session: Session, model_key: str, name: str) -> str:
+    """Which model of the channel may have been meant."""
+    ids = [folder.rpartition("/")[2] for folder in session.store.list_folders(f"models/{name}")]
+    return meant(model_key.removesuffix("/manifest.json").rpartition("/")[2], ids)

@@ -145,7 +145,7 @@ def _runs(session: Any, dag_bag: Any, channel: str) -> list[dict[str, str]]:
             "state": str(run.state),
             "at": run.run_after.isoformat() if run.run_after else "",
             "by": run.triggering_user_name or "",
-            "model": "".join((run.conf or {}).get("model", "").split("/")[-2:-1]),
+            "model": (run.conf or {}).get("model", "").removesuffix("/manifest.json").rpartition("/")[2],
         }
         for run in mine[:RUNS]
     ]
