@@ -8,11 +8,8 @@ Start it by hand. It takes about as long as trainings of these shares one after 
 default, less where all photos were trained on cold before, since that model is judged then. The pool `gpu` says how
 many train at a time. A nightly training that waits goes before the next point.
 
-| parameter | means |
-| --- | --- |
-| `dataset` | manifest key under `datasets/`; empty: the newest |
-| `shares` | of the training vehicles, each above 0 and up to 1 |
-| `head_epochs`, `finetune_epochs`, `batch` | as in `retrain_classifier`; the same for all shares |
+Choose the dataset in the form; it shows how the epochs and the batch are set. They are the same for all shares, and
+those of `retrain_classifier`.
 
 A point is made once: another run with more shares reuses those that are there. The page is linked from the task
 `draw`, and from the dataset on the page Data.

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from carpipe.names import brief, shown, shown_text
+from carpipe.names import brief, meant, shown, shown_text
 
 READABLE = [
     "raw/škoda_octavia_2016/Škoda č. 1.jpg",
@@ -66,3 +66,17 @@ def test_a_long_name_is_cut():
     assert brief("a" * 10**6) == "a" * 99 + "…"
     assert len(brief("\u3164" * 10**6)) == 100
     assert brief("abcdef", max_characters=4) == "abc…"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("ce74", " Did you mean ce749f440123456789ab?"),
+        ("ce749f440123456789ba", " Did you mean ce749f440123456789ab?"),
+        ("0a1b2c3d4e5f60718293", ""),
+        ("", ""),
+        ("bad", " Did you mean bad\\x1bid?"),
+    ],
+)
+def test_what_was_meant_by_an_id(given, says):
+    assert meant(given, ["ce749f440123456789ab", "bad\x1bid"]) == says

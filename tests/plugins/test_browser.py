@@ -1,5 +1,6 @@
 """The pages as people use them: inside Airflow's own interface, in Chromium, by mouse and keys."""
 
+import re
 import shutil
 from uuid import uuid4
 
@@ -193,6 +194,49 @@ def test_a_model_is_rolled_back_from_within_airflow(browser, url):
     browser.find_element(By.LINK_TEXT, run["dag_run_id"]).click()
     browser.switch_to.default_content()
     until(browser, lambda: "/dags/promote_weights/runs/" in browser.current_url)
+
+
+def test_an_older_model_goes_live_by_the_form(browser, url):
+    """What nobody may mean is refused in a sentence, in the form; a model is chosen by how good it is."""
+    browser.get(f"{url}/dags/promote_weights")
+    until(browser, lambda: buttons(browser, "Trigger"))
+    click_last(browser, "Trigger")
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#element_model input"))
+    assert browser.find_element(By.ID, "element_reason").get_attribute("value") == "by hand"
+    browser.find_element(By.CSS_SELECTOR, "#element_model input").send_keys("50.0", Keys.ENTER)
+    label = browser.find_element(By.ID, "element_model").text
+    assert re.fullmatch(r"classifier: \d+ \w{3} \d\d:\d\d, 50\.0 % right \([0-9a-f]{8}\)", label)
+    click_last(browser, "Rarely needed")
+    sum_of = until(browser, lambda: shown_field(browser, "manifest_sha256"))
+    sum_of.send_keys("xyz")
+    click_last(browser, "Trigger")
+    says = "Invalid input for param manifest_sha256: expected the 64 hexadecimal digits of a sha256, or nothing, got"
+    until(browser, lambda: says in browser.find_element(By.TAG_NAME, "body").text)
+
+    sum_of.send_keys(Keys.BACKSPACE * 3)
+    click_last(browser, "Trigger")
+
+    with log_in(url, "viewer") as viewer:
+        runs = until(browser, lambda: [run for run in runs_of(viewer) if run["conf"]["reason"] == "by hand"])
+    assert f"{runs[0]['conf']['model'].split('/')[2][:8]})" in label
+    assert (runs[0]["conf"]["channel"], runs[0]["conf"]["manifest_sha256"]) == ("classifier", None)
+
+
+def runs_of(client):
+    return client.get("/api/v2/dags/promote_weights/dagRuns").json()["dag_runs"]
+
+
+def buttons(driver, text):
+    return driver.find_elements(By.XPATH, f"//button[contains(., '{text}')]")
+
+
+def click_last(driver, text):
+    """Of the buttons with a text; that of a form is below others. What Airflow tells in a corner may lie over it."""
+    driver.execute_script("arguments[0].focus(); arguments[0].click()", buttons(driver, text)[-1])
+
+
+def shown_field(driver, name):
+    return next((one for one in driver.find_elements(By.ID, f"element_{name}") if one.is_displayed()), None)
 
 
 ATTACK = """<!doctype html><title>attack</title>

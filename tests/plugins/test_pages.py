@@ -704,3 +704,54 @@ def test_the_pages_are_in_the_navigation(clients):
     [ours] = [plugin for plugin in plugins["plugins"] if plugin["name"] == "carpipe"]
     assert ours["external_views"][0]["href"] == "/carpipe/"
     assert len(ours["global_operator_extra_links"]) == 8
+
+
+def params_of(client, dag):
+    return client.get(f"/api/v2/dags/{dag}/details").raise_for_status().json()["params"]
+
+
+def test_forms_offer_the_datasets_that_there_are(clients, made):
+    ids = {made[0].key.split("/")[1]}
+    for dag in ("learning_curve", "retrain_classifier"):
+        schema = params_of(clients["viewer"], dag)["dataset"]["schema"]
+        assert schema["enum"][0] is None
+        assert ids <= {*schema["enum"]}
+        assert all("8 photos (" in schema["values_display"][one] for one in ids)
+        assert schema["values_display"]["null"]
+
+
+def test_forms_offer_the_models_and_channels_that_there_are(clients, made):
+    params = params_of(clients["viewer"], "promote_weights")
+    assert {one.key for one in made[1]} <= {*params["model"]["schema"]["enum"]}
+    assert params["channel"]["schema"]["enum"] == ["classifier", "car-filter"]
+
+
+def test_what_forms_offer_is_not_in_the_dag_and_others_are_taken(clients, session):
+    """Else an older dataset was refused, and every dataset made a new version of the DAG."""
+    answer = trigger(clients["op"], "learning_curve", dataset="ce749f44")
+    assert answer.status_code == 200
+    path = f"/api/v2/dags/learning_curve/dagRuns/{answer.json()['dag_run_id']}"
+    clients["admin"].patch(path, json={"state": "failed"}).raise_for_status()
+    versions = clients["admin"].get("/api/v2/dags/learning_curve/dagVersions").json()["dag_versions"]
+    assert [one["version_number"] for one in versions] == [1]
+
+
+def trigger(client, dag, **conf):
+    return client.post(f"/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf})
+
+
+@pytest.mark.parametrize(
+    ("dag", "conf", "says"),
+    [
+        ("prepare_dataset", {"min_photos": "x"}, "min_photos: expected a whole number from 1 up, or nothing, got 'x'."),
+        ("learning_curve", {"shares": [1.5, 1]}, "shares: expected two or more numbers above 0 and up to 1, as [0.25, "
+         "0.5, 1], got [1.5, 1]."),
+        ("promote_weights", {"model": "the best"}, "model: expected the id of a model or its first digits, as ce749f44,"
+         " or a key as models/<channel>/<id>/manifest.json, got 'the best'."),
+        ("promote_weights", {}, "model: expected the id of a model or its first digits, as ce749f44, or a key as "
+         "models/<channel>/<id>/manifest.json, got nothing."),
+    ],
+)  # fmt: skip
+def test_nonsense_is_refused_before_there_is_a_run(clients, dag, conf, says):
+    answer = trigger(clients["op"], dag, **conf)
+    assert (answer.status_code, answer.json()["detail"]) == (400, f"Invalid input for param {says}")

@@ -85,3 +85,8 @@ def test_scripts_ask_below_the_path(admin):
     assert not [
         line for text in scripts.values() for line in text.splitlines() if re.search(r"""["'`]/carpipe""", line)
     ]
+
+
+def test_forms_offer_choices_below_the_path_too(admin):
+    params = admin.get("/api/v2/dags/learning_curve/details").json()["params"]
+    assert len(params["dataset"]["schema"]["enum"]) == 2, "the newest, and the one that there is"

@@ -39,7 +39,7 @@ def find_dataset(session: Session, key: str | None) -> Manifest:
 def _others(session: Session, key: str) -> str:
     """Which dataset may have been meant, or which there are."""
     ids = [one.split("/")[1] for one in dataset_order.newest_first(session.store)]
-    newest = f" The newest are {', '.join(ids[:3])}." if ids else ""
+    newest = f" The newest: {', '.join(ids[:3])}." if ids else ""
     return meant(key.removeprefix("datasets/").partition("/")[0], ids) or newest
 
 

@@ -1,6 +1,7 @@
 """Publish: move a channel to a model, forward or back."""
 
 import logging
+import re
 from collections.abc import Sequence
 
 from carpipe.config import TrainingConfig
@@ -16,6 +17,8 @@ from carpipe.weights.channel import Committed, Release
 from carpipe.weights.signatures import InBucket
 
 log = logging.getLogger(__name__)
+
+_MODEL = re.compile(r"models/([^/]+)/[^/]+/manifest\.json")
 
 
 def publish(
@@ -59,6 +62,7 @@ def promote(
     """Make any published model the live one of a channel, an older one too: a rollback.
 
     Args:
+        model_key: of its manifest; or its id.
         manifest_sha256: of the model's manifest that is meant; empty: as it is now, or as it was when it was live.
 
     Raises:
@@ -66,6 +70,8 @@ def promote(
             not signed as the settings want it, or its manifest is not what is meant.
     """
     channel.check_reason(reason)
+    if "/" not in model_key:
+        model_key = f"models/{name}/{model_key}/manifest.json"
     found = _usable(session, model_key, name)
     contract.check_contract(found.manifest)
     release = channel.promote(
@@ -137,7 +143,7 @@ def _usable(session: Session, model_key: str, name: str) -> Committed:
 
 def _check_channel(model_key: str, name: str) -> None:
     if not model_key.startswith(f"models/{name}/"):
-        of = f" It is one of channel {shown(parts[1])}." if len(parts := model_key.split("/")) == 4 else ""
+        of = f" It is one of channel {shown(found[1])}." if (found := _MODEL.fullmatch(model_key)) else ""
         raise InputError(
             f"{shown(model_key)} is no model of channel {shown(name)}; its models lie under models/{shown(name)}/.{of}"
         )

@@ -20,9 +20,11 @@ from typing import Any
 
 from anyio import CapacityLimiter, move_on_after, to_thread
 
+from carpipe.errors import AccessError
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.views import choices
 from carpipe.steps.views.choices import Choice
+from carpipe_airflow.pages.bucket import Bucket
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +89,22 @@ def _choices(kind: str | None) -> list[Choice]:
         return []
     at, found = _read.get(kind, (0.0, []))
     if not at or time.monotonic() > at + FRESH_S:
-        from carpipe_airflow.pages.app import shared_app
-
-        found = KINDS[kind](shared_app().state.bucket.cache)
+        found = _ask(kind)
         _read[kind] = time.monotonic(), found
     return found
+
+
+def _ask(kind: str) -> list[Choice]:
+    bucket = _pages_bucket()
+    try:
+        return KINDS[kind](bucket.cache)
+    except AccessError:  # keys that have ended, maybe
+        bucket.reopen()
+        raise
+
+
+def _pages_bucket() -> Bucket:
+    from carpipe_airflow.pages.app import shared_app
+
+    bucket: Bucket = shared_app().state.bucket
+    return bucket

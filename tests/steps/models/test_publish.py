@@ -9,11 +9,12 @@ import pytest
 from carpipe import children
 from carpipe.errors import InputError, UnavailableError
 from carpipe.steps.models.gate import check_servable
-from carpipe.steps.models.publish import publish, rollback
+from carpipe.steps.models.publish import promote, publish, rollback
 from carpipe.steps.session import Session
 from carpipe.weights.servable import REFUSED
 from tests import tiny
 from tests.conftest import make_config
+from tests.plugins import bucket
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +81,32 @@ def test_a_model_of_another_channel_is_not_published(session):
         publish(
             session, "models/car-filter/abc/manifest.json", model="classifier", reason="", run="", at="", expected=None
         )
+
+
+@pytest.fixture
+def models(session):
+    """Two models of the classifier, the second live."""
+    return bucket.fill(session)[1]
+
+
+def go_live(session, model, channel="classifier"):
+    return promote(session, channel, model, reason="by hand", run="r", at="2026-01-05T00:00:00Z")
+
+
+def test_a_model_is_promoted_by_its_id_too(session, networks):
+    model = tiny.publish(session, networks[0].files())
+    assert go_live(session, model.key.split("/")[2], model.key.split("/")[1]).model == model.key
+
+
+def test_a_mistyped_id_is_told_the_one_that_is_like_it(session, models):
+    there = models[0].key.split("/")[2]
+    for given in (f"models/classifier/{there[:19]}/manifest.json", there[:4], there[1] + there[0] + there[2:]):
+        with pytest.raises(InputError, match=f"There is no model .* shows those there are. Did you mean {there}"):
+            go_live(session, given)
+    with pytest.raises(InputError, match=r"shows those there are\.$"):
+        go_live(session, "f" * 20)
+
+
+def test_a_model_of_another_channel_is_told_which_one(session, models):
+    with pytest.raises(InputError, match=r"is no model of channel car-filter; .* It is one of channel classifier\.$"):
+        go_live(session, models[0].key, "car-filter")
