@@ -1,11 +1,11 @@
 """The fields of the trigger forms.
 
-A field shows the value that counts now. For a setting that is what the settings of the machine say that reads the DAG
-file. Should that machine have been told of no settings, or cannot read them, the field is empty, and says so. Nothing
-is asked of the bucket: a DAG file is read again for every task.
+A field shows the value that counts now. For a setting that is what the settings say on the machine that reads the DAG
+file. Where that machine has been told of no settings, or cannot read them, the field is empty and says so. Nothing is
+asked of the bucket: a DAG file is read again for every task.
 
-A field that is emptied, or that a run's `conf` lacks, changes nothing: the settings count, as the run's tasks find
-them. That is how scheduled runs go.
+A setting's field that is emptied, or that a run's `conf` lacks, changes nothing: the settings count, as the run's tasks
+find them. Scheduled runs go like that.
 
 Help texts are plain: Airflow shows them as they are, with every back-tick.
 """
