@@ -42,6 +42,7 @@ CHANNEL = "classifier.channel"
             "One line. Kept in the history of the channel.",
             default="by hand",
             expected="a line of text",
+            pattern=r"^[^\x00-\x1f\x7f]+$",
         ),
         "manifest_sha256": field(
             None,
