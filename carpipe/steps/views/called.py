@@ -26,7 +26,7 @@ def call(key: str, at: datetime | None, photos: int | None = None) -> Called:
     Args:
         key: its manifest key.
         at: when it was committed, UTC; None where nobody knows.
-        photos: how many it is of.
+        photos: how many are in it.
     """
     said = [moment(at)] if at else []
     said += [counted(photos, "photo")] if photos is not None else []

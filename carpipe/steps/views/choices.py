@@ -11,12 +11,13 @@ from datetime import datetime
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps.cache import ResultCache
+from carpipe.steps.models.score_log import accuracy_of
+from carpipe.steps.views.called import call
 from carpipe.steps.views.channels import list_channels
 from carpipe.steps.views.extra import check_shown
 from carpipe.weights.channel import read_channel
 
 MOST = 20  # datasets, and models of a channel
-SHORT = 8  # digits of an id that are shown
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,16 @@ class Choice:
 
 
 def dataset_choices(cache: ResultCache) -> list[Choice]:
-    """The newest datasets by id, as `27 Nov 15:39, 918 photos (ce749f44)`; UTC."""
+    """The newest datasets by id, as `27 Nov 2026 15:39, 918 photos (ce749f44)`; UTC."""
     return [
-        Choice(_id(done), f"{when}, {done.counts['kept']:,} photos ({_id(done)[:SHORT]})")
-        for when, done in _newest(cache, "datasets")
+        Choice(named.id, f"{named.name} ({named.short})")
+        for done, at in _newest(cache, "datasets")
+        for named in [call(done.key, at, done.counts["kept"])]
     ]
 
 
 def model_choices(cache: ResultCache) -> list[Choice]:
-    """The newest models of each channel by key, as `classifier: 27 Nov 15:39, 91.2 % right (ce749f44), live`; UTC."""
+    """The newest models of each channel by key, as `classifier: 27 Nov 2026 15:39, top-1 91.2 % (ce749f44), live`."""
     return [choice for name in list_channels(cache) for choice in _models(cache, name)]
 
 
@@ -49,28 +51,14 @@ def _models(cache: ResultCache, channel: str) -> Iterator[Choice]:
     live = None
     with contextlib.suppress(InputError):  # of a later version
         live = read_channel(cache.session.store, channel)
-    for when, done in _newest(cache, f"models/{channel}"):
-        accuracy = done.extra["metrics"].get("test_accuracy")
-        right = f", {100 * accuracy:.1f} % right" if isinstance(accuracy, int | float) else ""
+    for done, at in _newest(cache, f"models/{channel}"):
+        named, top1 = call(done.key, at), accuracy_of(done)
+        right = f", top-1 {100 * top1:.1f} %" if top1 is not None else ""
         now = ", live" if live and live.model == done.key else ""
-        yield Choice(done.key, f"{channel}: {when}{right} ({_id(done)[:SHORT]}){now}")
+        yield Choice(done.key, f"{channel}: {named.name}{right} ({named.short}){now}")
 
 
-def _newest(cache: ResultCache, home: str) -> Iterator[tuple[str, Manifest]]:
-    year = None
+def _newest(cache: ResultCache, home: str) -> Iterator[tuple[Manifest, datetime | None]]:
     for info in cache.manifests(home, most=MOST):
         with contextlib.suppress(InputError, MissingError):  # of a later version; deleted since
-            done = check_shown(cache.manifest(info.key))
-            year = year or (info.modified.year if info.modified else None)
-            yield _when(info.modified, year), done
-
-
-def _when(at: datetime | None, year: int | None) -> str:
-    """To the minute; the year only where it is not that of the newest."""
-    if at is None:
-        return "at an unknown time"
-    return f"{at.day} {at:%b %H:%M}" if at.year == year else f"{at.day} {at:%b %Y %H:%M}"
-
-
-def _id(done: Manifest) -> str:
-    return done.key.split("/")[-2]
+            yield check_shown(cache.manifest(info.key)), info.modified

@@ -167,7 +167,7 @@ def newest(cache: ResultCache, *, most: int = SHOWN) -> Iterator[Manifest]:
 def call_dataset(done: Manifest) -> Called:
     """What people call it."""
     at = manifest.committed_at(done, None) if manifest.COMMITTED in done.extra else None
-    return call(done.key, at, done.counts["in"])
+    return call(done.key, at, done.counts["kept"])
 
 
 def show_dataset(cache: ResultCache, done: Manifest, index: "PhotoIndex") -> DatasetView:

@@ -20,8 +20,7 @@ SAID = {
 def dataset_made(cache: ResultCache, key: str) -> str:
     """Of a run that has made, or found again, a dataset; empty where it cannot be shown."""
     with contextlib.suppress(InputError, MissingError):
-        done = find_dataset(cache, key.split("/")[1])
-        return f"{done.counts['kept']:,} photos are in the dataset of {call_dataset(done).name}."
+        return f"The dataset of {call_dataset(find_dataset(cache, key.split('/')[1])).name}."
     return ""
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from carpipe import manifest
@@ -11,8 +10,8 @@ from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models.score_log import parse_score
-from carpipe.steps.views.called import Called, call
-from carpipe.steps.views.datasets import newest
+from carpipe.steps.views.called import Called
+from carpipe.steps.views.datasets import call_dataset, newest
 from carpipe.steps.views.kept import read_all
 
 NIGHTS = 30
@@ -102,7 +101,7 @@ def _night(cache: ResultCache, done: Manifest) -> Night:
     out: Mapping[str, int] = cache.get(("out", done.key), lambda: _out(cache, done))
     facts = done.extra
     return Night(
-        call(done.key, _at(done), done.counts["in"]),
+        call_dataset(done),
         done.counts["in"],
         done.counts["kept"],
         facts["vehicles"],
@@ -117,10 +116,6 @@ def _out(cache: ResultCache, done: Manifest) -> dict[str, int]:
     except (InputError, MissingError, LookupError):  # deleted since, or of another version
         return {}
     return {reason: number for stage in funnel for reason, number in stage["dropped"].items()}
-
-
-def _at(done: Manifest) -> datetime | None:
-    return manifest.committed_at(done, None) if manifest.COMMITTED in done.extra else None
 
 
 def _counts(name: str, values: Sequence[int], *, filters: str = "") -> Trend:

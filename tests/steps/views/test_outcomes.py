@@ -5,7 +5,8 @@ from carpipe.steps.views.outcomes import dataset_made, decided
 
 
 def test_a_run_has_made_a_dataset_or_one_that_is_gone(cache, made):
-    assert dataset_made(cache, made[0].key).startswith("8 photos are in the dataset of ")
+    said = dataset_made(cache, made[0].key)
+    assert (said.startswith("The dataset of "), said.endswith(", 8 photos.")) == (True, True)
     assert dataset_made(cache, f"datasets/{'0' * 20}/manifest.json") == ""
 
 
