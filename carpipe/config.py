@@ -403,6 +403,7 @@ class ServingConfig(Section):
         description="path of the API behind a proxy, such as `/cars`; empty: the top",
     )
     health_port: int = Field(0, ge=0, le=65535, description="port that answers `/healthz` and nothing else; 0: none")
+    request_log: bool = Field(True, description="write a line for each request to standard error")
 
     @model_validator(mode="after")
     def _proxy_is_an_address(self) -> Self:

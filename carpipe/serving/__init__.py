@@ -10,7 +10,8 @@
     clients.py     who a client is
     listening.py   who may hold how many connections open, and for how long
     connections.py one of them: one request at a time
-    requests.py    a request as it arrives: refused early, and no dearer to read than it is long
+    arriving.py    a request as it arrives: refused early, and no dearer to read than it is long
+    request_log.py a line for each of them
     bodies.py      how long bodies may be, and how much of them is held at a time
     server.py      all of it on waitress
     pages/         the page to drop a photo on

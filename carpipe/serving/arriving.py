@@ -6,6 +6,7 @@ where two readers could understand two things, the request is refused.
 
 import contextlib
 import logging
+import time
 from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError  # type: ignore[import-untyped]  # it comes without types
@@ -31,6 +32,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     Attributes:
         client: whose it is.
+        arrived: when it was there in full, or refused; as `time.monotonic` says it.
         behind: what came behind it, which waits until it is answered.
     """
 
@@ -44,6 +46,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         self.adj: Any = settings
         self._bodies, self.client, self._is_by_proxy = bodies, client, is_by_proxy
         self.behind = b""
+        self.arrived = time.monotonic()
         self._limit = Limit(0, "")
         self._next_look = STEP_BYTES
 
@@ -71,6 +74,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             self.expect_continue = False  # nothing will come
         if not self.completed:
             return len(data) - len(begins) + taken
+        self.arrived = time.monotonic()
         self.behind = b"" if self.error else begins[taken:]
         return len(data)
 

@@ -16,6 +16,7 @@ from waitress.task import WSGITask  # type: ignore[import-untyped]
 from carpipe.serving.arriving import Request
 from carpipe.serving.clients import client_of, is_among
 from carpipe.serving.refusals import REST, RefusalTask
+from carpipe.serving.request_log import Logged
 
 # Where the app finds whose request it is.
 CLIENT = "carpipe.client"
@@ -24,7 +25,7 @@ CLIENT = "carpipe.client"
 MAX_LINGER_S, MAX_LINGER_PHOTOS = 5, 2
 
 
-class Task(WSGITask):  # type: ignore[misc]  # it comes without types
+class Task(Logged, WSGITask):  # type: ignore[misc]  # it comes without types
     """Hands a request to the app, and whose it is with it."""
 
     def get_environment(self) -> dict[str, Any]:
@@ -33,6 +34,10 @@ class Task(WSGITask):  # type: ignore[misc]  # it comes without types
         environ[CLIENT] = self.request.client
         environ[REST] = self.channel.rest
         return environ
+
+
+class Refusal(Logged, RefusalTask):
+    """Answers a request that no app gets to see."""
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]
@@ -45,7 +50,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         rests_until: when it may be read again, after it was refused; as `time.monotonic` says it.
     """
 
-    task_class, error_task_class = Task, RefusalTask
+    task_class, error_task_class = Task, Refusal
     begun: float | None = None
     rests_until: float
     close_when_flushed: bool

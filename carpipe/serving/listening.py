@@ -59,6 +59,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # it comes without types
 
     def __init__(self, app: Flask, settings: ServingConfig, *, bodies: Bodies, owed: OwedRests, **options: Any):
         self._settings, self.bodies, self.owed = settings, bodies, owed
+        self.logs_requests = settings.request_log
         self.max_linger_bytes = MAX_LINGER_PHOTOS * settings.max_photo_mb * MB
         self.proxies = network_of(settings.trusted_proxy) if settings.trusted_proxy else ()
         super().__init__(app, **options)

@@ -69,9 +69,10 @@ def running(config: Config, store: Store) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _health(service: Service, settings: ServingConfig) -> Iterator[None]:
-    """`/healthz` on a port of its own, which whoever sends photos has no business with."""
+    """`/healthz` on a port of its own, which whoever sends photos has no business with. What asks it is not logged."""
     app, port = create_health_app(service, settings), settings.health_port
-    with listening(app, settings, port=port, setting="serving.health_port", threads=2) as server:
+    quiet = settings.model_copy(update={"request_log": False})
+    with listening(app, quiet, port=port, setting="serving.health_port", threads=2) as server:
         threading.Thread(target=_run, args=(server,), name="carpipe-health", daemon=True).start()
         yield
 
