@@ -13,7 +13,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from carpipe.config import ServingConfig
 from carpipe.errors import InputError
-from carpipe.pictures.decode import FORMATS, PhotoError
+from carpipe.pictures.decode import PhotoError
+from carpipe.pictures.format_names import TAKEN, called
 from carpipe.serving.live import NotReadyError
 from carpipe.serving.service import ForgottenError
 from carpipe.serving.workers import BusyError
@@ -27,8 +28,8 @@ REST = "carpipe.rest"
 
 SAYS = {
     "empty": "The file is empty.",
-    "not_an_image": f"The file is no picture of a kind that is taken: {', '.join(FORMATS)}.",
-    "unsupported_format": f"Files of this format are not read; send one of {', '.join(FORMATS)}.",
+    "not_an_image": f"This is no picture of a kind that is known. Send {TAKEN}.",
+    "unsupported_format": f"Send {TAKEN}.",
     "bomb": "The picture has more pixels than are taken, or its file costs more to read than a photo does.",
     "too_expensive": "Reading the picture takes too long. Send it smaller, or saved as a plain JPEG.",
     "poison": "The picture could not be read: its file breaks the program that reads it, or takes too much memory.",
@@ -67,7 +68,7 @@ def add_refusals(app: Flask, config: ServingConfig) -> None:
 def says(reason: str, name: str | None) -> str:
     """The sentence for a photo that cannot be used, of a format of that name if it is known."""
     sentence = SAYS.get(reason, "The photo cannot be used.")
-    return f"The file is {name}. {sentence}" if name else sentence
+    return f"This is {called(name)}. {sentence}" if name else sentence
 
 
 def too_large_says(config: ServingConfig) -> str:

@@ -212,6 +212,20 @@ def test_a_format_that_is_not_read_is_named(api, route):
 
 
 @pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"%PDF-1.7\n" + bytes(300), "This is a PDF. Send a JPEG, PNG, WebP, HEIC, AVIF, BMP or GIF."),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(300), "This is an MP4 video. Send a JPEG,"),
+        (UNUSABLE["svg"][0], "This is an SVG drawing. Send a JPEG,"),
+        (UNUSABLE["tiff"][0], "This is a TIFF picture, or the raw file of a camera. Send a JPEG,"),
+        (b"oops", "This is no picture of a kind that is known. Send a JPEG,"),
+    ],
+)
+def test_what_was_sent_by_mistake_is_called_by_its_name(api, sent, said):
+    assert post(api, sent).json()["error"].startswith(said)
+
+
+@pytest.mark.parametrize(
     "name", ["../../etc/passwd", "/etc/passwd", "..\\..\\x", "a" * 4000, "<img src=x>.jpg", "ä\n.jpg"]
 )
 def test_names_of_files_mean_nothing(api, photos, name):
