@@ -6,6 +6,7 @@
     live.py        the channel's live model, followed and swapped while requests run
     workers.py     how many photos are looked at at a time, and how many wait
     candidates.py  unsure photos and feedback, kept in the bucket for labellers
+    uploads.py     photos as requests bring them
     room.py        how many of them, and for how long
     clients.py     who a client is
     listening.py   who may hold how many connections open, and for how long

@@ -20,6 +20,7 @@ from carpipe.serving.clients import client_of, is_local
 from carpipe.serving.connections import CLIENT
 from carpipe.serving.refusals import add_refusals, says, too_large_says
 from carpipe.serving.service import Service
+from carpipe.serving.uploads import sent_photos
 
 # Multipart headers and boundaries, beside the photos.
 MAX_OVERHEAD_BYTES = 100_000
@@ -115,16 +116,18 @@ def _limit_body(limits: Mapping[str, Limit]) -> None:
 
 
 def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
+    max_bytes = config.max_photo_mb * MB
+
     @app.post("/predict")
     def predict() -> Response:
-        [photo] = _photos(1, "one photo; send several to /predict/listing")
+        [photo] = sent_photos(1, "one photo; send several to /predict/listing", max_bytes=max_bytes)
         return jsonify(service.predict(photo, client=_client()))
 
     @app.post("/predict/listing")
     def predict_listing() -> tuple[Response, int]:
         limit = config.max_listing_photos
-        photos = _photos(limit, f"at most {limit} photos")
-        if any(len(photo) > config.max_photo_mb * MB for photo in photos):
+        photos = sent_photos(limit, f"at most {limit} photos", max_bytes=max_bytes)
+        if any(len(photo) > max_bytes for photo in photos):
             raise RequestEntityTooLarge
         reply = service.predict_listing(photos, client=_client())
         for photo in reply["photos"]:
@@ -157,18 +160,6 @@ def _add_health(app: Flask, service: Service) -> None:
     def healthz() -> tuple[Response, int]:
         ready, facts = service.health()
         return jsonify(facts), 200 if ready else 503
-
-
-def _photos(limit: int, what: str) -> list[bytes]:
-    """The uploaded files. What they call themselves, name and type, is not looked at."""
-    # Nothing else is parsed: the fields of a form that is no multipart cost 1 s of a core a million.
-    sent = request.files.getlist("file") if request.mimetype == "multipart/form-data" else []
-    files = [file for file in sent if file.filename or file.content_length]
-    if not files:
-        raise BadRequest("There is no photo: send it as multipart/form-data in a part named `file`.")
-    if len(files) > limit:
-        raise BadRequest(f"There are {len(files)} photos; this takes {what}.")
-    return [file.read() for file in files]
 
 
 def _client() -> str:

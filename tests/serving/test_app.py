@@ -238,7 +238,9 @@ def test_requests_that_are_none(api, photos):
     for response in (
         api.post("/predict"),
         api.post("/predict", data={"file": "text"}),
-        api.post("/predict", content=photos[0], headers={"Content-Type": "image/jpeg"}),
+        api.post("/predict", content=photos[0]),
+        api.post("/predict", content=photos[0], headers={"Content-Type": "application/x-www-form-urlencoded"}),
+        api.post("/predict", content=b"", headers={"Content-Type": "text/plain"}),
         api.post("/predict", content=b"--x", headers={"Content-Type": "multipart/form-data; boundary=x"}),
         api.post("/predict", files={"other": ("a.jpg", photos[0])}),
         post(api, photos[0], photos[0]),
