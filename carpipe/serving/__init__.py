@@ -3,6 +3,7 @@
     app.py         routes, and what is refused before them
     refusals.py    errors as JSON, headers of all answers
     service.py     a photo in, an answer out; a listing's answer; feedback
+    replies.py     answers as the API gives them
     live.py        the channel's live model, followed and swapped while requests run
     workers.py     how many photos are looked at at a time, and how many wait
     candidates.py  unsure photos and feedback, kept in the bucket for labellers

@@ -16,6 +16,7 @@ from carpipe.errors import InputError
 from carpipe.pictures.decode import PhotoError
 from carpipe.pictures.format_names import TAKEN, called
 from carpipe.serving.live import NotReadyError
+from carpipe.serving.replies import facts_of
 from carpipe.serving.service import ForgottenError
 from carpipe.serving.workers import BusyError
 
@@ -128,8 +129,7 @@ def _refused(error: HTTPException) -> Response:
 
 def _unusable(error: PhotoError) -> tuple[Response, int]:
     status = 415 if error.reason in ("not_an_image", "unsupported_format") else 422
-    known = {"format": error.format} if error.format else {}
-    return jsonify(success=False, error=says(error.reason, error.format), reason=error.reason, **known), status
+    return jsonify(success=False, error=says(error.reason, error.format), **facts_of(error)), status
 
 
 def _broken(error: Exception) -> tuple[Response, int]:

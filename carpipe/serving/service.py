@@ -24,6 +24,7 @@ from carpipe.probabilities import Probabilities, pool
 from carpipe.serving.candidates import RIGHT, UNSURE, WRONG, Candidates, Memory, Seen, utc_now
 from carpipe.serving.decoders import Allowance, Decoders
 from carpipe.serving.live import Follower, Live
+from carpipe.serving.replies import NoCarError, facts_of, refused_answer, reply_of, version_of
 from carpipe.serving.viewpoints import Listing, Teller
 from carpipe.serving.workers import Places, Workers
 from carpipe.weights.client import Answer, Model
@@ -83,7 +84,8 @@ class Service:
             client: who asks (`clients.client_of`); each may spend a share of what is kept in an hour.
 
         Raises:
-            PhotoError: there is no car to speak of; `reason` as in the photo table, or `too_expensive`.
+            PhotoError: the photo cannot be used; `reason` as in the photo table, or `too_expensive`. A `NoCarError`
+                has the `id` that feedback may be given on.
             NotReadyError, BusyError: try again later.
         """
         live = self.follower.current()
@@ -127,13 +129,13 @@ class Service:
     def classes(self) -> dict[str, Any]:
         """The classes that the live model knows."""
         model = self.follower.current().model
-        return {"success": True, "classes": list(model.classes), "model": _version(model)}
+        return {"success": True, "classes": list(model.classes), "model": version_of(model)}
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether photos can be answered, and what is live."""
         health = self.follower.health()
         facts = {
-            "model": _version(health.live.model) if health.live else None,
+            "model": version_of(health.live.model) if health.live else None,
             "polled_s_ago": None if health.polled_s is None else round(health.polled_s, 1),
             "problem": health.problem,
         }
@@ -146,15 +148,19 @@ class Service:
         seen_photo = self._decoders.see(data, live.crop, allowance=allowance)
         if listing:
             listing.see(seen_photo)
-        looked = self._workers.run(lambda: self._look(live, seen_photo))
+        try:
+            looked = self._workers.run(lambda: self._look(live, seen_photo))
+        except NoCarError as error:
+            self._remember_refused(error, live.model, client=allowance.client)
+            raise
         answer = live.model.describe(looked.probabilities, familiarity=looked.familiarity, newer=looked.newer)
         reply = {
             "success": True,
-            **_reply(answer),
+            **reply_of(answer),
             "box": looked.vehicle.box,
             "width": looked.size[0],
             "height": looked.size[1],
-            "model": _version(live.model),
+            "model": version_of(live.model),
             "id": uuid.uuid4().hex,
         }
         if self._candidates:
@@ -175,11 +181,18 @@ class Service:
             [vehicle] = detector.largest([image])
         row, jpeg = crop_photo(image, vehicle, config=live.crop.config)
         if vehicle is None or jpeg is None:
-            raise PhotoError(row["reason"], "No vehicle that is large enough was found.")
+            message = "No vehicle that is large enough was found."
+            raise NoCarError(row["reason"], message, small=self._small(image))
         seen = live.model.see(to_batch([jpeg], live.model.side))
         found = replace(vehicle, box=in_full_size(vehicle.box, image.size, size))
         known, newer = (None if one is None else float(one[0]) for one in (seen.familiarity, seen.newer))
         return Looked(found, size, seen.probabilities[0], known, newer, self._small(image))
+
+    def _remember_refused(self, error: NoCarError, model: Model, *, client: str) -> None:
+        """For feedback; nothing is kept unasked: of strangers' photos most without a car show none."""
+        if self._candidates:
+            error.id = uuid.uuid4().hex
+            self._memory.add(Seen(error.id, utc_now(), error.small, refused_answer(error, model)), client=client)
 
     def _small(self, image: Image.Image) -> bytes:
         if self._candidates is None:
@@ -196,16 +209,15 @@ class Service:
             try:
                 reply, looked = self._answer(live, data, allowance, listing)
             except PhotoError as error:
-                known = {"format": error.format} if error.format else {}
-                replies.append({"success": False, "reason": error.reason, **known})
+                replies.append({"success": False, **facts_of(error)})
                 continue
             replies.append(reply)
             usable.append(looked)
             if listing:
                 listing.find(looked.vehicle.box, looked.size)
-        together = _reply(_together(live.model, usable)) if usable else {}
+        together = reply_of(_together(live.model, usable)) if usable else {}
         together |= self._workers.run(listing.tell) if listing else {}
-        return {"success": bool(usable), **together, "photos": replies, "model": _version(live.model)}
+        return {"success": bool(usable), **together, "photos": replies, "model": version_of(live.model)}
 
 
 def _together(model: Model, photos: Sequence[Looked]) -> Answer:
@@ -218,25 +230,3 @@ def _together(model: Model, photos: Sequence[Looked]) -> Answer:
 def _mean(numbers: Sequence[float | None]) -> float | None:
     said = [one for one in numbers if one is not None]
     return sum(said) / len(said) if said else None
-
-
-def _reply(answer: Answer) -> dict[str, Any]:
-    return {
-        "prediction": answer.name,
-        "score": round(answer.score, 4),
-        "sure": answer.sure,
-        "known": answer.known,
-        "familiarity": None if answer.familiarity is None else round(answer.familiarity, 3),
-        "years": answer.years,
-        "make": _make(answer.name),
-        "top5": [{"class": name, "make": _make(name), "score": round(score, 4)} for name, score in answer.top],
-    }
-
-
-def _make(class_name: str) -> str:
-    """Classes are called `<make>_<model>`."""
-    return class_name.split("_")[0]
-
-
-def _version(model: Model) -> dict[str, Any]:
-    return {"channel": model.channel, "generation": model.generation, "id": model.id}

@@ -81,6 +81,42 @@ def test_what_people_say_is_kept_all_of_it(session, client, photos):
     ]  # fmt: skip
 
 
+def test_what_people_say_of_a_photo_without_a_car_is_kept(session, client, blank, tmp_path):
+    refused = post(client, blank)
+    [in_listing] = post(client, blank, url="/predict/listing").json()["photos"]
+    assert (refused.status_code, refused.json()["reason"]) == (422, "no_vehicle")
+
+    for name in (refused.json()["id"], in_listing["id"]):
+        said = {"id": name, "right": False, "class_name": "audi_a4"}
+        assert client.post("/feedback", json=said).status_code == 202
+
+    candidates = listed(session, 2)
+    assert {candidate.key.split("/")[-1] for candidate in candidates} == {
+        f"{refused.json()['id']}.jpg", f"{in_listing['id']}.jpg"
+    }  # fmt: skip
+    assert [(one.reason, one.unsure, one.answer["reason"]) for one in candidates] == [
+        ("wrong", False, "no_vehicle")
+    ] * 2
+    kept = Image.open(io.BytesIO(session.store.get(candidates[0].key)))
+    assert np.abs(np.asarray(kept, float) - np.asarray(Image.open(io.BytesIO(blank)), float)).mean() < 3
+    download_candidates(session, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "candidates.csv").read_text("utf-8").splitlines()))
+    assert [(row["prediction"], row["said"], row["refused"]) for row in rows] == [("", "audi_a4", "no_vehicle")] * 2
+
+
+def test_a_photo_without_a_car_is_kept_only_if_somebody_says_something(session, client, photos, blank):
+    post(client, blank)
+    name = post(client, photos[0]).json()["id"]
+
+    [candidate] = listed(session, 1)
+    assert candidate.key.endswith(f"{name}.jpg")
+
+
+def test_of_what_is_no_picture_nothing_can_be_said(client, photos):
+    assert "id" not in post(client, b"%PDF-1.7").json()
+    assert "id" not in post(client, photos[0][:3000]).json()
+
+
 def test_an_answer_is_judged_so_often_and_no_more(client, photos):
     name = post(client, photos[0]).json()["id"]
 
@@ -122,11 +158,12 @@ def test_json_that_is_nested_too_deep_is_refused(api, nested):
     assert (response.status_code, response.json()["reason"]) == (400, "bad_request")
 
 
-def test_it_can_be_turned_off(session, unsure, cache, photos):
+def test_it_can_be_turned_off(session, unsure, cache, photos, blank):
     go_live(session, publish(session, unsure))
     with serving(session, cache, feedback=False) as client:
         reply = post(ready(client), photos[0]).json()
         assert client.post("/feedback", json={"id": reply["id"], "right": True}).status_code == 400
+        assert "id" not in post(client, blank).json()
         assert "Is that right" not in client.get("/").text
 
     assert not list(session.store.list_objects("labels"))

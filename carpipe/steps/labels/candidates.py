@@ -38,7 +38,8 @@ class Candidate:
         key: of its JPEG.
         at: when it was answered, UTC, ISO 8601.
         unsure: whether the model was.
-        answer: `prediction`, `score`, `top5`, `box`, `model`, ... as the API gave it.
+        answer: `prediction`, `score`, `top5`, `box`, `model`, ... as the API gave it. Where it found no car, the first
+            is empty, the second 0, and `reason` says why.
         feedback: in the order it was given.
     """
 
@@ -88,7 +89,7 @@ def download_candidates(session: Session, folder: Path, *, channel: str | None =
             log.warning("%s has %d bytes and is no photo that the API wrote; it is left out", shown(one.key), one.size)
     with (folder / "candidates.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "reason", "prediction", "score", "said", "said_at", "at", "model", "key"))
+        writer.writerow(("file", "reason", "prediction", "score", "said", "said_at", "at", "model", "key", "refused"))
         writer.writerows(map(inert, _row(candidate)) for candidate in candidates)
     return len(candidates)
 
@@ -98,6 +99,7 @@ def _row(candidate: Candidate) -> Iterator[str]:
     said = "" if last is None else str(answer["prediction"]) if last.right else last.class_name
     yield from (_file(candidate), candidate.reason, str(answer["prediction"]), f"{answer['score']:.4f}", said)
     yield from (last.at if last else "", candidate.at, str(answer["model"]["id"]), candidate.key)
+    yield str(answer.get("reason", ""))
 
 
 def _file(candidate: Candidate) -> str:
