@@ -16,7 +16,10 @@
     request_log.py a line for each of them
     bodies.py      how long bodies may be, and how much of them is held at a time
     server.py      all of it on waitress
-    pages/         the page to drop a photo on
+    openapi.py     the API as OpenAPI 3.1
+    schemas.py     what its answers look like
+    api_page.py    the same for people
+    pages/         the page to drop photos on, and the page to try the API
 
 A consumer like any other app: it knows `carpipe.weights` and nothing of how weights are made.
 """

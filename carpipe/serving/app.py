@@ -15,9 +15,11 @@ from werkzeug.exceptions import (
 )
 
 from carpipe.config import ServingConfig
+from carpipe.serving.api_page import operations, schema_fields
 from carpipe.serving.bodies import MB, Limit
 from carpipe.serving.clients import client_of, is_local
 from carpipe.serving.connections import CLIENT
+from carpipe.serving.openapi import base_of, openapi
 from carpipe.serving.refusals import add_refusals, says, too_large_says
 from carpipe.serving.service import Service
 from carpipe.serving.uploads import sent_photos
@@ -55,7 +57,8 @@ def create_app(service: Service, config: ServingConfig) -> Flask:
     app.before_request(partial(_limit_body, body_limits(config)))
     app.before_request(partial(_end_in_a_slash, config.path))
     _add_answers(app, service, config)
-    _add_rest(app, service, config)
+    _add_rest(app, service)
+    _add_pages(app, service, config)
     _add_health(app, service)
     add_refusals(app, config)
     return app
@@ -138,7 +141,7 @@ def _add_answers(app: Flask, service: Service, config: ServingConfig) -> None:
         return jsonify(reply), 200 if reply["success"] else 422
 
 
-def _add_rest(app: Flask, service: Service, config: ServingConfig) -> None:
+def _add_rest(app: Flask, service: Service) -> None:
     @app.post("/feedback")
     def feedback() -> tuple[Response, int]:
         name, right, class_name = _feedback()
@@ -150,9 +153,22 @@ def _add_rest(app: Flask, service: Service, config: ServingConfig) -> None:
     def classes() -> Response:
         return jsonify(service.classes())
 
+
+def _add_pages(app: Flask, service: Service, config: ServingConfig) -> None:
+    document = openapi(config)
+    api = {"operations": operations(document), "schemas": schema_fields(document), "base": base_of(config)}
+
     @app.get("/")
     def page() -> str:
-        return render_template("index.html", feedback=config.feedback, ready=service.health()[0])
+        return render_template("index.html", settings=config, ready=service.health()[0])
+
+    @app.get("/api")
+    def api_page() -> str:
+        return render_template("api.html", about=document["info"]["description"], **api)
+
+    @app.get("/openapi.json")
+    def description() -> Response:
+        return jsonify(document)
 
 
 def _add_health(app: Flask, service: Service) -> None:

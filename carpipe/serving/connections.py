@@ -113,7 +113,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
             super().handle_write()
             return
         self._flush_exception(self._flush_some)
-        if self.total_outbufs_len or self.will_close:
+        if self.total_outbufs_len or self.will_close or not self.connected:
             return
         self.close_when_flushed = False
         self._lingered, self.begun = 0, time.time()

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import socket
 
 import pytest
@@ -30,6 +31,26 @@ def test_who_sends_a_photo_that_is_too_large_reads_so_whatever_is_taken(up):
         one.shutdown(socket.SHUT_WR)
 
         assert b"Too large." in read_all(one)
+
+
+def test_who_is_gone_before_its_refusal_is_sent_is_no_error(up, caplog, monkeypatch):
+    """The kernel says so as the refusal is sent: the thread that looks at all connections then closes the socket."""
+    sent = []
+
+    def flush_to_nobody(self, do_close=True):
+        if do_close:
+            sent.append(self)
+            self.handle_close()
+        return False
+
+    port = up(max_photo_mb=1)
+    monkeypatch.setattr(Connection, "_flush_some", flush_to_nobody)
+    with contextlib.ExitStack() as stack:
+        one = connect(stack, port, HALF.replace(b"1000", b"9000000"))
+        assert read_all(one) == b""
+        wait_for(lambda: sent)
+
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize(

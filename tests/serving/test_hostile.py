@@ -76,7 +76,8 @@ def check(response):
 
 def test_the_routes_are_those_that_are_known():
     assert {path for _, path in routes()} == {
-        "/", "/classes", "/feedback", "/healthz", "/predict", "/predict/listing", "/static/page.js"
+        "/", "/api", "/classes", "/feedback", "/healthz", "/openapi.json", "/predict", "/predict/listing",
+        "/static/page.js",
     }  # fmt: skip
 
 

@@ -26,14 +26,20 @@ def test_photos_are_answered(below, photos, path):
 
 def test_the_page_names_nothing_outside_its_path(below):
     page = below.get("/cars/")
-    script = below.get("/cars/static/page.js")
-    assert (page.status_code, script.status_code) == (200, 200)
+    scripts = [below.get(f"/cars/static/{name}.js") for name in ("page", "feedback", "show")]
+    assert {page.status_code, *(script.status_code for script in scripts)} == {200}
     assert below.get("/cars/static/style.css").status_code == 200
-    named = re.findall(r'(?:href|src|action)="([^"]*)"', page.text)
-    asked = re.findall(r'ask\("([^"]*)"', script.text)
-    assert len(named) >= 3
-    assert len(asked) >= 3
+    named = re.findall(r'(?:href|src|action)="([^"]*)"', page.text + below.get("/cars/api").text)
+    asked = [name for script in scripts for name in re.findall(r'(?:ask\(|from )"([^"]*)"', script.text)]
+    assert len(named) >= 6
+    assert len(asked) >= 8
     assert [one for one in [*named, *asked] if one.startswith(("/", "http"))] == []
+
+
+def test_the_description_has_the_path(below):
+    document = below.get("/cars/openapi.json").json()
+    assert document["servers"] == [{"url": "/cars"}]
+    assert "/cars/predict" in document["paths"]["/predict"]["post"]["x-codeSamples"][0]["source"]
 
 
 def test_without_the_last_slash_it_is_found_too(below):

@@ -14,6 +14,7 @@ from carpipe.pictures.model_input import to_batch
 from carpipe.viewpoints import VIEWS
 from carpipe.weights import channel
 from tests.serving.conftest import post, ready, serving, wait_for
+from tests.serving.described import described
 from tests.tiny import SIDE, Tiny
 
 FILTER = Tiny(seed=5, classes=("auto", "no_auto"), views=VIEWS)
@@ -40,6 +41,7 @@ def test_a_listing_is_answered_with_views_what_is_missing_and_a_cover(session, l
         ready(client)
         reply = wait_for(lambda: (found := post(client, *sent, url="/predict/listing").json()).get("views") and found)
         single = post(client, photos[0]).json()
+        client_document = client.get("/openapi.json").json()
     truth = [told(photo) for photo in sent[:4]]
     assert [view["view"] for view in reply["views"][:4]] == [VIEWS[row.argmax()] for row in truth]
     assert [view["p"] for view in reply["views"][:4]] == pytest.approx([row.max() for row in truth], abs=0.02)
@@ -47,6 +49,7 @@ def test_a_listing_is_answered_with_views_what_is_missing_and_a_cover(session, l
     assert reply["missing_views"] == [view for view in VIEWS if view not in {one["view"] for one in reply["views"][:4]}]
     assert reply["cover"] in (1, 2, 3)
     assert "views" not in single
+    assert described(client_document, "/predict/listing", 200, reply) == []
 
 
 def test_without_the_setting_or_without_such_a_filter_nothing_is_added(session, live, cache, photos, caplog):
