@@ -1,9 +1,11 @@
 """The page and the page on the API as people use them: in Chromium, by mouse, by keys, by drag and drop."""
 
 import base64
+import io
 import re
 import shutil
 
+import pillow_heif
 import pytest
 from PIL import Image
 from selenium import webdriver
@@ -58,6 +60,8 @@ def files(tmp_path_factory, photos):
     contents["empty.png"] = encode(Image.new("RGB", (300, 200), (200, 30, 10)))
     contents["paper.pdf"] = encode(Image.new("RGB", (90, 60)), "PDF")
     contents["<b>bold.tiff"] = encode(Image.new("RGB", (90, 60)), "TIFF")
+    heic = pillow_heif.from_pillow(Image.open(io.BytesIO(photos[0])).convert("RGB"))
+    heic.save(folder / "car.heic", quality=90)
     for name, data in contents.items():
         (folder / name).write_bytes(data)
     return folder
@@ -87,10 +91,23 @@ def browser(chromium, api):
 
 def opened(chromium, client):
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    chromium.get(str(client.base_url))
+    go_to(chromium, str(client.base_url))
     yield chromium
     wrong = [line["message"] for line in chromium.get_log("browser") if line["level"] == "SEVERE"]
     assert [message for message in wrong if not REFUSED.search(message)] == []
+
+
+def go_to(driver, url):
+    """Chromium may drop a navigation for good that is asked for while the page before is being put in place."""
+    driver.execute_script("window.isBefore = true")
+
+    def is_there():
+        if driver.execute_script("return !window.isBefore && document.readyState === 'complete'"):
+            return True
+        driver.get(url)
+        return False
+
+    until(driver, is_there)
 
 
 def until(driver, ask):
@@ -106,6 +123,10 @@ def give(driver, files, *names):
     # Clicking the field empties it. To the driver, files of a field for several are added to those that are there.
     driver.execute_script("document.getElementById('file').value = ''")
     named(driver, "file").send_keys("\n".join(str(files / name) for name in names))
+    until_answered(driver)
+
+
+def until_answered(driver):
     until(driver, lambda: named(driver, "name").text not in ("", "Looking …"))
 
 
@@ -152,12 +173,22 @@ def test_photos_of_one_car_get_one_answer_and_one_each(browser, api, files):
     assert shots(browser)[3].find_element(By.CSS_SELECTOR, ".unseen").text == "<b>bold.tiff cannot be shown here."
 
 
+def test_a_photo_that_the_browser_cannot_show_is_answered_all_the_same(browser, files):
+    give(browser, files, "car.heic")
+
+    assert "%" in browser.title
+    [shot] = shots(browser)
+    assert shot.text == "car.heic cannot be shown here."
+    assert not shot.find_element(By.CSS_SELECTOR, ".box").is_displayed()
+
+
 def test_photos_can_be_dropped_together(browser, files):
     dropped = [base64.b64encode((files / name).read_bytes()).decode() for name in ("car0.jpg", "car1.jpg")]
 
     browser.execute_script(DROP, dropped)
 
-    until(browser, lambda: "%" in browser.title)
+    until_answered(browser)
+    assert "%" in browser.title
     assert len(shots(browser)) == 2
 
 
@@ -197,7 +228,7 @@ def test_a_listing_of_which_no_photo_can_be_used_says_why_of_each(browser, files
 def test_a_server_that_is_gone_is_said_and_the_photo_stays(session, live, cache, chromium, files):
     with serving(session, cache) as client:
         ready(client)
-        chromium.get(str(client.base_url))
+        go_to(chromium, str(client.base_url))
     give(chromium, files, "car0.jpg")
 
     assert named(chromium, "name").text == "The server cannot be reached."
