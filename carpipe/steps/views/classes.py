@@ -14,6 +14,8 @@ from carpipe.steps.models.advice import JSON, MODEL
 from carpipe.steps.moves.rows import BY_TAXONOMY, Move
 from carpipe.steps.moves.store import Parsings, read_moves
 from carpipe.steps.people import store
+from carpipe.steps.verdicts.store import Parsings as VerdictParsings
+from carpipe.steps.verdicts.store import Verdict, current_verdicts, proposal_id
 
 ADVICE = f"stages/{results.ADVICE}/{MODEL}"
 
@@ -28,7 +30,10 @@ class ProposalView:
         what: it in short.
         said: it in sentences.
         accepted: who has accepted it and when; null where nobody has.
-        open: whether accepting it would change anything.
+        open: whether it waits for somebody: accepting it would change something, and nobody has said anything.
+        changes: whether accepting it would change anything.
+        id: what a verdict on it is kept by.
+        verdict: who has refused it, or put it off; null where nobody has.
     """
 
     kind: str
@@ -37,6 +42,9 @@ class ProposalView:
     said: tuple[str, ...]
     accepted: Move | None
     open: bool
+    changes: bool = True
+    id: str = ""
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,8 @@ def show_classes(cache: ResultCache) -> ClassesView:
     advice, made = found
     session = cache.session
     body: dict[str, Any] = cache.get(("advice", advice.key), lambda: manifest.read_json(session.store, advice, JSON))
-    shown = tuple(_view(one) for one in standings(session, advice, body, read=parsings(cache)))
+    verdicts = current_verdicts(session, read=verdict_parsings(cache))
+    shown = tuple(_view(one, verdicts) for one in standings(session, advice, body, read=parsings(cache)))
     dataset = advice.extra["dataset"].split("/")[1]
     return ClassesView(advice.key.split("/")[3], made, dataset, body["photos"], body["cars"], shown, moved, before)
 
@@ -103,6 +112,12 @@ def parsings(cache: ResultCache) -> Parsings:
     return found
 
 
+def verdict_parsings(cache: ResultCache) -> VerdictParsings:
+    """What was read of verdicts before."""
+    found: VerdictParsings = cache.get(("verdicts",), dict)
+    return found
+
+
 def _newest(cache: ResultCache) -> tuple[Manifest, str] | None:
     for info in cache.manifests(ADVICE):
         try:
@@ -114,12 +129,15 @@ def _newest(cache: ResultCache) -> tuple[Manifest, str] | None:
     return None
 
 
-def _view(one: Standing) -> ProposalView:
+def _view(one: Standing, verdicts: Mapping[str, Verdict]) -> ProposalView:
     said, proposal = tuple(one.body.get("said", ())), one.proposal
     accepted = max(one.accepted, key=lambda move: str(move.at)) if one.accepted else None
+    changes, proposed = bool(proposal.moves) and not one.accepted, proposal_id(proposal.kind, proposal.moves)
+    verdict = verdicts.get(proposed) if changes else None
     return ProposalView(
-        proposal.kind, proposal.name, proposal.what, said, accepted, bool(proposal.moves) and not one.accepted
-    )
+        proposal.kind, proposal.name, proposal.what, said, accepted, changes and verdict is None, changes, proposed,
+        verdict,
+    )  # fmt: skip
 
 
 def _grouped(current: Mapping[str, Move]) -> tuple[Moved, ...]:

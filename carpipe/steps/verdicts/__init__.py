@@ -1,0 +1,1 @@
+"""What people make of advice that they do not follow: refused, or put off."""
