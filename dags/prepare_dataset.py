@@ -48,7 +48,8 @@ from carpipe_airflow.batches import batches, flat
 from carpipe_airflow.dag_defaults import DATASET, DEFAULT_ARGS, deadline
 from carpipe_airflow.form import AFTER_A_FAILURE, setting
 from carpipe_airflow.marker_wait import wait_for_marker, wait_params
-from carpipe_airflow.pages.links import FORESEEN
+from carpipe_airflow.pages.links import FORESEEN, full_address
+from carpipe_airflow.refusal import without_traceback
 from carpipe_airflow.task_session import MAP_LABEL, label, open_task_session, partition_of, run_facts
 
 log = logging.getLogger(__name__)
@@ -226,7 +227,8 @@ def prepare_dataset():
 
         session = open_task_session(fixed_by=FIXES, **SETTINGS)
         ti.xcom_push(FORESEEN, validate_work(session, splitted).key)
-        return validate(session, splitted, at=run_facts()["at"]).key
+        with without_traceback():
+            return validate(session, splitted, at=run_facts()["at"], page=full_address).key
 
     @task
     def to_pack(splitted: str, *, ti) -> list[list[str]]:

@@ -351,10 +351,10 @@ def test_bad_data_stops_the_run_and_is_judged_anew(bucket, monkeypatch, tmp_path
     dataset, _ = bucket.night()
 
     for _ in range(2):
-        with pytest.raises(ValidationError, match="broke 4 expectations") as stopped:
+        with pytest.raises(ValidationError, match="broke 4 expectations of 6") as stopped:
             validate(strict, dataset.inputs[0], at=AT)
 
-    report = re.search(r"See (\S+) and (\S+): ", str(stopped.value))
+    report = re.search(r"Dataset report: (\S+)\nData Docs: (\S+)\n", str(stopped.value))
     assert "10,000 photos or more" in str(stopped.value)
     assert "10,000 photos or more" in bucket.store.get(report[1]).decode()
     assert bucket.store.get(report[2])

@@ -2,9 +2,10 @@
 
 import io
 import json
+import logging
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
 
     from carpipe.validation.validate import Limits, Verdict
 
+log = logging.getLogger(__name__)
 
-def validate(session: Session, splitted: str, *, at: str) -> Manifest:
+REPORT_PAGE, DOCS_PAGE = "Dataset report", "Data Docs"
+# Where people read a page of the validation under a manifest key: the key, and the name of the page.
+Page = Callable[[str, str], str]
+
+
+def validate(session: Session, splitted: str, *, at: str, page: Page | None = None) -> Manifest:
     """Hold the dataset against its expectations; writes Data Docs and report, also when it fails.
 
     The dataset before it is what the funnel must not drift from; it is no input, so judging the same data again is
@@ -34,14 +41,25 @@ def validate(session: Session, splitted: str, *, at: str) -> Manifest:
     Args:
         splitted: manifest key of the photo table after `split`.
         at: now, UTC, `YYYYmmddTHHMMSSZ` or ISO 8601, for the report.
+        page: makes links to report and Data Docs; None: they are told of by their keys.
 
     Raises:
         ValidationError: an expectation is not met; says which, and where the report is.
     """
-    work = validate_work(session, splitted)
+    work, page = validate_work(session, splitted), page or _key
     if done := manifest.find(session.store, work):
-        return reused(done)
-    return _judge(session, work, manifest.read(session.store, splitted), at=at)
+        reused(done)
+    else:
+        done = _judge(session, work, manifest.read(session.store, splitted), at=at, page=page)
+    for name in (REPORT_PAGE, DOCS_PAGE):
+        log.info("%s: %s", name, page(done.key, name))
+    return done
+
+
+def _key(validation: str, name: str) -> str:
+    """Of a page, in the bucket."""
+    folder = validation.rpartition("/")[0]
+    return f"{folder}/{results.REPORT if name == REPORT_PAGE else 'data_docs/index.html'}"
 
 
 def validate_work(session: Session, splitted: str) -> Work:
@@ -62,7 +80,7 @@ def _asked_of_stages(session: Session) -> dict[str, Any]:
     }
 
 
-def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manifest:
+def _judge(session: Session, work: Work, source: Manifest, *, at: str, page: Page) -> Manifest:
     from carpipe.stages.funnel import funnel
     from carpipe.validation.validate import validate_tables
 
@@ -84,30 +102,33 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str) -> Manife
             folder=Path(folder),
         )
         docs = dict(_upload_docs(session, verdict.docs, f"{work.prefix}/data_docs"))
-    page = build_report(
+    report = build_report(
         session, source, photos, entries, verdict, dataset=dataset_work(source.key, work.key).fingerprint, at=at,
         previous=previous,
     )  # fmt: skip
     if not verdict.success:
-        raise _refusal(session, work, verdict, docs, page)
+        session.store.put(_key(work.key, REPORT_PAGE), report.encode())
+        raise _refusal(work, verdict, page)
     files = {
         results.FUNNEL: _json(entries),
         results.VALIDATION: _json(verdict.report),
-        results.REPORT: page.encode(),
+        results.REPORT: report.encode(),
     }
+    log.info("validate: %d photos are left, and all %d expectations are met", entries[-1]["kept"], verdict.expectations)
     counts = {"in": len(photos), "expectations": verdict.expectations}
     extra = {"docs": docs, "previous": previous.key if previous else ""}
     seconds = round(time.monotonic() - started, 3)
     return session.commit(work, files, counts=counts, seconds=seconds, extra=extra)
 
 
-def _refusal(session: Session, work: Work, verdict: "Verdict", docs: dict[str, str], page: str) -> ValidationError:
+def _refusal(work: Work, verdict: "Verdict", page: Page) -> ValidationError:
     """The error that stops the run. Nothing is committed: the same data is judged anew when somebody tries again."""
-    key = f"{work.prefix}/{results.REPORT}"
-    session.store.put(key, page.encode())
     failed = "\n- ".join(verdict.failed)
+    broken = "1 expectation" if len(verdict.failed) == 1 else f"{len(verdict.failed)} expectations"
     return ValidationError(
-        f"The dataset broke {len(verdict.failed)} expectations:\n- {failed}\nSee {key} and {docs['index.html']}: "
+        f"The dataset broke {broken} of {verdict.expectations}:\n- {failed}\n"
+        f"{REPORT_PAGE}: {page(work.key, REPORT_PAGE)}\n"
+        f"{DOCS_PAGE}: {page(work.key, DOCS_PAGE)}\n"
         f"`carpipe report <folder> --validation {work.fingerprint}` fetches and opens them."
     )
 
