@@ -10,6 +10,7 @@ from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.listings.rows import Correction
 from carpipe.steps.listings.store import read_corrections, told
 from carpipe.steps.session import Session
+from carpipe.steps.views.originals import Original, find_originals
 
 # Photos shown of those whose key holds the words somebody looks for.
 SHOWN = 20
@@ -40,16 +41,21 @@ def describe_photos(session: Session, words: str, dataset: str | None) -> str:
         raise InputError(
             f"No photo of {source.key} has {wanted!r} in its key; one that was uploaded later is in the next dataset."
         )
-    said = read_corrections(session)
-    lines = [_describe(row, said) for row in found.head(SHOWN).to_dict("records")]
+    said, told = read_corrections(session), found.head(SHOWN)
+    originals = find_originals(session, source, photos, told)
+    lines = [
+        _describe(row, said, originals.get(label))
+        for label, row in zip(told.index, told.to_dict("records"), strict=True)
+    ]
     if len(found) > SHOWN:
         lines.append(f"... and {len(found) - SHOWN:,} more photos; look for more of the key.")
     return "\n\n".join(lines)
 
 
-def _describe(row: Mapping[Any, Any], said: Sequence[Correction]) -> str:
+def _describe(row: Mapping[Any, Any], said: Sequence[Correction], original: Original | None) -> str:
     fate = f"out: {row['dropped']}, by stage {row['dropped_by']}" if _known(row["dropped"]) else f"in: {row['split']}"
-    facts = [(name, _text(row[name])) for name in FACTS if name in row and _known(row[name])]
+    facts = [("instead", f"{original.key} stays; this is {original.how}")] if original else []
+    facts += [(name, _text(row[name])) for name in FACTS if name in row and _known(row[name])]
     # What was said since the dataset was made is among it.
     facts += [("said", told(one)) for one in said if one.listing == row.get("listing_uuid")]
     return "\n".join([shown(row["key"]), f"  {fate}", *(f"  {name:<11} {shown(text)}" for name, text in facts)])
