@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from itertools import groupby
 
-from carpipe.names import model_name
+from carpipe.names import counted, model_name
 from carpipe.taxonomy.lint import Finding, Kind, class_names, error, lint
 from carpipe.taxonomy.rules import Taxonomy
 from carpipe.taxonomy.slug import collisions, has_ascii_form, slug
@@ -41,6 +41,23 @@ def check(taxonomy: Taxonomy, models: Mapping[str, int] | None = None) -> list[F
         findings += _same_slugs_in_data(taxonomy, places)
     findings += _unreadable_slugs(places)
     return sorted(findings, key=lambda finding: finding.severity != "error")
+
+
+def kept_without_rule(taxonomy: Taxonomy, models: Mapping[str, int]) -> list[Finding]:
+    """Notes on models of the data that no rule mentions and `unknown: keep` makes classes, those of most photos first.
+
+    A taxonomy without any rule, such as `identity`, means just that: there is nothing to note.
+    """
+    ruled = dict.fromkeys(taxonomy.models)
+    if taxonomy.unknown != "keep" or not ruled:
+        return []
+    index = _by_digits([*ruled])
+    left = ((model, photos) for model, photos in count_models(models).most_common() if model not in ruled)
+    return [
+        _note("no rule", "data", f"model {model!r} has {counted(photos, 'photo')} and no rule, so it is a class"
+              f"{_suggest(model, index)}")
+        for model, photos in left
+    ]  # fmt: skip
 
 
 def render_findings(findings: Sequence[Finding], *, max_findings: int = 10) -> str:

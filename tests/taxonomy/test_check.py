@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from carpipe.taxonomy.check import check, render_findings
+from carpipe.taxonomy.check import check, kept_without_rule, render_findings
 from carpipe.taxonomy.lint import Finding, lint
 from carpipe.taxonomy.read import load
 from carpipe.taxonomy.rules import Taxonomy, Unknown
@@ -130,6 +130,18 @@ def test_a_model_without_a_rule_is_an_error_where_unknown_says_so(
 ) -> None:
     taxonomy = Taxonomy("t", unknown=unknown, unchanged=("audi_a1",))
     assert found(taxonomy, {"audi_a1": 1, "fiat_pnda": 1200}) == expected
+
+
+def test_models_that_no_rule_mentions_are_classes_where_unknown_keeps_them() -> None:
+    models = {"fiat_500": 2, "fiat_pandaa": 3, "audi_a1": 1_200, "fiat_panda": 0}
+    told = kept_without_rule(Taxonomy("t", unknown="keep", classes=SMALL), models)
+    assert [str(one) for one in told] == [
+        "data: model 'audi_a1' has 1,200 photos and no rule, so it is a class",
+        "data: model 'fiat_pandaa' has 3 photos and no rule, so it is a class; did you mean 'fiat_panda'?",
+    ]
+    assert {one.severity for one in told} == {"note"}
+    assert kept_without_rule(Taxonomy("t", unknown="keep"), models) == []
+    assert kept_without_rule(Taxonomy("t", unknown="erase", classes=SMALL), models) == []
 
 
 def test_a_model_without_a_rule_is_told_with_the_rule_it_may_want() -> None:

@@ -26,12 +26,13 @@ def check_taxonomy(session: Session | None, source: str, dataset: str | None, *,
     Raises:
         ConfigError: the file cannot be read or has faults; says each.
     """
-    from carpipe.taxonomy.check import check, render_findings
+    from carpipe.taxonomy.check import check, kept_without_rule, render_findings
     from carpipe.taxonomy.read import load
 
     taxonomy = current_taxonomy(session, source) if session else load(source)
     known = find_dataset(session, dataset) if session and has_dataset(session) else None
-    found = check(taxonomy, count_models(session, known) if session and known else None)
+    models = count_models(session, known) if session and known else None
+    found = [*check(taxonomy, models), *kept_without_rule(taxonomy, models or {})]
     text = (render_findings(found, max_findings=0) if every else render_findings(found)) or "Nothing found."
     if session and not known:
         text += "\nThere is no dataset yet: only the rules were looked at, not whether every model has one."
