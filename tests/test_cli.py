@@ -298,9 +298,13 @@ def test_a_model_that_is_not_there(store, capsys):
 
 
 def test_a_model_by_an_id_that_is_none(store, capsys):
-    assert "There is no model models/classifier/0123/manifest.json" in fails(
-        capsys, "weights", "show", "classifier", "0123"
-    )
+    message = fails(capsys, "weights", "show", "classifier", "0" * 20)
+    assert f"There is no model models/classifier/{'0' * 20}/manifest.json" in message
+
+
+def test_a_model_by_digits_that_no_id_begins_with(store, capsys):
+    message = fails(capsys, "weights", "show", "classifier", "0123")
+    assert message == f"carpipe: No id of a model in {store} begins with 0123; there is no model at all."
 
 
 def test_a_channel_that_was_never_published_to(store, capsys):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from carpipe.cli.common import (
+    ID,
     Commands,
     add,
     add_dataset_option,
@@ -41,7 +42,7 @@ def add_command(commands: Commands) -> None:
 
 def _add_advise(actions: Commands) -> None:
     command = add(actions, "advise", _advise, "which classes should be one, or several; changes nothing")
-    command.add_argument("--model", help="id or manifest key of a published one; default: the newest evaluation")
+    command.add_argument("--model", help=f"{ID} of a published one; default: the newest evaluation")
     command.add_argument("--out", type=Path, metavar="YAML", help="a new file: the taxonomy with the advice followed")
     command.add_argument("--taxonomy", help="the one that --out changes; default: the settings'")
     command.add_argument("--json", action="store_true", help="for programs")

@@ -15,6 +15,8 @@ from carpipe.steps.session import Session, open_session
 
 Commands = Any  # argparse keeps the type of add_subparsers to itself
 Run = Callable[[argparse.Namespace, Config], None]
+# How a dataset, a model or a validation may be named.
+ID = "id, its first digits (4 or more), or manifest key"
 
 
 def add(commands: Commands, name: str, run: Run, text: str) -> argparse.ArgumentParser:
@@ -26,7 +28,7 @@ def add(commands: Commands, name: str, run: Run, text: str) -> argparse.Argument
 
 def add_dataset_option(command: argparse._ActionsContainer) -> None:
     """Let the command work on another dataset than the newest."""
-    command.add_argument("--dataset", help="id or manifest key; default: the newest dataset")
+    command.add_argument("--dataset", help=f"{ID}; default: the newest dataset")
 
 
 def add_accept_option(command: argparse._ActionsContainer) -> None:

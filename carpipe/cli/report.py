@@ -14,7 +14,9 @@ def add_command(commands: Commands) -> None:
     command.add_argument("--no-browser", action="store_true", help="download only")
     which = command.add_mutually_exclusive_group()
     add_dataset_option(which)
-    which.add_argument("--validation", metavar="ID", help="of a validation that failed, as its message names it")
+    which.add_argument(
+        "--validation", metavar="ID", help="of a validation that failed, as its message names it, or its first digits"
+    )
 
 
 def _run(options: argparse.Namespace, config: Config) -> None:

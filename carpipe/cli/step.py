@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from carpipe.cli.common import Commands, accepting, add, add_accept_option, check_out, now, say_written, session
+from carpipe.cli.common import ID, Commands, accepting, add, add_accept_option, check_out, now, say_written, session
 from carpipe.config import Config
 from carpipe.steps.results import CURVE_SHARES
+from carpipe.steps.session import Session
 
 MODELS = ("car_filter", "classifier")
 
@@ -29,7 +30,7 @@ def _add_partition_steps(steps: Commands) -> None:
     add_accept_option(command)
     command = add(steps, "filter", _filter, "drop what is not a car seen from outside")
     command.add_argument("source", help="manifest key that `step clean` printed")
-    command.add_argument("--weights", required=True, help="key of a car filter, from `carpipe plan --json`")
+    command.add_argument("--weights", required=True, help="key of a car filter, from `carpipe plan --json`, or id")
     command = add(steps, "crop", _crop, "find vehicles, cut out the largest")
     command.add_argument("source", help="manifest key that `step filter` printed")
     add_accept_option(command)
@@ -57,12 +58,12 @@ def _add_dataset_steps(steps: Commands) -> None:
 def _add_training_steps(steps: Commands) -> None:
     add(steps, "label-set", _label_set, "make the labelled photos a dataset to train the car filter on")
     command = add(steps, "score", _score, "let the live classifier answer listings that are newer than it is")
-    command.add_argument("dataset", help="manifest key of the dataset that is to be trained on next")
+    command.add_argument("dataset", help=f"that is to be trained on next: {ID}")
     command = add(steps, "train", _train, "train on a dataset or label set")
     command.add_argument("model", choices=MODELS)
-    command.add_argument("dataset", help="manifest key")
+    command.add_argument("dataset", help=f"{ID}; of a label set its manifest key")
     command = add(steps, "learning_curve", _learning_curve, "train on shares of the photos: would more of them help?")
-    command.add_argument("dataset", help="manifest key of a dataset")
+    command.add_argument("dataset", help=ID)
     command.add_argument(
         "--shares",
         nargs="+",
@@ -73,18 +74,36 @@ def _add_training_steps(steps: Commands) -> None:
     command.add_argument("--out", type=Path, metavar="HTML", help="write the page here, too")
     command = add(steps, "evaluate", _evaluate, "judge a trained model on its test split")
     command.add_argument("trained", help="manifest key that `step train` printed")
-    command.add_argument("dataset", help="manifest key of the dataset or label set it was trained on")
+    command.add_argument("dataset", help=f"that it was trained on: {ID}; of a label set its manifest key")
     command = add(steps, "package", _package, "put together all that an app needs of an evaluated model")
     command.add_argument("model", choices=MODELS)
     command.add_argument("evaluated", help="manifest key that `step evaluate` printed")
     command = add(steps, "gate", _gate, "decide whether a packaged model may go live, and keep the decision")
     command.add_argument("model", choices=MODELS)
-    command.add_argument("packaged", help="manifest key that `step package` printed")
+    command.add_argument("packaged", help="manifest key that `step package` printed, or id")
     command = add(
         steps, "publish", _publish, "make a packaged model the live one of its channel, whatever the gate says"
     )
     command.add_argument("model", choices=MODELS)
-    command.add_argument("packaged", help="manifest key that `step package` printed")
+    command.add_argument("packaged", help="manifest key that `step package` printed, or id")
+
+
+def _data(opened: Session, options: argparse.Namespace) -> str:
+    """Manifest key of the dataset or label set that is asked for."""
+    from carpipe.steps.data.datasets import find_dataset
+
+    return find_dataset(opened, options.dataset).key
+
+
+def _packaged(opened: Session, options: argparse.Namespace) -> str:
+    return _model(opened, getattr(opened.config, options.model).channel, options.packaged)
+
+
+def _model(opened: Session, channel: str, model: str) -> str:
+    """Manifest key of the model that is asked for."""
+    from carpipe.steps.models.weights import key_of
+
+    return key_of(opened, channel, model)
 
 
 def _inventory(options: argparse.Namespace, config: Config) -> None:
@@ -109,7 +128,9 @@ def _clean(options: argparse.Namespace, config: Config) -> None:
 def _filter(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.data.filter import filter_cars
 
-    print(filter_cars(session(config), options.source, weights=options.weights).key)
+    opened = session(config)
+    weights = _model(opened, config.filter.channel, options.weights)
+    print(filter_cars(opened, options.source, weights=weights).key)
 
 
 def _crop(options: argparse.Namespace, config: Config) -> None:
@@ -163,13 +184,15 @@ def _label_set(options: argparse.Namespace, config: Config) -> None:
 def _score(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.score import score
 
-    print(score(session(config), options.dataset, at=now()))
+    opened = session(config)
+    print(score(opened, _data(opened, options), at=now()))
 
 
 def _train(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.train import train
 
-    print(train(session(config), options.dataset, model=options.model).key)
+    opened = session(config)
+    print(train(opened, _data(opened, options), model=options.model).key)
 
 
 def _learning_curve(options: argparse.Namespace, config: Config) -> None:
@@ -178,7 +201,7 @@ def _learning_curve(options: argparse.Namespace, config: Config) -> None:
 
     check_out(options.out)
     opened = session(config)
-    done = learning_curve(opened, options.dataset, options.shares, at=now())
+    done = learning_curve(opened, _data(opened, options), options.shares, at=now())
     if options.out:
         options.out.write_bytes(manifest.read_file(opened.store, done, PAGE))
         say_written(options.out)
@@ -188,7 +211,8 @@ def _learning_curve(options: argparse.Namespace, config: Config) -> None:
 def _evaluate(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.evaluate import evaluate
 
-    print(evaluate(session(config), options.trained, options.dataset, at=now()).key)
+    opened = session(config)
+    print(evaluate(opened, options.trained, _data(opened, options), at=now()).key)
 
 
 def _package(options: argparse.Namespace, config: Config) -> None:
@@ -200,16 +224,16 @@ def _package(options: argparse.Namespace, config: Config) -> None:
 def _gate(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.gate import gate
 
-    at = now()
-    print(gate(session(config), options.packaged, model=options.model, run=f"cli-{at}", at=at).text)
+    at, opened = now(), session(config)
+    packaged = _packaged(opened, options)
+    print(gate(opened, packaged, model=options.model, run=f"cli-{at}", at=at).text)
 
 
 def _publish(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.publish import publish
 
-    at = now()
-    run = f"cli-{at}"
+    at, opened = now(), session(config)
     release = publish(
-        session(config), options.packaged, model=options.model, reason="by hand", run=run, at=at, expected=None
+        opened, _packaged(opened, options), model=options.model, reason="by hand", run=f"cli-{at}", at=at, expected=None
     )
     print(f"{release.channel} generation {release.generation}: {release.model}")

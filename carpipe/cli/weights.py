@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from carpipe.cli.common import Commands, add, check_out, now, reader, say_written, session
+from carpipe.cli.common import ID, Commands, add, check_out, now, reader, say_written, session
 from carpipe.config import Config
 from carpipe.names import shown
 
@@ -19,17 +19,17 @@ def add_command(commands: Commands) -> None:
     command.add_argument("channel")
     command = add(actions, "show", _show, "figures of a model, and what the gate said of it")
     command.add_argument("channel")
-    command.add_argument("model", nargs="?", help="id or manifest key; default: the live one")
+    command.add_argument("model", nargs="?", help=f"{ID}; default: the live one")
     command = add(actions, "compare", _compare, "how a model differs from the live one: figures, classes, settings")
     command.add_argument("channel")
-    command.add_argument("model", help="id or manifest key, as `weights list` prints it")
+    command.add_argument("model", help=f"{ID}, as `weights list` prints it")
     command.add_argument(
         "--with", dest="other", metavar="MODEL", help="default: the live one; for that, the one before it"
     )
     command.add_argument("--out", type=Path, metavar="HTML", help="write the page with pictures here")
     command = add(actions, "promote", _promote, "make any model the live one, an older one too")
     command.add_argument("channel")
-    command.add_argument("model", help="id or manifest key, as `weights list` prints it")
+    command.add_argument("model", help=f"{ID}, as `weights list` prints it")
     command.add_argument("--reason", default="by hand")
     command = add(actions, "rollback", _rollback, "make the model live again that was so before")
     command.add_argument("channel")
@@ -37,14 +37,14 @@ def add_command(commands: Commands) -> None:
     command = add(actions, "pull", _pull, "download a model with its report, every file checked")
     command.add_argument("channel")
     command.add_argument("folder", type=Path)
-    command.add_argument("--model", help="id or manifest key; default: the live one")
+    command.add_argument("--model", help=f"{ID}; default: the live one")
     command = add(actions, "sign", _sign, "sign a model with signing.key: an old one, or with another key")
     command.add_argument("channel")
-    command.add_argument("--model", help="id or manifest key; default: the live one")
+    command.add_argument("--model", help=f"{ID}; default: the live one")
     command.add_argument("--key", help="PEM file of the private key; default: signing.key")
     command = add(actions, "verify", _verify, "whether a model is what was published, and by whom: 0 if so, else 1")
     command.add_argument("channel")
-    command.add_argument("--model", help="id or manifest key; default: the live one")
+    command.add_argument("--model", help=f"{ID}; default: the live one")
     command.add_argument("--trusted", action="append", metavar="PEM", help="a key to trust; default: signing.trusted")
 
 
@@ -74,11 +74,9 @@ def _compare(options: argparse.Namespace, config: Config) -> None:
 
 def _promote(options: argparse.Namespace, config: Config) -> None:
     from carpipe.steps.models.publish import promote
-    from carpipe.steps.models.weights import key_of
 
     at, opened = now(), session(config)
-    model = key_of(options.channel, options.model)
-    release = promote(opened, options.channel, model, run=f"cli-{at}", at=at, reason=options.reason)
+    release = promote(opened, options.channel, options.model, run=f"cli-{at}", at=at, reason=options.reason)
     unchanged = "" if release.run == f"cli-{at}" else " was live already; nothing was changed"
     print(shown(f"{release.channel} generation {release.generation}: {release.model}{unchanged}"))
 

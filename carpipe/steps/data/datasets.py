@@ -1,4 +1,4 @@
-"""Which datasets there are: found by key or id, the newest first."""
+"""Which datasets there are: found by key or id, or the first digits of it; the newest first."""
 
 import logging
 from collections.abc import Iterator
@@ -10,16 +10,17 @@ from carpipe.manifest import Manifest
 from carpipe.names import meant
 from carpipe.steps import dataset_order
 from carpipe.steps.session import Session
+from carpipe.steps.short_ids import whole_key
 from carpipe.storage import ObjectInfo
 
 log = logging.getLogger(__name__)
 
 
 def find_dataset(session: Session, key: str | None) -> Manifest:
-    """A dataset by its key or its id, or the newest.
+    """A dataset by its key, its id or the first digits of that, or the newest. A label set is found by its key, too.
 
     Raises:
-        InputError: there is none; says which there are.
+        InputError: there is none, or more than one; says which there are.
     """
     if key is None:
         newest = next(newest_datasets(session), None)
@@ -28,8 +29,7 @@ def find_dataset(session: Session, key: str | None) -> Manifest:
                 f"There is no dataset in {session.store.url} yet; run `prepare_dataset`, or `carpipe run`."
             )
         return newest
-    if "/" not in key:
-        key = f"datasets/{key}/manifest.json"
+    key = whole_key(session.store, key, dataset_order.HOME, what="dataset")
     try:
         return manifest.read(session.store, key)
     except MissingError:

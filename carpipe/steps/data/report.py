@@ -12,10 +12,12 @@ from carpipe.steps import results
 from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.data.raw import Raw, objects_named
 from carpipe.steps.session import Session
+from carpipe.steps.short_ids import whole_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
+VALIDATIONS = "stages/validate/all"
 PER_REASON = 12
 PAIRS_SHOWN = 12
 # Examples come from the newest partitions: their thumbnails are read whole, some 60 MB each.
@@ -98,12 +100,13 @@ def download_refusal(session: Session, folder: Path, validation: str) -> Path:
     """Write report and Data Docs of a validation that failed into a folder; returns the report's path.
 
     Args:
-        validation: its id, as the error message names it.
+        validation: its id, as the error message names it, or the first digits of that.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or more than one.
     """
-    prefix = f"stages/validate/all/{validation}"
+    validation = whole_id(session.store, validation, VALIDATIONS, what="validation")
+    prefix = f"{VALIDATIONS}/{validation}"
     keys = [info.key for info in session.store.list_usable(prefix)]
     page = f"{prefix}/{results.REPORT}"
     if page not in keys:

@@ -10,6 +10,7 @@ from carpipe.metrics import Metric
 from carpipe.names import meant, shown
 from carpipe.steps import bundles
 from carpipe.steps.models.train import Model
+from carpipe.steps.models.weights import key_of
 from carpipe.steps.session import Session
 from carpipe.weights import channel, contract, signing
 from carpipe.weights.card import show_figure
@@ -57,12 +58,12 @@ def publish(
 
 
 def promote(
-    session: Session, name: str, model_key: str, *, run: str, at: str, reason: str, manifest_sha256: str = ""
+    session: Session, name: str, model: str, *, run: str, at: str, reason: str, manifest_sha256: str = ""
 ) -> Release:
     """Make any published model the live one of a channel, an older one too: a rollback.
 
     Args:
-        model_key: of its manifest; or its id.
+        model: manifest key, id, or the first digits of that.
         manifest_sha256: of the model's manifest that is meant; empty: as it is now, or as it was when it was live.
 
     Raises:
@@ -70,8 +71,7 @@ def promote(
             not signed as the settings want it, or its manifest is not what is meant.
     """
     channel.check_reason(reason)
-    if "/" not in model_key:
-        model_key = f"models/{name}/{model_key}/manifest.json"
+    model_key = key_of(session, name, model)
     found = _usable(session, model_key, name)
     contract.check_contract(found.manifest)
     release = channel.promote(

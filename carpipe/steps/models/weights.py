@@ -9,6 +9,7 @@ from carpipe.manifest import Manifest
 from carpipe.names import shown
 from carpipe.steps import results
 from carpipe.steps.session import Session
+from carpipe.steps.short_ids import whole_key
 from carpipe.weights import channel, signing
 from carpipe.weights.channel import Committed
 from carpipe.weights.signatures import InBucket
@@ -42,10 +43,10 @@ def pull_weights(session: Session, name: str, model: str | None, *, folder: Path
 
 
 def find_model(session: Session, name: str, model: str | None) -> Manifest:
-    """A model of a channel by id or manifest key; None means the live one.
+    """A model of a channel by manifest key, id or the first digits of that; None means the live one.
 
     Raises:
-        InputError: there is none, or its manifest is not what the channel means.
+        InputError: there is none, or more than one, or its manifest is not what the channel means.
     """
     return find_committed(session, name, model).manifest
 
@@ -55,7 +56,7 @@ def find_committed(session: Session, name: str, model: str | None) -> Committed:
     current = channel.read_channel(session.store, name)
     if model is None and current is None:
         raise InputError(f"Nothing is live in channel {name}.")
-    key = key_of(name, model) if model else current.model if current else ""
+    key = key_of(session, name, model) if model else current.model if current else ""
     try:
         return channel.read_known(session.store, key)
     except MissingError:
@@ -64,6 +65,10 @@ def find_committed(session: Session, name: str, model: str | None) -> Committed:
         ) from None
 
 
-def key_of(name: str, model: str) -> str:
-    """The manifest key of a model's id; a key stays as it is."""
-    return model if "/" in model else f"models/{name}/{model}/manifest.json"
+def key_of(session: Session, name: str, model: str) -> str:
+    """The manifest key of a model of a channel, by its id or the first digits of that; a key stays as it is.
+
+    Raises:
+        InputError: several have such digits, or none.
+    """
+    return whole_key(session.store, model, f"models/{name}", what="model")
