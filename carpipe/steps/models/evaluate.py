@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.backports import from_iso
+from carpipe.figures import figure
 from carpipe.manifest import Manifest, Work
 from carpipe.names import shown
 from carpipe.steps import results
@@ -81,7 +82,8 @@ def evaluate(session: Session, trained: str, dataset: str, *, at: str) -> Manife
         files |= {"golden.npz": _golden(shards["test"], source, seen)}
         files |= _pages(session, source, data, shards["test"], seen, files=files, at=at)
     figures = json.loads(files["metrics.json"])
-    log.info("evaluate %s: %s", source.partition, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+    told = (f"{name} {figure(value)}" for name, value in figures.items())
+    log.info("evaluate %s: %s", source.partition, ", ".join(told))
     facts = {"metrics": figures, "dataset": dataset, "trained": trained}
     extra = {"classes": list(seen.test.classes), **facts, "top_answers": _costs(files, val=seen.val, test=seen.test)}
     extra |= {name: one.facts for name, one in seen.beside.items()}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, MissingError
+from carpipe.figures import figure
 from carpipe.metrics import Metric
 from carpipe.names import meant, shown
 from carpipe.steps import bundles
@@ -13,7 +14,6 @@ from carpipe.steps.models.train import Model
 from carpipe.steps.models.weights import key_of
 from carpipe.steps.session import Session
 from carpipe.weights import channel, contract, signing
-from carpipe.weights.card import show_figure
 from carpipe.weights.channel import Committed, Release
 from carpipe.weights.signatures import InBucket
 
@@ -88,7 +88,7 @@ def describe_release(session: Session, release: Release) -> str:
     rows = [
         ("channel", f"{release.channel}, generation {release.generation}"),
         ("model", f"{session.store.url}/{release.model}"),
-        ("figures", ", ".join(f"{name} {show_figure(value)}" for name, value in figures.items()) or "none"),
+        ("figures", ", ".join(f"{name} {figure(value)}" for name, value in figures.items()) or "none"),
         ("reason", release.reason),
         ("run", release.run),
     ]

@@ -15,6 +15,7 @@ from typing import Any
 from carpipe import errors
 from carpipe.config import TrainingConfig
 from carpipe.errors import CarpipeError, UnavailableError
+from carpipe.figures import figure
 from carpipe.storage import Store
 
 log = logging.getLogger(__name__)
@@ -158,10 +159,9 @@ def _follow(child: "subprocess.Popen[str]", run: TrainingRun, folder: Path) -> l
 
 def describe_epoch(event: Mapping[str, Any]) -> str:
     """One line for the log."""
-    figures = ", ".join(
-        f"{name} {event[name]:.4g}" for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-    )
-    return f"epoch {event['epoch']} ({event['phase']}, {event['epochs']} at most): {figures}, {event['seconds']:.0f} s"
+    figures = ", ".join(f"{name} {figure(event[name])}" for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
+    took = f"learning rate {event['learning_rate']:.2g}, {event['seconds']:.0f} s"
+    return f"epoch {event['epoch']} ({event['phase']}, {event['epochs']} at most): {figures}, {took}"
 
 
 def describe_step(event: Mapping[str, Any]) -> str:
@@ -169,8 +169,8 @@ def describe_step(event: Mapping[str, Any]) -> str:
     place = f"epoch {event['epoch']} ({event['phase']}, {event['epochs']} at most)"
     if not event["step"]:
         return f"{place}: begins, {event['steps']} steps"
-    figures = f"loss {event['loss']:.4g}, accuracy {event['accuracy']:.4g}, {event['photos_per_s']:.4g} photos/s"
-    return f"{place}: step {event['step']} of {event['steps']}, {figures}"
+    figures = ", ".join(f"{name} {figure(event[name])}" for name in ("loss", "accuracy"))
+    return f"{place}: step {event['step']} of {event['steps']}, {figures}, {event['photos_per_s']:,.0f} photos/s"
 
 
 def _name(code: int) -> str:

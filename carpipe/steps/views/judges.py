@@ -9,6 +9,7 @@ from typing import Any
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
+from carpipe.figures import figure
 from carpipe.manifest import Manifest
 from carpipe.steps.models.package import package_work
 from carpipe.steps.models.score_log import accuracy_of
@@ -61,7 +62,7 @@ def describe_judge(session: Session, source: Mapping[str, Any], inputs: Sequence
     is_live = release is not None and release.model == key
     said = "" if is_live else last_said(session, name).get(key, "")
     refused = said.startswith("refused")
-    facts = [made, *([f"top-1 {top1:.4f} on its test photos"] if top1 is not None else [])]
+    facts = [made, *([f"top-1 {figure(top1)} on its test photos"] if top1 is not None else [])]
     told = "".join(f", {fact}" for fact in facts if fact) + (", the live one." if is_live else ".")
     if refused:
         told += " The gate has refused this model, so its answers may be worse than those of the live one."

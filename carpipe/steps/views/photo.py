@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from carpipe.errors import InputError
+from carpipe.figures import figure
 from carpipe.names import match_key, shown
 from carpipe.steps import results
 from carpipe.steps.data.datasets import find_dataset
@@ -70,4 +71,4 @@ def _known(value: Any) -> bool:
 def _text(value: Any) -> str:
     if hasattr(value, "__len__") and not isinstance(value, str):
         return " ".join(f"{number:.0f}" for number in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return figure(value)

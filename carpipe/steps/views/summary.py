@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
+from carpipe.figures import figure
 from carpipe.manifest import Manifest
 from carpipe.names import shown
 from carpipe.steps.session import Session
@@ -23,7 +24,7 @@ def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, model:
     figures = evaluation.extra["metrics"]
     splits = ", ".join(f"{name} {dataset.extra['splits'].get(name, 0):,}" for name in ("train", "val", "test"))
     shown = {"test_accuracy": "top-1", "test_top5_accuracy": "top-5", "test_macro_f1": "macro-F1"}
-    scores = ", ".join(f"{label} {figures[name]:.4f}" for name, label in shown.items() if name in figures)
+    scores = ", ".join(f"{label} {figure(figures[name])}" for name, label in shown.items() if name in figures)
     rows = [
         ("classes", f"{len(dataset.extra['classes'])}, {dataset.extra['vehicles']:,} vehicles"),
         ("photos", splits),

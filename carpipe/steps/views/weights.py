@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from carpipe.errors import InputError
+from carpipe.figures import figure
 from carpipe.manifest import Manifest
 from carpipe.names import counted, shown
 from carpipe.steps import bundles
@@ -15,7 +16,6 @@ from carpipe.steps.session import Session
 from carpipe.steps.viewpoints.store import current_views
 from carpipe.steps.views.extra import check_shown
 from carpipe.weights import channel, contract
-from carpipe.weights.card import show_figure
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def show_weights(session: Session, name: str, model: str | None) -> str:
     state = f"live, generation {current.generation}" if current and current.model == found.key else "not live"
     lines = [found.key, f"  {state}", shown(f"  {len(extra['classes'])} classes, trained on {extra['dataset']}")]
     lines += [f"  manifest sha256 {committed.sha256}"]
-    lines += [shown(f"  {key:<30} {show_figure(value)}") for key, value in extra["metrics"].items()]
+    lines += [shown(f"  {key:<30} {figure(value)}") for key, value in extra["metrics"].items()]
     if name == session.config.car_filter.channel:
         lines += [f"  {sentence}" for sentence in _views(session, found)]
     lines += [shown(_answered(entry)) for entry in scores(session, name) if entry["model"] == found.key]

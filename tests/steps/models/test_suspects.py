@@ -277,7 +277,7 @@ def test_it_says_whose_answers_they_are_and_that_the_gate_refused_that_model(buc
     assert line.startswith(
         f"25 listings were judged by the newest evaluation, of model {work.key.split('/')[2][:8]}, 20"
     )
-    assert "top-1 0.7319 on its test photos. The gate has refused this model" in line
+    assert "top-1 0.732 on its test photos. The gate has refused this model" in line
     assert main(["listings", "suspects", "--json"]) == 0
     [source] = json.loads(capsys.readouterr().out)["sources"]
     assert (source["top1"], source["refused"], source["listings"]) == (0.7319, True, 25)
