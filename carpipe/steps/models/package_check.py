@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from carpipe import forms, manifest
+from carpipe.backports import from_iso
 from carpipe.config import CropConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
@@ -73,8 +74,17 @@ def compare(store: Store, found: Manifest, work: Work, made: Contents) -> list[s
             f"{work.key} is not what is packaged today: {named(wrong)} would differ. Another version of carpipe has "
             f"made it, or somebody has put it there. Look at it. {_way_out(store, work)}"
         )
-    said = [] if _is_equal(found.extra, made.extra) else [DESCRIPTION]
+    said = [] if _is_equal(_timeless(found.extra), made.extra) else [DESCRIPTION]
     return [*other, *said, *([MANIFEST] if _says_more(found) else [])]
+
+
+def _timeless(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the time of the commit, which is that of whoever was first. What is there and no time stays."""
+    try:
+        from_iso(extra.get(manifest.COMMITTED, ""))
+    except (TypeError, ValueError):
+        return dict(extra)
+    return {name: value for name, value in extra.items() if name != manifest.COMMITTED}
 
 
 def named(names: Collection[str]) -> str:

@@ -77,6 +77,33 @@ def add_field(session, model, name, **fields):
     plant(session, model, name, json.dumps({**manifest.read_json(session.store, model, name), **fields}).encode())
 
 
+def delete(session, model):
+    """Of a model, all but what it was made of."""
+    session.store.delete(info.key for info in session.store.list_objects(model.key.rpartition("/")[0]))
+
+
+def test_what_was_packaged_a_moment_ago_is_what_would_be_and_is_signed(old, makers, caplog):
+    """Its manifest says when it was committed: at another time than it would be now."""
+    model = model_of(old)
+    delete(old, model)
+    with caplog.at_level(logging.INFO):
+        assert again(signing_with(old, key=str(makers["ann"].key)), model).fresh
+    assert "signed with key" in caplog.text
+    assert "differs" not in caplog.text
+    caplog.clear()
+    assert not again(old, model).fresh
+    assert "differs" not in caplog.text
+
+
+def test_what_is_no_time_differs_where_the_time_stands(old, caplog):
+    model = model_of(old)
+    delete(old, model)
+    model = again(old, model)
+    edit(old, model, lambda body: body["extra"].update(committed="2026-01-01, and <b>more</b>"))
+    again(old, model)
+    assert "differs in its description" in caplog.text
+
+
 MORE = {
     "a file": ("later.bin", lambda session, model: plant(session, model, "later.bin", b"x")),
     "a word on the card": ("README.md", lambda session, model: plant(session, model, "README.md", b"# Buy this")),
