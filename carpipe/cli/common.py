@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from carpipe.backports import UTC
+from carpipe.cli.bars import bars
 from carpipe.config import Config
 from carpipe.errors import InputError
 from carpipe.names import shown
@@ -71,12 +72,12 @@ def say_to_fill_in(path: Path) -> None:
 
 def session(config: Config) -> Session:
     """The bucket of the settings, checked."""
-    return open_session(config)
+    return open_session(config, progress=bars())
 
 
 def reader(config: Config) -> Session:
     """The same for commands that write nothing: keys that may only read are enough."""
-    return open_session(config, reads_only=True)
+    return open_session(config, reads_only=True, progress=bars())
 
 
 def now() -> str:

@@ -21,6 +21,7 @@ from rich.markup import escape
 
 from carpipe import manifest
 from carpipe.backports import UTC
+from carpipe.cli.bars import bars
 from carpipe.config import load_config
 from carpipe.errors import CarpipeError, InputError, explain_os_error
 from carpipe.local import state
@@ -112,7 +113,7 @@ def prepare(options: argparse.Namespace, console: Console, *, home: Path) -> Rea
         variables |= _embedded_s3(home, options.s3_port, console) | {"CARPIPE_S3_CONNECTION": ""}
     os.environ.pop("CARPIPE_CONFIG", None)
     os.environ.update(variables)
-    session = open_session(load_config())
+    session = open_session(load_config(), progress=bars())
     _write_env(variables)
     _upload(session, job, console)
     return Ready(session, variables)

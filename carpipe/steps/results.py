@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
+from carpipe.progress import UNSEEN, Progress
 from carpipe.steps.session import Session
 from carpipe.storage import Store
 
@@ -99,17 +100,19 @@ def read_blobs(store: Store, source: Manifest, name: str, *, keys: "pd.Series[st
 
 
 @contextlib.contextmanager
-def local_shards(store: Store, dataset: Manifest, *splits: str) -> Iterator[dict[str, list[Path]]]:
+def local_shards(
+    store: Store, dataset: Manifest, *splits: str, progress: Progress = UNSEEN
+) -> Iterator[dict[str, list[Path]]]:
     """TFRecord files of the named splits on local disk, checked, for as long as the block runs."""
     with tempfile.TemporaryDirectory(prefix="carpipe-shards-") as folder:
         found: dict[str, list[Path]] = {name: [] for name in splits}
-        for shard in shards_of(dataset):
-            if shard["split"] not in found:
-                continue
-            data = manifest.verified(store, shard)
-            path = Path(folder) / f"{shard['split']}-{len(found[shard['split']]):05d}.tfrecord"
-            path.write_bytes(data)
-            found[shard["split"]].append(path)
+        shards = [shard for shard in shards_of(dataset) if shard["split"] in found]
+        with progress.bar("fetch shards", total=len(shards), unit="shards") as bar:
+            for shard in bar.each(shards):
+                data = manifest.verified(store, shard)
+                path = Path(folder) / f"{shard['split']}-{len(found[shard['split']]):05d}.tfrecord"
+                path.write_bytes(data)
+                found[shard["split"]].append(path)
         yield found
 
 

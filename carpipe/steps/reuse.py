@@ -1,7 +1,10 @@
 """Taking over what earlier runs have done: whole results, and results photo by photo."""
 
+import contextlib
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,10 +23,31 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+# How many results of each stage were reused, where they are told of together.
+_counted: ContextVar[Counter[str] | None] = ContextVar("counted", default=None)
+
+
 def reused(done: Manifest) -> Manifest:
     """Say that nothing had to be done."""
-    log.info("%s %s: unchanged, reused %s", done.stage, done.partition, done.key)
+    if (counts := _counted.get()) is None:
+        log.info("%s %s: unchanged, reused %s", done.stage, done.partition, done.key)
+    else:
+        counts[done.stage] += 1
     return done
+
+
+@contextlib.contextmanager
+def told_together() -> Iterator[None]:
+    """Within it results that are reused are counted, and at its end told of in one line, stage by stage."""
+    counts: Counter[str] = Counter()
+    before = _counted.set(counts)
+    try:
+        yield
+    finally:
+        _counted.reset(before)
+        if counts:
+            told = (name if number == 1 else f"{name} ({number:,})" for name, number in counts.items())
+            log.info("unchanged, and reused: %s", ", ".join(told))
 
 
 @dataclass(frozen=True)

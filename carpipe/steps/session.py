@@ -8,6 +8,7 @@ from carpipe import manifest, metrics
 from carpipe.config import Config
 from carpipe.manifest import Manifest, Work
 from carpipe.metrics import Metric
+from carpipe.progress import UNSEEN, Progress
 from carpipe.s3_access import Access
 from carpipe.spent import Spent
 from carpipe.storage import Store
@@ -18,13 +19,14 @@ class Session:
     """A checked configuration and an open bucket.
 
     `signing_key` is the PEM that `signing.key` means where that is a connection of Airflow. It goes nowhere else. Who
-    `reads_only` keeps no copies of what it has read.
+    `reads_only` keeps no copies of what it has read. Steps tell `progress` how far they are.
     """
 
     config: Config
     store: Store
     signing_key: bytes = field(default=b"", repr=False)
     reads_only: bool = False
+    progress: Progress = field(default=UNSEEN, repr=False)
 
     def commit(self, work: Work, files: Mapping[str, bytes], *, spent: Spent | None = None, **facts: Any) -> Manifest:
         """Commit what a step has made, as `manifest.commit` does, and send its figures if it was the first."""
@@ -38,7 +40,12 @@ class Session:
 
 
 def open_session(
-    config: Config, *, access: Access | None = None, signing_key: bytes = b"", reads_only: bool = False
+    config: Config,
+    *,
+    access: Access | None = None,
+    signing_key: bytes = b"",
+    reads_only: bool = False,
+    progress: Progress = UNSEEN,
 ) -> Session:
     """Open the bucket; whoever is the first to do so on this server proves that it honours conditional writes.
 
@@ -46,6 +53,7 @@ def open_session(
         access: credentials, and more; None: those of the AWS chain.
         signing_key: see `Session`.
         reads_only: nothing is written before somebody does; keys that may only read are enough.
+        progress: who looks on.
 
     Raises:
         AccessError: wrong bucket, endpoint or credentials, or conditions are ignored.
@@ -53,4 +61,4 @@ def open_session(
     """
     store = Store(config.store, access=access)
     store.look() if reads_only else store.check()
-    return Session(config, store, signing_key, reads_only)
+    return Session(config, store, signing_key, reads_only, progress)

@@ -4,9 +4,11 @@ import csv
 import io
 import itertools
 import json
+import logging
 import re
 import uuid
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -44,6 +46,7 @@ from carpipe.weights import channel
 from carpipe.weights.channel import read_released
 from carpipe.weights.client import pull
 from tests.conftest import SAMPLE, make_config
+from tests.looking import Looking
 
 pytestmark = [pytest.mark.slow]
 
@@ -311,10 +314,19 @@ def test_an_app_is_told_years(session, outcome, tmp_path, photos):
     assert '<h2 id="years">' in manifest.read_file(session.store, outcome.evaluation, "evaluation.html").decode()
 
 
-def test_a_second_run_writes_nothing(session, outcome):
-    before = objects(session)
+def test_a_second_run_writes_nothing_and_says_so_once_for_each_part(session, outcome, caplog):
+    before, looking = objects(session), Looking()
 
-    again = chain.run(session, run_id="run-2", now=lambda: "2026-01-02T00:00:00Z", progress=silent)
+    with caplog.at_level(logging.INFO):
+        again = chain.run(
+            replace(session, progress=looking), run_id="run-2", now=lambda: "2026-01-02T00:00:00Z", progress=silent
+        )
+
+    parts = len(latest_inventory(session).partitions)
+    said = [line.removeprefix("unchanged, and reused: ") for line in caplog.messages if "unchanged" in line]
+    assert [line.split(", ")[0] for line in said] == ["label_set", f"clean ({parts})", "train"]
+    assert looking.one("clean, filter, crop").done == parts > 1
+    assert all(bar.ended for bar in looking.bars)
 
     decision = f"channels/{again.verdict.channel}/decisions/"
     new = {key for key in objects(session).keys() - before.keys() if not key.startswith("channels/")}

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from carpipe.steps import chain, results
 from carpipe.steps.data.clean import clean
 from carpipe.steps.data.dataset import dataset
 from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.data.export import export
 from carpipe.steps.data.inventory import inventory, latest_inventory
 from carpipe.steps.data.ledger import read_ledger
 from carpipe.steps.data.plan import plan
 from carpipe.steps.data.plan_text import render_plan
+from carpipe.steps.data.report import download_report
 from carpipe.steps.data.upload import upload
 from carpipe.steps.data.validate import validate
 from carpipe.steps.labels.store import import_labels
@@ -31,6 +34,7 @@ from carpipe.steps.session import open_session
 from carpipe.steps.upkeep.forget import forget
 from carpipe.steps.upkeep.garbage import collect, find_garbage
 from tests.conftest import make_config
+from tests.looking import Looking
 
 pytestmark = [pytest.mark.slow]
 
@@ -435,6 +439,22 @@ def test_a_folder_that_some_tool_left_is_no_photo(bucket, s3):
     client.put_object(Bucket=s3.bucket, Key=f"{prefix}/raw/audi_a3_2001/", Body=b"")
 
     assert inventory(bucket.session).photos == before
+
+
+def test_who_looks_on_sees_how_far_long_work_is(bucket, tmp_path):
+    looking = Looking()
+    session = replace(bucket.session, progress=looking)
+    photos = export(session, tmp_path / "export", None)
+    pages = len([*download_report(session, tmp_path / "report", None).parent.rglob("*.html")])
+    garbage = find_garbage(session, older_than=timedelta(days=9), now=datetime.now(UTC))
+    collect(session, garbage)
+
+    assert (looking.one("export").done, looking.one("export").total, looking.one("export").unit) == (
+        photos, photos, "photos",
+    )  # fmt: skip
+    assert looking.one("report").done == looking.one("report").total >= pages > 1
+    assert looking.one("look for what is in use").done > 1
+    assert looking.one("delete").done == len(garbage.objects)
 
 
 def test_shards_that_have_gone_are_packed_again(bucket):

@@ -51,8 +51,9 @@ def clean(session: Session, inventory_part: str, *, inventory: str) -> Manifest:
     source = Raw(session, objects_of(session, table.kept(photos), partition=work.partition))
     pages: set[str] = set()
     fetched = spent.waiting("fetching", noting_pages(source, pages))
-    with spent.on("decoding"):
-        cleaned = stage.clean(fetched, config=session.config.clean)
+    bar = session.progress.bar(f"clean {work.partition}", total=len(table.kept(photos)), unit="photos")
+    with spent.on("decoding"), bar as seen:
+        cleaned = stage.clean(seen.each(fetched), config=session.config.clean)
     after = table.add_results(photos, mark_too_large(cleaned.results, source), stage=stage.STAGE)
     unreadable = find_unreadable(after, pages, over_time=cleaned.over_time)
     check_unless_accepted(

@@ -1,6 +1,7 @@
 """Crop: find the vehicles on the photos of a partition, and cut out the largest."""
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
@@ -56,7 +57,8 @@ def crop(session: Session, filtered: str) -> Manifest:
             todo = kept[~kept["key"].isin(known.results["key"])]
             repaired = results.read_blobs(session.store, cleaned, results.REPAIRED, keys=todo["key"])
         source = Raw(session, objects_of(session, todo, partition=work.partition), instead=repaired)
-        found, crops = _crop(session, source, detector.there if len(todo) else None, spent)
+        with session.progress.bar(f"crop {work.partition}", total=len(todo), unit="photos") as bar:
+            found, crops = _crop(session, bar.each(source), detector.there if len(todo) else None, spent)
     after = table.add_results(photos, known.joined(mark_too_large(found, source)), stage=STAGE)
     crops.update(known.crops)
     files = {results.CROPS: _sorted_blobs(crops)}
@@ -67,7 +69,7 @@ def crop(session: Session, filtered: str) -> Manifest:
 
 
 def _crop(
-    session: Session, source: Raw, weights: "Path | None", spent: Spent
+    session: Session, source: "Iterable[tuple[str, bytes | None]]", weights: "Path | None", spent: Spent
 ) -> "tuple[pd.DataFrame, dict[str, bytes]]":
     """What the stage finds. Weights: none where there are no photos."""
     from carpipe.pictures.detection.detector import Detector

@@ -27,8 +27,11 @@ def export(session: Session, folder: Path, dataset: str | None) -> int:
             f"{folder / 'data'} holds an export already; photos of two datasets must not mix: name another."
         )
     source = find_dataset(session, dataset)
-    written = 0
-    with results.local_shards(session.store, source, *SPLITS) as shards:
+    written, photos = 0, sum(source.extra["splits"].values())
+    with (
+        results.local_shards(session.store, source, *SPLITS, progress=session.progress) as shards,
+        session.progress.bar("export", total=photos, unit="photos") as bar,
+    ):
         for split, paths in shards.items():
             for key, class_name, jpeg in iter_records(paths):
                 # The year too: a photo may lie in two year folders of a model.
@@ -37,6 +40,7 @@ def export(session: Session, folder: Path, dataset: str | None) -> int:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(jpeg)
                 written += 1
+                bar.advance()
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for name in SPLITS:
         table = f"table_for_{name}.csv"

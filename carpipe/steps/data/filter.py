@@ -50,9 +50,11 @@ def filter_cars(session: Session, cleaned: str, *, weights: str) -> Manifest:
         thumbnails = results.read_blobs(session.store, before, results.THUMBNAILS)
         known = scored_before(session, work, thumbnails)
     score = load_car_score(session, network, spent) if len(known) < len(thumbnails) else None
-    found = stage.filter_cars(
-        thumbnails.items(), score=score, known=known, config=session.config.filter, views="views" in work.weights
-    )
+    with session.progress.bar(f"filter {work.partition}", total=len(thumbnails), unit="photos") as bar:
+        found = stage.filter_cars(
+            bar.each(thumbnails.items()), score=score, known=known, config=session.config.filter,
+            views="views" in work.weights,
+        )  # fmt: skip
     after = table.add_results(photos, found, stage=stage.STAGE)
     size = sum(map(len, thumbnails.values()))
     told = {"extra": {"views": manifest.read_json(session.store, model, VIEWS)}} if VIEWS in model.files else {}

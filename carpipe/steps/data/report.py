@@ -90,8 +90,9 @@ def download_report(session: Session, folder: Path, dataset: str | None) -> Path
     source = find_dataset(session, dataset)
     if results.REPORT not in source.files:
         raise InputError(f"{source.key} has no report; it was made by an earlier version of carpipe.")
-    for name in source.files:
-        if name == results.REPORT or name.startswith("data_docs/"):
+    pages = [name for name in source.files if name == results.REPORT or name.startswith("data_docs/")]
+    with session.progress.bar("report", total=len(pages), unit="pages") as bar:
+        for name in bar.each(pages):
             results.place_in(folder, name).write_bytes(manifest.read_file(session.store, source, name))
     return folder / results.REPORT
 
@@ -111,8 +112,9 @@ def download_refusal(session: Session, folder: Path, validation: str) -> Path:
     page = f"{prefix}/{results.REPORT}"
     if page not in keys:
         raise InputError(f"There is no failed validation {validation} in {session.store.url}.")
-    for key in keys:
-        results.place_in(folder, key.removeprefix(f"{prefix}/")).write_bytes(session.store.get(key))
+    with session.progress.bar("report", total=len(keys), unit="pages") as bar:
+        for key in bar.each(keys):
+            results.place_in(folder, key.removeprefix(f"{prefix}/")).write_bytes(session.store.get(key))
     return folder / results.REPORT
 
 

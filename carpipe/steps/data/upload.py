@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from carpipe.ahead import work_ahead
 from carpipe.errors import AccessError, InputError, StoreError, UnavailableError, explain_unreadable
 from carpipe.names import MAX_KEY_BYTES, is_odd, normalise_key, shown
@@ -45,7 +43,7 @@ class _Found:
 
 
 def upload(session: Session, folder: Path) -> Uploaded:
-    """Copy every file of `folder/<make>_<model>_<year>/` under raw/, with a progress bar.
+    """Copy every file of `folder/<make>_<model>_<year>/` under raw/.
 
     A file that is there already with the same content is skipped, and so are photos of listings that `carpipe forget`
     removed; nothing is ever deleted. A file that cannot be read, is larger than `clean.max_bytes`, or whose name no
@@ -99,13 +97,13 @@ def _copy(session: Session, files: Mapping[str, Path], found: _Found) -> tuple[i
     uploaded = failed = 0
     budget = session.config.store.prefetch_mb * 1_000_000
     copies = work_ahead(copy, files.items(), size=lambda item: _size(item[1], largest), threads=8, budget=budget)
-    bar = tqdm(copies, total=len(files), desc="upload", unit=" photos", mininterval=1)
-    for path, outcome in zip(files.values(), bar, strict=True):
-        if isinstance(outcome, str):
-            found.refuse(path, outcome)
-            failed += 1
-        else:
-            uploaded += outcome
+    with session.progress.bar("upload", total=len(files), unit="photos") as bar:
+        for path, outcome in zip(files.values(), bar.each(copies), strict=True):
+            if isinstance(outcome, str):
+                found.refuse(path, outcome)
+                failed += 1
+            else:
+                uploaded += outcome
     return uploaded, failed
 
 

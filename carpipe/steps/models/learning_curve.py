@@ -96,7 +96,7 @@ def learning_curve_point(session: Session, dataset: str, share: float) -> Manife
         work = point_work(whole, share=share)
         if done := manifest.find(session.store, work):
             return reused(done)
-        run = TrainingRun(session.store, f"runs/train/{work.fingerprint}")
+        run = TrainingRun(session.store, f"runs/train/{work.fingerprint}", progress=session.progress)
         before = manifest.find(session.store, whole) if share == 1 else None
         if before:
             model, history = _read_training(session, before)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from carpipe import manifest
 from carpipe.config import ClassifierConfig, TrainingConfig
 from carpipe.manifest import Manifest, Work
+from carpipe.names import counted, shown
 from carpipe.steps import results
 from carpipe.steps.models.backbone import backbone_weights, identified, private_copy
 from carpipe.steps.models.pinned_start import pin_start
 from carpipe.steps.models.seen import seen_files
 from carpipe.steps.models.start import SILENT, Start, choose_start, record_of
-from carpipe.steps.models.train_process import TrainingRun, train_in_process
+from carpipe.steps.models.train_process import TrainingRun, most_epochs, train_in_process
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
 
@@ -48,10 +49,11 @@ def train(session: Session, dataset: str, *, model: Model, run: str = "") -> Man
         work = train_work(config, source, model=model, backbone=sha256, start=start)
         if done := start.trained if start.done else manifest.find(session.store, work):
             return reused(done)
+        log.info("train %s: %s", model, describe(config, source, start, weights=weights))
         log.info("train %s: %s", model, start)
         started = time.monotonic()
         seen = seen_files(session, start, source)  # first: a dataset that is deleted meanwhile costs no training
-        kept = TrainingRun(session.store, f"runs/train/{work.fingerprint}")
+        kept = TrainingRun(session.store, f"runs/train/{work.fingerprint}", progress=session.progress)
         trained, history = fit(session, source, kept, model=model, weights=weights, sha256=sha256, start=start)
     files = {results.MODEL: trained, "history.json": results.to_json(history), **seen}
     done = session.commit(
@@ -69,6 +71,16 @@ def train(session: Session, dataset: str, *, model: Model, run: str = "") -> Man
     )
     kept.forget_checkpoint()
     return done
+
+
+def describe(config: TrainingConfig, source: Manifest, start: Start, *, weights: Path | None) -> str:
+    """What is trained, on how much, and for how long at most."""
+    network = weights.name if weights and config.own_backbone else config.backbone
+    epochs = most_epochs(config, warm=start.live is not None)
+    return (
+        f"{shown(network)} at {config.image_size} px, on {counted(source.extra['splits']['train'], 'photo')} of "
+        f"{counted(len(source.extra['classes']), 'class', 'classes')}, {counted(epochs, 'epoch')} at most"
+    )
 
 
 def fit(
@@ -91,7 +103,7 @@ def fit(
     """
     config: TrainingConfig = getattr(session.config, model)
     with (
-        results.local_shards(session.store, source, "train", "val") as shards,
+        results.local_shards(session.store, source, "train", "val", progress=session.progress) as shards,
         tempfile.TemporaryDirectory(prefix="carpipe-train-") as folder,
         _earlier_model(session, start) as warm,
     ):

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from carpipe import errors
-from carpipe.config import TrainingConfig
+from carpipe.config import ClassifierConfig, TrainingConfig
 from carpipe.errors import CarpipeError, UnavailableError
 from carpipe.figures import figure
+from carpipe.progress import UNSEEN, Bar, Progress
 from carpipe.storage import Store
 
 log = logging.getLogger(__name__)
@@ -27,12 +28,14 @@ CHECKPOINT = "checkpoint.tar"
 class TrainingRun:
     """Where a training keeps its scratch: checkpoint and TensorBoard logs, `runs/train/<fingerprint>/`.
 
-    `etag` is the checkpoint's that this attempt knows of: it never overwrites another attempt's.
+    `etag` is the checkpoint's that this attempt knows of: it never overwrites another attempt's. `progress` is who
+    looks on.
     """
 
     store: Store
     prefix: str
     etag: str = ""
+    progress: Progress = UNSEEN
 
     def fetch_checkpoint(self, folder: Path) -> Path | None:
         """The last checkpoint as a local file, or None where there is none."""
@@ -102,7 +105,10 @@ def train_in_process(
     job_file = folder / "job.json"
     job_file.write_text(json.dumps(job), encoding="utf-8")
     with _child(job_file, limit_s=config.time_limit_h * 3600) as (child, timed_out):
-        history = _follow(child, run, folder)
+        with run.progress.bar(
+            f"train {section}", total=most_epochs(config, warm=bool(spec.get("warm"))), unit="epochs"
+        ) as bar:
+            history = _follow(child, run, folder, bar)
         code = child.wait()
     if history is not None:
         return history
@@ -135,7 +141,14 @@ def _child(job_file: Path, *, limit_s: float) -> Iterator[tuple["subprocess.Pope
             child.kill()
 
 
-def _follow(child: "subprocess.Popen[str]", run: TrainingRun, folder: Path) -> list[dict[str, Any]] | None:
+def most_epochs(config: TrainingConfig, *, warm: bool) -> int:
+    """Epochs of all phases; on a plateau a phase may end before."""
+    if warm and isinstance(config, ClassifierConfig):
+        return config.warm_epochs
+    return config.head_epochs + config.finetune_epochs
+
+
+def _follow(child: "subprocess.Popen[str]", run: TrainingRun, folder: Path, bar: Bar) -> list[dict[str, Any]] | None:
     """Listen until the process ends; returns the history if it ended well."""
     history = None
     for line in child.stdout or ():
@@ -144,8 +157,10 @@ def _follow(child: "subprocess.Popen[str]", run: TrainingRun, folder: Path) -> l
         event = json.loads(line)
         if event["event"] == "step":
             log.info("%s", describe_step(event))
+            bar.at(event["epoch"] - 1 + event["step"] / (event["steps"] or 1), what=f"train, {event['phase']}")
         elif event["event"] == "epoch":
             log.info("%s", describe_epoch(event))
+            bar.at(event["epoch"])
             run.keep(Path(event["checkpoint"]))
             run.keep_logs(folder / "tensorboard")
         elif event["event"] == "error":

@@ -20,6 +20,7 @@ from typing import Any
 from carpipe import forms, manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.names import is_odd, shown
+from carpipe.progress import Bar
 from carpipe.steps import results
 from carpipe.steps.bundles import HOME as BUNDLES
 from carpipe.steps.data.inventory import FORGOTTEN, GONE, LOG, latest_inventory
@@ -68,7 +69,8 @@ def find_garbage(session: Session, *, older_than: timedelta, now: datetime) -> G
         older_than: younger objects are left alone: a running job may be about to refer to them.
         now: with time zone.
     """
-    used = set(_used_keys(session))
+    with session.progress.bar("look for what is in use", unit="manifests") as bar:
+        used = set(_used_keys(session, bar))
     used |= set(_advice(session, used))
     garbage, in_use, young, unknown = [], 0, 0, 0
     for info in _candidates(session):
@@ -92,11 +94,12 @@ def collect(session: Session, garbage: Garbage) -> int:
     """
     order = sorted(garbage.objects, key=lambda info: (not info.key.endswith("/manifest.json"), info.key))
     deleted = 0
-    for info in order:
-        now = session.store.head(info.key)
-        if now and now.modified == info.modified:
-            session.store.delete([info.key])
-            deleted += 1
+    with session.progress.bar("delete", total=len(order), unit="objects") as bar:
+        for info in bar.each(order):
+            now = session.store.head(info.key)
+            if now and now.modified == info.modified:
+                session.store.delete([info.key])
+                deleted += 1
     log.info("gc: %d objects deleted", deleted)
     return deleted
 
@@ -135,7 +138,7 @@ def _is_used(key: str, used: Collection[str]) -> bool:
     return any("/".join(parts[:depth]) in used for depth in range(shortest, len(parts) + 1))
 
 
-def _used_keys(session: Session) -> Iterator[str]:
+def _used_keys(session: Session, bar: Bar) -> Iterator[str]:
     """Keys of all manifests and files that a root reaches, and whatever else their manifests name.
 
     Raises:
@@ -148,15 +151,20 @@ def _used_keys(session: Session) -> Iterator[str]:
         if key in seen:
             continue
         seen.add(key)
-        if not MANIFEST.fullmatch(key):
-            continue
-        try:
-            done = manifest.read(session.store, key)
-        except MissingError:
-            continue  # an input that was forgotten with its listing, or a dataset that somebody has deleted
-        extra = {name: value for name, value in done.extra.items() if name not in NO_REFERENCE}
-        waiting += _references([done.inputs, done.files, extra, done.unknown, done.config, done.weights, done.counts])
+        if MANIFEST.fullmatch(key):
+            waiting += _named_by(session, key)
+            bar.advance()
     yield from seen
+
+
+def _named_by(session: Session, key: str) -> Iterator[str]:
+    """What a manifest refers to."""
+    try:
+        done = manifest.read(session.store, key)
+    except MissingError:
+        return  # an input that was forgotten with its listing, or a dataset that somebody has deleted
+    extra = {name: value for name, value in done.extra.items() if name not in NO_REFERENCE}
+    yield from _references([done.inputs, done.files, extra, done.unknown, done.config, done.weights, done.counts])
 
 
 def _references(value: object) -> Iterator[str]:

@@ -12,13 +12,17 @@ import numpy as np
 import psutil
 import pytest
 
+from carpipe.config import ClassifierConfig
 from carpipe.errors import CarpipeError, ConflictError, InputError, UnavailableError
-from carpipe.steps.models.train_process import CHECKPOINT, TrainingRun, train_in_process
+from carpipe.steps.models.train_process import CHECKPOINT, TrainingRun, most_epochs, train_in_process
 from carpipe.training import checkpoint
+from tests.looking import Looking
 from tests.training.conftest import CLASSES, tiny_config, tiny_shards
 
 __all__ = ["tiny_config", "tiny_shards"]
 pytestmark = [pytest.mark.slow]
+# At the training of `calm`.
+LOOKING = Looking()
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +71,20 @@ class RecordingRun(TrainingRun):
 def calm(s3, spec, tiny_config, tmp_path_factory):
     """History and weights of a training that nobody disturbed."""
     folder = tmp_path_factory.mktemp("calm")
-    run = TrainingRun(open_store(s3), "runs/train/calm")
+    run = TrainingRun(open_store(s3), "runs/train/calm", progress=LOOKING)
     history = train_in_process(run, section="classifier", config=tiny_config, spec=spec, folder=folder)
     return history, weights_in(folder)
+
+
+def test_who_looks_on_sees_its_epochs_go_by(calm, tiny_config):
+    history, _ = calm
+    seen = LOOKING.one("train, finetune")
+    assert (seen.done, seen.total, seen.unit) == (len(history), most_epochs(tiny_config, warm=False), "epochs")
+
+
+def test_a_warm_training_has_epochs_of_its_own():
+    config = ClassifierConfig(head_epochs=2, finetune_epochs=28, warm_epochs=6)
+    assert (most_epochs(config, warm=False), most_epochs(config, warm=True)) == (30, 6)
 
 
 def open_store(s3):
