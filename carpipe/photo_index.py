@@ -41,11 +41,22 @@ LIMITS: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
+# By what files are, and both ways, since a picture may lie in several files of the same bytes.
+_LINK = """
+    INSERT INTO links
+    WITH pairs AS (SELECT a.sha256 AS one, b.sha256 AS other, {edited} AS edited FROM read_parquet(?) AS pairs
+        JOIN photos AS a ON a.key = pairs.key_a JOIN photos AS b ON b.key = pairs.key_b
+        WHERE a.sha256 <> b.sha256)
+    SELECT DISTINCT * FROM (FROM pairs UNION ALL SELECT other, one, edited FROM pairs)
+"""
+
+
 @dataclass(frozen=True)
 class PhotoIndex:
     """A table `photos` of `COLUMNS`, with `row`, the number of the row in the photo table, and `make`.
 
-    Safe to share between threads.
+    A table `links` has which files, by sha256, show one picture: `one`, `other`, and whether one was `edited`. Safe to
+    share between threads.
     """
 
     path: Path
@@ -75,16 +86,17 @@ class PhotoIndex:
 _opening = threading.Lock()
 
 
-def write_index(photos: bytes, path: Path) -> PhotoIndex:
+def write_index(photos: bytes, path: Path, *, pairs: bytes | None = None) -> PhotoIndex:
     """Make the index of a photo table. Who finds the file finds all of it.
 
     Args:
         photos: Parquet.
+        pairs: Parquet, `key_a`, `key_b` and `edited`: photos that show one picture; None where nobody knows.
 
     Raises:
         TooLargeError, InputError: as for `carpipe.parquet.read_table`.
     """
-    there = parquet.checked_names(photos)
+    there, edited = parquet.checked_names(photos), "edited" in (parquet.checked_names(pairs) if pairs else ())
     columns = [f"CAST({name if name in there else 'NULL'} AS {kind}) AS {name}" for name, kind in COLUMNS.items()]
     with tempfile.TemporaryDirectory(prefix="making-", dir=path.parent) as folder, _explained("The photo table"):
         source, made = Path(folder) / "photos.parquet", Path(folder) / "index.duckdb"
@@ -95,6 +107,11 @@ def write_index(photos: bytes, path: Path) -> PhotoIndex:
                 "split_part(model, '_', 1) AS make FROM read_parquet(?, file_row_number = true)",
                 [str(source)],
             )
+            connection.execute("CREATE TABLE links (one VARCHAR, other VARCHAR, edited BOOLEAN)")
+            if pairs is not None:
+                linked = Path(folder) / "pairs.parquet"
+                linked.write_bytes(pairs)
+                connection.execute(_LINK.format(edited="edited" if edited else "false"), [str(linked)])
         os.replace(made, path)
     return PhotoIndex(path)
 

@@ -101,6 +101,10 @@ def request(client, method, path, places):
         body = {"data": {"model": places["{model}"], "reason": "test of rights"}}
     if path == "/classes/accept":
         body = {"data": {"advice": places["{advice}"], "name": "skoda_octavia"}}
+    if path == "/classes/verdict":
+        body = {"data": {"proposal": "0" * 20, "to": "later"}}
+    if path == "/classes/one":
+        body = {"params": {"name": "volkswagen_golf"}}
     if path == "/classes/take-back":
         body = {"data": {"model": "volkswagen_golf"}}
     if path == "/review" and method == "POST":
@@ -139,7 +143,8 @@ def test_a_browser_without_login_is_sent_to_it_and_back(server, clients, places)
         assert (answer.status_code, answer.content) == (303, b""), path
         login = clients["nobody"].get(answer.headers["location"], follow_redirects=True)
         assert (login.status_code, login.url.path) == (200, "/auth/login"), path
-        assert login.url.params["next"] == (fill_in(path, places) if method == "GET" else "/carpipe/"), path
+        here = login.url.params["next"].partition("?")[0]
+        assert here == (fill_in(path, places) if method == "GET" else "/carpipe/"), path
 
 
 def test_a_login_of_another_server_leads_to_the_login(server):
@@ -169,7 +174,7 @@ def test_nothing_is_changed_by_get(server):
     _, routes = server
     assert {method for method, _ in routes} == {"GET", "POST"}
     assert sorted(path for method, path in routes if method == "POST") == [
-        "/classes/accept", "/classes/take-back", "/labels", "/photos/{dataset}/{row}/correct",
+        "/classes/accept", "/classes/take-back", "/classes/verdict", "/labels", "/photos/{dataset}/{row}/correct",
         "/review", "/weights/{channel}/promote",
     ]  # fmt: skip
 
@@ -314,6 +319,33 @@ def test_a_suspect_is_decided_on_its_page_and_waits_no_more(clients, places):
     assert "op</b> says volkswagen_golf" in clients["op"].get("/carpipe/review?queue=mine").text
     wrong = clients["op"].post("/carpipe/review", data=given | {"to": "volkswagen_gofl"})
     assert (wrong.status_code, "Did you mean" in wrong.text) == (422, True)
+
+
+def test_advice_that_was_refused_waits_for_nobody_and_can_be_opened_again(clients):
+    page = clients["op"].get("/carpipe/classes").text
+    proposal = re.search(r'name="proposal" value="([0-9a-f]{20})"', page)[1]
+    for to, shown in (("refused", "Refused by op"), ("later", "Put off by op"), ("open", "Refuse it")):
+        given = {"proposal": proposal, "to": to, "why": f"because {bucket.SCRIPT}"}
+        assert clients["op"].post("/carpipe/classes/verdict", data=given).status_code == 303
+        page = clients["op"].get("/carpipe/classes").text
+        assert (shown in page, bucket.SCRIPT in page) == (True, False)
+        assert ("proposed change" in clients["op"].get("/carpipe/overview").text) == (to == "open")
+    assert clients["op"].post("/carpipe/classes/verdict", data=given | {"to": "burn"}).status_code == 422
+
+
+def test_a_class_in_full_leads_to_its_photos(clients, places):
+    page = clients["viewer"].get("/carpipe/classes/one", params={"name": "volkswagen_golf"}).text
+    assert f"/carpipe/photos?dataset={places['{dataset}']}&amp;class=volkswagen_golf&amp;in=yes&amp;split=test" in page
+    gone = clients["viewer"].get("/carpipe/classes/one", params={"name": bucket.SCRIPT})
+    assert (gone.status_code, bucket.SCRIPT in gone.text) == (404, False)
+
+
+def test_the_first_digits_of_an_id_are_enough(clients, places):
+    dataset, model = places["{dataset}"], places["{model}"]
+    for path in (f"data/{dataset[:6]}", f"photos?dataset={dataset[:6]}", f"weights/classifier/{model[:6]}/card"):
+        assert clients["viewer"].get(f"/carpipe/{path}").status_code == 200, path
+    unknown = clients["viewer"].get("/carpipe/data/ffff")
+    assert (unknown.status_code, "begins with ffff" in unknown.text) == (404, True)
 
 
 def test_what_may_be_a_new_class_is_shown_with_its_rule_and_pictures(clients, places):

@@ -21,6 +21,7 @@ from carpipe.steps.models import comparison
 from carpipe.steps.models.decisions import parse_decision
 from carpipe.steps.models.evaluate import PAGE
 from carpipe.steps.models.publish import release_before
+from carpipe.steps.short_ids import whole_id
 from carpipe.steps.views.costs import say_cost
 from carpipe.steps.views.kept import read_all
 from carpipe.steps.views.weights_makers import Standing, look_at
@@ -141,7 +142,8 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
 
 
 def find_model(cache: ResultCache, name: str, model: str) -> Manifest:
-    """A model of a channel by its id. Raises InputError where there is none."""
+    """A model of a channel by its id, or the first digits of that. Raises InputError where there is none."""
+    model = whole_id(cache.session.store, model, f"models/{name}", what="model")
     key = f"models/{name}/{model}/manifest.json"
     if name not in list_channels(cache) or cache.session.store.head(key) is None:
         raise InputError(f"There is no model {model} in channel {name}.")

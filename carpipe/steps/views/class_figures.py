@@ -1,5 +1,6 @@
 """Classes one by one: their photos, how well the live model knows them, what it takes them for, what people changed."""
 
+import contextlib
 import csv
 import io
 from collections import Counter
@@ -138,8 +139,10 @@ def live_answers(cache: ResultCache) -> Answers:
 def _answers(cache: ResultCache, model: Manifest) -> Answers:
     store_ = cache.session.store
     known = _known(manifest.read_file(store_, model, REPORT).decode()) if REPORT in model.files else {}
-    top = TOP_ANSWERS["test"]
-    wrong = _wrong(manifest.read_file(store_, model, top)) if top in model.files else {}
+    wrong: dict[tuple[str, str], list[str]] = {}
+    with contextlib.suppress(InputError, MissingError):  # `carpipe gc` has deleted it
+        evaluated = cache.manifest(model.inputs[0])
+        wrong = _wrong(manifest.read_file(store_, evaluated, TOP_ANSWERS["test"]))
     return Answers(known, wrong)
 
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
-from carpipe.steps import results
+from carpipe.steps import dataset_order, results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.cost import dataset_cost
 from carpipe.steps.data.datasets import dated_datasets
 from carpipe.steps.session import Session
+from carpipe.steps.short_ids import whole_id
 from carpipe.steps.views.called import Called, call
 from carpipe.steps.views.costs import say_cost
 from carpipe.steps.views.extra import check_shown
@@ -145,7 +146,8 @@ def _sound(dated: Iterable[tuple[datetime, Manifest]]) -> Iterator[tuple[datetim
 
 
 def find_dataset(cache: ResultCache, dataset: str) -> Manifest:
-    """A dataset by its id. Raises InputError where there is none."""
+    """A dataset by its id, or the first digits of that. Raises InputError where there is none."""
+    dataset = whole_id(cache.session.store, dataset, dataset_order.HOME, what="dataset")
     try:
         return check_shown(cache.manifest(f"datasets/{dataset}/manifest.json"))
     except MissingError:

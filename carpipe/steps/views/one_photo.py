@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from carpipe.errors import InputError
 from carpipe.reasons import REASONS
 from carpipe.steps.views.called import Called
+from carpipe.steps.views.originals import EDITED, NEAR, OLDER, SAME
 from carpipe.steps.views.photos import read_rows
 from carpipe.viewpoints import WORDS
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from carpipe.photo_index import PhotoIndex
 
 SHOWN = 60  # pictures of a listing, and of other listings of its car
+# Later stages may have dropped a photo that stays instead of its copies.
+UNTIL_THEN = ("inventory", "clean", "filter", "crop", "identify")
 STAGES = ("inventory", "clean", "filter", "crop", "identify", "classes", "split")
 
 
@@ -46,6 +49,7 @@ class PhotoView:
         listing: all photos of its listing, itself among them, in the seller's order.
         others: photos of other listings that show the same car.
         same_file: other photos that are the same file, byte for byte.
+        original: of a copy, the photo that stays in its place, and how the two are alike; null of others.
     """
 
     photo: Mapping[str, Any]
@@ -53,6 +57,7 @@ class PhotoView:
     listing: Sequence[Picture]
     others: Sequence[Picture]
     same_file: Sequence[Picture]
+    original: tuple[Picture, str] | None
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,34 @@ def show_photo(index: "PhotoIndex", row: int) -> PhotoView:
         pictures(index, "listing_uuid = ?", [photo["listing_uuid"]]),
         pictures(index, "vehicle = ? AND listing_uuid <> ?", [photo["vehicle"], photo["listing_uuid"]]),
         pictures(index, "sha256 = ? AND row <> ?", [photo["sha256"], row]),
+        original(index, photo),
     )
+
+
+def original(index: "PhotoIndex", photo: Mapping[str, Any]) -> tuple[Picture, str] | None:
+    """What stays in the dataset instead of a copy, and how the two are alike; None of what is no copy."""
+    if photo["dropped"] == "superseded":
+        newer = pictures(index, "key = ? AND row > ?", [photo["key"], photo["row"]])
+        return (newer[-1], OLDER) if newer else None
+    if photo["dropped"] != "duplicate":
+        return None
+    for how, condition in ((NEAR, "NOT edited"), (EDITED, "true")):
+        # The nearest first: files of the same bytes, then those that links lead to.
+        for files in _rounds(index, photo["sha256"], condition):
+            where = "sha256 IN (SELECT unnest(?)) AND coalesce(dropped_by NOT IN (SELECT unnest(?)), true)"
+            if stays := pictures(index, where, [list(files), list(UNTIL_THEN)]):
+                return stays[0], SAME if files == {photo["sha256"]} else how
+    return None
+
+
+def _rounds(index: "PhotoIndex", file: str, condition: str) -> Iterator[set[str]]:
+    """Files that show the picture of a file: itself, then those one link away, then two, and so on."""
+    found, fresh = {file}, {file}
+    while fresh:
+        yield fresh
+        query = f"SELECT DISTINCT other FROM links WHERE {condition} AND one IN (SELECT unnest(?))"  # noqa: S608  # ours
+        fresh = {row["other"] for row in index.select(query, [list(fresh)])} - found
+        found |= fresh
 
 
 def fate(index: "PhotoIndex", dataset: Called, key: str) -> Fate:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carpipe import manifest
+from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.scratch import private_folder
 from carpipe.steps import results
@@ -71,7 +72,8 @@ class PhotoIndexes:
         if path.exists():
             path.touch()
             return PhotoIndex(path)
-        made = write_index(manifest.read_file(store, dataset, results.PHOTOS), path)
+        photos = manifest.read_file(store, dataset, results.PHOTOS)
+        made = write_index(photos, path, pairs=_pairs(store, dataset))
         self._clear(self._folder.glob("*.duckdb"))
         return made
 
@@ -80,3 +82,14 @@ class PhotoIndexes:
         with contextlib.suppress(FileNotFoundError):  # another process has cleared as well
             for path in sorted(indexes, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
                 path.unlink(missing_ok=True)
+
+
+def _pairs(store: Store, dataset: Manifest) -> bytes | None:
+    """Which photos show one picture, as `identify` has found; None where that is gone."""
+    try:
+        done = dataset
+        while done.stage != "identify":  # dataset, split, classes, identify
+            done = manifest.read(store, done.inputs[0])
+        return manifest.read_file(store, done, results.PAIRS)
+    except (MissingError, InputError, IndexError):
+        return None

@@ -1,7 +1,7 @@
-"""Ids in addresses, as `carpipe.manifest.digest` makes them."""
+"""Ids in addresses, as `carpipe.manifest.digest` makes them, or their first digits."""
 
 from typing import Annotated
 
 from fastapi import Path
 
-Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
+Id = Annotated[str, Path(pattern="^[0-9a-f]{4,20}$")]

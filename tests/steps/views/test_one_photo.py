@@ -1,11 +1,15 @@
 """One photo in full: what its stages say in sentences, and which other photos belong to it."""
 
+import pandas as pd
 import pytest
 
 from carpipe.errors import InputError
-from carpipe.photo_index import COLUMNS
+from carpipe.photo_index import COLUMNS, write_index
+from carpipe.photos import to_parquet
 from carpipe.steps.views.called import Called
-from carpipe.steps.views.one_photo import fate, findings, show_photo
+from carpipe.steps.views.one_photo import fate, findings, original, show_photo
+from carpipe.steps.views.originals import EDITED, NEAR, OLDER, SAME
+from carpipe.steps.views.photos import read_rows
 from tests.indexed import index_of
 
 NOTHING = dict.fromkeys(COLUMNS)
@@ -47,3 +51,31 @@ def test_a_photo_has_its_listing_and_is_found_in_another_dataset(session, made):
     assert fate(index, there, shown.photo["key"]).row == 5
     assert fate(index, there, "of another dataset").row is None
     assert fate(index, there, show_photo(index, 3).photo["key"]).said == "out: truncated"
+
+
+def test_a_copy_leads_to_the_photo_that_stays_and_says_how_they_are_alike(tmp_path):
+    files = ["a", "a", "b", "c", "d", "d"]
+    dropped = [None, "duplicate", "duplicate", "duplicate", "not_a_car", "superseded"]
+    table = pd.DataFrame(
+        {"key": ["stays", "same", "near", "edited", "x", "old"], "sha256": files, "dropped": pd.array(dropped, "str")}
+    )
+    table["dropped_by"] = (
+        table["dropped"].map({"not_a_car": "filter"}).fillna("identify").where(table["dropped"].notna())
+    )
+    pairs = pd.DataFrame({"key_a": ["same", "near"], "key_b": ["near", "edited"], "edited": [False, True]})
+    index = write_index(to_parquet(table), tmp_path / "i.duckdb", pairs=to_parquet(pairs))
+    found = {row: original(index, read_rows(index, [row])[0]) for row in range(6)}
+    assert found[0] is None
+    assert {row: (found[row][0].key, found[row][1]) for row in (1, 2, 3)} == {
+        1: ("stays", SAME), 2: ("stays", NEAR), 3: ("stays", EDITED),
+    }  # fmt: skip
+    assert found[4] is None
+
+
+def test_an_old_version_leads_to_the_newer_one(tmp_path):
+    table = pd.DataFrame(
+        {"key": ["a", "b", "a"], "sha256": ["1", "2", "3"], "dropped": pd.array(["superseded", None, None], "str")}
+    )
+    index = write_index(to_parquet(table), tmp_path / "i.duckdb")
+    stays, how = original(index, read_rows(index, [0])[0])
+    assert (stays.row, how) == (2, OLDER)
