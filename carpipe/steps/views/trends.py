@@ -97,6 +97,13 @@ def newest_listings(cache: ResultCache, channel: str, *, most: int = NIGHTS) -> 
     return _share("top-1 on new listings", values, better=1) if values else None
 
 
+def duration(name: str, minutes: Sequence[float]) -> Trend:
+    """How long something took, night by night."""
+    change = minutes[-1] - minutes[-2] if len(minutes) > 1 else 0.0
+    said = f"{change:+.1f} min" if abs(change) >= 0.05 else ""
+    return Trend(name, minutes, f"{minutes[-1]:,.1f} min", said)
+
+
 def _night(cache: ResultCache, done: Manifest) -> Night:
     out: Mapping[str, int] = cache.get(("out", done.key), lambda: _out(cache, done))
     facts = done.extra

@@ -1,5 +1,7 @@
 """The first page: what the last night did, what waits for a person, what is live, and how things go."""
 
+from typing import Any
+
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Request, Response
@@ -12,6 +14,8 @@ from carpipe_airflow.pages import runs
 from carpipe_airflow.pages.access import READ, may
 from carpipe_airflow.pages.render import airflow_root, render
 from carpipe_airflow.pages.threads import PageRoute
+
+NIGHTLY = ("prepare_dataset", "retrain_classifier")
 
 router = APIRouter(route_class=PageRoute, prefix="/overview")
 
@@ -33,9 +37,15 @@ def page(request: Request, user: GetUserDep, session: SessionDep) -> Response:
         questions=runs.questions(session, mine),
         waiting=waiting(cache),
         live=show_live(cache),
-        trends=[*trends.dataset_trends(past), *([answers] if answers else [])],
+        trends=[*trends.dataset_trends(past), *([answers] if answers else []), *_durations(session, mine)],
         dataset=past[-1].dataset if past else None,
     )
+
+
+def _durations(session: Any, dags: list[str]) -> list[trends.Trend]:
+    """How long the nightly DAGs took."""
+    found = {dag: runs.minutes(session, dag, most=trends.NIGHTS) for dag in NIGHTLY if dag in dags}
+    return [trends.duration(dag, values) for dag, values in found.items() if values]
 
 
 def _said(cache: ResultCache, run: runs.Run) -> str:

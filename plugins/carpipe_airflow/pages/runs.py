@@ -87,6 +87,15 @@ def last_refusal(session: Any) -> Failure | None:
     return next((one for run in found for one in run.failures if one.task == "validate"), None)
 
 
+def minutes(session: Any, dag: str, *, most: int) -> list[float]:
+    """How long the newest runs of a DAG took that ended well, oldest first."""
+    query = select(DagRun.start_date, DagRun.end_date).where(
+        DagRun.dag_id == dag, DagRun.state == "success", DagRun.start_date.is_not(None), DagRun.end_date.is_not(None)
+    )
+    rows = session.execute(query.order_by(DagRun.end_date.desc()).limit(most)).all()
+    return [(row.end_date - row.start_date).total_seconds() / 60 for row in rows][::-1]
+
+
 def questions(session: Any, dags: Sequence[str] = DAGS) -> list[Question]:
     """What runs ask people, and nobody has answered yet, the oldest first."""
     query = (

@@ -9,7 +9,12 @@
     new MutationObserver(set).observe(outer, { attributes: true, attributeFilter: ["class"] });
   };
   try {
-    if (window.parent !== window) return follow(window.parent.document.documentElement);
+    if (window.parent !== window) {
+      follow(window.parent.document.documentElement);
+      // The tab says what is shown; it has Airflow's title else.
+      document.addEventListener("DOMContentLoaded", () => (window.parent.document.title = document.title));
+      return;
+    }
     if (["dark", "light"].includes(localStorage.getItem("theme"))) own.dataset.theme = localStorage.getItem("theme");
   } catch {
     // Framed by another site, or storage is off: the style sheet asks the browser.
