@@ -1,5 +1,7 @@
 """The first page on a real Airflow API server: runs that failed, what they said, and what waits for a person."""
 
+import sqlite3
+from contextlib import closing
 from uuid import uuid4
 
 import pytest
@@ -21,10 +23,16 @@ def session(s3):
 
 
 @pytest.fixture(scope="module")
-def clients(session, s3, tmp_path_factory):
+def home(tmp_path_factory):
+    """Airflow's."""
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def clients(session, s3, home):
     bucket.fill(session)
     bucket.refuse(session, VALIDATION)
-    with api_server(session, tmp_path_factory.mktemp("api")) as (url, _):
+    with api_server(session, home) as (url, _):
         found = {role: log_in(url, role) for role in ("viewer", "admin")}
         add_connection(found["admin"], s3)
         yield found
@@ -75,6 +83,25 @@ def test_a_task_that_said_nothing_leads_to_its_log(clients):
     text = overview(clients)
     assert "failed; its log says why" in text
     assert f'href="/dags/train_filter/runs/{run.replace(":", "%3A").replace("+", "%2B")}/tasks/label_set"' in text
+
+
+def test_what_a_run_asks_waits_until_somebody_has_answered(clients, home):
+    run = clients["admin"].post("/api/v2/dags/retrain_classifier/dagRuns", json={"logical_date": None}).json()
+    with closing(sqlite3.connect(home / "airflow.db", timeout=60)) as database:
+        where = "dag_id = 'retrain_classifier' AND task_id = 'approve' AND run_id = ?"
+        database.execute(f"UPDATE task_instance SET state = 'awaiting_input' WHERE {where}", [run["dag_run_id"]])
+        [(task,)] = database.execute(f"SELECT id FROM task_instance WHERE {where}", [run["dag_run_id"]])
+        database.execute(
+            "INSERT INTO hitl_detail (ti_id, options, subject, params, params_input, created_at) "
+            "VALUES (?, '[]', ?, '{}', '{}', ?)",
+            [task, f"Shall these weights go live? {bucket.SCRIPT}", "2026-01-01 00:00:00.000000"],
+        )
+        database.commit()
+    assert "Shall these weights go live? &lt;script&gt;" in overview(clients)
+    with closing(sqlite3.connect(home / "airflow.db", timeout=60)) as database:
+        database.execute("UPDATE hitl_detail SET responded_at = '2026-01-01 00:01:00.000000'")
+        database.commit()
+    assert "Shall these weights go live?" not in overview(clients)
 
 
 def test_a_run_that_ended_well_says_what_came_of_it(clients, session):

@@ -23,6 +23,8 @@ MAKERS = {"prepare_dataset": "dataset", "retrain_classifier": "publish", "train_
 # In the order of a night.
 DAGS = ("prepare_dataset", "retrain_classifier", "train_filter", "promote_weights", "learning_curve")
 FAILED_SHOWN = 3  # tasks of a run
+# A task that asks waits in one of these states, by the version of Airflow.
+ASKING = ("awaiting_input", "deferred")
 STATES = {"success": "done", "failed": "failed", "running": "running", "queued": "queued"}
 
 
@@ -101,7 +103,7 @@ def questions(session: Any, dags: Sequence[str] = DAGS) -> list[Question]:
     query = (
         select(HITLDetail.subject, TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id)
         .join(TaskInstance, TaskInstance.id == HITLDetail.ti_id)
-        .where(HITLDetail.responded_at.is_(None), TaskInstance.state == "deferred", TaskInstance.dag_id.in_(dags))
+        .where(HITLDetail.responded_at.is_(None), TaskInstance.state.in_(ASKING), TaskInstance.dag_id.in_(dags))
         .order_by(HITLDetail.created_at)
     )
     return [
