@@ -29,3 +29,19 @@ REASONS = {
     "other_class": "its vehicle is mostly in another class",
     "in_two_splits": "its vehicle turned out to be in two splits; test wins over val over train",
 }
+# Where the code's own words would not do.
+_WORDS = {
+    "empty": "empty file",
+    "bomb": "too costly to decode",
+    "poison": "crashes its decoder",
+    "banner": "dealer's banner",
+    "said_not_a_car": "not a car, a person says",
+    "said_cannot_tell": "class unknown, a person says",
+    "over_cap": "over the cap of its model",
+    "erased_class": "model without a class",
+}
+
+
+def in_words(reason: str) -> str:
+    """A reason as people read it: `not a car` of `not_a_car`."""
+    return _WORDS.get(reason, reason.replace("_", " "))

@@ -1,10 +1,12 @@
-"""Figures as people read them."""
+"""One vocabulary for the figures of models, and no more digits than anybody looks at."""
 
 import math
 
 import pytest
 
-from carpipe.figures import figure
+from carpipe.evaluation.metrics import figures
+from carpipe.figures import FIGURES, figure, label, meaning
+from tests.evaluation.make import draw
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,15 @@ from carpipe.figures import figure
 )
 def test_no_more_digits_than_anybody_looks_at(value, shown):
     assert figure(value) == shown
+
+
+def test_every_figure_that_is_computed_has_a_name_and_a_sentence_of_its_own():
+    computed = figures(draw(6, 60), 1.0)
+
+    assert {*computed} <= {*FIGURES}
+    assert len({one.label for one in FIGURES.values()}) == len(FIGURES)
+    assert all(one.meaning for one in FIGURES.values())
+
+
+def test_a_figure_of_a_later_version_is_shown_as_words():
+    assert (label("test_odd_thing"), meaning("test_odd_thing")) == ("odd thing", "")

@@ -99,7 +99,7 @@ def judge(row: Mapping[str, Any]) -> str:
 def render_markdown(comparison: Comparison) -> str:
     """What belongs below the model card, short."""
     figures = "\n".join(
-        f"| {in_markdown(row['name'])} | {show_figure(row['before'])} | {show_figure(row['now'])} "
+        f"| {in_markdown(row['label'])} | {show_figure(row['before'])} | {show_figure(row['now'])} "
         f"| {_change(row['change'])} |"
         for row in comparison.figures
     )
@@ -119,7 +119,7 @@ def render_markdown(comparison: Comparison) -> str:
 def render_text(comparison: Comparison) -> str:
     """The same for a terminal; each line is yet to be `shown`."""
     figures = [
-        f"  {row['name']:<16} {show_figure(row['before']):>8} to {show_figure(row['now'])} ({_change(row['change'])})"
+        f"  {row['label']:<16} {show_figure(row['before']):>8} to {show_figure(row['now'])} ({_change(row['change'])})"
         for row in comparison.figures
     ]
     title = f"{comparison.now.key}\nagainst {comparison.before.key}"

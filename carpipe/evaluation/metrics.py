@@ -11,21 +11,8 @@ from sklearn.metrics import accuracy_score, f1_score, top_k_accuracy_score
 
 from carpipe.evaluation.calibration import expected_calibration_error, negative_log_likelihood
 from carpipe.evaluation.predictions import Predictions
+from carpipe.figures import FIGURES, label, meaning
 from carpipe.probabilities import LISTING_FLOOR, log_probabilities
-
-# What a figure means, and whether more of it is better (+1), worse (-1), or neither.
-FIGURES = {
-    "test_accuracy": ("photos answered rightly", 1),
-    "test_top5_accuracy": ("the truth is among the five likeliest", 1),
-    "test_listing_accuracy": ("listings, all photos of one together", 1),
-    "test_macro_f1": ("F1, every class counting the same", 1),
-    "test_nll": ("negative log-likelihood, nats", -1),
-    "test_ece_before": ("calibration error before calibration", -1),
-    "test_ece": ("calibration error", -1),
-    "test_photos": ("test photos", 0),
-    "test_listings": ("test listings", 0),
-    "test_vehicles": ("test vehicles", 0),
-}
 
 
 def figures(test: Predictions, temperature: float) -> dict[str, float]:
@@ -79,19 +66,22 @@ def judge_listings(test: Predictions) -> pd.DataFrame:
 
 
 def compare_figures(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row per figure of either model: `name`, `meaning`, `before`, `now`, `change` and its `verdict`, good or bad.
+    """A row per figure of either model.
 
-    Known figures come first, in the order of `FIGURES`. What is no number, or only one of them has, has no change.
+    Each has `name`, `label` (what people call it), `meaning`, `before`, `now`, `change` and its `verdict`, good or bad.
+
+    Known figures come first, in the order of `carpipe.figures`. What is no number, or only one of them has, has no
+    change.
     """
     names = [name for name in FIGURES if name in now or name in before]
     others = [name for name in {**now, **before} if name not in FIGURES]
     rows = []
     for name in (*names, *others):
-        meaning, sign = FIGURES.get(name, ("", 0))
+        sign = FIGURES[name].sign if name in FIGURES else 0
         old, new = before.get(name), now.get(name)
         change = new - old if is_number(new) and is_number(old) else None
         verdict = "" if not change or not sign else "good" if change * sign > 0 else "bad"
-        row = {"name": name, "meaning": meaning, "before": old, "now": new}
+        row = {"name": name, "label": label(name), "meaning": meaning(name), "before": old, "now": new}
         rows.append({**row, "change": change, "verdict": verdict})
     return rows
 

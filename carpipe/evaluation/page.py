@@ -18,10 +18,11 @@ from carpipe.errors import InputError
 from carpipe.evaluation import plots, tables
 from carpipe.evaluation.calibration import Threshold
 from carpipe.evaluation.decision import Decision
-from carpipe.evaluation.metrics import FIGURES, figures, show_figure
+from carpipe.evaluation.metrics import figures, show_figure
 from carpipe.evaluation.newest import APART
 from carpipe.evaluation.page_pictures import PAIRS, choose_pictures, make_pairs
 from carpipe.evaluation.predictions import Predictions
+from carpipe.figures import FIGURES
 from carpipe.html_page import POLICY, environment
 
 __all__ = ["PageInput", "choose_pictures", "draw_plots", "render_page"]
@@ -95,7 +96,7 @@ def render_page(page: PageInput) -> str:
             figures=found,
             finetuned={epoch.get("finetune") for epoch in page.history} == {0.0, 1.0},
             resumed=any(epoch.get("resumed") for epoch in page.history),
-            meanings=[(name, meaning) for name, (meaning, _) in FIGURES.items() if name in found],
+            meanings=[(name, one.label, one.meaning) for name, one in FIGURES.items() if name in found],
             pictures={name: _as_uri(png) for name, png in draw_plots(page).items()},
             classes=_rows(classes),
             worst=_rows(tables.worst_classes(classes, count=WORST)) if len(classes) > WORST else [],

@@ -3,9 +3,11 @@
 Source of the form: M. Mitchell et al., "Model Cards for Model Reporting", 2019.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from carpipe.config import ClassifierConfig, TrainingConfig
+from carpipe.figures import FIGURES, label, meaning
 from carpipe.manifest import Manifest
 from carpipe.names import brief, shown
 
@@ -13,10 +15,11 @@ from carpipe.names import brief, shown
 def model_card(trained: Manifest, judged: Manifest) -> str:
     """The card of a trained model and its evaluation."""
     classes = trained.extra["classes"]
-    figures = "\n".join(f"| {name} | {show_figure(value)} |" for name, value in judged.extra["metrics"].items())
+    named = "start" in trained.extra
     photos = "photos cut as `crop.json` says" if trained.partition == "classifier" else "whole photos"
     # The card of a training of carpipe 0.1 stays what it was: a model that was packaged then is held against it.
-    used = settings_of(trained) if "start" in trained.extra else dict(sorted(trained.config.items()))
+    used = settings_of(trained) if named else dict(sorted(trained.config.items()))
+    figures = _figures(judged.extra["metrics"]) if named else _plain_figures(judged.extra["metrics"])
     settings = "\n".join(f"| {name} | {value} |" for name, value in used.items())
     start = _start(trained.extra.get("start"))
     none = _none_of_these(judged.extra.get("known"))
@@ -32,8 +35,6 @@ Answers which of its classes a photo shows; `labels.json` lists them in the orde
 {years}{start}
 ## Figures on test photos (vehicles it was not trained on)
 
-| figure | value |
-| --- | --- |
 {figures}
 
 {views}Per class: `report_test.csv`. To check an installation, replay `golden.npz`: `pictures` in, `probabilities` out.
@@ -44,6 +45,18 @@ Answers which of its classes a photo shows; `labels.json` lists them in the orde
 | --- | --- |
 {settings}
 """
+
+
+def _figures(metrics: Mapping[str, Any]) -> str:
+    """Under the names that people use, with what each says; in `metrics.json` they have the names at the end."""
+    names = [*(name for name in FIGURES if name in metrics), *(name for name in metrics if name not in FIGURES)]
+    rows = [f"| {label(name)} | {show_figure(metrics[name])} | {meaning(name)} | `{name}` |" for name in names]
+    return "\n".join(["| figure | value | what it says | in `metrics.json` |", "| --- | --- | --- | --- |", *rows])
+
+
+def _plain_figures(metrics: Mapping[str, Any]) -> str:
+    rows = [f"| {name} | {show_figure(value)} |" for name, value in metrics.items()]
+    return "\n".join(["| figure | value |", "| --- | --- |", *rows])
 
 
 def _none_of_these(known: object) -> str:

@@ -21,6 +21,7 @@ from carpipe.evaluation.comparison_page import (
     wanted_photos,
 )
 from carpipe.evaluation.metrics import compare_figures
+from carpipe.figures import meaning
 from tests.evaluation.test_page import HOSTILE, Page, jpeg
 
 MADE = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)
@@ -179,10 +180,10 @@ def test_own_figures_are_subtracted_on_the_same_photos_alone():
     }  # fmt: skip
     sides = side("new", "abc", metrics={"test_accuracy": 0.5}), side("old", "abc", metrics={"test_accuracy": 0.75})
     text = Page(render_comparison(compared("abc", "abc", "abc", sides=sides), pictures={}, made=MADE)).text
-    assert "test_accuracy 0.7500 0.5000 −0.2500 photos answered rightly" in text
+    assert f"top-1 0.7500 0.5000 −0.2500 {meaning('test_accuracy')}" in text
     other = compared("abc", "abc", "abc", sides=sides, same_test=False)
     text = Page(render_comparison(other, pictures={}, made=MADE)).text
-    assert "test_accuracy 0.7500 0.5000 – photos answered rightly" in text
+    assert f"top-1 0.7500 0.5000 – {meaning('test_accuracy')}" in text
     assert "not to be subtracted" in text
 
 

@@ -15,6 +15,7 @@ from carpipe.evaluation.decision import Decision
 from carpipe.evaluation.gate import compare
 from carpipe.evaluation.page import PageInput, choose_pictures, render_page
 from carpipe.evaluation.predictions import Predictions
+from carpipe.figures import meaning
 from tests.evaluation.make import draw, make
 from tests.evaluation.test_plots import HISTORY
 
@@ -137,10 +138,10 @@ def test_foreign_text_is_shown_and_never_run() -> None:
 def test_figures_stand_in_their_order_with_their_meaning():
     page = render(car_filter())
 
-    assert "test_accuracy 0.5000 photos answered rightly" in page.text
+    assert f"top-1 0.5000 {meaning('test_accuracy')}" in page.text
     # (0.1 + 0.2 + 0.7 + 0.1 + 0.6 + 0.95) / 6
-    assert "test_ece_before 0.4417 calibration error before calibration" in page.text
-    assert page.text.index("test_accuracy") < page.text.index("test_ece_before") < page.text.index("test_photos 6")
+    assert "ECE, uncalibrated 0.4417 the same before calibration" in page.text
+    assert page.text.index("top-1 0.5") < page.text.index("ECE, unc") < page.text.index("test photos 6")
     assert "live model" not in page.text
 
 

@@ -173,7 +173,7 @@ def test_new_weights_are_told_with_figures_and_reason(smtp: Any, session: Sessio
 
     message, text = read(smtp.received[0])
     assert message["Subject"] == "carpipe: new weights in channel classifier"
-    for said in ("classifier, generation 1", "test_accuracy 0.937", "better", model.key, "http://airflow/log"):
+    for said in ("classifier, generation 1", "top-1 0.937", "better", model.key, "http://airflow/log"):
         assert said in text
 
 

@@ -577,7 +577,7 @@ def test_weights_are_listed_shown_and_pulled(url, session, tmp_path, monkeypatch
     folder = capsys.readouterr().out.strip()
 
     assert f"{live.generation}  {live.at}  {live.model}" in listed
-    assert "test_accuracy" in shown
+    assert "top-1" in shown
     assert "live, generation" in shown
     assert (tmp_path / folder / "detector" / "detector.pt").exists()
     assert main(["weights", "pull", "classifier", str(tmp_path)]) == 1

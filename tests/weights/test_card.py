@@ -44,6 +44,18 @@ def test_how_the_training_started_and_why(start, says):
     assert card(start) == (f"The training started {says}" if says else "")
 
 
+def test_figures_have_the_names_that_people_use_and_a_training_of_0_1_those_of_its_card():
+    metrics = {"odd": 1.0, "test_macro_f1": 0.5, "test_accuracy": 0.75}
+    judged = replace(training(None), stage="evaluate", config={}, extra={"metrics": metrics})
+    start = {"kind": "cold", "why": "nothing is live.", "chain": 0}
+
+    said = [line.split(" | ") for line in model_card(training(start), judged).splitlines() if "`test_" in line]
+    assert [(cells[0], cells[1], cells[-1]) for cells in said] == [
+        ("| top-1", "0.75", "`test_accuracy` |"), ("| macro-F1", "0.5", "`test_macro_f1` |"),
+    ]  # fmt: skip
+    assert "| odd | 1 |\n| test_macro_f1 | 0.5 |\n| test_accuracy | 0.75 |\n" in model_card(training(None), judged)
+
+
 def test_what_it_can_say_of_cars_of_no_class():
     judged = replace(training(None), stage="evaluate", config={}, extra={"metrics": {}})
     facts = {"said": "Of 40 photos 30.0% are found.", "why": "The weights were fitted.", "figures": {}}

@@ -16,6 +16,7 @@ from carpipe import manifest
 from carpipe.backports import from_iso
 from carpipe.config import ClassifierConfig
 from carpipe.errors import InputError
+from carpipe.figures import label
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.models.answers import answer_shards
@@ -225,7 +226,8 @@ def _lines(curve: dict[str, Any]) -> list[str]:
     """For the log."""
     lines = [
         f"{100 * point['share']:.4g} % of the vehicles: {point['photos']:,} photos, "
-        f"{100 * point['test_accuracy']:.1f} % of the test photos right, macro F1 {point['test_macro_f1']:.3f}"
+        f"{label('test_accuracy')} {100 * point['test_accuracy']:.1f} %, "
+        f"{label('test_macro_f1')} {point['test_macro_f1']:.3f}"
         for point in curve["points"]
     ]
     return [*lines, *([curve["says"]] if curve["says"] else [])]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from carpipe.config import TrainingConfig
 from carpipe.errors import InputError, MissingError
-from carpipe.figures import figure
+from carpipe.figures import figure, label
 from carpipe.metrics import Metric
 from carpipe.names import meant, shown
 from carpipe.steps import bundles
@@ -88,7 +88,7 @@ def describe_release(session: Session, release: Release) -> str:
     rows = [
         ("channel", f"{release.channel}, generation {release.generation}"),
         ("model", f"{session.store.url}/{release.model}"),
-        ("figures", ", ".join(f"{name} {figure(value)}" for name, value in figures.items()) or "none"),
+        ("figures", ", ".join(f"{label(name)} {figure(value)}" for name, value in figures.items()) or "none"),
         ("reason", release.reason),
         ("run", release.run),
     ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
+from carpipe.figures import FIGURES, label
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
@@ -30,17 +31,6 @@ from carpipe.weights.channel import Release, parse_release, read_channel
 
 COLUMNS = 6  # models side by side
 ENTRIES = 40  # of the history, and of the decisions
-# How the figures of a model are called on the page, in its order; others follow under their own names, as words.
-FIGURES = {
-    "test_accuracy": "top-1",
-    "test_top5_accuracy": "top-5",
-    "test_macro_f1": "macro-F1",
-    "test_listing_accuracy": "top-1 of a listing",
-    "test_photos": "test photos",
-    "test_nll": "log loss, nats",
-    "test_ece_before": "calibration error before calibration",
-    "test_ece": "calibration error",
-}
 CARD = "README.md"
 
 
@@ -120,11 +110,7 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
     infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
     standings = look_at(cache, [info.key for info in infos[:COLUMNS]], history)
     models = [*_models(cache, infos, standings, live, history)]
-    names = {
-        figure: FIGURES.get(figure, figure.removeprefix("test_").replace("_", " "))
-        for model in models
-        for figure in model.metrics
-    }
+    names = {figure: label(figure) for model in models for figure in model.metrics}
     order = [*(figure for figure in FIGURES if figure in names), *(figure for figure in names if figure not in FIGURES)]
     return ChannelView(
         name=name,

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from carpipe.called import call
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models.score_log import accuracy_of
-from carpipe.steps.views.called import call
 from carpipe.steps.views.channels import list_channels
 from carpipe.steps.views.extra import check_shown
 from carpipe.weights.channel import read_channel

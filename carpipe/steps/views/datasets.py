@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
+from carpipe.called import Called, call_committed
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import dataset_order, results
@@ -19,7 +20,6 @@ from carpipe.steps.data.cost import dataset_cost
 from carpipe.steps.data.datasets import dated_datasets
 from carpipe.steps.session import Session
 from carpipe.steps.short_ids import whole_id
-from carpipe.steps.views.called import Called, call
 from carpipe.steps.views.costs import say_cost
 from carpipe.steps.views.extra import check_shown
 from carpipe.taxonomy.words import DROPPED
@@ -168,8 +168,7 @@ def newest(cache: ResultCache, *, most: int = SHOWN) -> Iterator[Manifest]:
 
 def call_dataset(done: Manifest) -> Called:
     """What people call it."""
-    at = manifest.committed_at(done, None) if manifest.COMMITTED in done.extra else None
-    return call(done.key, at, done.counts["kept"])
+    return call_committed(done, done.counts["kept"])
 
 
 def show_dataset(cache: ResultCache, done: Manifest, index: "PhotoIndex") -> DatasetView:

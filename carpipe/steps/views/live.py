@@ -4,10 +4,10 @@ import contextlib
 from dataclasses import dataclass
 
 from carpipe.backports import from_iso
+from carpipe.called import Called, call, moment
 from carpipe.errors import InputError, MissingError
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models.score_log import accuracy_of
-from carpipe.steps.views.called import Called, call, moment
 from carpipe.steps.views.channels import list_channels
 from carpipe.weights.channel import Release, read_channel
 

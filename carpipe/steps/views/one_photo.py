@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from carpipe.called import Called
 from carpipe.errors import InputError
 from carpipe.reasons import REASONS
-from carpipe.steps.views.called import Called
 from carpipe.steps.views.originals import EDITED, NEAR, OLDER, SAME
 from carpipe.steps.views.photos import read_rows
 from carpipe.viewpoints import WORDS

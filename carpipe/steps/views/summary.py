@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
-from carpipe.figures import figure
+from carpipe.figures import figure, label
 from carpipe.manifest import Manifest
 from carpipe.names import shown
 from carpipe.steps.session import Session
 from carpipe.steps.views.funnel import read_funnel, render_funnel
 from carpipe.steps.views.new_models import told_new_models
 from carpipe.weights.channel import read_channel
+
+SCORES = ("test_accuracy", "test_top5_accuracy", "test_macro_f1")
 
 
 def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, model: str, verdict: str) -> str:
@@ -23,8 +25,7 @@ def summary(session: Session, *, dataset: Manifest, evaluation: Manifest, model:
     release = read_channel(session.store, session.config.classifier.channel)
     figures = evaluation.extra["metrics"]
     splits = ", ".join(f"{name} {dataset.extra['splits'].get(name, 0):,}" for name in ("train", "val", "test"))
-    shown = {"test_accuracy": "top-1", "test_top5_accuracy": "top-5", "test_macro_f1": "macro-F1"}
-    scores = ", ".join(f"{label} {figure(figures[name])}" for name, label in shown.items() if name in figures)
+    scores = ", ".join(f"{label(name)} {figure(figures[name])}" for name in SCORES if name in figures)
     rows = [
         ("classes", f"{len(dataset.extra['classes'])}, {dataset.extra['vehicles']:,} vehicles"),
         ("photos", splits),

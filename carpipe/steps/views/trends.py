@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from carpipe import manifest
+from carpipe.called import Called
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models.score_log import parse_score
-from carpipe.steps.views.called import Called
 from carpipe.steps.views.datasets import call_dataset, newest
 from carpipe.steps.views.kept import read_all
 

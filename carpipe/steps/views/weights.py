@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from carpipe.errors import InputError
-from carpipe.figures import figure
+from carpipe.figures import figure, label
 from carpipe.manifest import Manifest
 from carpipe.names import counted, shown
 from carpipe.steps import bundles
@@ -68,7 +68,7 @@ def show_weights(session: Session, name: str, model: str | None) -> str:
     state = f"live, generation {current.generation}" if current and current.model == found.key else "not live"
     lines = [found.key, f"  {state}", shown(f"  {len(extra['classes'])} classes, trained on {extra['dataset']}")]
     lines += [f"  manifest sha256 {committed.sha256}"]
-    lines += [shown(f"  {key:<30} {figure(value)}") for key, value in extra["metrics"].items()]
+    lines += [shown(f"  {label(key):<30} {figure(value)}") for key, value in extra["metrics"].items()]
     if name == session.config.car_filter.channel:
         lines += [f"  {sentence}" for sentence in _views(session, found)]
     lines += [shown(_answered(entry)) for entry in scores(session, name) if entry["model"] == found.key]

@@ -13,11 +13,11 @@ from jinja2.runtime import Context
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from carpipe.called import SHORT
 from carpipe.errors import InputError, MissingError
 from carpipe.html_page import POLICY, environment
 from carpipe.names import shown_text
-from carpipe.reasons import REASONS
-from carpipe.steps.views.called import SHORT
+from carpipe.reasons import REASONS, in_words
 from carpipe.steps.views.preview import Previews
 from carpipe_airflow.pages import MOUNT
 from carpipe_airflow.pages.links import path_of
@@ -67,7 +67,7 @@ def model_id(key: str) -> str:
 
 def plain(code: str | None) -> str:
     """A reason as words: `not_a_car` as `not a car`; empty where there is none."""
-    return (code or "").replace("_", " ")
+    return in_words(code or "")
 
 
 @pass_context

@@ -14,7 +14,7 @@ from airflow.models.xcom import XComModel
 from airflow.sdk.bases.xcom import BaseXCom
 from sqlalchemy import func, select
 
-from carpipe.steps.views.called import moment
+from carpipe.called import moment
 from carpipe_airflow.notify import FAILURE
 from carpipe_airflow.pages.links import FORESEEN, path_of
 

@@ -209,7 +209,7 @@ def test_the_command_prints_it_in_short_and_writes_the_page(bucket, models, made
     assert main(["weights", "compare", "classifier", model, "--out", str(page)]) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"{now.key}\nagainst {before.key}\n")
-    assert "test_accuracy" in said
+    assert "top-1" in said
     assert page.read_bytes() == manifest.read_file(bucket.store, made, PAGE)
     assert main(["weights", "compare", "classifier", before.key.split("/")[2], "--with", model]) == 0
     assert capsys.readouterr().out.startswith(f"{before.key}\nagainst {now.key}\n")

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
+from carpipe.called import Called
 from carpipe.errors import InputError
 from carpipe.photo_index import COLUMNS, write_index
 from carpipe.photos import to_parquet
-from carpipe.steps.views.called import Called
 from carpipe.steps.views.one_photo import fate, findings, original, show_photo
 from carpipe.steps.views.originals import EDITED, NEAR, OLDER, SAME
 from carpipe.steps.views.photos import read_rows

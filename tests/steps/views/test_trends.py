@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from carpipe.called import Called
 from carpipe.steps.models.score_log import record_score
 from carpipe.steps.views import trends
-from carpipe.steps.views.called import Called
 from carpipe.steps.views.trends import Night, Trend, dataset_trends, newest_listings, nights
 
 SCORE = {

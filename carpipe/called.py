@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from carpipe import manifest
+from carpipe.manifest import Manifest
 from carpipe.names import counted
 
 SHORT = 8  # characters of an id that tell it from others; commands and addresses take as many
@@ -31,6 +33,12 @@ def call(key: str, at: datetime | None, photos: int | None = None) -> Called:
     said = [moment(at)] if at else []
     said += [counted(photos, "photo")] if photos is not None else []
     return Called(key.split("/")[-2], ", ".join(said) or "of unknown date")
+
+
+def call_committed(done: Manifest, photos: int | None = None) -> Called:
+    """The name of a result that is committed. Earlier versions did not say when."""
+    at = manifest.committed_at(done, None) if manifest.COMMITTED in done.extra else None
+    return call(done.key, at, photos)
 
 
 def moment(at: datetime) -> str:
