@@ -36,9 +36,14 @@ def call(key: str, at: datetime | None, photos: int | None = None) -> Called:
 
 
 def call_committed(done: Manifest, photos: int | None = None) -> Called:
-    """The name of a result that is committed. Earlier versions did not say when."""
-    at = manifest.committed_at(done, None) if manifest.COMMITTED in done.extra else None
-    return call(done.key, at, photos)
+    """The name of a result that is committed."""
+    return call(done.key, made_at(done), photos)
+
+
+def made_at(done: Manifest) -> datetime | None:
+    """When a result was committed, UTC; None where it does not say, as those of earlier versions."""
+    at = manifest.committed_at(done, None)
+    return at if at.year > datetime.min.year else None
 
 
 def moment(at: datetime) -> str:

@@ -14,11 +14,13 @@ from markupsafe import Markup
 from carpipe.errors import InputError
 from carpipe.names import shown_text
 from carpipe.pictures.encode import preview
+from carpipe.reasons import in_words
 
 # The browser itself then refuses whatever a later version may load or run.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-# The style sheet of all pages, those that open from S3 too.
+# The style sheet of all pages, those that open from S3 too; and what documents of the bucket share beside it.
 LOOK = Path(__file__).parent / "style.css"
+PARTS = Path(__file__).parent / "html_parts"
 SIDE = 160  # pixels of a picture's long side on a page; about 5 kB each
 QUALITY = 75
 
@@ -57,17 +59,20 @@ def make_card(key: str, facts: Iterable[str], jpeg: bytes | None) -> Card:
 
 
 def environment(folder: Path) -> Environment:
-    """For the templates of a folder. Filters: `number` with thousands separated, `per_cent` of a share from 0 to 1."""
+    """For the templates of a folder, which find those of `html_parts` too.
+
+    Filters: `number` with thousands separated, `per_cent` of a share from 0 to 1, `words` of a drop reason.
+    """
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, PARTS]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_printable,
     )
-    made.globals["look"] = Markup(LOOK.read_text("utf-8"))  # noqa: S704  # ours
-    made.filters |= {"number": lambda value: f"{value:,.0f}", "per_cent": per_cent}
+    made.globals |= {"look": Markup(LOOK.read_text("utf-8")), "policy": POLICY}  # noqa: S704  # ours
+    made.filters |= {"number": lambda value: f"{value:,.0f}", "per_cent": per_cent, "words": in_words}
     return made
 
 

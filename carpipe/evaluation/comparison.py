@@ -6,12 +6,14 @@ model that the comparison is about, `before` the other one, which was live when 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score
 
+from carpipe.called import moment
 from carpipe.config import ClassifierConfig, GateConfig
 from carpipe.evaluation.gate import compare, pair_answers
 from carpipe.evaluation.gate_statistics import count_vehicles, judge_classes
@@ -31,6 +33,7 @@ class Side:
         metrics: figures of its own evaluation.
         settings: of its training; None: the training is gone.
         facts: what else its training was of, such as the dataset; empty where it is gone.
+        made: when it was packaged, UTC; None where nobody knows.
     """
 
     key: str
@@ -38,6 +41,12 @@ class Side:
     metrics: Mapping[str, Any]
     settings: Mapping[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    made: datetime | None = None
+
+    @property
+    def title(self) -> str:
+        """What people call it, beside its short id."""
+        return moment(self.made) if self.made else "unknown date"
 
     @property
     def name(self) -> str:

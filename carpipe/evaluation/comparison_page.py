@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from carpipe.backports import UTC
+from carpipe.called import SHORT, moment
 from carpipe.errors import InputError
 from carpipe.evaluation.comparison import SHOWN, Comparison, choose_photos
 from carpipe.evaluation.metrics import show_figure
-from carpipe.html_page import POLICY, environment, in_points, make_card, minus, per_cent
+from carpipe.html_page import environment, in_points, make_card, minus, per_cent
 from carpipe.names import brief, in_markdown
 
 TEMPLATE = "comparison.html.j2"
@@ -45,8 +46,7 @@ def render_comparison(comparison: Comparison, *, pictures: Mapping[str, bytes], 
     return page.get_template(TEMPLATE).render(
         page=comparison,
         numbers=comparison.numbers,
-        policy=POLICY,
-        made=made.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        made=moment(made.astimezone(UTC)),
         verdict=verdict(comparison),
         sections=(
             ("fell", "Classes that fell most", comparison.fell, [one for one in shown if one[0]["change"] < 0]),
@@ -104,7 +104,8 @@ def render_markdown(comparison: Comparison) -> str:
         for row in comparison.figures
     )
     lines = "\n".join(f"- {in_markdown(line)}" for line in _lines(comparison))
-    return f"""## Against {comparison.before.name}
+    before = comparison.before
+    return f"""## Against the model of {before.title}, `{before.name[:SHORT]}`
 
 {in_markdown(verdict(comparison))}
 

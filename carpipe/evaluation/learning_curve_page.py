@@ -1,6 +1,5 @@
 """The page of a learning curve: whether more photos would help, and of which classes."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from carpipe.backports import UTC
+from carpipe.called import Called, moment
 from carpipe.errors import InputError
 from carpipe.evaluation.learning_curve import share_text
-from carpipe.html_page import POLICY, environment, in_points
+from carpipe.evaluation.plot_files import to_svg
+from carpipe.evaluation.plots import accuracy_by_share
+from carpipe.figures import label
+from carpipe.html_page import environment, in_points
 
 TEMPLATE = "learning_curve.html.j2"
+TITLE = "accuracy on the test photos by photos learnt from"
 GAINED = 20  # classes shown
 
 
@@ -22,17 +26,15 @@ class CurvePage:
     """All that the page shows.
 
     Attributes:
-        dataset: manifest key.
+        dataset: what the curve is of.
         made: when; with a time zone.
         curve: what `learning_curve.judge_curve` found.
-        plot: PNG.
         facts: settings of the trainings.
     """
 
-    dataset: str
+    dataset: Called
     made: datetime
     curve: Mapping[str, Any]
-    plot: bytes
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -45,13 +47,13 @@ def render_curve(page: CurvePage) -> str:
     if page.made.tzinfo is None:
         raise InputError(f"The page's time needs a time zone; {page.made} has none.")
     made = environment(Path(__file__).parent)
+    made.globals["label"] = label
     made.filters |= {"points": partial(in_points, places=1), "share": share_text}
     gained = [row for row in page.curve["classes"] if row["gain"] > 0]
     return made.get_template(TEMPLATE).render(
         page=page,
-        policy=POLICY,
-        made=page.made.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        plot=f"data:image/png;base64,{base64.b64encode(page.plot).decode()}",
+        made=moment(page.made.astimezone(UTC)),
+        plot=to_svg(accuracy_by_share(page.curve["points"]), name="curve", title=TITLE),
         gained=gained[:GAINED],
         more=len(gained) - GAINED,
         others=len(page.curve["classes"]) - len(gained),

@@ -3,7 +3,6 @@
 `carpipe.html_page` says what all pages keep to.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,8 +11,11 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
-from carpipe.backports import UTC
+from carpipe.backports import UTC, from_iso
+from carpipe.called import Called, moment
 from carpipe.errors import InputError
 from carpipe.evaluation import plots, tables
 from carpipe.evaluation.calibration import Threshold
@@ -21,15 +23,25 @@ from carpipe.evaluation.decision import Decision
 from carpipe.evaluation.metrics import figures, show_figure
 from carpipe.evaluation.newest import APART
 from carpipe.evaluation.page_pictures import PAIRS, choose_pictures, make_pairs
+from carpipe.evaluation.plot_files import to_png, to_svg
 from carpipe.evaluation.predictions import Predictions
-from carpipe.figures import FIGURES
-from carpipe.html_page import POLICY, environment
+from carpipe.figures import FIGURES, label
+from carpipe.html_page import environment
 
 __all__ = ["PageInput", "choose_pictures", "draw_plots", "render_page"]
 
 TEMPLATE = "evaluation.html.j2"
 WORST = 20  # classes; a model of no more shows them all anyway
 NIGHTS = 12  # of newest listings in the table; more are in the curve
+TITLES = {
+    "reliability": "share of right answers by score",
+    "confusion": "confusion matrix",
+    "curves": "loss and accuracy by epoch",
+    "training": "recall by photos trained on",
+    "newest": "accuracy on newest listings by night",
+    "known": "photos by familiarity",
+    "precision_recall": "precision against recall",
+}
 FEW_MAKES = 30  # more of them are folded away
 
 
@@ -38,7 +50,7 @@ class PageInput:
     """All that the page shows.
 
     Attributes:
-        model: what it is called, such as the channel and the id.
+        model: what it is called beside its date, such as the channel.
         made: when; with a time zone.
         test: the model's answers on the test split.
         temperature: fitted on the validation split.
@@ -49,6 +61,7 @@ class PageInput:
         positive_threshold: p(positive) from where on a photo counts as such.
         decision: of the gate; None: not asked.
         pictures: JPEGs by photo key, of those that `choose_pictures` names.
+        data: the dataset that it was trained on, or the set of labels; None: not said.
         facts: whatever else belongs to it, such as dataset, manifests and settings.
         newest: what live models answered on listings that came after them, a night each, oldest first: the figures of
             `newest.judge_newest` with `at`, `generation` and `test_accuracy`.
@@ -69,6 +82,7 @@ class PageInput:
     positive_threshold: float = 0.5
     decision: Decision | None = None
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    data: Called | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     newest: Sequence[Mapping[str, Any]] = ()
     known: Mapping[str, Any] | None = None
@@ -91,13 +105,12 @@ def render_page(page: PageInput) -> str:
         .get_template(TEMPLATE)
         .render(
             page=page,
-            policy=POLICY,
-            made=page.made.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            made=moment(page.made.astimezone(UTC)),
             figures=found,
             finetuned={epoch.get("finetune") for epoch in page.history} == {0.0, 1.0},
             resumed=any(epoch.get("resumed") for epoch in page.history),
             meanings=[(name, one.label, one.meaning) for name, one in FIGURES.items() if name in found],
-            pictures={name: _as_uri(png) for name, png in draw_plots(page).items()},
+            plots=_shown_plots(page),
             classes=_rows(classes),
             worst=_rows(tables.worst_classes(classes, count=WORST)) if len(classes) > WORST else [],
             makes=_rows(makes),
@@ -117,6 +130,21 @@ def render_page(page: PageInput) -> str:
 
 def draw_plots(page: PageInput) -> dict[str, bytes]:
     """The plots of the page as PNG, by name; those that cannot be drawn are left out."""
+    return {name: to_png(figure) for name, figure in _figures(page).items()}
+
+
+def _shown_plots(page: PageInput) -> dict[str, list[Markup]]:
+    """The same in the colours of the page. Of the curves of a training each is one, to stand below the other."""
+    drawn = {name: [figure] for name, figure in _figures(page).items()}
+    if page.history:
+        drawn["curves"] = [plots.learning_curves(page.history, [panel]) for panel in plots.panels_of(page.history)]
+    return {
+        name: [to_svg(one, name=f"{name}-{number}", title=TITLES[name]) for number, one in enumerate(found)]
+        for name, found in drawn.items()
+    }
+
+
+def _figures(page: PageInput) -> dict[str, Figure]:
     drawn = {
         "reliability": plots.reliability_diagram(page.test, page.temperature),
         "confusion": plots.confusion_plot(page.test),
@@ -137,8 +165,12 @@ def draw_plots(page: PageInput) -> dict[str, bytes]:
     return drawn
 
 
-def _as_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _night(at: object) -> str:
+    """The time of a night, which somebody else may have written."""
+    try:
+        return moment(from_iso(str(at)).astimezone(UTC))
+    except ValueError:
+        return str(at)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -147,5 +179,6 @@ def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def _environment() -> Environment:
     made = environment(Path(__file__).parent)
-    made.filters["figure"] = show_figure
+    made.filters |= {"figure": show_figure, "night": _night}
+    made.globals["label"] = label
     return made

@@ -1,11 +1,9 @@
-"""The pictures of a judged model, each as the bytes of a PNG.
+"""The pictures of a judged model, each as a figure; `plot_files` makes files of them.
 
 Figures are objects of their own: matplotlib's global state is never touched, so threads and tests do not meet.
 Class names are foreign text: `$` in them is a dollar, not mathematics, and a letter that the font lacks is a box.
 """
 
-import io
-import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -24,21 +22,33 @@ from carpipe.errors import InputError
 from carpipe.evaluation.calibration import reliability
 from carpipe.evaluation.predictions import Predictions
 from carpipe.evaluation.tables import make_of
+from carpipe.figures import FIGURES
+from carpipe.names import brief
 from carpipe.probabilities import calibrate
 
-MAIN, OTHER, FAINT = "#2f6fab", "#d9822b", "#8a94a0"  # of the page
-DPI = 110
+MAIN, OTHER, FAINT = "#2f6fab", "#d9822b", "#8a94a0"  # `plot_files` puts the colours of the page in their place
+TOP1, MACRO_F1 = FIGURES["test_accuracy"].label, FIGURES["test_macro_f1"].label
+PANELS = ("loss", "accuracy", "learning_rate")  # of the curves of a training
+# Nothing, growing into the blue: to be read on light and on dark.
+_SHARES = LinearSegmentedColormap.from_list("shares", [(*to_rgb(MAIN), 0.0), (*to_rgb(MAIN), 1.0)])
 DAY = pd.Timedelta(days=1)
+DOTS = 1.2  # above dots, below ticks and lines, as matplotlib stacks them
 NAMED_CELLS = 12  # classes up to which a confusion matrix shows its numbers
 NAMED_CLASSES = 60  # and its names; more are marked by make
 
 
-def learning_curves(history: Sequence[Mapping[str, float]]) -> bytes:
+def panels_of(history: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
+    """Of `PANELS` those that the history holds."""
+    return PANELS if any("learning_rate" in epoch for epoch in history) else PANELS[:2]
+
+
+def learning_curves(history: Sequence[Mapping[str, float]], panels: Sequence[str] = ()) -> Figure:
     """Loss and accuracy of train and val by epoch, and the learning rate if the history holds it.
 
     Args:
         history: an entry per epoch: `epoch`, `finetune` (0 or 1), `loss`, `accuracy`, `val_loss`, `val_accuracy`;
             `resumed` (1) of the first one after an interruption.
+        panels: those to draw, side by side; all of them by default.
 
     Raises:
         InputError: it is empty.
@@ -46,7 +56,7 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> bytes:
     if not history:
         raise InputError("The history of the training is empty; there are no curves to draw.")
     rows = pd.DataFrame([dict(row) for row in history])
-    panels = ["loss", "accuracy", *(["learning_rate"] if "learning_rate" in rows else [])]
+    panels = panels or panels_of(history)
     figure = Figure(figsize=(3.7 * len(panels), 3.1), layout="constrained")
     for place, name in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), place)
@@ -54,10 +64,10 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> bytes:
         axes.set_title(name.replace("_", " "))
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return _to_png(figure)
+    return figure
 
 
-def newest_curve(nights: Sequence[Mapping[str, Any]]) -> bytes:
+def newest_curve(nights: Sequence[Mapping[str, Any]]) -> Figure:
     """Accuracy of live models on newest listings, night by night, beside that on their own test photos.
 
     Args:
@@ -73,7 +83,7 @@ def newest_curve(nights: Sequence[Mapping[str, Any]]) -> bytes:
     axes.errorbar(when, shares["accuracy"], yerr=spread, color=MAIN, ecolor=FAINT, marker="o", markersize=4,
                   linewidth=1, elinewidth=1, label="newest listings")  # fmt: skip
     axes.plot(when, shares["test_accuracy"], color=OTHER, drawstyle="steps-post", label="own test photos")
-    axes.set(ylim=(0, 1), ylabel="photos right")
+    axes.set(ylim=(0, 1), ylabel=TOP1)
     if len(when):
         axes.set_xlim(when.min() - DAY, when.max() + DAY)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -81,11 +91,11 @@ def newest_curve(nights: Sequence[Mapping[str, Any]]) -> bytes:
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.legend(loc="lower left", frameon=False)
-    return _to_png(figure)
+    return figure
 
 
-def accuracy_by_share(points: Sequence[Mapping[str, Any]]) -> bytes:
-    """Photos right, with bounds, and macro F1 by photos learnt from; equal steps to the right are equal factors.
+def accuracy_by_share(points: Sequence[Mapping[str, Any]]) -> Figure:
+    """Top-1, with bounds, and macro-F1 by photos learnt from; equal steps to the right are equal factors.
 
     Args:
         points: of `learning_curve.judge_curve`.
@@ -95,8 +105,8 @@ def accuracy_by_share(points: Sequence[Mapping[str, Any]]) -> bytes:
     axes = figure.add_subplot()
     right, photos = rows["test_accuracy"], rows["photos"]
     axes.errorbar(photos, right, yerr=[right - rows["low"], rows["high"] - right], color=MAIN, ecolor=FAINT,
-                  marker="o", markersize=5, linewidth=1.2, elinewidth=1, capsize=3, label="photos right")  # fmt: skip
-    axes.plot(photos, rows["test_macro_f1"], color=OTHER, marker="s", markersize=4, linewidth=1, label="macro F1")
+                  marker="o", markersize=5, linewidth=1.2, elinewidth=1, capsize=3, label=TOP1)  # fmt: skip
+    axes.plot(photos, rows["test_macro_f1"], color=OTHER, marker="s", markersize=4, linewidth=1, label=MACRO_F1)
     axes.set_xscale("log", base=2)
     axes.set_xticks(photos, [f"{number:,}" for number in photos])
     axes.minorticks_off()
@@ -105,10 +115,10 @@ def accuracy_by_share(points: Sequence[Mapping[str, Any]]) -> bytes:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
-    return _to_png(figure)
+    return figure
 
 
-def reliability_diagram(predictions: Predictions, temperature: float) -> bytes:
+def reliability_diagram(predictions: Predictions, temperature: float) -> Figure:
     """How often answers are right against how sure they are, before and after calibration; below, how many are."""
     figure = Figure(figsize=(5.4, 4.6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)})
@@ -124,10 +134,10 @@ def reliability_diagram(predictions: Predictions, temperature: float) -> bytes:
     bottom.set(xlabel="score of the answer", ylabel="photos")
     for axis in (top.xaxis, top.yaxis, bottom.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    return _to_png(figure)
+    return figure
 
 
-def familiarity_histogram(shares: Mapping[str, Any]) -> bytes:
+def familiarity_histogram(shares: Mapping[str, Any]) -> Figure:
     """Shares of photos by how familiar they look, those of known cars and of cars of no class.
 
     Args:
@@ -142,10 +152,10 @@ def familiarity_histogram(shares: Mapping[str, Any]) -> bytes:
     axes.set(xlabel="familiarity, in standard deviations of known cars", ylabel="photos")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.legend(loc="upper left", frameon=False)
-    return _to_png(figure)
+    return figure
 
 
-def confusion_plot(test: Predictions) -> bytes:
+def confusion_plot(test: Predictions) -> Figure:
     """The confusion matrix, each row a share of the truth's photos.
 
     Few classes show numbers and names, up to 60 their names; of more, every cell that holds a wrong answer is a
@@ -162,10 +172,10 @@ def confusion_plot(test: Predictions) -> bytes:
         _draw_dots(axes, shares, test.classes)
     axes.set(xlabel="answer", ylabel="truth")
     axes.set_aspect("equal")
-    return _to_png(figure)
+    return figure
 
 
-def accuracy_by_training_photos(classes: pd.DataFrame) -> bytes:
+def accuracy_by_training_photos(classes: pd.DataFrame) -> Figure:
     """A dot per class of the table of `by_class`: recall against photos trained on, and the median of neighbours."""
     tested = classes[classes["photos"] > 0].sort_values("training")
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
@@ -179,10 +189,10 @@ def accuracy_by_training_photos(classes: pd.DataFrame) -> bytes:
     axes.set(xlabel="photos trained on", ylabel="recall on the test split", ylim=(-0.02, 1.02))
     axes.set_xlim(left=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    return _to_png(figure)
+    return figure
 
 
-def precision_recall_plot(test: Predictions, *, positive: str, threshold: float, temperature: float) -> bytes:
+def precision_recall_plot(test: Predictions, *, positive: str, threshold: float, temperature: float) -> Figure:
     """Precision against recall of a two-class model, with the threshold marked that it is used at.
 
     Args:
@@ -205,10 +215,10 @@ def precision_recall_plot(test: Predictions, *, positive: str, threshold: float,
         axes.plot(*_operating_point(truth, scores >= threshold), "o", color=OTHER, label=f"at {threshold:.2f}")
         axes.legend(loc="lower left", frameon=False)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
-    axes.set_title(f"photos that show {positive}", parse_math=False)
+    axes.set_title(f"photos that show {brief(positive)}", parse_math=False)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    return _to_png(figure)
+    return figure
 
 
 def _draw_curves(axes: Axes, rows: pd.DataFrame, name: str) -> None:
@@ -231,15 +241,15 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, name: str) -> None:
 
 def _draw_cells(axes: Axes, counts: NDArray[Any], shares: NDArray[Any], classes: Sequence[str]) -> None:
     # The square root makes a few per cent visible beside the diagonal.
-    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
-    names = [name if len(name) <= 24 else f"{name[:23]}…" for name in classes]
+    axes.imshow(np.sqrt(shares), cmap=_SHARES, vmin=0, vmax=1)
+    names = [brief(name, max_characters=24) for name in classes]
     size = 9 if len(classes) <= 30 else 6
     axes.set_xticks(range(len(classes)), names, rotation=90, fontsize=size, parse_math=False)
     axes.set_yticks(range(len(classes)), names, fontsize=size, parse_math=False)
     if len(classes) > NAMED_CELLS:
         return
     for row, column in np.argwhere(counts):
-        colour = "white" if shares[row, column] > 0.4 else "black"
+        colour = "white" if shares[row, column] > 0.7 else "black"
         axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour, fontsize=size)
 
 
@@ -250,14 +260,17 @@ def _draw_dots(axes: Axes, shares: NDArray[Any], classes: Sequence[str]) -> None
     order = np.argsort(wrong[rows, columns])  # the worst on top
     rows, columns = rows[order], columns[order]
     found = wrong[rows, columns]
-    axes.scatter(np.arange(len(classes)), np.arange(len(classes)), s=0.6, color=MAIN, linewidths=0)
+    diagonal = np.arange(len(classes))
+    axes.scatter(diagonal, diagonal, s=0.6, color=MAIN, linewidths=0)
     axes.scatter(columns, rows, s=1 + 60 * found, c=np.sqrt(found), cmap="YlOrRd", vmin=-0.3, vmax=0.8, linewidths=0)
+    # Ten thousands of dots are pixels in every file: as shapes they would be megabytes.
+    axes.set_rasterization_zorder(DOTS)
     makes = make_of(pd.Series(classes)).to_numpy()
     starts = [0, *(np.flatnonzero(makes[1:] != makes[:-1]) + 1), len(classes)]
     # Only makes with room for their name get one.
     wide = [(low, high) for low, high in pairwise(starts) if high - low >= len(classes) / 80]
     ticks = [(low + high - 1) / 2 for low, high in wide]
-    names = [str(makes[low])[:16] for low, _ in wide]
+    names = [brief(str(makes[low]), max_characters=16) for low, _ in wide]
     axes.set_xticks(ticks, names, rotation=90, fontsize=6, parse_math=False)
     axes.set_yticks(ticks, names, fontsize=6, parse_math=False)
     for low in starts[1:-1]:
@@ -270,15 +283,3 @@ def _operating_point(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> tuple
     """Recall and precision; nothing said is nothing said wrongly."""
     hits = float((truth & said).sum())
     return hits / truth.sum(), hits / said.sum() if said.any() else 1.0
-
-
-def _to_png(figure: Figure) -> bytes:
-    """Equal figures give equal bytes."""
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-    sink = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        FigureCanvasAgg(figure)
-        figure.savefig(sink, format="png", dpi=DPI, metadata={"Software": None})
-    return sink.getvalue()

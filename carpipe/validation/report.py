@@ -13,10 +13,12 @@ import pandas as pd
 from jinja2 import Environment
 
 from carpipe.backports import UTC
+from carpipe.called import Called, moment
 from carpipe.errors import InputError
-from carpipe.html_page import POLICY, environment, minus
+from carpipe.html_page import environment, minus
+from carpipe.names import counted
 from carpipe.photos import SPLITS, kept
-from carpipe.reasons import REASONS
+from carpipe.reasons import REASONS, in_words
 from carpipe.validation import report_charts as charts
 from carpipe.validation.report_pictures import choose_examples, choose_pairs, make_cards
 
@@ -34,11 +36,13 @@ CHANGED = 15  # classes whose photos changed most
 class PreviousDataset:
     """What the report compares with.
 
-    `classes` and `splits` are kept photos by name; where empty, they are not compared.
+    `name` is what people call it, empty where nobody knows. `classes` and `splits` are kept photos by name; where
+    empty, they are not compared.
     """
 
     dataset: str
     funnel: Sequence[Mapping[str, Any]]
+    name: str = ""
     classes: Mapping[str, int] = field(default_factory=dict)
     splits: Mapping[str, int] = field(default_factory=dict)
 
@@ -48,7 +52,7 @@ class ReportInput:
     """All that the report shows.
 
     Attributes:
-        dataset: id of the dataset.
+        dataset: id of the dataset; of one that it would have where `failed` holds anything.
         made: when; with a time zone.
         expectations: number checked; 0: the dataset was not validated.
         failed: one sentence for each expectation that is broken.
@@ -94,18 +98,19 @@ def render_report(report: ReportInput) -> str:
     _check(report)
     alive = kept(report.photos)
     classes = charts.class_table(alive)
+    made = report.made.astimezone(UTC)
     page = _environment().get_template(TEMPLATE)
     return page.render(
         report=report,
-        policy=POLICY,
-        made=report.made.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        called=Called(report.dataset, f"{moment(made)}, {counted(len(report.photos), 'photo')}"),
+        made=moment(made),
         photos_in=len(report.photos),
         photos_kept=len(alive),
         vehicles=alive["vehicle"].nunique(),
         listings=alive["listing_uuid"].nunique(),
         funnel=charts.funnel_rows(report.funnel),
         reasons=_reasons(report),
-        change=_change(report, classes),
+        since=_change(report, classes),
         classes=_classes(classes),
         shares=charts.share_rows(alive, report.quotas),
         deviations={
@@ -164,6 +169,7 @@ def _change(report: ReportInput, classes: pd.DataFrame) -> dict[str, Any] | None
     ]
     return {
         "dataset": before.dataset,
+        "name": before.name,
         "funnel": charts.funnel_changes(before.funnel, report.funnel),
         "splits": splits if before.splits else [],
         "compares_classes": bool(before.classes),
@@ -197,7 +203,7 @@ def _pairs(report: ReportInput) -> dict[str, Any]:
     if unknown := keys - set(rows["key"]):
         raise InputError(f"a near-duplicate pair has photo {min(unknown)}, which the photo table has not")
     cards = {card.key: card for card in make_cards(rows, report.pictures)}
-    fates = dict(zip(rows["key"], rows["dropped"].fillna("kept"), strict=True))
+    fates = dict(zip(rows["key"], rows["dropped"].fillna("kept").map(in_words), strict=True))
     shown = [
         (pair["difference"], [(cards[key], fates[key]) for key in (pair["key_a"], pair["key_b"])])
         for pair in report.pairs.to_dict("records")

@@ -68,15 +68,23 @@ class ShareRow:
 
 @dataclass(frozen=True)
 class Change:
-    """A count in the previous dataset and in this one."""
+    """A count in the previous dataset and in this one: of photos that are in, or dropped for a reason, the label."""
 
     label: str
     before: int
     now: int
+    is_reason: bool = False
 
     @property
     def difference(self) -> int:
         return self.now - self.before
+
+    @property
+    def verdict(self) -> str:
+        """Good where more photos are in or fewer are dropped, bad the other way round, empty where all is as it was."""
+        if not self.difference:
+            return ""
+        return "good" if (self.difference > 0) != self.is_reason else "bad"
 
 
 def funnel_rows(funnel: Sequence[Mapping[str, Any]]) -> list[StageRow]:
@@ -211,11 +219,11 @@ def listings_per_vehicle(alive: pd.DataFrame) -> "pd.Series[int]":
 def funnel_changes(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Change]:
     """Photos in, dropped by each reason of either dataset, and kept."""
     old, new = _reasons(before), _reasons(now)
-    rows = [Change(reason, old[reason], new[reason]) for reason in {**new, **old}]
+    rows = [Change(reason, old[reason], new[reason], is_reason=True) for reason in {**new, **old}]
     return [
-        Change("photos in", *(funnel[0]["in"] if funnel else 0 for funnel in (before, now))),
+        Change("photos in", before[0]["in"] if before else 0, now[0]["in"] if now else 0),
         *sorted(rows, key=lambda row: -max(row.now, row.before)),
-        Change("kept", *(funnel[-1]["kept"] if funnel else 0 for funnel in (before, now))),
+        Change("kept", before[-1]["kept"] if before else 0, now[-1]["kept"] if now else 0),
     ]
 
 

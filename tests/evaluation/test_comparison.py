@@ -128,7 +128,7 @@ def test_what_became_of_classes():
     assert found.figures[0]["before"] == 0.5
     assert [(row["class_name"], row["note"]) for row in found.rose] == [("zoe", "new")]
     text = Page(render_comparison(found, pictures={}, made=MADE)).text
-    assert "zoe (new) 0.0 % 100.0 % +100.00" in text
+    assert "zoe (new) 0.0 % 100.0 % ▲ +100.00" in text
     assert "New classes zoe" in text
     assert "Classes that are gone van" in text
     assert "Renamed classes golf_vii is golf" in text
@@ -180,10 +180,10 @@ def test_own_figures_are_subtracted_on_the_same_photos_alone():
     }  # fmt: skip
     sides = side("new", "abc", metrics={"test_accuracy": 0.5}), side("old", "abc", metrics={"test_accuracy": 0.75})
     text = Page(render_comparison(compared("abc", "abc", "abc", sides=sides), pictures={}, made=MADE)).text
-    assert f"top-1 0.7500 0.5000 −0.2500 {meaning('test_accuracy')}" in text
+    assert f"top-1 {meaning('test_accuracy')} 0.7500 0.5000 ▼ −0.2500 worse" in text
     other = compared("abc", "abc", "abc", sides=sides, same_test=False)
     text = Page(render_comparison(other, pictures={}, made=MADE)).text
-    assert f"top-1 0.7500 0.5000 – {meaning('test_accuracy')}" in text
+    assert f"top-1 {meaning('test_accuracy')} 0.7500 0.5000 –" in text
     assert "not to be subtracted" in text
 
 

@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
+from carpipe.called import Called
 from carpipe.config import GateConfig
 from carpipe.errors import InputError
 from carpipe.evaluation import plots
 from carpipe.evaluation.learning_curve import Point, describe_step, judge_curve
 from carpipe.evaluation.learning_curve_page import CurvePage, render_curve
+from carpipe.evaluation.plot_files import to_png
 
 RULES = GateConfig()
+DATASET = Called("1f9c0b7a6d52e4c38b01", "30 Nov 2025 01:00, 1,797 photos")
 CLASSES = {"audi_a3": 60, "kia_<b>rio": 40}
 
 
@@ -111,13 +114,22 @@ def test_points_of_other_test_photos_are_no_curve():
 
 def render(curve, **facts):
     made = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    return render_curve(CurvePage("datasets/x/manifest.json", made, curve, b"png", {"batch": 32, **facts}))
+    return render_curve(CurvePage(DATASET, made, curve, {"batch": 32, **facts}))
 
 
 def test_the_page_says_it_all_and_runs_no_name(curve):
     page = render(curve, backbone="<script>")
 
-    for text in (curve["says"], "25 %", "100 %", "77.0 %", "+20.0", "2026-01-02 03:04 UTC", "kia_&lt;b&gt;rio"):
+    for text in (
+        curve["says"],
+        "25 %",
+        "100 %",
+        "77.0 %",
+        "+20.0",
+        "2 Jan 2026 03:04 UTC",
+        "30 Nov 2025 01:00, 1,797 photos",
+        "kia_&lt;b&gt;rio",
+    ):
         assert text in page, text
     assert "<b>rio" not in page
     assert "<script" not in page
@@ -126,8 +138,8 @@ def test_the_page_says_it_all_and_runs_no_name(curve):
 
 
 def test_the_plot_is_a_picture_and_the_same_for_the_same_points(curve):
-    drawn = plots.accuracy_by_share(curve["points"])
+    drawn = to_png(plots.accuracy_by_share(curve["points"]))
 
     assert drawn.startswith(b"\x89PNG")
-    assert plots.accuracy_by_share(curve["points"]) == drawn
-    assert plots.accuracy_by_share(curve["points"][:1]).startswith(b"\x89PNG")
+    assert to_png(plots.accuracy_by_share(curve["points"])) == drawn
+    assert to_png(plots.accuracy_by_share(curve["points"][:1])).startswith(b"\x89PNG")

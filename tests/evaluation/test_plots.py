@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from carpipe.errors import InputError
 from carpipe.evaluation import plots
+from carpipe.evaluation.plot_files import to_png
 from carpipe.evaluation.tables import by_class
 from tests.evaluation.make import draw, make
 
@@ -24,15 +26,15 @@ HISTORY = [
 ]
 
 
-def opened(png: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(png), formats=("PNG",))
+def opened(figure: Figure) -> Image.Image:
+    image = Image.open(io.BytesIO(to_png(figure)), formats=("PNG",))
     image.load()
     return image
 
 
-def ink(png: bytes) -> int:
+def ink(figure: Figure) -> int:
     """Pixels that are not white."""
-    return int((np.asarray(opened(png).convert("L")) < 250).sum())
+    return int((np.asarray(opened(figure).convert("L")) < 250).sum())
 
 
 def test_curves_have_a_panel_more_where_the_learning_rate_is_known():
@@ -62,10 +64,10 @@ def test_no_history_is_named():
 
 @pytest.mark.parametrize(("classes", "side"), [(2, 300), (12, 500), (70, 900)])
 def test_a_confusion_matrix_has_room_for_its_classes(classes, side):
-    png = plots.confusion_plot(draw(classes, 400))
+    figure = plots.confusion_plot(draw(classes, 400))
 
-    assert side <= opened(png).width <= 1100
-    assert ink(png) > 1000
+    assert side <= opened(figure).width <= 1100
+    assert ink(figure) > 1000
 
 
 def test_a_matrix_of_many_classes_shows_where_the_mistakes_are():
@@ -89,7 +91,7 @@ def test_a_matrix_of_many_classes_shows_where_the_mistakes_are():
 def test_calibration_moves_the_curve():
     predictions = draw(6, 2000, sharpness=2.5)
 
-    assert plots.reliability_diagram(predictions, 1.0) != plots.reliability_diagram(predictions, 2.5)
+    assert to_png(plots.reliability_diagram(predictions, 1.0)) != to_png(plots.reliability_diagram(predictions, 2.5))
 
 
 @pytest.mark.parametrize("classes", [8, 40])
@@ -138,7 +140,7 @@ def test_no_class_name_breaks_a_picture():
 def test_equal_input_gives_an_equal_picture_and_touches_no_global_state():
     test = draw(3, 50)
 
-    assert plots.confusion_plot(test) == plots.confusion_plot(test)
+    assert to_png(plots.confusion_plot(test)) == to_png(plots.confusion_plot(test))
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
 
@@ -149,5 +151,5 @@ def test_nights_are_drawn_over_any_time(days):
     shares = {"photos": 9, "accuracy": 0.6, "low": 0.5, "high": 0.7, "test_accuracy": None}
     nights = [{**shares, "at": (first + timedelta(days=days * part)).isoformat()} for part in (0, 0.5, 1)]
 
-    assert plots.newest_curve(nights).startswith(b"\x89PNG")
-    assert plots.newest_curve([{**shares, "at": "never"}] * 2).startswith(b"\x89PNG")
+    assert to_png(plots.newest_curve(nights)).startswith(b"\x89PNG")
+    assert to_png(plots.newest_curve([{**shares, "at": "never"}] * 2)).startswith(b"\x89PNG")

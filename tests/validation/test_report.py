@@ -157,14 +157,46 @@ def test_the_verdict_stands_first(photos: pd.DataFrame, expectations: int, faile
     assert all(one in text for one in failed)
 
 
+def test_a_dataset_is_called_by_its_date_and_size_and_a_short_id(photos: pd.DataFrame) -> None:
+    before = PreviousDataset("77aa0b7a6d52e4c38b01", funnel(photos), name="21 Nov 2026 01:02, 240 photos")
+    page = render(photos, dataset="1f9c0b7a6d52e4c38b01", previous=before).text
+    assert page.startswith("Dataset of 22 Nov 2026 01:00, 240 photos ")
+    assert "Dataset of 22 Nov 2026 01:00, 240 photos 1f9c0b7a made 22 Nov 2026 01:00 UTC" in page
+    assert "Compared with the dataset of 21 Nov 2026 01:02, 240 photos 77aa0b7a ." in page
+    assert "1f9c0b7a6d52" not in page.partition("Settings and lineage")[0]
+
+
+def test_what_was_refused_is_called_no_dataset(photos: pd.DataFrame) -> None:
+    page = render(photos, failed=["audit: no vehicle is in two splits"])
+    said = page.text[page.text.index("Refused: the data of", 1) :]
+    assert said.startswith(
+        "Refused: the data of 22 Nov 2026 01:00, 240 photos (no dataset was made) Validation failed: 1 of 58 "
+        "expectations are broken. Data Docs audit: no vehicle is in two splits"
+    )
+    assert "Dataset of" not in page.text
+    assert "datasets/d123" not in page.text
+    assert ("h1", {"class": "bad"}) in page.tags
+
+
+def test_a_change_says_by_an_arrow_and_a_colour_whether_it_is_good(photos: pd.DataFrame) -> None:
+    lost = photos["class_name"].eq("kia_rio")
+    fewer = drop(photos, lost, stage="split", reason="other_class")
+    html = render_report(make_input(fewer, previous=PreviousDataset("d122", funnel(photos))))
+    assert f'<span class="change bad">▼ −{lost.sum()}</span>' in html  # kept
+    assert f'<span class="change bad">▲ +{lost.sum()}</span>' in html  # dropped
+    assert '<span class="change">0</span>' in html  # as it was
+
+
 def test_counts_are_those_of_the_table(photos: pd.DataFrame) -> None:
     text = render(photos).text
     assert "240 photos in the bucket" in text
     assert "200 kept, 83.3 %" in text
-    assert "filter 232 in, 202 kept not_a_car 30" in text
+    assert "filter 232 in, 202 kept not a car 30" in text
     assert "split 200 in, 200 kept nothing dropped" in text
-    assert f"not_a_car filter 30 12.5 % {REASONS['not_a_car']}" in text
-    assert "odd_light crop 2 0.8 % not_a_car 5 of 30 photos" in text  # a reason without a meaning, the last
+    assert f"not a car not_a_car filter 30 12.5 % {REASONS['not_a_car']}" in text
+    assert (
+        "odd light odd_light crop 2 0.8 % Not a car not_a_car 5 of 30 photos" in text
+    )  # a reason without a meaning, the last
 
 
 def test_what_is_little_is_not_shown_as_nothing(photos: pd.DataFrame) -> None:
@@ -206,9 +238,9 @@ def test_what_is_no_picture_is_named(photos: pd.DataFrame) -> None:
 def test_change_names_new_and_gone_classes(photos: pd.DataFrame) -> None:
     before = PreviousDataset("d122", funnel(photos[:200]), classes={"audi_a1": 9, "trabant_601": 7, "fiat_500": 66})
     text = render(photos, previous=before).text
-    assert "Compared with d122" in text
-    assert "photos in 200 240 +40" in text
-    assert "trabant_601 7 0 −7" in text
+    assert "Compared with the dataset d122" in text
+    assert "photos in 200 240 ▲ +40" in text
+    assert "trabant_601 7 0 ▼ −7" in text
     assert "1 new classes: kia_rio. 1 gone: trabant_601." in text
     assert "Compared with" not in render(photos).text
 
@@ -286,7 +318,7 @@ def test_a_pair_shows_both_pictures_and_fates(photos: pd.DataFrame) -> None:
     pairs = pd.DataFrame({"key_a": [alive], "key_b": [dropped], "difference": [1.234]})
     page = render(photos, near_duplicates=pairs, pairs=pairs, pictures={alive: jpeg(), dropped: jpeg()})
     shown = page.text.partition("difference 1.23")[2].partition("Settings")[0]
-    assert "kept" in shown.partition("not_a_car")[0]
+    assert "kept" in shown.partition("not a car")[0]
     assert page.values("alt")[-2:] == [alive, dropped]
     with pytest.raises(InputError, match="photo lost"):
         render(photos, near_duplicates=pairs, pairs=pairs.assign(key_b="lost"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.backports import from_iso
+from carpipe.called import made_at
 from carpipe.config import GateConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest, Work
@@ -180,7 +181,8 @@ def _side(session: Session, model: Manifest) -> "Side":
         trained = manifest.read(session.store, model.extra["trained"])
         settings = settings_of(trained)
         facts = _facts(trained)
-    return Side(model.key, tuple(model.extra["classes"]), model.extra["metrics"], settings, facts)
+    classes, figures = tuple(model.extra["classes"]), model.extra["metrics"]
+    return Side(model.key, classes, figures, settings, facts, made=made_at(model))
 
 
 def _facts(trained: Manifest) -> dict[str, Any]:

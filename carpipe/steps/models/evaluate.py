@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.backports import from_iso
+from carpipe.called import call_committed
 from carpipe.figures import figure
 from carpipe.manifest import Manifest, Work
 from carpipe.names import shown
@@ -259,7 +260,8 @@ def _pages(
     filters = trained.partition == "car_filter"
     shown = {name: {**one.facts, **one.shown} for name, one in seen.beside.items()}
     page = PageInput(
-        model=f"{trained.config['channel']}, trained on {data.key}",
+        model=trained.config["channel"],
+        data=call_committed(data, data.counts.get("in")),
         made=from_iso(at),
         test=seen.test,
         temperature=calibration["temperature"],

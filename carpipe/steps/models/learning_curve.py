@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.backports import from_iso
+from carpipe.called import call_committed
 from carpipe.config import ClassifierConfig
 from carpipe.errors import InputError
 from carpipe.figures import label
@@ -129,13 +130,15 @@ def draw_learning_curve(session: Session, dataset: str, points: Sequence[str], *
         return reused(done)
     from carpipe.evaluation.learning_curve import judge_curve
     from carpipe.evaluation.learning_curve_page import CurvePage, render_curve
+    from carpipe.evaluation.plot_files import to_png
     from carpipe.evaluation.plots import accuracy_by_share
 
     started = time.monotonic()
     curve = judge_curve([_read_point(session, done) for done in found], rules=rules)
-    plot = accuracy_by_share(curve["points"])
+    plot = to_png(accuracy_by_share(curve["points"]))
     facts = {name: value for name, value in found[-1].config.items() if name not in ("share", "train_version")}
-    page = CurvePage(dataset, from_iso(at), curve, plot, facts)
+    data = manifest.read(session.store, dataset)
+    page = CurvePage(call_committed(data, data.counts["in"]), from_iso(at), curve, facts)
     log.info("%s", "\n".join(_lines(curve)))
     return session.commit(
         work,
