@@ -11,33 +11,29 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from carpipe.html_page import POLICY
+from carpipe.html_page import LOOK, POLICY
 
+# Beside the style sheet of all pages, for the elements and classes of Great Expectations.
 STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fff}
-body{margin:0 auto;max-width:1200px;padding:1rem}
-a{color:#0b57a4} h1,h4,h5{margin:1rem 0 .5rem} h6{margin:.5rem 0}
-table{border-collapse:collapse;width:100%} td,th{text-align:left;vertical-align:top;padding:.35rem .6rem}
-tr{border-bottom:1px solid #ddd} ul,ol{padding-left:1.2rem} nav ol{list-style:none;display:flex;padding:0}
-nav li+li:not(.col-12):before{content:" / "} .show-scrollbars{max-height:20rem;overflow:auto}
-.badge{background:#eee;border-radius:3px;padding:0 .3rem;margin-right:.2rem}
-.alert{background:#f3f5f7;padding:.4rem}
-.fa-check-circle:before{content:"\\2713";color:#18733a;font-weight:700}
-.fa-times:before{content:"\\2717";color:#b3261e;font-weight:700}
-nav{height:auto!important} .collapse{display:none}
-.good{color:#18733a} .bad{color:#b3261e}
-td{overflow-wrap:anywhere}
-@media(max-width:600px){
-body{padding:.6rem} table{display:block;overflow-x:auto} td,th{padding:.25rem .35rem} ul,ol{padding-left:1rem}
-}
-@media(prefers-color-scheme:dark){
-body{color:#ddd;background:#181818} a{color:#8ab4f8} .alert,.badge{background:#333}
-}
-"""
+h4 { font-size: 1.2rem; margin: .8rem 0 .2rem; } h5 { font-size: 1rem; margin: 0; } h6, .h6 { font-size: .9rem; font-weight: 600; margin: .6rem 0 .2rem; }
+nav ol, nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem .9rem; padding: 0; margin: .4rem 0; }
+nav ol { gap: .2rem .4rem; color: var(--faint); font-size: .9rem; } nav li + .breadcrumb-item:before { content: "/ "; }
+.navbar, .card, .card-body { height: auto !important; max-height: none !important; }
+.card-header { color: var(--faint); font-size: .85rem; margin-top: .6rem; }
+.alert { background: var(--soft); border-radius: 6px; padding: .45rem .7rem; margin: 1.2rem 0 .4rem; }
+.table-responsive, .show-scrollbars { overflow-x: auto; } .show-scrollbars { max-height: 20rem; }
+table { font-size: .92rem; } td { overflow-wrap: anywhere; } th { white-space: normal; } td td, td th { padding: .2rem .5rem; }
+.badge { margin-right: .2rem; white-space: normal; }
+.fa-check-circle:before { content: "\\2713"; color: var(--good); font-weight: 700; }
+.fa-times:before { content: "\\2717"; color: var(--bad); font-weight: 700; }
+.collapse { display: none; }
+@media (max-width: 600px) { td, th { padding: .25rem .35rem; } td td, td th { padding: .15rem .25rem; } ul, ol { padding-left: 1rem; } }
+"""  # noqa: E501  # a rule a line
 
 HEAD = (
-    '<meta charset="UTF-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style>'
+    '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<meta name="color-scheme" content="light dark">'
+    f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>\n{LOOK.read_text("utf-8")}{STYLE}</style>'
 )
 
 # What a page loses: scripts, logo, advertisement, and the buttons that need scripts.
@@ -51,7 +47,7 @@ STRIPPED = re.compile(
 # Great Expectations writes values of the data into pages as they are. Photo keys are not ours, so every tag
 # that its templates have no use for becomes text.
 FOREIGN_TAG = re.compile(
-    r"<(?!/?(?:a|body|br|code|div|em|h[1-6]|hr|html|i|li|nav|ol|p|span|strong|table|tbody|td|th|thead|tr|ul)\b)"
+    r"<(?!/?(?:a|br|code|div|em|h[1-6]|hr|i|li|nav|ol|p|span|strong|table|tbody|td|th|thead|tr|ul)\b)"
 )
 
 
@@ -67,24 +63,30 @@ def finish_docs(folder: Path, report: dict[str, Any]) -> None:
 
 
 def _strip(html: str) -> str:
-    body = html[html.index("<body") :]
+    body = html[html.index("<body>") + len("<body>") : html.rindex("</body>")]
     body = FOREIGN_TAG.sub("&lt;", STRIPPED.sub("", body))
     # Its one sentence for all expectations; ours also count vehicles, classes or stages.
     body = body.replace(" total rows.", ".")
-    return f"<!DOCTYPE html>\n<html><head><title>Data Docs</title>{HEAD}</head>\n{body}"
+    return _page(body)
+
+
+def _page(body: str) -> str:
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><title>Data Docs</title>{HEAD}</head>\n'
+        f'<body><main class="doc">{body}</main></body></html>\n'
+    )
 
 
 def _index(folder: Path, report: dict[str, Any]) -> str:
-    colour, word = ("good", "passed") if report["success"] else ("bad", "failed")
+    word = "passed" if report["success"] else "failed"
     failed = "".join(f"<li>{escape(sentence)}</li>" for sentence in report["failed"])
     rows = "".join(_index_row(folder, name, table) for name, table in report["tables"].items())
-    return (
-        f"<!DOCTYPE html>\n<html><head><title>Data Docs</title>{HEAD}</head>\n"
-        f'<body><h1>Validation <span class="{colour}">{word}</span></h1>'
-        f"<p>{len(report['failed'])} of {report['expectations']} expectations are broken.</p>"
-        f"<ul>{failed}</ul><table>"
+    return _page(
+        f'<h1>Validation {word}</h1><div class="note {"good" if report["success"] else "bad"}">'
+        f"{len(report['failed'])} of {report['expectations']} expectations are broken."
+        f'{f"<ul>{failed}</ul>" if failed else ""}</div><div class="scroll"><table class="numbers">'
         "<tr><th>Table</th><th>Rows</th><th>Expectations</th><th>Broken</th><th>Suite</th></tr>"
-        f"{rows}</table></body></html>\n"
+        f"{rows}</table></div>"
     )
 
 

@@ -138,7 +138,7 @@ def draw_learning_curve(session: Session, dataset: str, points: Sequence[str], *
     plot = to_png(accuracy_by_share(curve["points"]))
     facts = {name: value for name, value in found[-1].config.items() if name not in ("share", "train_version")}
     data = manifest.read(session.store, dataset)
-    page = CurvePage(call_committed(data, data.counts["in"]), from_iso(at), curve, facts)
+    page = CurvePage(call_committed(data, data.counts.get("in")), from_iso(at), curve, facts)
     log.info("%s", "\n".join(_lines(curve)))
     return session.commit(
         work,
