@@ -6,6 +6,7 @@ from datetime import datetime
 from carpipe import manifest
 from carpipe.manifest import Manifest
 from carpipe.names import counted
+from carpipe.storage import ObjectInfo
 
 SHORT = 8  # characters of an id that tell it from others; commands and addresses take as many
 
@@ -40,9 +41,13 @@ def call_committed(done: Manifest, photos: int | None = None) -> Called:
     return call(done.key, made_at(done), photos)
 
 
-def made_at(done: Manifest) -> datetime | None:
-    """When a result was committed, UTC; None where it does not say, as those of earlier versions."""
-    at = manifest.committed_at(done, None)
+def made_at(done: Manifest, info: ObjectInfo | None = None) -> datetime | None:
+    """When a result was committed, UTC; None where nobody knows.
+
+    Args:
+        info: what the storage says of its manifest: results of earlier versions do not say when they were made.
+    """
+    at = manifest.committed_at(done, info)
     return at if at.year > datetime.min.year else None
 
 

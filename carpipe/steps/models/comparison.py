@@ -182,7 +182,7 @@ def _side(session: Session, model: Manifest) -> "Side":
         settings = settings_of(trained)
         facts = _facts(trained)
     classes, figures = tuple(model.extra["classes"]), model.extra["metrics"]
-    return Side(model.key, classes, figures, settings, facts, made=made_at(model))
+    return Side(model.key, classes, figures, settings, facts, made=made_at(model, session.store.head(model.key)))
 
 
 def _facts(trained: Manifest) -> dict[str, Any]:

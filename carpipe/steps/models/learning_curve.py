@@ -136,7 +136,8 @@ def draw_learning_curve(session: Session, dataset: str, points: Sequence[str], *
     started = time.monotonic()
     curve = judge_curve([_read_point(session, done) for done in found], rules=rules)
     plot = to_png(accuracy_by_share(curve["points"]))
-    facts = {name: value for name, value in found[-1].config.items() if name not in ("share", "train_version")}
+    settings = {name: value for name, value in found[-1].config.items() if name not in ("share", "train_version")}
+    facts = {"dataset": dataset, **settings}
     data = manifest.read(session.store, dataset)
     page = CurvePage(call_committed(data, data.counts.get("in")), from_iso(at), curve, facts)
     log.info("%s", "\n".join(_lines(curve)))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from carpipe import manifest
+from carpipe.called import moment
 from carpipe.cli import main
 from carpipe.config import load_config
 from carpipe.errors import InputError, UnavailableError
@@ -137,7 +138,10 @@ def test_the_page_shows_photos_of_the_test_split(bucket, models, made):
     page = manifest.read_file(bucket.store, made, PAGE).decode()
     facts = manifest.read_json(bucket.store, made, COMPARED)
     assert page.count("data:image/jpeg;base64,") == len(facts["pictures"]) > 3
-    assert f"Model {models[0].key.split('/')[2][:8]} against" in page
+    # Models of 0.1 do not say when they were made; the storage does.
+    now, before = (moment(bucket.store.head(model.key).modified) for model in models)
+    assert f"<h1>Model of {now} <small><code>{models[0].key.split('/')[2][:8]}</code></small> against" in page
+    assert f"that of {before} <small>" in page
     assert "<script" not in page
     assert "before: &lt;script&gt;alert(1)&lt;/script&gt;" in page
 
