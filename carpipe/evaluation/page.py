@@ -169,7 +169,7 @@ def _night(at: object) -> str:
     """The time of a night, which somebody else may have written."""
     try:
         return moment(from_iso(str(at)).astimezone(UTC))
-    except ValueError:
+    except (ValueError, OverflowError):
         return str(at)
 
 
