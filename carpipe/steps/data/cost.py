@@ -15,6 +15,8 @@ from carpipe.steps import results
 from carpipe.steps.session import Session
 
 HOUR_S = 3600.0
+# Where a validation says what the results have cost that are new since the dataset before.
+NIGHT = "night"
 # The stages that ask for each photo that they work on.
 ASKING = ("clean", "crop")
 
@@ -65,6 +67,23 @@ def dataset_cost(session: Session, dataset: Manifest) -> Cost:
     made = results.lineage(store, manifest.read_many(store, identified.inputs)).values()
     packed = manifest.read_many(store, dataset.extra["packed"])
     return _sum([splitted, validated, classed, identified, *chain.from_iterable(made), *packed, dataset])
+
+
+def cost_since(works: Iterable[Manifest], before: Manifest | None) -> Cost:
+    """What those results have cost that were committed after another one; all of them where there is none before.
+
+    What was made by carpipe 0.1, which did not say when, counts as old.
+    """
+    moment = manifest.committed_at(before, None) if before else None
+    return _sum(done for done in works if moment is None or manifest.committed_at(done, None) > moment)
+
+
+def night_cost(validated: Manifest) -> Cost | None:
+    """What was new in a dataset has cost, as its validation says; None where it does not, as those of carpipe 0.1."""
+    try:
+        return Cost(**validated.extra[NIGHT])
+    except (KeyError, TypeError):
+        return None
 
 
 def model_cost(session: Session, model: Manifest) -> Cost:

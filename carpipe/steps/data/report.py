@@ -1,6 +1,6 @@
 """The dataset report: gathers what the page shows, and brings it to people's disks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ def build_report(
     funnel: Sequence[dict[str, Any]],
     verdict: Any,
     *,
+    lineage: Mapping[str, Sequence[Manifest]],
     dataset: str,
     at: str,
     previous: Manifest | None,
@@ -44,12 +45,12 @@ def build_report(
     Args:
         photos: the photo table after `split`.
         verdict: what the validation found.
+        lineage: of `lineage_of`.
         dataset: the id that it will have.
     """
     from carpipe.photos import from_parquet
     from carpipe.validation.report import ReportInput, choose_examples, choose_pairs, render_report
 
-    lineage = _lineage(session, splitted)
     pairs = from_parquet(manifest.read_file(session.store, lineage["identify"][0], results.PAIRS))
     newest = photos["partition"].unique()[-EXAMPLE_PARTITIONS:]
     examples = choose_examples(photos[photos["partition"].isin(newest)], per_reason=PER_REASON)
@@ -119,7 +120,7 @@ def download_refusal(session: Session, folder: Path, validation: str) -> Path:
     return folder / results.REPORT
 
 
-def _lineage(session: Session, splitted: Manifest) -> dict[str, list[Manifest]]:
+def lineage_of(session: Session, splitted: Manifest) -> dict[str, list[Manifest]]:
     """The manifests that led to the split, from the last stage to the first."""
     store = session.store
     classed = manifest.read_many(store, splitted.inputs)

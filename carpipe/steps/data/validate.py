@@ -6,6 +6,8 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,10 @@ from carpipe import manifest
 from carpipe.errors import ValidationError
 from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
+from carpipe.steps.data.cost import NIGHT, cost_since
 from carpipe.steps.data.dataset import dataset_work
 from carpipe.steps.data.datasets import newest_datasets
-from carpipe.steps.data.report import build_report
+from carpipe.steps.data.report import build_report, lineage_of
 from carpipe.steps.data.taxonomy import read_taxonomy
 from carpipe.steps.reuse import reused
 from carpipe.steps.session import Session
@@ -102,9 +105,10 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str, page: Pag
             folder=Path(folder),
         )
         docs = dict(_upload_docs(session, verdict.docs, f"{work.prefix}/data_docs"))
+    lineage = lineage_of(session, source)
     report = build_report(
-        session, source, photos, entries, verdict, dataset=dataset_work(source.key, work.key).fingerprint, at=at,
-        previous=previous,
+        session, source, photos, entries, verdict, lineage=lineage,
+        dataset=dataset_work(source.key, work.key).fingerprint, at=at, previous=previous,
     )  # fmt: skip
     if not verdict.success:
         session.store.put(_key(work.key, REPORT_PAGE), report.encode())
@@ -116,7 +120,8 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str, page: Pag
     }
     log.info("validate: %d photos are left, and all %d expectations are met", entries[-1]["kept"], verdict.expectations)
     counts = {"in": len(photos), "expectations": verdict.expectations}
-    extra = {"docs": docs, "previous": previous.key if previous else ""}
+    spent = asdict(cost_since(chain.from_iterable(lineage.values()), previous))
+    extra = {"docs": docs, "previous": previous.key if previous else "", NIGHT: spent}
     seconds = round(time.monotonic() - started, 3)
     return session.commit(work, files, counts=counts, seconds=seconds, extra=extra)
 

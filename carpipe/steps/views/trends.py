@@ -1,15 +1,18 @@
 """How datasets and the live classifier did, night by night: what lines on pages are drawn from."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from carpipe import manifest
 from carpipe.called import Called
+from carpipe.config import CostConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
+from carpipe.steps.data.cost import Cost, describe_money, night_cost
 from carpipe.steps.models.score_log import parse_score
 from carpipe.steps.views.datasets import call_dataset, newest
 from carpipe.steps.views.kept import read_all
@@ -19,7 +22,11 @@ NIGHTS = 30
 
 @dataclass(frozen=True)
 class Night:
-    """A dataset in figures. `out` is photos by reason; empty where the dataset does not say."""
+    """A dataset in figures.
+
+    `out` is photos by reason; empty where the dataset does not say. `cost` is of what was new in it; null where nobody
+    knows.
+    """
 
     dataset: Called
     photos: int
@@ -27,6 +34,7 @@ class Night:
     vehicles: int
     classes: int
     out: Mapping[str, int]
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,20 @@ def dataset_trends(past: Sequence[Night]) -> list[Trend]:
     return trends
 
 
+def cost_trend(past: Sequence[Night], prices: CostConfig) -> Trend | None:
+    """What nights have cost: money where there are prices, else minutes of workers; None where no night says."""
+    spent = [one.cost.money(prices) if one.cost else None for one in past]
+    if any(value is not None for value in spent):
+        return _amounts("cost of a night", spent, lambda value: describe_money(value, prices))
+    minutes = [60 * (one.cost.cpu_hours + one.cost.gpu_hours) if one.cost else None for one in past]
+    return _amounts("minutes of workers", minutes, lambda value: f"{value:,.1f} min")
+
+
+def _amounts(name: str, values: Sequence[float | None], say: Callable[[float], str]) -> Trend | None:
+    there = [value for value in values if value is not None]
+    return Trend(name, values, say(there[-1])) if there else None
+
+
 def newest_listings(cache: ResultCache, channel: str, *, most: int = NIGHTS) -> Trend | None:
     """How often the live model was right on listings that came after it; None where it was never asked."""
     found = read_all(cache, f"channels/{channel}/scores", parse_score, newest=most, passed_over=InputError)
@@ -114,7 +136,14 @@ def _night(cache: ResultCache, done: Manifest) -> Night:
         facts["vehicles"],
         len(facts["classes"]),
         out,
+        _cost(cache, done),
     )
+
+
+def _cost(cache: ResultCache, done: Manifest) -> Cost | None:
+    with contextlib.suppress(InputError, MissingError, IndexError):  # deleted since, or of another version
+        return night_cost(cache.manifest(done.inputs[1]))
+    return None
 
 
 def _out(cache: ResultCache, done: Manifest) -> dict[str, int]:

@@ -27,6 +27,7 @@ def page(request: Request, user: GetUserDep, session: SessionDep) -> Response:
     past = trends.nights(cache)
     mine = [dag for dag in runs.DAGS if may(user, "GET", dag)]
     found = runs.newest_runs(session, mine)
+    cost = trends.cost_trend(past, cache.session.config.cost)
     answers = trends.newest_listings(cache, cache.session.config.classifier.channel)
     return render(
         request,
@@ -37,7 +38,7 @@ def page(request: Request, user: GetUserDep, session: SessionDep) -> Response:
         questions=runs.questions(session, mine),
         waiting=waiting(cache),
         live=show_live(cache),
-        trends=[*trends.dataset_trends(past), *([answers] if answers else []), *_durations(session, mine)],
+        trends=[*trends.dataset_trends(past), *filter(None, [answers, cost]), *_durations(session, mine)],
         dataset=past[-1].dataset if past else None,
     )
 

@@ -3,7 +3,8 @@
 import pytest
 
 from carpipe.config import CostConfig
-from carpipe.steps.data.cost import Cost, describe_cost, describe_money
+from carpipe.manifest import Manifest
+from carpipe.steps.data.cost import Cost, cost_since, describe_cost, describe_money, night_cost
 from carpipe.steps.data.plan import Forecast, _priced
 from carpipe.steps.data.plan_text import render_plan
 
@@ -36,3 +37,21 @@ def test_a_plan_has_costs_where_there_are_prices():
     assert priced.splitlines()[0].endswith("cost")
     assert priced.splitlines()[1].endswith(" 0.30")
     assert priced.splitlines()[3] == "All of it costs 0.70 EUR."
+
+
+def done(seconds, committed=None, **extra):
+    """What a step has committed."""
+    extra |= {"committed": committed} if committed else {}
+    return Manifest("k", "identify", 1, "all", {}, {}, [], "", {}, {"in": 1}, seconds=seconds, extra=extra)
+
+
+def test_a_night_has_cost_what_was_committed_since_the_dataset_before():
+    works = [done(3600), done(1800, "2026-01-01T00:00:00+00:00"), done(900, "2026-01-03T00:00:00+00:00")]
+    assert cost_since(works, None).cpu_hours == 1.75
+    assert cost_since(works, done(0, "2026-01-02T00:00:00+00:00")).cpu_hours == 0.25
+
+
+def test_a_validation_of_an_earlier_version_does_not_say_what_a_night_has_cost():
+    assert night_cost(done(0)) is None
+    assert night_cost(done(0, night={"cpu_hours": 0.5, "gpu_hours": 0.0, "requests": 7})) == Cost(0.5, 0.0, 7)
+    assert night_cost(done(0, night={"of": "a later version"})) is None

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 from carpipe.called import Called
+from carpipe.config import CostConfig
+from carpipe.steps.data.cost import Cost
 from carpipe.steps.models.score_log import record_score
 from carpipe.steps.views import trends
-from carpipe.steps.views.trends import Night, Trend, dataset_trends, newest_listings, nights
+from carpipe.steps.views.trends import Night, Trend, cost_trend, dataset_trends, newest_listings, nights
 
 SCORE = {
     "channel": "classifier", "model": "models/classifier/a/manifest.json", "dataset": "datasets/a/manifest.json",
@@ -32,6 +34,15 @@ def test_changes_are_counted_in_photos_and_in_points():
     assert (found["not a car"].said, found["not a car"].change) == ("60.0 %", "+20.0 points")
     assert found["vehicles"].change == ""
     assert dataset_trends([]) == []
+
+
+def test_nights_cost_money_where_there_are_prices_and_minutes_else():
+    past = [replace(NIGHT, cost=cost) for cost in (None, Cost(cpu_hours=0.5, requests=10), Cost(cpu_hours=0.25))]
+    found = cost_trend(past, CostConfig())
+    assert ([*found.values], found.said, found.direction) == ([None, 30.0, 15.0], "15.0 min", -1)
+    found = cost_trend(past, CostConfig(cpu_hour=2.0, currency="EUR"))
+    assert ([*found.values], found.said) == ([None, 1.0, 0.5], "0.50 EUR")
+    assert cost_trend([NIGHT], CostConfig()) is None
 
 
 def test_a_night_without_a_figure_leaves_a_gap():
