@@ -1,6 +1,7 @@
 """Label files: what people hand in, a CSV or Label Studio's JSON, told apart by content. Bytes in, labels out.
 
-A CSV has the columns `key` and `label`, and `by` and `at` if it likes; others are ignored.
+A CSV has the columns `key` and `label`, and `by` and `at` if it likes; others are ignored. A row
+without a label takes one back where `taken_back` says when that was given, by the same person.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,14 +10,14 @@ from datetime import datetime
 
 from carpipe.steps.labels import label_studio
 from carpipe.steps.labels.rows import Label, Row, check_row
-from carpipe.steps.people.files import Table, decode, read_csv, write_csv
+from carpipe.steps.people.files import TAKEN_BACK, Table, decode, read_csv, write_said
 from carpipe.steps.people.rows import write_time
 
 COLUMNS = ("key", "label", "by", "at")
 TABLE = Table(
     "labels",
     "a label",
-    COLUMNS,
+    (*COLUMNS, TAKEN_BACK),
     needed=("key", "label"),
     others={
         "view": "View labels are imported with `carpipe labels import <file> --views`.",
@@ -53,8 +54,10 @@ def parse_labels(data: bytes, *, latest: datetime | None = None, committed: str 
 
 def to_csv(labels: Iterable[Label]) -> bytes:
     """A CSV that `parse_labels` reads back as it was, with nothing in it that a spreadsheet would run."""
-    rows = ((label.key, label.label, label.by, write_time(label.at)) for label in labels)
-    return write_csv(COLUMNS, rows)
+    rows = (
+        ((label.key, label.label, label.by, write_time(label.at)), write_time(label.taken_back)) for label in labels
+    )
+    return write_said(COLUMNS, rows)
 
 
 def _read_csv(text: str, committed: str) -> Iterator[Row]:

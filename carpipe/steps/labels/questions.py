@@ -17,7 +17,7 @@ from carpipe.steps.viewpoints import store as view_store
 from carpipe.viewpoints import VIEWS as VIEW_WORDS
 
 Name = Literal["cars", "views"]
-# A row as people hand it in: `key`, `label`, `by` and `at` as texts.
+# A row as people hand it in: `key`, `label`, `by`, `at`, and `taken_back` or not, as texts.
 Cells = Mapping[str, str]
 
 
@@ -29,7 +29,7 @@ class Question:
         words: the answers.
         column: of a CSV that holds the answer, beside `key`.
         check: the label of a row, None where nobody decided; raises InputError.
-        read: every label that was ever given; `known` holds what was read before.
+        read: every label that was given and not taken back; `known` holds what was read before, `until` ends it.
         add: keep labels, each with who gave it and when, given the session and the time of the import.
         told: the column of photo tables that says how sure the filter is.
         unsure_at: the value of it at which the filter is least sure.
@@ -51,7 +51,7 @@ class Question:
 
 
 def _check_car(cells: Cells) -> Label | None:
-    return check_row(Row("A row", cells["key"], cells["label"], cells["by"], cells["at"]))
+    return check_row(Row("A row", **cells))
 
 
 def _check_view(cells: Cells) -> view_rows.ViewLabel | None:

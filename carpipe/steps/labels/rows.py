@@ -17,13 +17,15 @@ LABELS = (CAR, NOT_CAR)
 class Label:
     """What somebody said of a photo.
 
-    `key` is below raw/, in NFC; `by` is empty and `at` (UTC) null where the file does not say.
+    `key` is below raw/, in NFC; `by` is empty and `at` (UTC) null where the file does not say. Where `label` is empty,
+    they take back the label that they gave it at `taken_back`.
     """
 
     key: str
     label: str
     by: str = ""
     at: datetime | None = None
+    taken_back: datetime | None = None
 
     @property
     def about(self) -> str:
@@ -38,13 +40,17 @@ class Label:
 
 @dataclass(frozen=True)
 class Row:
-    """A label as a file writes it, unchecked. `where` is how to find it (`Line 7`); no label: nobody decided."""
+    """A label as a file writes it, unchecked. `where` is how to find it (`Line 7`).
+
+    No label: nobody decided, or the label of `taken_back` is taken back.
+    """
 
     where: str
     key: str
     label: str
     by: str = ""
     at: str = ""
+    taken_back: str = ""
 
 
 def check_row(row: Row, *, latest: datetime | None = None) -> Label | None:
@@ -54,11 +60,12 @@ def check_row(row: Row, *, latest: datetime | None = None) -> Label | None:
         latest: a label from after it is refused.
     """
     label = row.label.strip().lower()
-    if not label:
+    if not label and not row.taken_back.strip():
         return None
-    if label not in LABELS:
+    if label and label not in LABELS:
         raise InputError(f"{row.where} of the labels says {short(row.label.strip())}; known are {', '.join(LABELS)}.")
     where = f"{row.where} of the labels"
     key = check_key(row.key, where)
     at = check_time(row.at, where, latest=latest)
-    return Label(key, label, check_name(row.by, where), at)
+    taken_back = None if label else check_time(row.taken_back, where, latest=latest)
+    return Label(key, label, check_name(row.by, where), at, taken_back)

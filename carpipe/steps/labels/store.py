@@ -4,6 +4,7 @@ Each import is one object of `carpipe.steps.people.store`: columns `key,label,by
 `by` and `at` are read alike.
 """
 
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -51,16 +52,17 @@ def count_missing(session: Session, data: bytes) -> int:
     return count_unknown(session, {label.key for label in parse_labels(data).labels})
 
 
-def read_labels(session: Session, *, known: Parsings | None = None) -> list[Label]:
-    """Every label that was ever given, with its time; of those for one photo the last counts.
+def read_labels(session: Session, *, known: Parsings | None = None, until: datetime | None = None) -> list[Label]:
+    """Every label that was given and not taken back, with its time; of those for one photo the last counts.
 
     Args:
         known: what was read before, for those who ask often; what is new is added to it.
+        until: UTC; what was handed in then or later is left out. None: nothing is.
 
     Raises:
         InputError: an object among the labels cannot be read; names it.
     """
-    return store.read_all(session, _kind(session), known=known)
+    return store.read_all(session, _kind(session), known=known, until=until)
 
 
 def current_labels(session: Session) -> dict[str, Label]:
@@ -87,7 +89,7 @@ def export_labels(session: Session, path: Path) -> int:
 
 
 def describe_conflicts(session: Session) -> str:
-    """The photos for which different labels were given, as text: which, by whom, when, and which counts."""
+    """The photos of which people disagree, as text: which, by whom, when, and which label counts."""
     lines = store.describe_disputed(store.disputed(read_labels(session)), width=8)
     return "\n".join(lines or ["No photo was given different labels."])
 

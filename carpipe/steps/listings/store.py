@@ -116,12 +116,7 @@ def export_corrections(session: Session, path: Path) -> int:
 
 def conflicts(said: list[Correction]) -> dict[str, list[Correction]]:
     """What was said of listings about which two people disagree, by the last word of each."""
-    found = {}
-    for listing, words in store.disputed(said).items():
-        last = {one.by: one.to for one in words}
-        if len({*last.values()}) > 1:
-            found[listing] = words
-    return found
+    return dict(store.disputed(said))
 
 
 def told(one: Correction) -> str:

@@ -15,6 +15,8 @@ from carpipe.errors import InputError
 from carpipe.spreadsheet import inert, plain
 
 SEPARATORS = ",;\t"
+# The column that says when the word was said that a row takes back.
+TAKEN_BACK = "taken_back"
 # Of a file of what people say, at most: labels of two million photos.
 MAX_BYTES = 256_000_000
 
@@ -82,6 +84,17 @@ def write_csv(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([columns, *(map(inert, row) for row in rows)])
     return text.getvalue().encode()
+
+
+def write_said(columns: Sequence[str], rows: Iterable[tuple[tuple[str, ...], str]]) -> bytes:
+    """The same of words that can be taken back: (cells, when the word was said that the row takes back, or nothing).
+
+    Only a file that takes something back has the column for it.
+    """
+    rows = list(rows)
+    if not any(back for _, back in rows):
+        return write_csv(columns, (cells for cells, _ in rows))
+    return write_csv((*columns, TAKEN_BACK), ((*cells, back) for cells, back in rows))
 
 
 def read_file(path: Path, what: str) -> bytes:

@@ -3,6 +3,10 @@
 Its name is `<time of import>-<digest>.csv`. Of several words about one thing the latest counts: by the row's `at`, or
 the time of import where the row has none; of two at the same time the one in the later object, and in it the one
 further down. Files that were put there by hand are read alike.
+
+Words can be taken back by who said them, where their kind knows that. A taking back is a row more, which says no word
+and when the word was said: what counts about the thing is then what counted before. carpipe 0.1.0 passes over such
+rows, so the word goes on to count there.
 """
 
 import hashlib
@@ -50,6 +54,14 @@ class Said(Protocol):
     @property
     def at(self) -> datetime | None:
         """When."""
+
+
+class TakesBack(Said, Protocol):
+    """Something said that may be no word, but one that is taken back."""
+
+    @property
+    def taken_back(self) -> datetime | None:
+        """When the word was said, by the same person of the same thing. None where this is a word itself."""
 
 
 T = TypeVar("T", bound=Said)
@@ -110,7 +122,7 @@ def add(
         known: see `read_all`.
     """
     there = {info.key.rpartition("-")[2]: info.key for info in session.store.list_usable(kind.folder)}
-    said = read_all(session, kind, known=known)
+    said = _read_everything(session, kind, known=known)
     name, *others = _file_names(source, [by, *sorted({"", *(one.by for one in said)})])
     for one in (name, *others):
         if one in there:
@@ -141,7 +153,7 @@ def describe_import(done: Imported, one: str, *, of: str) -> str:
 def read_all(
     session: Session, kind: Kind[T], *, known: Parsings[T] | None = None, until: datetime | None = None
 ) -> list[T]:
-    """Everything that was ever said, with its time, in the order in which it counts: the last about a thing does.
+    """What was said and not taken back, with its time, in the order in which it counts: the last about a thing does.
 
     Args:
         known: what was read before, for those who ask often; what is new is added to it.
@@ -150,6 +162,22 @@ def read_all(
     Raises:
         InputError: an object cannot be read; names it.
     """
+    return standing(_read_everything(session, kind, known=known, until=until))
+
+
+def standing(said: Iterable[T]) -> list[T]:
+    """The words that nobody has taken back, in their order."""
+    said = list(said)
+    gone = {(one.about, one.by, back) for one in said if (back := _taken_back(one))}
+    if not gone:
+        return said
+    return [one for one in said if not _taken_back(one) and (one.about, one.by, one.at) not in gone]
+
+
+def _read_everything(
+    session: Session, kind: Kind[T], *, known: Parsings[T] | None = None, until: datetime | None = None
+) -> list[T]:
+    """As `read_all`, with what was taken back, and the rows that say so."""
     folder = kind.folder
     # Right below the folder: candidates of a channel of that name lie deeper.
     there = [info for info in session.store.list_usable(folder) if "/" not in info.key.removeprefix(f"{folder}/")]
@@ -195,14 +223,17 @@ def current(said: Iterable[T]) -> dict[str, T]:
 
 
 def disputed(said: Iterable[T]) -> Mapping[str, list[T]]:
-    """All that was said of the things about which different words were given, once each, in their order."""
+    """All that was said of the things about which people disagree, by the last word of each, in its order.
+
+    Who has changed their mind disagrees with nobody. Each word without a name may be another person's.
+    """
     given: dict[str, list[T]] = {}
     for one in said:
         words = given.setdefault(one.about, [])
         if one in words:
             words.remove(one)
         words.append(one)
-    return {about: words for about, words in sorted(given.items()) if len({one.word for one in words}) > 1}
+    return {about: words for about, words in sorted(given.items()) if len(_last_words(words)) > 1}
 
 
 def describe_disputed(found: Mapping[str, Sequence[T]], *, width: int) -> list[str]:
@@ -245,6 +276,16 @@ def _describe(
     return f"{shown}   {first} {last} {by or '(unknown)'}"
 
 
+def _last_words(words: Iterable[Said]) -> set[str]:
+    last = {one.by or place: one.word for place, one in enumerate(words)}
+    return {*last.values()}
+
+
+def _taken_back(one: Said) -> datetime | None:
+    """See `TakesBack`; None of kinds that do not know it."""
+    return getattr(one, "taken_back", None)
+
+
 def _file_names(source: bytes, people: Iterable[str]) -> list[str]:
     """What the object of a file is called after its time, by who hands it in."""
     names, content = [], hashlib.sha256(source)
@@ -258,12 +299,19 @@ def _file_names(source: bytes, people: Iterable[str]) -> list[str]:
 def _unknown(given: Iterable[T], known: list[T]) -> list[T]:
     """What says something new, in the order of its times: not what counts already, nor what has been overruled since.
 
-    Who has last said something else thinks again. That is new, also where it is what counts.
+    Who has last said something else thinks again. That is new, also where it is what counts. Words are taken back that
+    are there, once.
     """
-    counting, seen = current(known), set(known)
-    last = {(one.about, one.by): one.word for one in known}
+    stand = standing(known)
+    counting, seen = current(stand), set(known)
+    last = {(one.about, one.by): one.word for one in stand}
+    there = {(one.about, one.by, one.at) for one in stand}
     new = []
     for one in sorted(given, key=_time):  # a file need not be sorted, and what is left out must not change what counts
+        if back := _taken_back(one):
+            if (one.about, one.by, back) in there:
+                new.append(one)
+            continue
         counts = counting.get(one.about)
         if counts and (_repeats(one, counts, last) or (one in seen and _time(one) < _time(counts))):
             continue

@@ -1,5 +1,6 @@
 """What one view label says, and files of them: CSVs with the columns `key` and `view`, and `by` and `at` if they like.
 
+A row without a view takes one back where `taken_back` says when that was given, by the same person.
 A row that cannot be right is an InputError that names it; nothing of its file is used then.
 """
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from carpipe.errors import InputError
-from carpipe.steps.people.files import Table, decode, read_csv, write_csv
+from carpipe.steps.people.files import TAKEN_BACK, Table, decode, read_csv, write_said
 from carpipe.steps.people.rows import check_key, check_name, check_time, short, write_time
 from carpipe.viewpoints import VIEWS
 
@@ -16,7 +17,7 @@ COLUMNS = ("key", "view", "by", "at")
 TABLE = Table(
     "view labels",
     "a view label",
-    COLUMNS,
+    (*COLUMNS, TAKEN_BACK),
     needed=("key", "view"),
     others={
         "label": "Labels of cars are imported without `--views`.",
@@ -31,13 +32,15 @@ COVER = "cover"
 class ViewLabel:
     """What somebody said of a photo.
 
-    `key` is below raw/, in NFC; `by` is empty and `at` (UTC) null where the file does not say.
+    `key` is below raw/, in NFC; `by` is empty and `at` (UTC) null where the file does not say. Where `view` is empty,
+    they take back the view that they gave it at `taken_back`.
     """
 
     key: str
     view: str
     by: str = ""
     at: datetime | None = None
+    taken_back: datetime | None = None
 
     @property
     def about(self) -> str:
@@ -62,17 +65,18 @@ def check_view(cells: Mapping[str, str], where: str, *, latest: datetime | None 
     """The view label of a row, None where nobody decided, or it says `cover` alone. Raises InputError that names it.
 
     Args:
-        cells: `key`, `view`, `by`, `at`, as a file has them.
+        cells: `key`, `view`, `by`, `at`, and `taken_back` or not, as a file has them.
         where: how to find the row, as in `Line 7 of the view labels`.
         latest: a label from after it is refused.
     """
-    view = cells["view"].strip().lower()
-    if view in ("", COVER):
+    view, back = cells["view"].strip().lower(), cells.get(TAKEN_BACK, "")
+    if view == COVER or not (view or back.strip()):
         return None
-    if view not in VIEWS:
+    if view and view not in VIEWS:
         raise InputError(f"{where} says {short(cells['view'].strip())}; known are {', '.join(VIEWS)}.")
-    key, by = check_key(cells["key"], where), check_name(cells["by"], where)
-    return ViewLabel(key, view, by, check_time(cells["at"], where, latest=latest))
+    key, by, at = check_key(cells["key"], where), check_name(cells["by"], where), cells["at"]
+    taken_back = None if view else check_time(back, where, latest=latest)
+    return ViewLabel(key, view, by, check_time(at, where, latest=latest), taken_back)
 
 
 def parse_views(data: bytes, *, latest: datetime | None = None, committed: str = "") -> Parsed:
@@ -94,4 +98,5 @@ def parse_views(data: bytes, *, latest: datetime | None = None, committed: str =
 
 def to_csv(labels: Iterable[ViewLabel]) -> bytes:
     """A CSV that `parse_views` reads back as it was, with nothing in it that a spreadsheet would run."""
-    return write_csv(COLUMNS, ((one.key, one.view, one.by, write_time(one.at)) for one in labels))
+    rows = (((one.key, one.view, one.by, write_time(one.at)), write_time(one.taken_back)) for one in labels)
+    return write_said(COLUMNS, rows)

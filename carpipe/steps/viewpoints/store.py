@@ -3,6 +3,7 @@
 Each import is one object of `carpipe.steps.people.store`: columns `key,view,by,at`.
 """
 
+from datetime import datetime
 from pathlib import Path
 
 from carpipe.errors import InputError
@@ -51,16 +52,17 @@ def count_missing(session: Session, data: bytes) -> int:
     return count_unknown(session, {label.key for label in parse_views(data).labels})
 
 
-def read_views(session: Session, *, known: Parsings | None = None) -> list[ViewLabel]:
-    """Every view label that was ever given, with its time; of those for one photo the last counts.
+def read_views(session: Session, *, known: Parsings | None = None, until: datetime | None = None) -> list[ViewLabel]:
+    """Every view label that was given and not taken back, with its time; of those for one photo the last counts.
 
     Args:
         known: what was read before, for those who ask often; what is new is added to it.
+        until: UTC; what was handed in then or later is left out. None: nothing is.
 
     Raises:
         InputError: an object among the labels cannot be read; names it.
     """
-    return store.read_if_free(session, KIND, known=known)
+    return store.read_if_free(session, KIND, known=known, until=until)
 
 
 def current_views(session: Session) -> dict[str, ViewLabel]:
@@ -83,7 +85,7 @@ def export_views(session: Session, path: Path) -> int:
 
 
 def describe_conflicts(session: Session) -> str:
-    """The photos for which different views were given, as text: which, by whom, when, and which counts."""
+    """The photos of which people disagree, as text: which, by whom, when, and which view counts."""
     width = max(map(len, VIEWS))
     lines = store.describe_disputed(store.disputed(read_views(session)), width=width)
     return "\n".join(lines or ["No photo was given different views."])
