@@ -6,12 +6,15 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 
 from carpipe.local import airflow
 from carpipe.local.ports import free_ports
+from carpipe.local.s3server import S3Settings
+from carpipe.steps.session import Session
 from tests.conftest import SAMPLE
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +23,7 @@ START_S = 400  # on a machine that has other things to do
 
 
 @contextlib.contextmanager
-def api_server(session, home, *, path=""):
+def api_server(session: Session, home: Path, *, path: str = "") -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     """Gives its address, and (method, path) of every route of the pages; `path` is that of Airflow behind a proxy.
 
     Its environment has no credentials of the bucket: see `add_connection`. A user is named for the role, and so is
@@ -55,7 +58,7 @@ def api_server(session, home, *, path=""):
         process.wait()
 
 
-def log_in(url, role):
+def log_in(url: str, role: str) -> httpx.Client:
     """A client with the cookie and the headers of a browser."""
     token = httpx.post(f"{url}/auth/token", json={"username": role, "password": role}, trust_env=False)
     cookies = {"_token": token.json()["access_token"]}
@@ -63,7 +66,7 @@ def log_in(url, role):
     return httpx.Client(base_url=url, cookies=cookies, headers=headers, trust_env=False, timeout=30)
 
 
-def add_connection(admin, s3):
+def add_connection(admin: httpx.Client, s3: S3Settings) -> None:
     """Store the credentials of the bucket as an Airflow connection, so that all pages are opened by it."""
     keys = s3.env()
     extra = {"region_name": "eu-central-1", "endpoint_url": s3.endpoint}
@@ -72,7 +75,7 @@ def add_connection(admin, s3):
     admin.post("/api/v2/connections", json=connection).raise_for_status()
 
 
-def _wait(url, process, log):
+def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(httpx.TransportError):

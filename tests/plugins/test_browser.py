@@ -1,15 +1,11 @@
 """The pages as people use them: inside Airflow's own interface, in Chromium, by mouse and keys."""
 
 import re
-import shutil
 from uuid import uuid4
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from carpipe.steps.labels.store import read_labels
 from carpipe.steps.session import open_session
@@ -18,14 +14,9 @@ from tests.conftest import make_config
 from tests.local.test_s3_keys import web_page
 from tests.plugins import bucket
 from tests.plugins.api_server import add_connection, api_server, log_in
+from tests.plugins.chromium import NEEDED, faults, logged_in, press, text_of, tiles, until, until_saved
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no chromium with its chromedriver"),
-]
-
-PATIENCE_S = 60  # on a machine that has other things to do
+pytestmark = NEEDED
 
 
 @pytest.fixture(scope="module")
@@ -45,27 +36,8 @@ def url(session, s3, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium(url, tmp_path_factory):
-    """A browser in which `user` has logged in by Airflow's form."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    folder = tmp_path_factory.mktemp("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={folder}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    # What drives it listens on loopback.
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("NO_PROXY", "no_proxy"):
-            patch.setenv(name, "127.0.0.1,localhost")
-        yield from _logged_in(url, options)
-
-
-def _logged_in(url, options):
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
-        driver.get(f"{url}/carpipe/labels")
-        until(driver, lambda: driver.find_element(By.NAME, "username")).send_keys("user")
-        driver.find_element(By.NAME, "password").send_keys("user")
-        driver.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
-        until(driver, lambda: tiles(driver))
+    """A browser in which `user` has logged in."""
+    with logged_in(url, tmp_path_factory.mktemp("chromium")) as driver:
         yield driver
 
 
@@ -78,32 +50,7 @@ def browser(chromium, url):
     until(chromium, lambda: tiles(chromium))
     yield chromium
     chromium.switch_to.default_content()
-    wrong = [line["message"] for line in chromium.get_log("browser") if line["level"] == "SEVERE"]
-    assert [message for message in wrong if "/carpipe/" in message] == []
-
-
-def until(driver, ask):
-    """Wait for what `ask` finds."""
-    return WebDriverWait(driver, PATIENCE_S).until(lambda _: ask())
-
-
-def press(driver, *keys):
-    chain = ActionChains(driver)
-    for key in keys:
-        chain.send_keys(key)
-    chain.perform()
-
-
-def tiles(driver, kind=""):
-    return driver.find_elements(By.CSS_SELECTOR, f"#grid .tile{kind}")
-
-
-def text_of(driver, name):
-    return driver.find_element(By.ID, name).text
-
-
-def until_saved(driver):
-    until(driver, lambda: text_of(driver, "state") == "all saved")
+    assert faults(chromium) == []
 
 
 def given_by_user(session):

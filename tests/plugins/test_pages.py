@@ -119,12 +119,16 @@ def framed_by(client, path):
     return re.search(r'<iframe title="[^"]+" src="([^"]+)"', client.get(path).text)[1]
 
 
-def end_promotions(clients):
+def end_runs(clients, dag):
     """No scheduler does it here."""
-    for run in clients["admin"].get("/api/v2/dags/promote_weights/dagRuns").json()["dag_runs"]:
+    for run in clients["admin"].get(f"/api/v2/dags/{dag}/dagRuns").json()["dag_runs"]:
         if run["state"] in ("queued", "running"):
-            path = f"/api/v2/dags/promote_weights/dagRuns/{run['dag_run_id']}"
+            path = f"/api/v2/dags/{dag}/dagRuns/{run['dag_run_id']}"
             clients["admin"].patch(path, json={"state": "failed"}).raise_for_status()
+
+
+def end_promotions(clients):
+    end_runs(clients, "promote_weights")
 
 
 def test_every_route_is_closed_to_strangers(server, clients, places):
@@ -174,8 +178,8 @@ def test_nothing_is_changed_by_get(server):
     _, routes = server
     assert {method for method, _ in routes} == {"GET", "POST"}
     assert sorted(path for method, path in routes if method == "POST") == [
-        "/classes/accept", "/classes/take-back", "/classes/verdict", "/labels", "/photos/{dataset}/{row}/correct",
-        "/review", "/weights/{channel}/promote",
+        "/classes/accept", "/classes/take-back", "/classes/verdict", "/labels", "/labels/train",
+        "/photos/{dataset}/{row}/correct", "/review", "/weights/{channel}/promote",
     ]  # fmt: skip
 
 
@@ -246,6 +250,16 @@ def hostile_requests(routes, places):
         yield "GET", "/carpipe/labels", {"params": {"ask": value}}
         yield "GET", "/carpipe/labels/batch", {"params": {"ask": value, "how": value}}
         yield "GET", "/carpipe/labels/batch", {"params": {"after": value, "count": value}}
+        yield "GET", "/carpipe/labels/mine", {"params": {"label": value, "past": value}}
+        yield "GET", "/carpipe/labels/mine", {"params": {"past": f"2026-01-01T00:00:00Z {value}", "ask": "views"}}
+        yield "GET", "/carpipe/labels/labelled", {"params": {"key": value}}
+        yield "GET", "/carpipe/labels/examples", {"params": {"ask": value}}
+        yield (
+            "POST",
+            "/carpipe/labels",
+            {"json": {"labels": [{"key": "a/b.jpg", "label": "", "at": "", "taken_back": value}]}},
+        )
+        yield "POST", "/carpipe/labels/train", {"data": {"ask": value}}
         row = {"key": value, "label": value, "at": value}
         yield "POST", "/carpipe/labels", {"json": {"labels": [row]}}
         yield "POST", "/carpipe/labels", {"params": {"ask": "views"}, "json": {"labels": [row]}}
@@ -436,6 +450,43 @@ def test_labels_are_saved_for_the_user_whatever_the_page_says(clients, session):
     assert {label.by for label in found} == {"user"}
     left = user.get("/carpipe/labels/batch", params={"count": 100}).json()["photos"]
     assert not set(chosen) & {photo["key"] for photo in left}
+
+
+def test_a_label_is_taken_back_and_the_photo_comes_again(clients, session):
+    user = clients["op"]
+    [photo] = user.get("/carpipe/labels/batch", params={"count": 1}).json()["photos"]
+    given = {"key": photo["key"], "label": "no_auto", "at": "2026-01-01T00:00:00Z"}
+    user.post("/carpipe/labels", json={"labels": [given]})
+    [own] = user.get("/carpipe/labels/mine").json()["photos"]
+    assert (own["key"], own["label"], own["at"]) == (photo["key"], "no_auto", "2026-01-01T00:00:00Z")
+    assert user.get(own["url"]).headers["content-type"] == "image/jpeg"
+    assert user.get(f"{own['url']}&size=large").headers["content-type"] == "image/jpeg"
+    back = {"key": photo["key"], "label": "", "at": "2026-01-01T00:01:00Z", "taken_back": own["at"]}
+    assert user.post("/carpipe/labels", json={"labels": [back]}).json()["progress"]["mine"] == 0
+    assert user.get("/carpipe/labels/mine").json()["photos"] == []
+    assert photo["key"] not in {label.key for label in read_labels(session)}
+    assert photo["key"] in {one["key"] for one in user.get("/carpipe/labels/batch?count=100").json()["photos"]}
+
+
+def test_a_training_is_a_run_of_the_dag_and_a_second_waits_for_it(clients):
+    end_runs(clients, "train_filter")
+    dag = "/api/v2/dags/train_filter"
+    clients["admin"].patch(dag, json={"is_paused": False}).raise_for_status()
+    try:
+        assert "Start train_filter" in clients["user"].get("/carpipe/labels").text
+        assert "Start train_filter" not in clients["viewer"].get("/carpipe/labels").text
+        answer = clients["user"].post("/carpipe/labels/train", data={"ask": "views"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/carpipe/labels?ask=views#training")
+        run = clients["viewer"].get(f"{dag}/dagRuns", params={"order_by": "-id"}).json()["dag_runs"][0]
+        assert (run["triggering_user_name"], run["note"]) == ("user", "Asked for by user, on the page Labels.")
+        page = clients["viewer"].get("/carpipe/labels").text
+        assert f'href="/dags/train_filter/runs/{quote(run["dag_run_id"])}"' in page
+        assert re.search(r"\d labels? (is|are) new since it was last trained", page)
+        assert "Start train_filter" not in clients["user"].get("/carpipe/labels").text
+        assert clients["user"].post("/carpipe/labels/train").status_code == 409
+    finally:
+        end_runs(clients, "train_filter")
+        clients["admin"].patch(dag, json={"is_paused": True}).raise_for_status()
 
 
 def test_views_are_saved_apart_for_the_user(clients, session):

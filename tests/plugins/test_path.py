@@ -10,11 +10,12 @@ import pytest
 from carpipe.steps.session import open_session
 from tests.conftest import make_config
 from tests.plugins import bucket
-from tests.plugins.api_server import add_connection, api_server, log_in
+from tests.plugins.api_server import ROOT, add_connection, api_server, log_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATH = "/team/airflow"
+STATIC = ROOT / "plugins" / "carpipe_airflow" / "pages" / "static"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_all_that_the_pages_name_is_below_the_path_and_there(url, admin):
         seen.add(address)
         assert urlsplit(address).path.startswith(f"{PATH}/"), address
         answer = admin.get(address, follow_redirects=True)
-        posted = re.search(r"/(promote|accept|take-back|move)$", urlsplit(address).path)
+        posted = re.search(r"/(promote|accept|take-back|move|train)$", urlsplit(address).path)
         assert answer.status_code == (405 if posted else 200), address
         assert str(answer.url).startswith(url), address
         if "/carpipe/" in address and "html" in answer.headers["content-type"]:
@@ -81,7 +82,9 @@ def test_a_form_leads_back_to_its_page(admin):
 
 def test_scripts_ask_below_the_path(admin):
     """They are told where by the page."""
-    scripts = {one: admin.get(f"/carpipe/static/{one}").text for one in ("labels.js", "theme.js")}
+    names = [path.name for path in STATIC.glob("*.js")]
+    assert "labels-saving.js" in names
+    scripts = {one: admin.get(f"/carpipe/static/{one}").raise_for_status().text for one in names}
     assert not [
         line for text in scripts.values() for line in text.splitlines() if re.search(r"""["'`]/carpipe""", line)
     ]

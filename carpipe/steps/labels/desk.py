@@ -1,10 +1,12 @@
 """Labelling on a page: which photos come next, and what people said, batch by batch into the label set.
 
-Everybody draws in an order of their own, so that two people rarely see the same photo.
+Everybody draws in an order of their own, so that two people rarely see the same photo. Of photos that show the same
+picture one is handed out.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -15,14 +17,18 @@ from carpipe.names import match_key
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.inventory import latest_inventory
+from carpipe.steps.labels.drawing import Drawn, How, Sample, draw_pictures
+from carpipe.steps.labels.own import Given, after, examples, own_labels
 from carpipe.steps.labels.questions import CARS, Question
-from carpipe.steps.labels.sampling import Drawn, How, draw
+from carpipe.steps.people.photos import photos_named
 from carpipe.steps.people.store import Said, current
 
 # Photos drawn at a time: a day's work and more. Drawing reads the tables of all partitions.
 DRAWN = 20_000
 # Photos whose keys are at hand when their pictures are asked for: some 50 pages of 96.
 HANDED_OUT = 5_000
+# Of each label, beside the guidelines.
+EXAMPLES = 6
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,16 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Own:
+    """Labels of one's own. `past` is where the next of them begin; `left` is how many these are."""
+
+    given: list[Given]
+    past: str
+    left: int
+    progress: Progress
+
+
+@dataclass(frozen=True)
 class Saved:
     """What became of labels: how many are in the label set, and those that cannot be, with the reason by key."""
 
@@ -62,6 +78,8 @@ class LabelDesk:
         # What was read of the labels, and the keys of the photos that were handed out last, by manifest and row.
         self._read: dict[tuple[str, str], list[Any]] = {}
         self._places: dict[tuple[str, int], str] = {}
+        # By person, the sample that they were last handed photos of: what the filter says of them stands there.
+        self._last: dict[str, Sample] = {}
 
     def next_batch(self, *, by: str, how: How, after: int, count: int) -> Batch:
         """The next photos of a person's sample that nobody has labelled.
@@ -73,7 +91,7 @@ class LabelDesk:
         Raises:
             InputError: there is no inventory, nothing was filtered as it must be, or all is labelled.
         """
-        labels = self._labels()
+        labels = current(self._said())
         drawn = self._sample(by, how)
         todo = [(place, photo) for place, photo in enumerate(drawn) if match_key(photo.key) not in labels]
         if not todo:  # all of it has been labelled: draw from what is left
@@ -85,8 +103,41 @@ class LabelDesk:
         self._hand_out(photos)
         return Batch(photos, after, len(ahead) - len(photos), self._progress(labels, by))
 
+    def own_labels(self, *, by: str, word: str = "", past: str = "", count: int) -> Own:
+        """What a person has labelled, the newest first.
+
+        Args:
+            word: only this label; empty: all.
+            past: empty, or what the last answer said.
+
+        Raises:
+            InputError: there is no such place.
+        """
+        said = self._said()
+        ahead = after(own_labels(said, by, known=self._known(by), word=word), past)
+        given = ahead[:count]
+        self._hand_out([one.photo for one in given if one.photo])
+        past = given[-1].place if given else past
+        return Own(given, past, len(ahead) - len(given), self._progress(current(said), by))
+
+    def examples(self, by: str) -> dict[str, list[Drawn]]:
+        """By answer, labelled photos of which the filter says the same; none where no sample has seen any."""
+        found = examples(self._said(), known=self._known(by), words=self._question.words, most=EXAMPLES)
+        self._hand_out([photo for photos in found.values() for photo in photos])
+        return found
+
+    def new_since(self, at: datetime) -> int:
+        """Of how many photos another label counts than at a time, UTC, by when labels were handed in."""
+        before = current(self._question.read(self._session, known=self._read, until=at))
+        now = current(self._said())
+        words = ({key: one.word for key, one in labels.items()} for labels in (before, now))
+        earlier, later = words
+        return sum(earlier.get(key) != later.get(key) for key in earlier.keys() | later.keys())
+
     def save(self, rows: Sequence[dict[str, str]], *, by: str, now: datetime) -> Saved:
         """Add labels (`key`, `label`, `at`) to the label set. Those that were saved before do not come twice.
+
+        A row without a label takes back the person's own label of the time `taken_back`.
 
         Args:
             by: who gave them.
@@ -95,7 +146,7 @@ class LabelDesk:
         labels, refused = self._checked(rows, by, now)
         if labels:
             self._question.add(self._session, labels, at=now, by=by, known=self._read)
-        return Saved(len(labels), refused, self._progress(self._labels(), by))
+        return Saved(len(labels), refused, self._progress(current(self._said()), by))
 
     def photo_of(self, source: str, row: int) -> str:
         """The key of a photo by its row of a committed photo table.
@@ -114,22 +165,41 @@ class LabelDesk:
             raise InputError(f"{source} has {len(keys):,} photos, and none with the number {row}.")
         return str(keys.iloc[row])
 
+    def photo_named(self, name: str) -> str:
+        """The key of a labelled photo as it lies in the bucket, by its key as labels have it.
+
+        Raises:
+            InputError: nobody has labelled it.
+        """
+        if name not in current(self._said()):
+            raise InputError("Nobody has labelled a photo of that name.")
+        found = photos_named(self._session, {name})
+        return found[0].key if found else name
+
     def _sample(self, by: str, how: How, *, used: list[Drawn] | None = None) -> list[Drawn]:
         """The person's sample of the newest inventory; drawn anew where it is the one used up. One is kept."""
         stock = latest_inventory(self._session)
         inventory = stock.key if stock else ""
         seed = int(hashlib.sha256(by.encode()).hexdigest()[:8], 16)
 
-        def make() -> tuple[str, list[Drawn]]:
-            return inventory, draw(self._session, DRAWN, how=how, seed=seed, question=self._question)
+        def make() -> tuple[str, Sample]:
+            return inventory, draw_pictures(self._session, DRAWN, how=how, seed=seed, question=self._question)
 
         name = ("sample", self._question.column, by, how)
         kept = self._cache.get(name, make)
-        if kept[0] != inventory or kept[1] is used:
+        if kept[0] != inventory or kept[1].drawn is used:
             self._cache.drop(name, kept)
             kept = self._cache.get(name, make)
-        drawn: list[Drawn] = kept[1]
-        return drawn
+        sample: Sample = kept[1]
+        self._last[by] = sample
+        return sample.drawn
+
+    def _known(self, by: str) -> Mapping[str, Drawn]:
+        """The photos that a person may ask about, by the key that labels have; none where nothing can be drawn."""
+        if by not in self._last:
+            with contextlib.suppress(InputError):
+                self._sample(by, "random")
+        return self._last[by].by_name if by in self._last else {}
 
     def _hand_out(self, photos: Sequence[Drawn]) -> None:
         """Remember where the photos stand: their pictures are asked for next."""
@@ -137,9 +207,9 @@ class LabelDesk:
         # A new dict, so that no thread sees it change; one that gets lost costs a reading.
         self._places = dict(islice({**new, **self._places}.items(), HANDED_OUT))
 
-    def _labels(self) -> dict[str, Said]:
-        """The label that counts, by photo key; also where there are none."""
-        return current(self._question.read(self._session, known=self._read))
+    def _said(self) -> list[Said]:
+        """Every label, in the order in which they count; also where there are none."""
+        return self._question.read(self._session, known=self._read)
 
     def _checked(self, rows: Sequence[dict[str, str]], by: str, now: datetime) -> tuple[list[Said], dict[str, str]]:
         labels, refused = [], {}

@@ -11,6 +11,7 @@ from carpipe.names import counted
 from carpipe.steps import results
 from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.data.inventory import forgotten_listings
+from carpipe.steps.labels.questions import Name
 from carpipe.steps.listings import store as listings
 from carpipe.steps.moves import store as moves
 from carpipe.steps.people.store import Kind, T, current, read_if_free
@@ -62,7 +63,9 @@ def said_since(session: Session, *, new_dataset: bool) -> Said:
         since = _dataset_from(session)
         corrections = _changed(session, listings.KIND, since, listings.effective) - {*forgotten_listings(session)}
         moved = _changed(session, moves.KIND, since, moves.effective)
-    return Said(len(corrections), len(moved), len(_changed(session, viewpoints.KIND, _judged_at(session), _views)))
+    return Said(
+        len(corrections), len(moved), len(_changed(session, viewpoints.KIND, labels_read_at(session, "views"), _views))
+    )
 
 
 def _changed(
@@ -86,12 +89,15 @@ def _dataset_from(session: Session) -> datetime:
         return _NEVER
 
 
-def _judged_at(session: Session) -> datetime:
-    """When a car filter was last judged, which is when its views are learnt; long ago where none was."""
+def labels_read_at(session: Session, question: Name) -> datetime:
+    """When the labels of a question were read that the newest car filter has learnt; long ago where there is none."""
     newest = results.newest_result(session.store, "evaluate", "car_filter")
     try:
-        return _begun(session, newest) if newest else _NEVER
-    except (InputError, MissingError):
+        if not newest:
+            return _NEVER
+        # Views are learnt when the filter is judged, cars from the label set.
+        return _begun(session, newest if question == "views" else manifest.read(session.store, newest).extra["dataset"])
+    except (InputError, MissingError, KeyError):
         return _NEVER
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
 from carpipe.html_page import LOOK
-from carpipe_airflow.pages import classes, data, labels, overview, photos, review, weights
+from carpipe_airflow.pages import classes, data, filter_training, labels, overview, photos, review, weights
 from carpipe_airflow.pages.access import READ
 from carpipe_airflow.pages.bodies import LimitBody
 from carpipe_airflow.pages.bucket import Bucket
@@ -17,6 +17,7 @@ from carpipe_airflow.pages.errors import explain_errors
 from carpipe_airflow.pages.threads import PageRoute
 
 ROOMS = (overview, data, photos, labels, review, classes, weights)
+ROOMS = (overview, data, photos, labels, filter_training, review, classes, weights)
 STATIC = Path(__file__).parent / "static"
 # Nothing but our own style sheets, scripts, photos and documents; framed by Airflow's own pages only.
 POLICY = (
@@ -44,16 +45,7 @@ def make_app() -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.bucket = Bucket()
     app.state.dag_bag = create_dag_bag()
-    for part in (
-        router,
-        overview.router,
-        data.router,
-        photos.router,
-        labels.router,
-        review.router,
-        classes.router,
-        weights.router,
-    ):
+    for part in (router, *(room.router for room in ROOMS)):
         app.include_router(part)
     explain_errors(app)
     app.add_middleware(LimitBody)

@@ -131,5 +131,10 @@ def photo(previews: Previews, key: str) -> Response:
     try:
         jpeg = previews.jpeg(key)
     except (InputError, MissingError):
-        return Response(NO_PHOTO, media_type="image/svg+xml")
+        return no_photo()
     return Response(jpeg, media_type="image/jpeg", headers=PHOTO_HEADERS)
+
+
+def no_photo() -> Response:
+    """The placeholder."""
+    return Response(NO_PHOTO, media_type="image/svg+xml")
