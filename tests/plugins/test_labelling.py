@@ -110,6 +110,16 @@ def test_a_page_is_accepted_as_predicted_but_for_what_was_labelled(browser, sess
     assert given == {key: "auto" if key in CARS and key != second else "no_auto" for key in bucket.keys(range(12))}
 
 
+def test_predictions_that_are_hidden_are_not_accepted(browser, session):
+    browser.find_element(By.ID, "told").click()
+    assert {*told(browser)} == {""}
+    browser.find_element(By.ID, "do-accept").click()
+    assert text_of(browser, "said").startswith("The predictions are hidden")
+    assert tiles(browser, ".auto") == []
+    browser.find_element(By.ID, "told").click()
+    assert "0.99" in told(browser)
+
+
 def test_a_label_counts_for_every_copy_of_the_picture(browser, session):
     [tile] = [one for one in tiles(browser) if one.find_element(By.CSS_SELECTOR, ".count").text]
     assert tile.find_element(By.CSS_SELECTOR, ".count").text == "×3"

@@ -1,7 +1,7 @@
 """What people have said since the newest dataset, and since the newest car filter, out of a bucket made by hand."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,7 +11,7 @@ from carpipe.steps.listings.rows import known_of
 from carpipe.steps.listings.store import import_corrections
 from carpipe.steps.moves.store import FOLDER as MOVES
 from carpipe.steps.viewpoints.store import import_views
-from carpipe.steps.views.said import Said, said_since
+from carpipe.steps.views.said import Said, labels_read_at, said_since
 
 ONE, TWO = (str(uuid.UUID(int=number)) for number in (1, 2))
 # Seconds that a result took: so it was begun before anything was said, or after all of it.
@@ -58,6 +58,18 @@ def test_what_was_said_after_the_work_was_begun_is_new(told):
 def test_what_was_there_when_it_was_begun_is_not(told):
     made(told, seconds=AFTER)
     assert [*said_since(told, new_dataset=True).sentences()] == []
+
+
+def test_a_filter_knows_the_labels_that_were_there_when_its_label_set_was_begun(session):
+    long_ago = datetime.min.replace(tzinfo=UTC)
+    assert labels_read_at(session, "cars") == labels_read_at(session, "views") == long_ago
+    label_set = manifest.commit(session.store, Work("label_set", 1, "all", {}, ()), {}, counts={}, seconds=100.0)
+    work = Work("evaluate", 1, "car_filter", {}, (label_set.key,))
+    judged = manifest.commit(session.store, work, {}, counts={}, seconds=10.0, extra={"dataset": label_set.key})
+
+    for question, done, seconds in (("cars", label_set, 100), ("views", judged, 10)):
+        committed = manifest.committed_at(done, None)
+        assert labels_read_at(session, question) == committed - timedelta(seconds=seconds)
 
 
 def test_without_a_new_dataset_no_correction_is_new_to_it(told):

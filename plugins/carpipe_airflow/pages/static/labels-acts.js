@@ -25,6 +25,7 @@ export function rest(word) {
   const open = photos().filter(isOpen);
   if (!may || !seen()) return;
   if (open.length) give(open.map((photo) => [photo, word]));
+  dressAll();
   turn(shown.page + 1);
 }
 
@@ -34,8 +35,8 @@ export function accept() {
   if (!may || !photos().length || !seen()) return;
   const told = open.filter((photo) => photo.word);
   if (told.length) give(told.map((photo) => [photo, photo.word]));
-  if (told.length === open.length) return turn(shown.page + 1);
   dressAll();
+  if (told.length === open.length) return turn(shown.page + 1);
   select(photos().findIndex(isOpen));
   say(`The filter has said nothing of ${counted(open.length - told.length, "photo")}: label them by key.`);
 }

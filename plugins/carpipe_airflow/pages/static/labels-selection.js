@@ -82,6 +82,14 @@ export function onTap(enlarge) {
   });
 }
 
+// By a finger: who holds it there adds the photo, or takes it out.
+grid.addEventListener("contextmenu", (event) => {
+  const to = tiles().indexOf(event.target.closest(".tile"));
+  if (event.pointerType !== "touch" || to < 0) return;
+  event.preventDefault();
+  toggle(to);
+});
+
 grid.addEventListener("mousedown", (event) => {
   drawn = false;
   if (event.button) return;

@@ -4,7 +4,7 @@ import { accept, forgetDone, label, pass, rest, undo } from "./labels-acts.js";
 import { paint } from "./labels-grid.js";
 import { local } from "./labels-kept.js";
 import { counts, showPace } from "./labels-pace.js";
-import { ask, element, grid, may, words } from "./labels-page.js";
+import { ask, element, grid, may, say, words } from "./labels-page.js";
 import { isOpen, mine, onCounts, onTurn, photos, restart, shown, turn } from "./labels-photos.js";
 import { onProgress, save, show } from "./labels-saving.js";
 import { onMove, onTap, place, select, SELECTION_KEYS } from "./labels-selection.js";
@@ -18,8 +18,15 @@ function enlarge() {
   select(place());
 }
 
+const told = element("told");
+
+function acceptShown() {
+  if (told.checked) accept();
+  else say("The predictions are hidden: show them before you accept a page.");
+}
+
 const ACTS = {
-  "do-accept": accept,
+  "do-accept": acceptShown,
   "do-rest": () => rest("auto"),
   "do-rest-no": () => rest("no_auto"),
   "do-skip": pass,
@@ -33,7 +40,7 @@ const KEYS = {
   ...SELECTION_KEYS,
   ...Object.fromEntries([...words].map(([key, word]) => [key, () => label(word)])),
   ...(ask === "cars" ? { "Shift+a": ACTS["do-rest"], "Shift+n": ACTS["do-rest-no"] } : {}),
-  Enter: accept,
+  Enter: acceptShown,
   s: pass,
   u: undo,
   "Ctrl+z": undo,
@@ -85,7 +92,6 @@ for (const choice of CHOICES) {
     begin();
   });
 }
-const told = element("told");
 told.checked = local.get(`${CHOSEN}told`) !== "no";
 const hideTold = () => grid.classList.toggle("untold", !told.checked);
 told.addEventListener("change", () => {
