@@ -1,4 +1,4 @@
-"""Chromium on the page Labels: logged in by Airflow's form, driven by keys and mouse."""
+"""Chromium as people have it: logged in by Airflow's form, on the page Labels, driven by keys and mouse."""
 
 import contextlib
 import shutil
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -43,8 +44,14 @@ def logged_in(url: str, folder: Path, *, user: str = "user") -> Iterator[webdriv
 
 
 def until(driver: webdriver.Chrome, ask: Callable[[], Any]) -> Any:
-    """Wait for what `ask` finds."""
-    return WebDriverWait(driver, PATIENCE_S).until(lambda _: ask())
+    """Wait for what `ask` finds, also while one page takes the place of another."""
+    passing = (NoSuchElementException, StaleElementReferenceException)
+    return WebDriverWait(driver, PATIENCE_S, ignored_exceptions=passing).until(lambda _: ask())
+
+
+def until_complete(driver: webdriver.Chrome) -> None:
+    """Wait until the page is in place: Chromium may drop a navigation for good that is asked for before."""
+    until(driver, lambda: driver.execute_script("return document.readyState") == "complete")
 
 
 def until_saved(driver: webdriver.Chrome) -> None:

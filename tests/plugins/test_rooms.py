@@ -5,7 +5,6 @@ from uuid import uuid4
 
 import axe_core_python
 import pytest
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -15,9 +14,9 @@ from carpipe.steps.session import open_session
 from tests.conftest import make_config
 from tests.plugins import bucket
 from tests.plugins.api_server import add_connection, api_server, log_in
-from tests.plugins.browsing import chromium, complaints, needs_chromium, until, until_complete
+from tests.plugins.chromium import NEEDED, faults, logged_in, press, until, until_complete
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), needs_chromium]
+pytestmark = [*NEEDED, pytest.mark.timeout(900)]
 
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 SERIOUS = ("serious", "critical")
@@ -50,7 +49,7 @@ def url(session, made, s3, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def driver(url, tmp_path_factory):
-    with chromium(url, tmp_path_factory.mktemp("chromium"), role="op") as found:
+    with logged_in(url, tmp_path_factory.mktemp("chromium"), user="op") as found:
         yield found
 
 
@@ -60,7 +59,7 @@ def browser(driver):
     driver.get_log("browser")
     yield driver
     driver.switch_to.default_content()
-    assert complaints(driver) == []
+    assert faults(driver) == []
 
 
 def show(browser, url, path, made, *, width=1280, theme="light"):
@@ -74,7 +73,7 @@ def show(browser, url, path, made, *, width=1280, theme="light"):
     until_complete(browser)
 
 
-def faults(browser):
+def obstacles(browser):
     """What axe-core finds that keeps people out."""
     browser.execute_script(AXE)
     found = browser.execute_async_script("axe.run(document, {iframes: false}).then(arguments[0])")
@@ -89,7 +88,7 @@ def faults(browser):
 def test_nothing_keeps_people_out_and_no_page_is_wider_than_the_window(browser, url, made, path, theme):
     for width in WIDTHS:
         show(browser, url, path, made, width=width, theme=theme)
-        assert faults(browser) == []
+        assert obstacles(browser) == []
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
         back = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
         assert (back == "rgb(255, 255, 255)") == (theme == "light")
@@ -104,13 +103,6 @@ def test_each_page_says_in_its_tab_what_it_shows(browser, url, made):
         assert browser.title.endswith(" · carpipe")
     assert len(titles) >= len(PAGES) - 1, "two lists of photos have one title"
     browser.get_log("browser")
-
-
-def press(browser, *keys):
-    chain = ActionChains(browser)
-    for key in keys:
-        chain.send_keys(key)
-    chain.perform()
 
 
 def test_photos_are_chosen_by_filter_and_looked_at_one_after_the_other(browser, url, made):
