@@ -1,5 +1,6 @@
 """Training the car filter from the page Labels: how much is new for it, and a run of the DAG `train_filter`."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
+from carpipe.errors import CarpipeError
 from carpipe.names import shown
 from carpipe.steps.labels.questions import Name
 from carpipe.steps.views.said import labels_read_at
@@ -23,9 +25,9 @@ router = APIRouter(route_class=PageRoute, prefix="/labels")
 
 @dataclass(frozen=True)
 class Training:
-    """What the page says of it. `new` counts photos with another label than at the last training."""
+    """What the page says of it. `new` counts photos with another label than at the last training; None: unknown."""
 
-    new: int
+    new: int | None
     may_start: bool
     paused: bool
     run: Run | None
@@ -37,9 +39,13 @@ class Training:
 
 
 def training(request: Request, user: Any, session: Any, ask: Name) -> Training:
-    """How it stands. Who may not look at the DAG is not told of its runs."""
-    bucket = request.app.state.bucket
-    new = bucket.label_desk(ask).new_since(labels_read_at(bucket.cache.session, ask))
+    """How it stands. Who may not look at the DAG is not told of its runs.
+
+    The page is there without it: labels that wait in the browser are sent from there once the bucket is back.
+    """
+    bucket, new = request.app.state.bucket, None
+    with contextlib.suppress(CarpipeError):
+        new = bucket.label_desk(ask).new_since(labels_read_at(bucket.cache.session, ask))
     run = newest_run(session, LABEL_DAG) if may(user, "GET", LABEL_DAG) else None
     return Training(new, may(user, "POST", LABEL_DAG), is_paused(session, LABEL_DAG), run)
 

@@ -93,6 +93,20 @@ def test_labels_are_taken_back_by_their_time_and_the_photos_come_again(desk, ses
     assert desk.save([{"key": "a/b.jpg", "label": "", "at": at(1)}], by="ann", now=NOW).saved == 0
 
 
+def test_a_label_by_a_fast_clock_is_taken_back_too_and_no_older_one(desk, session):
+    say(desk, [3], "no_auto", 1)
+    fast = "2026-01-03T12:00:30Z"  # half a minute after NOW
+    key = bucket.key(3)
+    desk.save([{"key": key, "label": "auto", "at": fast}], by="ann", now=NOW)
+    assert current_labels(session)[key].at == NOW
+
+    back = {"key": key, "label": "", "at": "2026-01-03T12:00:40Z", "taken_back": fast}
+    for _ in range(2):
+        desk.save([back], by="ann", now=NOW + timedelta(minutes=1))
+
+    assert current_labels(session)[key].label == "no_auto"
+
+
 def test_who_changes_their_mind_on_the_page_is_in_no_conflict(desk, session):
     say(desk, [3], "auto", 1)
     say(desk, [3], "no_auto", 2)

@@ -8,6 +8,7 @@ import { forget, mayBeSaved, put, saveAll, takeBack, waitingFor } from "./labels
 import { place, select, selected } from "./labels-selection.js";
 
 const done = []; // {page, place, at, photos: [[photo, what was given before]]}, or with `skipped`
+const MOST = 96; // photos of a page
 let busy = false;
 
 export const forgetDone = () => (done.length = 0);
@@ -112,6 +113,7 @@ async function undoSaved() {
     const { photos: saved, left } = await askFor("mine", { count: 100 });
     const last = saved.filter((photo) => photo.at === saved[0].at && !waitingFor(photo.key));
     if (!last.length) return say("There is nothing of yours to take back.");
+    if (last.length > MOST) return say("Your last labels came in a file. Change them among your labels, or by another file.");
     const at = now();
     for (const photo of last) {
       given.delete(photo.key);
