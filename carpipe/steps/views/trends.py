@@ -122,8 +122,15 @@ def newest_listings(cache: ResultCache, channel: str, *, most: int = NIGHTS) -> 
 def duration(name: str, minutes: Sequence[float]) -> Trend:
     """How long something took, night by night."""
     change = minutes[-1] - minutes[-2] if len(minutes) > 1 else 0.0
-    said = f"{change:+.1f} min" if abs(change) >= 0.05 else ""
-    return Trend(name, minutes, f"{minutes[-1]:,.1f} min", said)
+    said = f"{'+' if change > 0 else '−'}{lasted(abs(change))}" if abs(change) >= 0.05 else ""
+    return Trend(f"{name} took", minutes, lasted(minutes[-1]), said)
+
+
+def lasted(minutes: float) -> str:
+    """A duration: `18 s`, `12 min`, `3.2 h`."""
+    if minutes < 1:
+        return f"{60 * minutes:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
 def _night(cache: ResultCache, done: Manifest) -> Night:

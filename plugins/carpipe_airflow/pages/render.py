@@ -19,6 +19,7 @@ from carpipe.html_page import POLICY, environment
 from carpipe.names import shown_text
 from carpipe.reasons import REASONS, in_words
 from carpipe.steps.views.preview import Previews
+from carpipe.steps.views.trends import lasted
 from carpipe_airflow.pages import MOUNT
 from carpipe_airflow.pages.links import path_of
 
@@ -87,13 +88,6 @@ def _link(base: str, found: re.Match[str]) -> str:
     """To the page of a manifest key; the text itself where it has none."""
     path = path_of(found[0], "Dataset") or path_of(found[0], "Model card")
     return f'<a href="{base}{path}"><code>{found[1][:SHORT]}</code></a>' if path else found[0]
-
-
-def lasted(minutes: float) -> str:
-    """A duration: `18 s`, `12 min`, `3.2 h`."""
-    if minutes < 1:
-        return f"{60 * minutes:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
 def airflow_root(request: Request) -> str:

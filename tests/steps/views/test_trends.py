@@ -61,3 +61,9 @@ def test_answers_on_new_listings_are_better_when_more_are_right(cache, session):
 def test_nights_up_to_a_dataset_end_with_it(cache, made):
     [night] = trends.nights_up_to(cache, made[0])
     assert night.dataset.id == made[0].key.split("/")[1]
+
+
+def test_durations_are_said_in_the_unit_that_fits():
+    assert [trends.lasted(minutes) for minutes in (0.3, 12.4, 192)] == ["18 s", "12 min", "3.2 h"]
+    found = trends.duration("prepare_dataset", [2.0, 0.5])
+    assert (found.name, found.said, found.change) == ("prepare_dataset took", "30 s", "−2 min")
