@@ -6,7 +6,7 @@ in lines of JSON on standard output; ends at once when the parent, which holds i
 | event | with |
 | --- | --- |
 | step | `epoch`, `step` of `steps`, and the figures so far |
-| epoch | `checkpoint` (a file that is the parent's to move), and the figures |
+| epoch | `checkpoint` (a file that is the parent's to move), the figures, and `history`: those of all epochs |
 | done | `history` |
 | error | `kind` (name of a class in carpipe.errors), `message` |
 | crash | `message`: anything unforeseen, such as a GPU that is out of memory |

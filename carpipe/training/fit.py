@@ -169,7 +169,7 @@ class _Training:
             last = bool(network.stop_training) or progress.epoch + 1 == phase.epochs
             progress.advance(figures, plateau=plateau, patience=patience, last=last)
             checkpoint.save(network, progress, self._job.folder)
-            self._report({"phase": phase.name, "epochs": phase.epochs, **figures})
+            self._report({"phase": phase.name, "epochs": phase.epochs, "history": progress.history, **figures})
         callbacks.on_train_end()
 
     def _epoch(self, phase: Phase) -> dict[str, Any]:

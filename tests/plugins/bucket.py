@@ -1,8 +1,12 @@
 """A bucket as the DAGs leave it, made by hand in a second: photos, a dataset, two models, one of them live."""
 
+import contextlib
 import io
 import json
+import sqlite3
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pandas as pd
@@ -15,6 +19,7 @@ from carpipe.steps import results
 from carpipe.steps.data.inventory import inventory, latest_inventory
 from carpipe.steps.models.comparison import CARD as CARD_OF_COMPARISON
 from carpipe.steps.models.comparison import PAGE, comparison_work
+from carpipe.steps.models.progress import progress_key, tell_progress
 from carpipe.steps.session import Session
 from carpipe.taxonomy.read import load
 from carpipe.weights import channel
@@ -61,7 +66,8 @@ def fill(session: Session) -> tuple[Manifest, list[Manifest]]:
     return dataset, models
 
 
-def add_dataset(session: Session) -> Manifest:
+def add_dataset(session: Session, *, note: str = "") -> Manifest:
+    """A dataset of the newest inventory; one of another `note` is another one of the same."""
     stock = latest_inventory(session)
     photos = pd.concat(
         [
@@ -101,7 +107,7 @@ def add_dataset(session: Session) -> Manifest:
         "vehicles": 8,
         "splits": photos["split"].value_counts().to_dict(),
     }
-    work = Work("dataset", 3, "all", {}, ("a", "b"), home="datasets")
+    work = Work("dataset", 3, "all", {"note": note} if note else {}, ("a", "b"), home="datasets")
     return manifest.commit(session.store, work, files, counts={"in": len(photos), "kept": kept}, extra=extra)
 
 
@@ -158,11 +164,22 @@ def refuse(session: Session, validation: str) -> None:
         session.store.put(f"stages/validate/all/{validation}/{name}", f"<!DOCTYPE html><title>{name}".encode())
 
 
-def add_model(session: Session, dataset: str, *, accuracy: float) -> Manifest:
+def add_training(session: Session, dataset: Manifest, **settings: object) -> Manifest:
+    """A training on the dataset, by these settings beside others."""
+    config = {"backbone": "EfficientNetB1", "channel": "classifier", "image_size": 240, "batch": 32, **settings}
+    work = Work("train", 2, "classifier", config, (dataset.key,))
+    counts = {"in": dataset.extra["splits"]["train"], "epochs": 7}
+    extra = {"classes": ["a", "b"], "dataset": dataset.key, "start": {"kind": "cold", "why": "Nothing is live."}}
+    return manifest.commit(session.store, work, {}, counts=counts, extra=extra)
+
+
+def add_model(
+    session: Session, dataset: str, *, accuracy: float, trained: str = "stages/x", **figures: float
+) -> Manifest:
     work = Work("model", 3, "classifier", {"h5": False}, (str(accuracy),), home="models/classifier")
     files = {"README.md": CARD.encode(), "evaluation.html": b"<!DOCTYPE html><title>evaluation</title>"}
-    metrics = {"test_accuracy": accuracy, "test_photos": 1234.0, "test_nll": 0.25}
-    extra = {"contract": 1, "classes": ["a", "b"], "metrics": metrics, "dataset": dataset, "trained": "stages/x"}
+    metrics = {"test_accuracy": accuracy, "test_photos": 1234.0, "test_nll": 0.25, **figures}
+    extra = {"contract": 1, "classes": ["a", "b"], "metrics": metrics, "dataset": dataset, "trained": trained}
     return manifest.commit(session.store, work, files, counts={}, extra=extra)
 
 
@@ -175,16 +192,37 @@ def compare(session: Session, model: Manifest, champion: Manifest) -> Manifest:
     return session.commit(work, files, counts={})
 
 
-def decide(session: Session, model: str, *, at: str, champion: str = "") -> None:
+def decide(session: Session, model: str, *, at: str, champion: str = "", **other: object) -> None:
     entry = {
         "outcome": "publish", "reasons": ["Proven better.", f"Because {SCRIPT}."], "checks": [],
         "numbers": {
             "photos": 90, "classes_alone": 1, "difference": 0.0123, "better": True, "worse": False,
             "falls": [{"class_name": "a", "fall": 0.5, "ruined": False}],
         },
-        "channel": "classifier", "model": model, "champion": champion, "run": "nightly", "at": at,
+        "channel": "classifier", "model": model, "champion": champion, "run": "nightly", "at": at, **other,
     }  # fmt: skip
     session.store.put(f"channels/classifier/decisions/{at.replace(':', '')}-x.json", _json(entry))
+
+
+def train(session: Session, admin: Any, home: Path, *, epochs: int, state: str = "running") -> None:
+    """A run `night` of `retrain_classifier` whose training is in a state, and has told of so many epochs.
+
+    Tasks run under a scheduler, and there is none here: what it would write into the database is written.
+
+    Args:
+        admin: a client of the API server.
+        home: of its Airflow.
+    """
+    admin.post("/api/v2/dags/retrain_classifier/dagRuns", json={"logical_date": None, "dag_run_id": "night"})
+    change = "UPDATE task_instance SET state = ? WHERE run_id = 'night' AND task_id = 'train'"
+    with contextlib.closing(sqlite3.connect(home / "airflow.db", timeout=30)) as database, database:
+        database.execute(change, (state,))
+    history = [
+        {"epoch": number, "loss": 0.5**number, "val_loss": 2 * 0.5**number, "accuracy": 0.5, "val_accuracy": 0.4}
+        for number in range(1, epochs + 1)
+    ]
+    event = {"phase": f"head {SCRIPT}", "epochs": 9, "history": history}
+    tell_progress(session.store, progress_key("classifier", "night"), prefix="runs/train/x", event=event)
 
 
 def keys(numbers: Iterable[int]) -> list[str]:

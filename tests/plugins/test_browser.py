@@ -25,9 +25,15 @@ def session(s3):
 
 
 @pytest.fixture(scope="module")
-def url(session, s3, tmp_path_factory):
+def home(tmp_path_factory):
+    """Of Airflow."""
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def url(session, s3, home):
     bucket.fill(session)
-    with api_server(session, tmp_path_factory.mktemp("api")) as (address, _):
+    with api_server(session, home) as (address, _):
         with log_in(address, "admin") as admin:
             add_connection(admin, s3)
             admin.patch("/api/v2/dags/promote_weights", json={"is_paused": False}).raise_for_status()
@@ -125,20 +131,40 @@ def test_the_arrows_choose_the_photo_and_space_enlarges_it(browser, shown, sessi
     assert (given.get(shown[0]), given[shown[1]]) == (None, "no_auto")
 
 
+def test_the_curves_of_a_training_follow_it_without_a_reload(browser, url, session, home):
+    """Stands before the test of a promotion, which makes the page load itself again."""
+
+    def curves():
+        return [
+            one.get_attribute("aria-label") for one in browser.find_elements(By.CSS_SELECTOR, "#training svg[role]")
+        ]
+
+    with log_in(url, "admin") as admin:
+        bucket.train(session, admin, home, epochs=2)
+        browser.get(f"{url}/carpipe/weights")
+        assert "training 0.250, validation 0.500" in until(browser, curves)[0]
+        browser.execute_script("window.same = true")
+        bucket.train(session, admin, home, epochs=3)
+        until(browser, lambda: "training 0.125" in curves()[0])
+        assert browser.execute_script("return window.same")
+        bucket.train(session, admin, home, epochs=3, state="success")
+        until(browser, lambda: not curves())
+
+
 def test_a_model_is_rolled_back_from_within_airflow(browser, url):
     browser.get(f"{url}/plugin/carpipe")
     browser.switch_to.frame(until(browser, lambda: browser.find_element(By.TAG_NAME, "iframe")))
     until(browser, lambda: browser.find_element(By.LINK_TEXT, "Weights")).click()
     until(browser, lambda: browser.find_element(By.CSS_SELECTOR, "details.confirm summary.danger")).click()
-    browser.find_element(By.NAME, "reason").send_keys("the night was bad")
-    browser.find_element(By.CSS_SELECTOR, "details.confirm button.danger").click()
+    browser.find_element(By.CSS_SELECTOR, "details.confirm[open] [name=reason]").send_keys("the night was bad")
+    browser.find_element(By.CSS_SELECTOR, "details.confirm[open] button.danger").click()
 
     moving = until(browser, lambda: browser.find_element(By.ID, "moving"))
     assert "A promotion is under way" in moving.text
     with log_in(url, "viewer") as viewer:
         [run] = viewer.get("/api/v2/dags/promote_weights/dagRuns").json()["dag_runs"]
     assert run["conf"]["reason"].startswith("the night was bad (user")
-    browser.find_element(By.LINK_TEXT, run["dag_run_id"]).click()
+    browser.find_element(By.CSS_SELECTOR, "a.airflow[href*='/dags/promote_weights/runs/']").click()
     browser.switch_to.default_content()
     until(browser, lambda: "/dags/promote_weights/runs/" in browser.current_url)
 

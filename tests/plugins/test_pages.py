@@ -685,7 +685,12 @@ def test_where_the_dag_is_paused_the_page_says_so_and_does_not_wait(clients, pla
 def test_figures_read_as_what_they_are(clients):
     text = clients["viewer"].get("/carpipe/weights/classifier").text
     facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", text))
-    assert facts == {"photos": "90", "classes alone": "1", "difference": "0.0123", "better": "yes", "worse": "no"}
+    assert facts == {
+        "photos": "90", "classes judged one by one": "1", "difference": "+1.2 points", "proven better": "yes",
+        "proven worse": "no",
+    }  # fmt: skip
+    assert "75.0 %" in text
+    assert "0.75" not in text
 
 
 def test_a_model_card_is_a_page_and_its_html_is_text(clients, places):
@@ -707,7 +712,7 @@ def test_a_comparison_is_shown_where_there_is_one(clients, places, made):
     link = f"/carpipe/weights/classifier/{places['{model}']}/comparison"
     assert link in card
     weights = client.get("/carpipe/weights/classifier").text
-    assert weights.count(f'href="{link}"') == 1
+    assert weights.count(f'href="{link}"') == 3, "of the candidate, the model and the decision"
     assert weights.count("Against the live model") == 1
     other = {**places, "{model}": made[1][1].key.split("/")[2]}
     none = client.get(fill_in("/weights/{channel}/{model}/comparison.html", other))

@@ -16,6 +16,7 @@ from carpipe.names import counted, shown
 from carpipe.steps import results
 from carpipe.steps.models.backbone import backbone_weights, identified, private_copy
 from carpipe.steps.models.pinned_start import pin_start
+from carpipe.steps.models.progress import progress_key
 from carpipe.steps.models.seen import seen_files
 from carpipe.steps.models.start import SILENT, Start, choose_start, record_of
 from carpipe.steps.models.train_process import TrainingRun, most_epochs, train_in_process
@@ -40,7 +41,8 @@ def train(session: Session, dataset: str, *, model: Model, run: str = "") -> Man
     Args:
         dataset: manifest key of a dataset, or of a label set.
         model: which section of the configuration to train by.
-        run: id of the run: its attempts start alike, whatever goes live meanwhile. Empty: each chooses by what is live.
+        run: id of the run: its attempts start alike, whatever goes live meanwhile, and tell how far they are. Empty:
+            each chooses by what is live.
     """
     config: TrainingConfig = getattr(session.config, model)
     source = manifest.read(session.store, dataset)
@@ -53,7 +55,8 @@ def train(session: Session, dataset: str, *, model: Model, run: str = "") -> Man
         log.info("train %s: %s", model, start)
         started = time.monotonic()
         seen = seen_files(session, start, source)  # first: a dataset that is deleted meanwhile costs no training
-        kept = TrainingRun(session.store, f"runs/train/{work.fingerprint}", progress=session.progress)
+        told = progress_key(model, run) if run else ""
+        kept = TrainingRun(session.store, f"runs/train/{work.fingerprint}", progress=session.progress, told_at=told)
         trained, history = fit(session, source, kept, model=model, weights=weights, sha256=sha256, start=start)
     files = {results.MODEL: trained, "history.json": results.to_json(history), **seen}
     done = session.commit(

@@ -17,6 +17,7 @@ from carpipe.config import ClassifierConfig, TrainingConfig
 from carpipe.errors import CarpipeError, UnavailableError
 from carpipe.figures import figure
 from carpipe.progress import UNSEEN, Bar, Progress
+from carpipe.steps.models.progress import tell_progress
 from carpipe.storage import Store
 
 log = logging.getLogger(__name__)
@@ -29,13 +30,14 @@ class TrainingRun:
     """Where a training keeps its scratch: checkpoint and TensorBoard logs, `runs/train/<fingerprint>/`.
 
     `etag` is the checkpoint's that this attempt knows of: it never overwrites another attempt's. `progress` is who
-    looks on.
+    looks on, and `told_at` where it tells how far it is; empty: nowhere.
     """
 
     store: Store
     prefix: str
     etag: str = ""
     progress: Progress = UNSEEN
+    told_at: str = ""
 
     def fetch_checkpoint(self, folder: Path) -> Path | None:
         """The last checkpoint as a local file, or None where there is none."""
@@ -163,6 +165,8 @@ def _follow(child: "subprocess.Popen[str]", run: TrainingRun, folder: Path, bar:
             bar.at(event["epoch"])
             run.keep(Path(event["checkpoint"]))
             run.keep_logs(folder / "tensorboard")
+            if run.told_at:
+                tell_progress(run.store, run.told_at, prefix=run.prefix, event=event)
         elif event["event"] == "error":
             raise getattr(errors, event["kind"])(event["message"])
         elif event["event"] == "crash":

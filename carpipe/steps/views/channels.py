@@ -1,61 +1,37 @@
-"""What the page Weights shows: channels, their models side by side, what the gate said, and the history.
+"""What the page Weights shows: channels, the candidate against the live model, models side by side, and the history.
 
 All of it but the live release is written once, so a page costs five listings (channels; the channel's models, history,
 decisions and comparisons), the live release, what is new since the last one, and one listing of each model that it
-shows: somebody may have changed it.
+shows: somebody may have changed it. In what order they stand, manifests tell that have been read before.
 """
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from carpipe import manifest
+from carpipe.called import Called, call, call_committed
 from carpipe.errors import InputError, MissingError
-from carpipe.figures import FIGURES, label
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
-from carpipe.steps.data.cost import model_cost
 from carpipe.steps.models import comparison
 from carpipe.steps.models.decisions import parse_decision
 from carpipe.steps.models.evaluate import PAGE
 from carpipe.steps.models.publish import release_before
 from carpipe.steps.short_ids import whole_id
-from carpipe.steps.views.costs import say_cost
+from carpipe.steps.views.candidate import Candidate, hold_against
+from carpipe.steps.views.figures import Figure, ordered
 from carpipe.steps.views.kept import read_all
+from carpipe.steps.views.model_columns import Decision, ModelColumn, Sort, columns, in_order, newest_decisions
 from carpipe.steps.views.weights_makers import Standing, look_at
 from carpipe.storage import ObjectInfo
 from carpipe.weights.channel import Release, parse_release, read_channel
 
-COLUMNS = 6  # models side by side
+COLUMNS = 6  # models side by side, and so many more at a time
+MOST = 60  # of them on one page
 ENTRIES = 40  # of the history, and of the decisions
 CARD = "README.md"
-
-
-@dataclass(frozen=True)
-class ModelColumn:
-    """A packaged model. `made` is UTC; `live` says that it is, `was_live` that it has been.
-
-    `manifest_sha256` is of the manifest that is shown. `maker` says who has signed it; `problem` what is wrong with its
-    manifest or its signature, a sentence, or nothing. `cost` says what it has cost, without its dataset; empty where
-    that cannot be known any more.
-    """
-
-    id: str
-    key: str
-    made: str
-    live: bool
-    was_live: bool
-    classes: int
-    dataset: str
-    metrics: dict[str, Any]
-    has_page: bool
-    manifest_sha256: str
-    maker: str
-    problem: str
-    cost: str
 
 
 @dataclass(frozen=True)
@@ -66,9 +42,11 @@ class ChannelView:
         channels: the names of all channels.
         live: what is live; None before anything was published.
         back: what a rollback goes back to; None where there is nothing, or a newer carpipe alone knows.
-        models: the live one, then the newest.
-        figures: name on the page by name in the metrics, of every figure that a model of these has.
-        decisions, history: the newest first.
+        candidate: the newest model that is not live; None where there is none that can be read.
+        models: the live one, then the others in the order asked for; `packaged` is how many there are.
+        figures: by its name in the metrics, every figure that a model of these has.
+        decisions, history: the newest first; `released` is how many releases there are.
+        called: names of models, by manifest key, of all that the page mentions.
         compared: by model, the decision whose comparison `read_comparison` has; of models that have one.
         problem: why the live model is not to be used; empty where it may be.
         newer: how many models, decisions and releases only a newer carpipe understands.
@@ -78,13 +56,17 @@ class ChannelView:
     channels: list[str]
     live: Release | None
     back: Release | None
+    candidate: Candidate | None
     models: list[ModelColumn]
-    figures: dict[str, str]
-    decisions: list[dict[str, Any]]
+    packaged: int
+    figures: dict[str, Figure]
+    decisions: list[Decision]
     history: list[Release]
+    released: int
+    called: Mapping[str, Called]
     problem: str
     newer: int
-    compared: Mapping[str, Mapping[str, Any]]
+    compared: Mapping[str, Decision]
 
 
 def list_channels(cache: ResultCache) -> list[str]:
@@ -95,8 +77,19 @@ def list_channels(cache: ResultCache) -> list[str]:
     return [*known, *(name for name in found if name not in known)]
 
 
-def show_channel(cache: ResultCache, name: str) -> ChannelView:
-    """A channel by its name. Raises InputError where there is none."""
+def show_channel(
+    cache: ResultCache, name: str, *, most: int = COLUMNS, sort: Sort = "date", whole_history: bool = False
+) -> ChannelView:
+    """A channel by its name.
+
+    Args:
+        most: models side by side.
+        sort: their order, behind the live one.
+        whole_history: more than the newest releases.
+
+    Raises:
+        InputError: there is no such channel.
+    """
     channels = list_channels(cache)
     if name not in channels:
         raise InputError(f"There is no channel {name}; the channels are {', '.join(channels)}.")
@@ -104,27 +97,75 @@ def show_channel(cache: ResultCache, name: str) -> ChannelView:
     past = read_all(cache, f"channels/{name}/history", parse_release)
     history = _history(past, live)
     # An odd decision costs itself only. A rollback goes by the history, so of that only what is newer is passed over.
-    decided = read_all(cache, f"channels/{name}/decisions", parse_decision, newest=ENTRIES, passed_over=InputError)
-    decided_last = [one for one in reversed(decided) if one is not None]
+    decided = read_all(cache, f"channels/{name}/decisions", parse_decision, passed_over=InputError)
+    known = [one for one in reversed(decided) if one is not None]
     infos = cache.manifests(f"models/{name}")
-    infos.sort(key=lambda info: not (live and info.key == live.model))  # stable: the others stay newest first
-    standings = look_at(cache, [info.key for info in infos[:COLUMNS]], history)
-    models = [*_models(cache, infos, standings, live, history)]
-    names = {figure: label(figure) for model in models for figure in model.metrics}
-    order = [*(figure for figure in FIGURES if figure in names), *(figure for figure in names if figure not in FIGURES)]
+    found = _models(cache, infos, history, live, known, most=min(most, MOST), sort=sort)
     return ChannelView(
         name=name,
         channels=channels,
         live=live,
         back=release_before(history) if history and None not in past else None,
-        models=models,
-        figures={figure: names[figure] for figure in order},
-        decisions=decided_last,
-        history=history[: -ENTRIES - 1 : -1],
-        problem=_problem(live, standings),
-        newer=sum(one is None for one in (*past, *decided)) + sum(one.newer for one in standings.values()),
-        compared=_compared(cache, name, decided_last),
+        candidate=found.candidate,
+        models=found.shown,
+        packaged=len(infos),
+        figures=ordered(model.metrics for model in found.shown),
+        decisions=known[:ENTRIES],
+        history=history[::-1] if whole_history else history[: -ENTRIES - 1 : -1],
+        released=len(history),
+        called={info.key: call(info.key, info.modified) for info in infos},
+        problem=_problem(live, found.standings),
+        newer=sum(one is None for one in (*past, *decided)) + sum(one.newer for one in found.standings.values()),
+        compared=_compared(cache, name, [*known[:ENTRIES], *_about(known[ENTRIES:], found)]),
     )
+
+
+@dataclass(frozen=True)
+class _Models:
+    """Those that a page shows, and how they stand, the live one among them."""
+
+    candidate: Candidate | None
+    shown: list[ModelColumn]
+    standings: Mapping[str, Standing]
+
+
+def _models(
+    cache: ResultCache,
+    infos: Sequence[ObjectInfo],
+    history: Sequence[Release],
+    live: Release | None,
+    decided: Sequence[Decision],
+    *,
+    most: int,
+    sort: Sort,
+) -> _Models:
+    key = live.model if live else ""
+    shown = in_order(cache, infos, key, sort=sort)[:most]
+    # Some more than one: the newest may be a newer carpipe's, or odd.
+    others = [info for info in infos if info.key != key][:COLUMNS]
+    wanted = {info.key: info for info in (*shown, *others)}
+    standings = look_at(cache, [*wanted], history)
+    made = columns(
+        cache, [*wanted.values()], standings,
+        live=key, before={release.model for release in history}, decisions=newest_decisions(decided),
+    )  # fmt: skip
+    found = {column.key: column for column in made}
+    first = next((found[info.key] for info in others if info.key in found), None)
+    order = [info.key for info in infos]
+    newer = first is not None and (key not in order or order.index(first.key) < order.index(key))
+    candidate = hold_against(first, found.get(key), newer=newer) if first else None
+    return _Models(candidate, [found[info.key] for info in shown if info.key in found], standings)
+
+
+def _about(decided: Sequence[Decision], found: _Models) -> Iterator[Decision]:
+    """Those about models that are shown."""
+    shown = {model.key for model in found.shown} | ({found.candidate.model.key} if found.candidate else set())
+    return (one for one in decided if one["model"] in shown)
+
+
+def call_model(done: Manifest) -> Called:
+    """What people call a model."""
+    return call_committed(done)
 
 
 def find_model(cache: ResultCache, name: str, model: str) -> Manifest:
@@ -176,14 +217,14 @@ def read_comparison_card(cache: ResultCache, name: str, model: str) -> str:
         return ""
 
 
-def _compared(cache: ResultCache, name: str, decided: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+def _compared(cache: ResultCache, name: str, decided: Sequence[Decision]) -> dict[str, Decision]:
     """By model, its newest decision whose comparison is there."""
     config = cache.session.config
     sections = {config.classifier.channel: "classifier", config.car_filter.channel: "car_filter"}
     if name not in sections or not any(one["champion"] for one in decided):
         return {}
     there = {*cache.session.store.list_folders(f"stages/{results.COMPARISON}/{sections[name]}")}
-    found: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, Decision] = {}
     for one in decided:
         key = comparison.comparison_key(sections[name], one, today=config.gate)
         if one["champion"] and key.rpartition("/")[0] in there:
@@ -205,33 +246,3 @@ def _problem(live: Release | None, standings: Mapping[str, Standing]) -> str:
     if standing is None or not (standing.model or standing.problem or standing.newer):
         return f"{live.model} is gone."
     return standing.problem
-
-
-def _models(
-    cache: ResultCache,
-    infos: Sequence[ObjectInfo],
-    standings: Mapping[str, Standing],
-    live: Release | None,
-    history: list[Release],
-) -> Iterator[ModelColumn]:
-    """The live model, then the newest, but for those that cannot be read."""
-    before = {release.model for release in history}
-    for info in infos[:COLUMNS]:
-        standing = standings[info.key]
-        if (done := standing.model) is None:
-            continue
-        yield ModelColumn(
-            id=info.key.split("/")[2],
-            key=info.key,
-            made=info.minute,
-            live=bool(live and live.model == info.key),
-            was_live=info.key in before,
-            classes=len(done.extra["classes"]),
-            dataset=done.extra["dataset"],
-            metrics=done.extra["metrics"],
-            has_page=PAGE in done.files,
-            manifest_sha256=standing.sha256,
-            maker=standing.maker,
-            problem=standing.problem,
-            cost=cache.get(("cost", info.key), partial(say_cost, cache.session, done, model_cost)),
-        )

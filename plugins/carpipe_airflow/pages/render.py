@@ -13,7 +13,8 @@ from jinja2.runtime import Context
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from carpipe.called import SHORT
+from carpipe.backports import from_iso
+from carpipe.called import SHORT, moment
 from carpipe.errors import InputError, MissingError
 from carpipe.html_page import POLICY, environment
 from carpipe.names import shown_text
@@ -46,6 +47,7 @@ def _environment() -> Environment:
     made.globals["meanings"] = REASONS
     made.filters |= {
         "stamp": lambda text: text[:16].replace("T", " "),
+        "when": when,
         "markdown": markdown,
         "plain": plain,
         "sentences": sentences,
@@ -88,6 +90,14 @@ def _link(base: str, found: re.Match[str]) -> str:
     """To the page of a manifest key; the text itself where it has none."""
     path = path_of(found[0], "Dataset") or path_of(found[0], "Model card")
     return f'<a href="{base}{path}"><code>{found[1][:SHORT]}</code></a>' if path else found[0]
+
+
+def when(at: str) -> str:
+    """A time in ISO 8601 as names have it, to the minute; the text itself where it is none."""
+    try:
+        return moment(from_iso(at))
+    except ValueError:
+        return at
 
 
 def airflow_root(request: Request) -> str:

@@ -1,6 +1,6 @@
 """The page Weights: channels, models, decisions; promote and roll back by a run of the DAG `promote_weights`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from airflow.api_fastapi.common.dagbag import DagBagDep
@@ -8,38 +8,63 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
 from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
 from airflow.api_fastapi.core_api.security import GetUserDep
-from airflow.models.dag import DagModel, DagRun
-from fastapi import APIRouter, Form, HTTPException, Request, Response
+from fastapi import APIRouter, Form, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy import select
+from pydantic import BaseModel, Field
 
 from carpipe.errors import InputError
 from carpipe.names import shown
 from carpipe.steps.models.comparison import PAGE
-from carpipe.steps.views import channels
+from carpipe.steps.models.evaluate import PAGE as PAGE_OF_EVALUATION
+from carpipe.steps.views import channels, figures
+from carpipe.steps.views.model_columns import Sort
+from carpipe.steps.views.training import TrainingView, section_of, show_training
 from carpipe.weights.channel import check_reason
+from carpipe_airflow.pages import weights_runs
 from carpipe_airflow.pages.access import PROMOTE, PROMOTE_DAG, READ, may
 from carpipe_airflow.pages.ids import Id
 from carpipe_airflow.pages.render import airflow_root, document, framed, render
 from carpipe_airflow.pages.threads import PageRoute
+from carpipe_airflow.pages.weights_runs import TRAINERS, NamedRun
 
 router = APIRouter(route_class=PageRoute, prefix="/weights")
 
-RUNS = 5  # of `promote_weights` shown
-LOOKED_AT = 100  # newest runs among which those of a channel are looked for
-WAITING = ("queued", "running")
+
+class Asked(BaseModel):
+    """What the address says of how much is shown."""
+
+    models: int = Field(channels.COLUMNS, ge=1, le=channels.MOST)
+    sort: Sort = "date"
+    history: Literal["", "all"] = ""
 
 
 @router.get("", dependencies=READ)
-def first(request: Request, user: GetUserDep, session: SessionDep, dag_bag: DagBagDep) -> Response:
+def first(
+    request: Request, user: GetUserDep, session: SessionDep, dag_bag: DagBagDep, asked: Annotated[Asked, Query()]
+) -> Response:
     """The channel of the classifier."""
-    return _page(request, user, session, dag_bag, request.app.state.bucket.cache.session.config.classifier.channel)
+    channel = request.app.state.bucket.cache.session.config.classifier.channel
+    return _page(request, user, session, dag_bag, channel, asked)
 
 
 @router.get("/{channel}", dependencies=READ)
-def one(request: Request, user: GetUserDep, session: SessionDep, dag_bag: DagBagDep, channel: str) -> Response:
+def one(
+    request: Request,
+    user: GetUserDep,
+    session: SessionDep,
+    dag_bag: DagBagDep,
+    channel: str,
+    asked: Annotated[Asked, Query()],
+) -> Response:
     """A channel in full."""
-    return _page(request, user, session, dag_bag, channel)
+    return _page(request, user, session, dag_bag, channel, asked)
+
+
+@router.get("/{channel}/training", dependencies=READ)
+def training(request: Request, user: GetUserDep, session: SessionDep, channel: str) -> Response:
+    """The training under way, as a part of the page that its script asks for; nothing where none is."""
+    run, shown = _training(request, user, session, channel)
+    return render(request, "_training", airflow=airflow_root(request), run=run, training=shown)
 
 
 @router.get("/{channel}/{model}/card", dependencies=READ)
@@ -48,7 +73,16 @@ def card(request: Request, channel: str, model: Id) -> Response:
     cache = request.app.state.bucket.cache
     text = channels.read_card(cache, channel, model)
     compared = channels.read_comparison_card(cache, channel, model)
-    return render(request, "card", channel=channel, model=model, text=text, compared=compared)
+    found = channels.find_model(cache, channel, model)
+    return render(
+        request,
+        "card",
+        channel=channel,
+        called=channels.call_model(found),
+        has_page=PAGE_OF_EVALUATION in found.files,
+        text=text,
+        compared=compared,
+    )
 
 
 @router.get("/{channel}/{model}/evaluation", dependencies=READ)
@@ -95,7 +129,9 @@ def promote(
     except InputError as error:
         raise HTTPException(422, str(error)) from None
     found = channels.find_model(request.app.state.bucket.cache, channel, model)
-    if _moving(_runs(session, dag_bag, channel)) and not _paused(session):
+    if any(one.waits for one in weights_runs.promotions(session, dag_bag, channel)) and not weights_runs.is_paused(
+        session
+    ):
         raise HTTPException(409, f"A promotion of {channel} is under way; ask again once it is done.")
     said = f"{reason.strip() or 'by hand'} ({shown(user.get_name())}, on the page Weights)"
     conf = {"channel": channel, "model": found.key, "reason": said, "manifest_sha256": manifest_sha256}
@@ -109,43 +145,47 @@ def _framed(request: Request, name: str, channel: str, file: str) -> Response:
     return framed(request, name, source=f"{folder}/{file}", back=folder, back_to="Weights", room="Weights")
 
 
-def _page(request: Request, user: Any, session: Any, dag_bag: Any, channel: str) -> Response:
+def _page(request: Request, user: Any, session: Any, dag_bag: Any, channel: str, asked: Asked) -> Response:
     cache = request.app.state.bucket.cache
-    runs, paused = _runs(session, dag_bag, channel), _paused(session)
+    shown = channels.show_channel(
+        cache, channel, most=asked.models, sort=asked.sort, whole_history=asked.history == "all"
+    )
+    moves, paused = weights_runs.promotions(session, dag_bag, channel), weights_runs.is_paused(session)
+    run, trains = _training(request, user, session, channel)
     return render(
         request,
         "weights",
         airflow=airflow_root(request),
-        shown=channels.show_channel(cache, channel),
+        shown=shown,
+        asked=asked,
+        more=min(channels.MOST, asked.models + channels.COLUMNS),
+        words=figures,
         may_promote=may(user, "POST", PROMOTE_DAG),
-        runs=runs if may(user, "GET", PROMOTE_DAG) else [],
-        moving=_moving(runs) and not paused,
+        promotions=moves if may(user, "GET", PROMOTE_DAG) else [],
+        moving=any(one.waits for one in moves) and not paused,
         paused=paused,
+        runs=_runs_of(shown, cache, user, session),
+        run=run,
+        training=trains,
     )
 
 
-def _moving(runs: list[dict[str, str]]) -> bool:
-    return any(run["state"] in WAITING for run in runs)
+def _runs_of(shown: channels.ChannelView, cache: Any, user: Any, session: Any) -> dict[str, NamedRun]:
+    """The runs that the page names, of those that the user may see, by id."""
+    trainer = TRAINERS.get(section_of(cache, shown.name), "")
+    seen = [dag for dag in (trainer, PROMOTE_DAG) if dag and may(user, "GET", dag)]
+    ids = [one["run"] for one in shown.decisions] + [release.run for release in shown.history]
+    about = [model.decision["run"] for model in _all_models(shown) if model.decision]
+    return weights_runs.named_runs(session, seen, [*ids, *about])
 
 
-def _paused(session: Any) -> bool:
-    """Whether the DAG is: then what is asked for waits for somebody to unpause it."""
-    return bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == PROMOTE_DAG)))
+def _all_models(shown: channels.ChannelView) -> list[Any]:
+    return [*shown.models, *([shown.candidate.model] if shown.candidate else [])]
 
 
-def _runs(session: Any, dag_bag: Any, channel: str) -> list[dict[str, str]]:
-    """The newest runs of `promote_weights` for a channel: who wants what, and how that stands."""
-    query = select(DagRun).where(DagRun.dag_id == PROMOTE_DAG).order_by(DagRun.id.desc()).limit(LOOKED_AT)
-    dag = dag_bag.get_latest_version_of_dag(PROMOTE_DAG, session=session)
-    default = dag.params["channel"] if dag else ""  # where a run names none
-    mine = [run for run in session.scalars(query) if (run.conf or {}).get("channel", default) == channel]
-    return [
-        {
-            "run": run.run_id,
-            "state": str(run.state),
-            "at": run.run_after.isoformat() if run.run_after else "",
-            "by": run.triggering_user_name or "",
-            "model": (run.conf or {}).get("model", "").removesuffix("/manifest.json").rpartition("/")[2],
-        }
-        for run in mine[:RUNS]
-    ]
+def _training(request: Request, user: Any, session: Any, channel: str) -> tuple[NamedRun | None, TrainingView | None]:
+    """The run that trains for a channel, and how far it is; nothing before it has ended an epoch."""
+    cache = request.app.state.bucket.cache
+    dag = TRAINERS.get(section_of(cache, channel), "")
+    run = weights_runs.training_run(session, dag) if dag and may(user, "GET", dag) else None
+    return run, show_training(cache, channel, run.run) if run else None

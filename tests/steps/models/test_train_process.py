@@ -14,6 +14,7 @@ import pytest
 
 from carpipe.config import ClassifierConfig
 from carpipe.errors import CarpipeError, ConflictError, InputError, UnavailableError
+from carpipe.steps.models.progress import progress_key, read_progress
 from carpipe.steps.models.train_process import CHECKPOINT, TrainingRun, most_epochs, train_in_process
 from carpipe.training import checkpoint
 from tests.looking import Looking
@@ -71,7 +72,8 @@ class RecordingRun(TrainingRun):
 def calm(s3, spec, tiny_config, tmp_path_factory):
     """History and weights of a training that nobody disturbed."""
     folder = tmp_path_factory.mktemp("calm")
-    run = TrainingRun(open_store(s3), "runs/train/calm", progress=LOOKING)
+    told = progress_key("classifier", "calm")
+    run = TrainingRun(open_store(s3), "runs/train/calm", progress=LOOKING, told_at=told)
     history = train_in_process(run, section="classifier", config=tiny_config, spec=spec, folder=folder)
     return history, weights_in(folder)
 
@@ -108,10 +110,12 @@ def test_a_killed_training_ends_as_a_calm_one(s3, spec, tiny_config, calm, tmp_p
         train_in_process(KillingRun(open_store(s3), prefix, after=after), folder=tmp_path / "first", **options)
     assert training_children() == []
 
-    run = RecordingRun(open_store(s3), prefix)
+    run = RecordingRun(open_store(s3), prefix, told_at=progress_key("classifier", prefix))
     history = train_in_process(run, folder=tmp_path / "second", **options)
 
     assert figures(history) == figures(calm[0])
+    told = read_progress(run.store, "classifier", prefix)
+    assert told.history == history, "also what the killed process had learnt"
     assert [epoch["epoch"] for epoch in history if epoch.get("resumed")] == [after + 1]
     rest = [f"checkpoint-{number:05d}.tar" for number in range(after + 1, 8)]
     assert run.kept == rest, "the first epochs are the killed process's"
@@ -128,6 +132,12 @@ def test_the_learning_rate_went_down_before_the_kill_and_after(calm):
 def test_fine_tuning_warms_up_and_then_goes_down_with_every_step(calm):
     rates = [epoch["learning_rate"] for epoch in calm[0] if epoch["finetune"]]
     assert rates[0] == 0 < rates[2] < rates[1]
+
+
+def test_how_far_it_is_can_be_read_while_it_trains(s3, calm):
+    told = read_progress(open_store(s3), "classifier", "calm")
+    assert told.history == calm[0]
+    assert (told.phase, told.prefix) == ("finetune", "runs/train/calm")
 
 
 def test_logs_for_tensorboard_are_in_the_bucket(s3, calm):
@@ -163,6 +173,7 @@ from pathlib import Path
 from tests.conftest import make_config
 from tests.training.conftest import TINY
 from carpipe.steps.session import open_session
+from carpipe.steps.models.progress import progress_key, read_progress
 from carpipe.steps.models.train_process import TrainingRun, train_in_process
 session = open_session(make_config("s3://{s3.bucket}/training", **{{k.replace(".", "__"): v for k, v in TINY.items()}}))
 train_in_process(TrainingRun(session.store, "runs/train/orphan"), section="classifier",
