@@ -31,6 +31,7 @@ from carpipe.weights.channel import Release, parse_release, read_channel
 COLUMNS = 6  # models side by side, and so many more at a time
 MOST = 60  # of them on one page
 ENTRIES = 40  # of the history, and of the decisions
+DECIDED = 400  # newest decisions among which those about the models are looked for
 CARD = "README.md"
 
 
@@ -97,7 +98,7 @@ def show_channel(
     past = read_all(cache, f"channels/{name}/history", parse_release)
     history = _history(past, live)
     # An odd decision costs itself only. A rollback goes by the history, so of that only what is newer is passed over.
-    decided = read_all(cache, f"channels/{name}/decisions", parse_decision, passed_over=InputError)
+    decided = read_all(cache, f"channels/{name}/decisions", parse_decision, newest=DECIDED, passed_over=InputError)
     known = [one for one in reversed(decided) if one is not None]
     infos = cache.manifests(f"models/{name}")
     found = _models(cache, infos, history, live, known, most=min(most, MOST), sort=sort)

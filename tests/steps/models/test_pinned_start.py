@@ -10,6 +10,7 @@ from carpipe import forms, manifest
 from carpipe.errors import CarpipeError, UnavailableError
 from carpipe.steps import results
 from carpipe.steps.models import train
+from carpipe.steps.models.progress import progress_key
 from carpipe.steps.models.start import record_of
 from carpipe.steps.upkeep.garbage import find_garbage
 from tests.steps.models.nights import Bucket, changed
@@ -125,6 +126,7 @@ def test_the_retry_of_a_killed_training_is_the_same_work(bucket, monkeypatch):
 
     def killed(session, source, kept, **facts):
         tried.append((kept.prefix, facts["start"].live.key))
+        assert kept.progress == progress_key("classifier", "night")
         raise UnavailableError("The training process ended with SIGKILL")
 
     monkeypatch.setattr(train, "fit", killed)
