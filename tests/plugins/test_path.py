@@ -1,5 +1,6 @@
 """The pages in an Airflow that lies below a path, as behind a proxy: whatever they name is below it, and is there."""
 
+import html
 import re
 from urllib.parse import urljoin, urlsplit
 from uuid import uuid4
@@ -40,7 +41,8 @@ def admin(url):
 
 def named_in(page):
     """What a page refers to, of this server; Airflow's own pages are not gone into."""
-    found = {urljoin(str(page.url), one) for one in re.findall(r'(?:href|src|action)="([^"#]+)', page.text)}
+    named = re.findall(r'(?:href|src|action)="([^"#]+)', page.text)
+    found = {urljoin(str(page.url), html.unescape(one)) for one in named}
     return {one for one in found if urlsplit(one).netloc == page.url.netloc.decode()}
 
 
@@ -53,7 +55,7 @@ def test_all_that_the_pages_name_is_below_the_path_and_there(url, admin):
         seen.add(address)
         assert urlsplit(address).path.startswith(f"{PATH}/"), address
         answer = admin.get(address, follow_redirects=True)
-        posted = re.search(r"/(promote|accept|take-back|move|train)$", urlsplit(address).path)
+        posted = re.search(r"/(promote|accept|take-back|move|train|correct|verdict)$", urlsplit(address).path)
         assert answer.status_code == (405 if posted else 200), address
         assert str(answer.url).startswith(url), address
         if "/carpipe/" in address and "html" in answer.headers["content-type"]:
