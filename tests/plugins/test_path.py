@@ -61,7 +61,7 @@ def test_all_that_the_pages_name_is_below_the_path_and_there(url, admin):
         if "/carpipe/" in address and "html" in answer.headers["content-type"]:
             waiting += named_in(answer)
     pages = {urlsplit(one).path.removeprefix(f"{PATH}/carpipe/").split("/")[0] for one in seen if "/carpipe/" in one}
-    assert {"data", "labels", "classes", "weights", "static"} <= pages
+    assert {"overview", "data", "photos", "labels", "review", "classes", "weights", "static"} <= pages
     assert len(seen) > 25
 
 

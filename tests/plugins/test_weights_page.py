@@ -86,7 +86,7 @@ def test_its_figures_stand_beside_those_of_the_live_one(clients):
     assert row(text, "top-1 on the same photos") == ["80.0 %", "79.0 %", "▲ +1.0 points, better"]
     assert row(text, "top-1") == ["83.3 %", "75.0 %", "▲ +8.3 points, better"]
     assert row(text, "top-5") == ["100.0 %", "–", "–"]
-    assert row(text, "log loss") == ["0.250", "0.250", "as before"]
+    assert row(text, "log loss, nats") == ["0.250", "0.250", "as before"]
     assert 'class="delta good"' in text
     assert "What the figures mean" in text
 

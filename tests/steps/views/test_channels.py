@@ -17,7 +17,7 @@ def test_a_channel_in_full(cache, made):
         (second.key, True, True),
         (first.key, False, True),
     ]
-    assert [figure.name for figure in shown.figures.values()] == ["top-1", "log loss", "test photos"]
+    assert [figure.name for figure in shown.figures.values()] == ["top-1", "log loss, nats", "test photos"]
     assert [release.generation for release in shown.history] == [2, 1]
     assert [entry["model"] for entry in shown.decisions] == [second.key, first.key]
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from carpipe.evaluation import metrics
 from carpipe.steps.views import figures
 from carpipe.steps.views.figures import Change, change_of, figure_of, number_of, say
 
@@ -43,11 +42,6 @@ def test_a_figure_reads_as_what_it_is(key, value, said):
 )
 def test_more_is_better_or_worse_by_what_the_figure_means(key, now, before, change):
     assert change_of(figure_of(key), now, before) == change
-
-
-def test_the_sense_of_each_figure_is_that_of_the_comparison():
-    known = {key: sense for key, (_, sense) in metrics.FIGURES.items()}
-    assert {key: figures.FIGURES[key].better for key in known} == known
 
 
 def test_every_figure_of_a_model_is_explained():
