@@ -22,7 +22,7 @@ from carpipe.errors import InputError
 from carpipe.names import brief
 
 # Rises when the columns change.
-VERSION = 1
+VERSION = 2
 # Of `carpipe.photos`, with their types here. A table that lacks some, as those of older versions do, has nulls there.
 COLUMNS = {
     "key": "VARCHAR", "size": "BIGINT", "model": "VARCHAR", "year": "INTEGER", "listing": "BIGINT", "photo": "BIGINT",
@@ -60,6 +60,15 @@ class PhotoIndex:
     """
 
     path: Path
+
+    def is_whole(self) -> bool:
+        """Whether it has the tables and columns that this version reads."""
+        try:
+            self.select(f"SELECT row, make, {', '.join(COLUMNS)} FROM photos LIMIT 0")  # noqa: S608  # all ours
+            self.select("SELECT one, other, edited FROM links LIMIT 0")
+        except InputError:
+            return False
+        return True
 
     def select(self, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of a query.

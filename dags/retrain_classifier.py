@@ -13,7 +13,8 @@ split, packages it under `models/`, and asks the gate whether it is better than 
 Before that, `score` lets the live model answer the photos of listings that are newer than it is. How well it does is
 in the log, on the evaluation page and in the gate's decision, and decides nothing. It also says which names and groups
 of new listings may be new classes; the page Data shows them. After `evaluate`, `advise` says which classes should be
-one, or several: see the page Classes.
+one, or several: see the page Classes. `suspects` looks for listings that may be in the wrong class: see the page
+Review.
 
 `anything_new` ends the run where dataset, settings and code are those of a model that was decided about before. Every
 decision is kept in `channels/<channel>/decisions/`.

@@ -2,13 +2,14 @@
 
 import io
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from carpipe.errors import InputError
-from carpipe.photo_index import COLUMNS, write_index
+from carpipe.photo_index import COLUMNS, PhotoIndex, write_index
 from carpipe.photos import to_parquet
 
 
@@ -67,3 +68,10 @@ def test_a_small_file_of_very_many_rows_is_not_read(path):
     assert len(sink.getvalue()) < 1_000_000
     with pytest.raises(InputError, match="21,000,000 rows"):
         write_index(sink.getvalue(), path)
+
+
+def test_a_file_of_another_form_is_not_whole(path):
+    assert write_index(table(key=["a"]), path).is_whole()
+    with duckdb.connect(str(path.with_name("old.duckdb"))) as connection:
+        connection.execute("CREATE TABLE photos (row BIGINT, key VARCHAR)")
+    assert not PhotoIndex(path.with_name("old.duckdb")).is_whole()

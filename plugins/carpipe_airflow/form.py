@@ -73,7 +73,7 @@ def setting(key: str, kind: str, title: str, description: str, *, section: str =
     if "enum" in limits:
         limits["enum"] = [None, *limits["enum"]]
         limits["values_display"] = {"null": "as the settings say", **limits.get("values_display", {})}
-    return field(value, kind, title, f"{description} {says}", expected=expected, section=section, **limits)
+    return field(value, kind, title, f"{description} {says}", expected=expected, section=section, **_unseen(limits))
 
 
 def epochs(model: str, *, section: str = "") -> dict[str, Param]:
@@ -138,6 +138,14 @@ def value_now(key: str) -> Any:
         return None
     section, name = key.split(".")
     return getattr(getattr(config, section), name) if config else None
+
+
+def _unseen(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """The same limits where Airflow's form does not look: it would put a number that is out of them to the nearest one
+    that is not, and start the run."""
+    bounds = {name: value for name, value in limits.items() if name in ("minimum", "maximum")}
+    rest = {name: value for name, value in limits.items() if name not in bounds}
+    return {**rest, "allOf": [bounds]} if bounds else rest
 
 
 def _say(kind: str, limits: Mapping[str, Any]) -> str:

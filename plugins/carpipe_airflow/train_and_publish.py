@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowSkipException
 
+from carpipe.errors import InputError
 from carpipe.names import in_markdown
 from carpipe_airflow.dag_defaults import WEIGHTS
 from carpipe_airflow.gpu_pods import gpu_task
@@ -24,7 +26,7 @@ Model = Literal["car_filter", "classifier"]
 
 
 def train_and_publish(source: Any, *, model: Model, settings: Mapping[str, str]) -> None:
-    """Wire anything_new -> [score] -> train -> evaluate -> [advise], package -> gate -> [approve] -> publish.
+    """Wire anything_new -> [score] -> train -> evaluate -> [advise, suspects], package -> gate -> [approve] -> publish.
 
     Args:
         source: a task's result, the manifest key of the dataset or label set.
@@ -45,7 +47,7 @@ def train_and_publish(source: Any, *, model: Model, settings: Mapping[str, str])
 
 
 def _train(new: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
-    """[score] -> train -> evaluate -> [advise], package; `new` is anything_new's result, and package's is returned."""
+    """[score] -> train -> evaluate -> [advise, suspects], package, whose result is returned."""
     gpu = gpu_task()
 
     @task(**gpu)
@@ -77,6 +79,17 @@ def _train(new: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
         return propose(open_task_session(fixed_by=FIXES, **settings), evaluated)
 
     @task
+    def suspects(source: str) -> str:
+        from carpipe.steps.listings.store import current_corrections
+        from carpipe.steps.models.suspects import suspects
+
+        session = open_task_session(fixed_by=FIXES, **settings)
+        try:
+            return suspects(session, source, settled={*current_corrections(session)}).key
+        except InputError as error:  # no model has answered a listing that it was not trained on
+            raise AirflowSkipException(str(error)) from None
+
+    @task
     def package(evaluated: str) -> str:
         from carpipe.steps.models.package import package
 
@@ -87,6 +100,7 @@ def _train(new: Any, *, model: Model, settings: Mapping[str, str]) -> Any:
     if model == "classifier":
         score(new) >> trained
         advise(evaluated)
+        evaluated >> suspects(new)
     return package(evaluated)
 
 

@@ -126,7 +126,10 @@ def test_advice_on_classes_is_made_of_every_evaluation_and_nothing_waits_for_it(
     advise = dags["retrain_classifier"].get_task("advise")
 
     assert (advise.upstream_task_ids, advise.downstream_task_ids) == ({"evaluate"}, set())
+    suspects = dags["retrain_classifier"].get_task("suspects")
+    assert (suspects.upstream_task_ids, suspects.downstream_task_ids) == ({"evaluate", "anything_new"}, set())
     assert not dags["train_filter"].has_task("advise")
+    assert not dags["train_filter"].has_task("suspects")
 
 
 def test_points_of_a_learning_curve_are_mapped_over_shares_that_were_checked(dags):
@@ -189,17 +192,17 @@ def test_who_is_asked_finds_the_gates_words_and_the_pages_of_the_model(dags, nam
     approve.render_template_fields({"ti": SimpleNamespace(xcom_pull=lambda task_ids: {"gate": verdict}[task_ids])})
 
     pages = approve.body.splitlines()[-1]
-    page = f"https://airflow.example/air/carpipe/weights/classifier/{'a' * 20}"
+    page = f"https://airflow.example/air/plugin/carpipe/air/carpipe/weights/classifier/{'a' * 20}"
     assert approve.body.splitlines() == [
         "- Too few.",
         "- Ruined: \\[kia\\](https:\u200b//evil.example) \\<b\\>\\_rio\\_, www\u200b.evil.example, a@\u200bb.example.",
         "",
-        f"[Model card]({page}/card), [Evaluation]({page}/evaluation.html)",
+        f"[Model card]({page}/card), [Evaluation]({page}/evaluation)",
     ]
     verdict["compared"] = True
     approve = copy(dags[name].get_task("approve"))
     approve.render_template_fields({"ti": SimpleNamespace(xcom_pull=lambda task_ids: verdict)})
-    assert approve.body.splitlines()[-1] == f"{pages}, [Comparison]({page}/comparison.html)"
+    assert approve.body.splitlines()[-1] == f"{pages}, [Comparison]({page}/comparison)"
 
 
 @pytest.mark.parametrize(

@@ -328,7 +328,10 @@ def test_a_suspect_is_decided_on_its_page_and_waits_no_more(clients, places):
     assert "disabled" in clients["viewer"].get(address).text
     given = {"listing": places["listing"], "to": "volkswagen_golf"}
     answer = clients["op"].post("/carpipe/review", data=given)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/carpipe/review?queue=suspects")
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        f"/carpipe/review?queue=suspects&saved={places['listing']}",
+    )
     assert "Nothing waits here" in clients["op"].get("/carpipe/review").text
     assert "op</b> says volkswagen_golf" in clients["op"].get("/carpipe/review?queue=mine").text
     wrong = clients["op"].post("/carpipe/review", data=given | {"to": "volkswagen_gofl"})

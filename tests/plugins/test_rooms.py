@@ -110,7 +110,7 @@ def test_photos_are_chosen_by_filter_and_looked_at_one_after_the_other(browser, 
     assert browser.find_element(By.TAG_NAME, "h1").text == "12 photos"
     browser.find_element(By.CSS_SELECTOR, "select[name=reason] option[value=not_a_car]").click()
     until(browser, lambda: browser.find_element(By.TAG_NAME, "h1").text == "3 photos")
-    assert browser.current_url == f"{url}/carpipe/photos?dataset={made['dataset']}&reason=not_a_car&sort=oldest"
+    assert browser.current_url == f"{url}/carpipe/photos?dataset={made['dataset']}&reason=not_a_car&sort=newest"
     browser.find_element(By.CSS_SELECTOR, "a.tile").click()
     until(browser, lambda: browser.find_element(By.ID, "large"))
     until_complete(browser)
@@ -136,6 +136,28 @@ def test_listings_are_decided_by_key_until_none_waits(browser, url, made, sessio
     until(browser, lambda: browser.find_element(By.TAG_NAME, "h1").text == "Nothing waits here")
     said = {one.to for one in current_corrections(session).values()}
     assert said == {"seller-is-right", "volkswagen_golf", "not-a-car"}
+
+
+def test_a_slip_in_review_is_seen_and_mended_and_a_wrong_name_stays_on_the_page(browser, url, made, session):
+    show(browser, url, "review?queue=mine", made)
+    browser.find_element(By.ID, "other").send_keys("volkswagen_gofl", Keys.ENTER)
+    note = until(browser, lambda: browser.find_element(By.CSS_SELECTOR, ".note.bad[role=alert]"))
+    assert "Did you mean 'volkswagen_golf'" in note.text
+    assert browser.find_element(By.ID, "other").get_attribute("value") == "volkswagen_gofl"
+    until_complete(browser)
+    browser.find_element(By.ID, "other").clear()
+    browser.find_element(By.ID, "other").send_keys("volkswagen_golf", Keys.ENTER)
+    saved = until(browser, lambda: browser.find_element(By.ID, "saved"))
+    assert "is volkswagen_golf." in saved.text
+    until_complete(browser)
+    listing = browser.find_element(By.ID, "undo").get_attribute("href").rpartition("=")[2]
+    press(browser, "u")
+    until(browser, lambda: f"listing={listing}" in browser.current_url)
+    until_complete(browser)
+    press(browser, "4")
+    until(browser, lambda: browser.find_element(By.ID, "saved"))
+    assert current_corrections(session)[listing].to == "cannot-tell"
+    browser.get_log("browser")  # the refused form
 
 
 def test_a_photo_is_labelled_on_its_page_and_its_listing_corrected(browser, url, made, session):

@@ -95,7 +95,7 @@ def test_data_and_runs_are_links_by_their_dates(clients, made):
     dataset, _, _ = made
     clients["admin"].post("/api/v2/dags/retrain_classifier/dagRuns", json={"logical_date": None, "dag_run_id": "night"})
     text = page(clients)
-    assert re.search(rf'<a href="/carpipe/data/{id_of_dataset(dataset)}">\d+ \w+ 20\d\d \d\d:\d\d, 12 photos</a>', text)
+    assert re.search(rf'<a href="/carpipe/data/{id_of_dataset(dataset)}">\d+ \w+ 20\d\d \d\d:\d\d, 8 photos</a>', text)
     run = r'<a class="airflow" href="/dags/retrain_classifier/runs/night" title="night">retrain_classifier, \d+ \w+ 20'
     assert re.search(run, text)
     assert "run 46" in text, "a run that Airflow does not know has its id"

@@ -164,7 +164,7 @@ def _previous(session: Session, done: Manifest) -> Any:
     alive = kept(results.read_photos(session.store, done, columns=["class_name", "dropped"]))
     return PreviousDataset(
         dataset=done.key.split("/")[1],
-        name=call_committed(done, done.counts.get("in")).name,
+        name=call_committed(done, done.counts.get("kept")).name,
         funnel=manifest.read_json(session.store, done, results.FUNNEL),
         classes={str(name): int(number) for name, number in alive["class_name"].value_counts().items()},
         splits=done.extra["splits"],

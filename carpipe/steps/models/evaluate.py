@@ -261,7 +261,7 @@ def _pages(
     shown = {name: {**one.facts, **one.shown} for name, one in seen.beside.items()}
     page = PageInput(
         model=trained.config["channel"],
-        data=call_committed(data, data.counts.get("in")),
+        data=call_committed(data, data.counts.get("kept")),
         made=from_iso(at),
         test=seen.test,
         temperature=calibration["temperature"],

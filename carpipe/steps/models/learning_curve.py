@@ -139,7 +139,7 @@ def draw_learning_curve(session: Session, dataset: str, points: Sequence[str], *
     settings = {name: value for name, value in found[-1].config.items() if name not in ("share", "train_version")}
     facts = {"dataset": dataset, **settings}
     data = manifest.read(session.store, dataset)
-    page = CurvePage(call_committed(data, data.counts.get("in")), from_iso(at), curve, facts)
+    page = CurvePage(call_committed(data, data.counts.get("kept")), from_iso(at), curve, facts)
     log.info("%s", "\n".join(_lines(curve)))
     return session.commit(
         work,

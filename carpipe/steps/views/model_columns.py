@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from carpipe import manifest
-from carpipe.called import Called, call
+from carpipe.called import Called, call, call_committed
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.names import is_odd
@@ -160,9 +159,8 @@ def _trained(cache: ResultCache, model: Manifest) -> Manifest | None:
 def _source(cache: ResultCache, key: str) -> Source:
     if (done := _read(cache, key)) is None:
         return Source(key)
-    at = manifest.committed_at(done, None) if manifest.COMMITTED in done.extra else None
     photos, kept = (done.counts.get(name) for name in ("in", "kept"))
-    named, classes = call(key, at, photos if isinstance(photos, int) else None), done.extra.get("classes")
+    named, classes = call_committed(done, kept if isinstance(kept, int) else None), done.extra.get("classes")
     return Source(
         key, named, f"/data/{named.id}" if key.startswith("datasets/") else "", photos, kept,
         len(classes) if isinstance(classes, list) else None,

@@ -69,9 +69,9 @@ class PhotoIndexes:
         from carpipe.photo_index import VERSION, PhotoIndex, write_index
 
         path = self._folder / f"{name[:32]}-{VERSION}.duckdb"
-        if path.exists():
+        if path.exists() and (found := PhotoIndex(path)).is_whole():
             path.touch()
-            return PhotoIndex(path)
+            return found
         photos = manifest.read_file(store, dataset, results.PHOTOS)
         made = write_index(photos, path, pairs=_pairs(store, dataset))
         self._clear(self._folder.glob("*.duckdb"))

@@ -33,10 +33,11 @@ SORTS: Final = {
     "damage": "damage DESC NULLS LAST, row", "size": "size, row", "-size": "size DESC, row", "key": "key, row",
 }  # fmt: skip
 SORTED_AS: Final = {
-    "oldest": "oldest first", "newest": "newest first", "-p_car": "surest cars first", "p_car": "least sure cars first",
+    "newest": "newest first", "oldest": "oldest first", "-p_car": "surest cars first", "p_car": "least sure cars first",
     "-box_score": "surest boxes first", "box_score": "least sure boxes first", "damage": "most damaged first",
     "-size": "largest files first", "size": "smallest files first", "key": "by name",
 }  # fmt: skip
+DEFAULT_SORT = "newest"
 PER_PAGE = 100
 _NUMBER = r"\d{1,12}(?:\.\d{1,6})?"
 _RANGE = re.compile(rf"(?P<low>{_NUMBER})?\.\.(?P<high>{_NUMBER})?")
@@ -54,7 +55,7 @@ class Wanted:
 
     asked: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
-    sort: str = "oldest"
+    sort: str = DEFAULT_SORT
 
     def __post_init__(self) -> None:
         if self.sort not in SORTS:
@@ -65,7 +66,7 @@ class Wanted:
     def parameters(self) -> dict[str, str]:
         """As an address has it."""
         text = {"text": self.text} if self.text else {}
-        return {**self.asked, **text, **({"sort": self.sort} if self.sort != "oldest" else {})}
+        return {**self.asked, **text, **({"sort": self.sort} if self.sort != DEFAULT_SORT else {})}
 
 
 @dataclass(frozen=True)

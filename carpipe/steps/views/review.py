@@ -10,7 +10,7 @@ from carpipe.steps.listings.rows import Correction, Known
 from carpipe.steps.listings.store import conflicts, read_corrections
 from carpipe.steps.people import store
 from carpipe.steps.views.one_photo import Picture, pictures
-from carpipe.steps.views.suspects import suspect_rows
+from carpipe.steps.views.suspects import newest_suspects, suspect_rows
 
 if TYPE_CHECKING:
     from carpipe.photo_index import PhotoIndex
@@ -66,6 +66,11 @@ def queue(cache: ResultCache, name: Queue, *, by: str) -> list[str]:
         return [listing for listing in store.current(said) if listing not in mine]
     decided = store.current(said)
     return [one["listing"] for one in suspect_rows(cache) if one["listing"] not in decided]
+
+
+def was_judged(cache: ResultCache) -> bool:
+    """Whether a list of suspects was ever made."""
+    return newest_suspects(cache) is not None
 
 
 def show_case(cache: ResultCache, index: "PhotoIndex", listing: str, *, blind: bool = False) -> Case:

@@ -41,12 +41,19 @@ def suspected(cache: ResultCache) -> tuple[str, ...]:
 
 def suspect_rows(cache: ResultCache) -> Sequence[Mapping[str, Any]]:
     """The newest list of suspects, the likeliest first; empty where none was ever made."""
+    done = newest_suspects(cache)
+    if done is None:
+        return ()
+    found: Sequence[Mapping[str, Any]] = cache.get(("suspects", done.key), partial(_rows, cache, done))
+    return found
+
+
+def newest_suspects(cache: ResultCache) -> Manifest | None:
+    """The newest list of suspects; None where none was ever made."""
     for info in cache.manifests(f"stages/{results.SUSPECTS}/{results.WHOLE}"):
         with contextlib.suppress(MissingError, InputError):  # deleted since, or of another version
-            done = cache.manifest(info.key)
-            found: Sequence[Mapping[str, Any]] = cache.get(("suspects", done.key), partial(_rows, cache, done))
-            return found
-    return ()
+            return cache.manifest(info.key)
+    return None
 
 
 def _rows(cache: ResultCache, done: Manifest) -> Sequence[Mapping[str, Any]]:

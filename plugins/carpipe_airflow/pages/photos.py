@@ -68,30 +68,12 @@ def one(
     history: bool = False,
 ) -> Response:
     """A photo in full; `at` is its number among the photos of the filters, which lead to its neighbours."""
-    bucket, wanted = request.app.state.bucket, _wanted(request)
+    bucket = request.app.state.bucket
     done = datasets.find_dataset(bucket.cache, dataset)
     index = bucket.photo_index(done)
     if index is None:
         return render(request, "reading", photos=done.counts["in"])
-    view = one_photo.show_photo(index, row)
-    before, after = _neighbours(bucket, index, wanted, at)
-    return render(
-        request,
-        "photo",
-        view=view,
-        photo=view.photo,
-        dataset=datasets.call_dataset(done),
-        before=before and _address(request, wanted, {"at": before[0]}, row=before[1], dataset=done.key.split("/")[1]),
-        after=after and _address(request, wanted, {"at": after[0]}, row=after[1], dataset=done.key.split("/")[1]),
-        said=_said(bucket, view.photo["listing_uuid"]),
-        names=(*WORDS, *done.extra["classes"]),
-        history=_history(bucket, done, view.photo["key"]) if history else None,
-        at=at,
-        back=_address(request, wanted, {"dataset": done.key.split("/")[1], "page": (at or 0) // photos.PER_PAGE + 1}),
-        now=datetime.now(UTC).isoformat(),
-        may_label=may(user, "POST", LABEL_DAG),
-        may_correct=may(user, "POST", CLASSES_DAG),
-    )
+    return _photo(request, user, done, index, row=row, at=at, history=history)
 
 
 @router.get("/{dataset}/{row}/small", dependencies=READ)
@@ -116,16 +98,56 @@ def correct(
 ) -> Response:
     """Say which class the photo's listing is really of."""
     index = _index(request, dataset)
+    done = datasets.find_dataset(request.app.state.bucket.cache, dataset)
     listing = one_photo.show_photo(index, row).photo["listing_uuid"] or ""
-    decide(request, index, listing, to, by=user.get_name())
+    if error := decide(request, index, listing, to, by=user.get_name()):
+        return _photo(request, user, done, index, row=row, given=to, error=error)
     return RedirectResponse(f"{request.scope['root_path']}/photos/{dataset}/{row}#said", 303)
+
+
+def _photo(
+    request: Request,
+    user: Any,
+    done: Manifest,
+    index: Any,
+    *,
+    row: int,
+    at: int | None = None,
+    history: bool = False,
+    given: str = "",
+    error: str = "",
+) -> Response:
+    """A photo in full; `error` is why what was `given` as its listing's class cannot be."""
+    bucket, wanted = request.app.state.bucket, _wanted(request)
+    view = one_photo.show_photo(index, row)
+    before, after = _neighbours(bucket, index, wanted, at)
+    return render(
+        request,
+        "photo",
+        status=422 if error else 200,
+        view=view,
+        photo=view.photo,
+        dataset=datasets.call_dataset(done),
+        before=before and _address(request, wanted, {"at": before[0]}, row=before[1], dataset=done.key.split("/")[1]),
+        after=after and _address(request, wanted, {"at": after[0]}, row=after[1], dataset=done.key.split("/")[1]),
+        said=_said(bucket, view.photo["listing_uuid"]),
+        names=(*WORDS, *done.extra["classes"]),
+        history=_history(bucket, done, view.photo["key"]) if history else None,
+        at=at,
+        given=given,
+        error=error,
+        back=_address(request, wanted, {"dataset": done.key.split("/")[1], "page": (at or 0) // photos.PER_PAGE + 1}),
+        now=datetime.now(UTC).isoformat(),
+        may_label=may(user, "POST", LABEL_DAG),
+        may_correct=may(user, "POST", CLASSES_DAG),
+    )
 
 
 def _wanted(request: Request) -> photos.Wanted:
     """What the address asks for. An empty field of a form asks for nothing."""
     given = {name: value for name, value in request.query_params.items() if value}
     asked = {name: value for name, value in given.items() if name not in OTHERS}
-    return photos.Wanted(asked, given.get("text", ""), given.get("sort", "oldest"))
+    return photos.Wanted(asked, given.get("text", ""), given.get("sort", photos.DEFAULT_SORT))
 
 
 def _said(bucket: Any, listing: str | None) -> str:

@@ -38,6 +38,8 @@ NO_PHOTO = (
 )
 # Keys as sentences name them, of what has a page.
 MANIFEST = re.compile(r"(?:datasets|models/[\w.-]+)/([0-9a-f]{20})/manifest\.json")
+# What a sentence says of where something is, as in `Dataset report: http://...`.
+ADDRESS = re.compile(r"([A-Z][\w ]{2,40}): (https?://[^\s<>\"'&]+)")
 PHOTO_HEADERS = {"Cache-Control": "private, max-age=3600"}
 
 
@@ -83,7 +85,8 @@ def sentences(context: Context, text: str) -> Markup:
             made += Markup("<ul>{}</ul>").format(items)
         else:
             made += Markup("<span>{}</span>").format(" ".join(lines))
-    return Markup(MANIFEST.sub(partial(_link, str(context["base"])), made))  # noqa: S704  # escaped above
+    linked = ADDRESS.sub(r'<a href="\2">\1</a>', made)
+    return Markup(MANIFEST.sub(partial(_link, str(context["base"])), linked))  # noqa: S704  # escaped above
 
 
 def _link(base: str, found: re.Match[str]) -> str:

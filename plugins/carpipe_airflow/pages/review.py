@@ -34,12 +34,31 @@ Uuid = Annotated[str, Query(pattern="^[0-9a-f-]{36}$")]
 
 
 @router.get("", dependencies=READ)
-def page(request: Request, user: GetUserDep, queue: review.Queue = "suspects", listing: Uuid | None = None) -> Response:
-    """A queue, and one of its listings in full: the first, unless an address names one."""
+def page(
+    request: Request,
+    user: GetUserDep,
+    queue: review.Queue = "suspects",
+    listing: Uuid | None = None,
+    saved: Uuid | None = None,
+) -> Response:
+    """A queue, and one of its listings in full: the first, unless an address names one.
+
+    `saved` is the listing that was decided before, so that a slip of the finger can be seen, and mended.
+    """
+    return _page(request, user, queue, listing, saved=saved)
+
+
+def _page(
+    request: Request, user: Any, queue: review.Queue, listing: str | None, *, saved: str | None = None,
+    given: str = "", error: str = "",
+) -> Response:  # fmt: skip
+    """`error` is why what was `given` cannot be."""
     bucket, by = request.app.state.bucket, user.get_name()
     done = datasets.find_or_newest(bucket.cache, "")
     if done is None:
-        return render(request, "review", queues=QUEUES, queue=queue, case=None, left=[], dataset=None)
+        return render(
+            request, "review", queues=QUEUES, queue=queue, case=None, left=[], dataset=None, saved=None, judged=False
+        )
     index = bucket.photo_index(done)
     if index is None:
         return render(request, "reading", photos=done.counts["in"])
@@ -59,6 +78,11 @@ def page(request: Request, user: GetUserDep, queue: review.Queue = "suspects", l
         dataset=datasets.call_dataset(done),
         names=sorted(review.known_names(bucket.cache, index, "").names),
         may_decide=may(user, "POST", CLASSES_DAG),
+        saved=_last_word(bucket.cache, saved, by),
+        given=given,
+        error=error,
+        judged=review.was_judged(bucket.cache),
+        status=422 if error else 200,
     )
 
 
@@ -77,9 +101,16 @@ def save(
     index = bucket.photo_index(done, patience_s=60.0) if done else None
     if index is None:
         raise HTTPException(503, "The photos of the newest dataset are still being read. Try again in a minute.")
-    decide(request, index, listing, to, by=user.get_name())
+    if error := decide(request, index, listing, to, by=user.get_name()):
+        return _page(request, user, queue, listing, given=to, error=error)
     more = f"&listing={quote(after)}" if after else ""
-    return RedirectResponse(f"{request.scope['root_path']}/review?queue={queue}{more}", 303)
+    return RedirectResponse(f"{request.scope['root_path']}/review?queue={queue}{more}&saved={quote(listing)}", 303)
+
+
+def _last_word(cache: Any, listing: str | None, by: str) -> Any:
+    """What somebody has said of a listing last; None where that is nothing."""
+    said = [one for one in review.read_said(cache) if one.listing == listing and one.by == by]
+    return said[-1] if said else None
 
 
 def _after(left: list[str], chosen: Any) -> str:

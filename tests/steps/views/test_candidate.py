@@ -75,7 +75,7 @@ def test_only_what_differs_in_settings_and_data_is_named(cache, session, made):
     assert [*found] == ["trained on", "classifier.batch"]
     assert (found["classifier.batch"].now, found["classifier.batch"].before) == ("64", "32")
     assert found["trained on"].now_source.path == f"/data/{other.key.split('/')[1]}"
-    assert found["trained on"].now.endswith("12 photos")
+    assert found["trained on"].now.endswith("8 photos")
 
 
 def training(session, dataset, **settings):
