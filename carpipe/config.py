@@ -15,6 +15,7 @@ of the AWS chain (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...), which obstore r
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -562,6 +563,12 @@ def describe_config(config: Config) -> Iterator[tuple[str, Any, str]]:
         section = getattr(config, name)
         for key, field in type(section).model_fields.items():
             yield f"{name}.{key}", getattr(section, key), field.description or ""
+
+
+@cache
+def setting_meanings() -> dict[str, str]:
+    """What every setting says, by its dotted name."""
+    return {name: meaning for name, _, meaning in describe_config(Config()) if meaning}
 
 
 def odd_credentials() -> list[str]:

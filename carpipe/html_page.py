@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from carpipe.config import setting_meanings
 from carpipe.errors import InputError
 from carpipe.names import shown_text
 from carpipe.pictures.encode import preview
@@ -72,8 +73,18 @@ def environment(folder: Path) -> Environment:
         finalize=_printable,
     )
     made.globals |= {"look": Markup(LOOK.read_text("utf-8")), "policy": POLICY}  # noqa: S704  # ours
-    made.filters |= {"number": lambda value: f"{value:,.0f}", "per_cent": per_cent, "words": in_words}
+    made.filters |= {
+        "number": lambda value: f"{value:,.0f}",
+        "setting": _meaning_of_setting,
+        "per_cent": per_cent,
+        "words": in_words,
+    }
     return made
+
+
+def _meaning_of_setting(name: str) -> str:
+    """Empty where it is none of this version."""
+    return setting_meanings().get(name, "")
 
 
 def _printable(value: object) -> object:

@@ -56,3 +56,13 @@ def test_a_change_is_an_arrow_a_number_and_a_colour(values, shown):
 
 def test_a_reason_is_words_with_its_code_beside():
     assert "not a car <small><code>not_a_car</code></small>" in render("{{ reason('not_a_car') }}")
+
+
+def test_a_setting_is_named_by_what_it_says():
+    page = environment(Path(__file__).parent).from_string(
+        '{% from "parts.html.j2" import setting_rows %}{{ setting_rows([("filter.threshold", 0.7), ("of.later", 1)]) }}'
+    )
+    text = page.render()
+    assert "a photo is kept when p(car) is at least this" in text
+    assert "<code>filter.threshold</code>" in text
+    assert "<td>of.later</td><td>1</td>" in text
