@@ -75,10 +75,10 @@ def environment(folder: Path) -> Environment:
     made.globals |= {"look": Markup(LOOK.read_text("utf-8")), "policy": POLICY}  # noqa: S704  # ours
     made.filters |= {
         "number": lambda value: f"{value:,.0f}",
-        "setting": _meaning_of_setting,
         "per_cent": per_cent,
         "words": in_words,
     }
+    made.filters["setting"] = _meaning_of_setting
     return made
 
 

@@ -168,6 +168,7 @@ def test_a_viewer_may_read_everything_and_change_nothing(server, clients, places
 
 @pytest.mark.parametrize("role", ["op", "admin"])
 def test_who_may_run_the_dags_may_do_everything(server, clients, places, role):
+    end_runs(clients, "train_filter")
     _, routes = server
     for method, path in routes:
         assert request(clients[role], method, path, places).status_code in (200, 303, 307), (method, path)

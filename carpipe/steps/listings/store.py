@@ -22,7 +22,16 @@ FOLDER = "labels/classes"
 Parsings = store.Parsings[Correction]
 
 
-def correct_listing(session: Session, listing: str, to: str, *, known: Known, at: str, by: str = "") -> Correction:
+def correct_listing(
+    session: Session,
+    listing: str,
+    to: str,
+    *,
+    known: Known,
+    at: str,
+    by: str = "",
+    read: Parsings | None = None,
+) -> Correction:
     """Keep what somebody says of one listing.
 
     Args:
@@ -31,6 +40,7 @@ def correct_listing(session: Session, listing: str, to: str, *, known: Known, at
         known: what it may name.
         at: now, UTC, ISO 8601.
         by: who says it.
+        read: see `read_corrections`.
 
     Returns:
         What counts: what somebody else has said before, where this is the same.
@@ -43,10 +53,10 @@ def correct_listing(session: Session, listing: str, to: str, *, known: Known, at
     found = check_row(cells, "The correction", known=known)
     if found is None:
         raise InputError(f"The correction says nothing; name a model or a class, or one of {', '.join(WORDS)}.")
-    [said] = _with_before(session, [found], known)
+    [said] = _with_before(session, [found], known, read=read)
     moment = parse_time(at, "The correction")
-    added = store.add(session, KIND, [said], source=to_csv([said]), moment=moment, by=said.by)
-    return said if added.added else current_corrections(session)[said.listing]
+    added = store.add(session, KIND, [said], source=to_csv([said]), moment=moment, by=said.by, known=read)
+    return said if added.added else store.current(read_corrections(session, read=read))[said.listing]
 
 
 def import_corrections(
@@ -132,9 +142,12 @@ def _read(data: bytes, key: str) -> list[Correction]:
 KIND = store.Kind(FOLDER, _read, to_csv, "corrections of listings")
 
 
-def _with_before(session: Session, given: list[Correction], known: Known) -> list[Correction]:
+def _with_before(
+    session: Session, given: list[Correction], known: Known, *, read: Parsings | None = None
+) -> list[Correction]:
     """With what each listing was taken for until now, where it does not say so."""
-    names = {listing: one.to for listing, one in current_corrections(session).items() if one.to not in WORDS}
+    current = store.current(read_corrections(session, read=read))
+    names = {listing: one.to for listing, one in current.items() if one.to not in WORDS}
     return [
         one if one.was else replace(one, was=names.get(one.listing, known.listings.get(one.listing, "")))
         for one in given

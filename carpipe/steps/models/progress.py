@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carpipe import forms, manifest
-from carpipe.errors import InputError, MissingError, StoreError, UnavailableError
+from carpipe.errors import InputError, MissingError, StoreError
 from carpipe.storage import Store
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def tell_progress(store: Store, key: str, *, prefix: str, event: Mapping[str, An
     facts = {"prefix": prefix, **{name: event[name] for name in ("phase", "epochs", "history")}}
     try:
         store.put(key, json.dumps(facts).encode())
-    except UnavailableError as error:
+    except StoreError as error:
         log.warning("how far the training is was not told: %s", error)
 
 

@@ -91,7 +91,7 @@ def current_verdicts(session: Session, *, read: Parsings | None = None) -> dict[
     Raises:
         InputError: an object among the verdicts cannot be read; names it.
     """
-    said = store.current(store.read_all(session, KIND, known=read))
+    said = store.current(store.read_if_free(session, KIND, known=read))
     return {proposal: one for proposal, one in said.items() if one.to != "open"}
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +13,9 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models.evaluate import TOP_ANSWERS
-from carpipe.steps.people import store
 from carpipe.steps.views.one_photo import Picture, pictures
-from carpipe.steps.views.review import examples, read_said
+from carpipe.steps.views.review import examples
+from carpipe.taxonomy.words import WORDS
 from carpipe.weights.channel import read_channel
 
 if TYPE_CHECKING:
@@ -81,10 +80,10 @@ class ClassView:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the live model answered on test photos: figures by class; keys by (truth, answer), wrong ones alone."""
+    """What the live model answered on test photos: figures by class; keys of wrong ones by class, then by answer."""
 
     known: Mapping[str, Known]
-    wrong: Mapping[tuple[str, str], Sequence[str]]
+    wrong: Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def list_classes(cache: ResultCache, index: "PhotoIndex", *, sort: Sort = "photos") -> list[ClassLine]:
@@ -95,10 +94,12 @@ def list_classes(cache: ResultCache, index: "PhotoIndex", *, sort: Sort = "photo
     """
     rows = index.select(
         "SELECT class_name AS name, count(*) AS photos, count(DISTINCT vehicle) AS vehicles, "
-        "list(DISTINCT model) AS models FROM photos WHERE dropped IS NULL GROUP BY class_name"
+        "list(DISTINCT model) AS models, count(DISTINCT listing_uuid) FILTER (WHERE corrected IS NOT NULL "
+        "AND NOT list_contains(?, corrected)) AS corrected FROM photos WHERE dropped IS NULL GROUP BY class_name",
+        [[*WORDS]],
     )
-    answers, corrected = live_answers(cache), Counter(one.to for one in store.current(read_said(cache)).values())
-    lines = [_line(row, answers, corrected) for row in rows]
+    answers = live_answers(cache)
+    lines = [_line(row, answers) for row in rows]
     orders = {
         "photos": lambda line: (-line.photos, line.name),
         "recall": lambda line: (line.known is None, line.known.recall if line.known else 0, line.name),
@@ -125,10 +126,10 @@ def show_class(cache: ResultCache, index: "PhotoIndex", name: str) -> ClassView:
 
 def live_answers(cache: ResultCache) -> Answers:
     """Of the live classifier; empty where there is none, or it does not say."""
-    release = read_channel(cache.session.store, cache.session.config.classifier.channel)
-    if release is None:
-        return Answers({}, {})
     try:
+        release = read_channel(cache.session.store, cache.session.config.classifier.channel)
+        if release is None:
+            return Answers({}, {})
         done = cache.manifest(release.model)
         found: Answers = cache.get(("answers", done.key), partial(_answers, cache, done))
     except (InputError, MissingError):  # gone, or of another version: the page Weights says so
@@ -139,7 +140,7 @@ def live_answers(cache: ResultCache) -> Answers:
 def _answers(cache: ResultCache, model: Manifest) -> Answers:
     store_ = cache.session.store
     known = _known(manifest.read_file(store_, model, REPORT).decode()) if REPORT in model.files else {}
-    wrong: dict[tuple[str, str], list[str]] = {}
+    wrong: dict[str, dict[str, list[str]]] = {}
     with contextlib.suppress(InputError, MissingError):  # `carpipe gc` has deleted it
         evaluated = cache.manifest(model.inputs[0])
         wrong = _wrong(manifest.read_file(store_, evaluated, TOP_ANSWERS["test"]))
@@ -157,21 +158,21 @@ def _known(report: str) -> dict[str, Known]:
         raise InputError("The report by class is none that carpipe has written.") from None
 
 
-def _wrong(data: bytes) -> dict[tuple[str, str], list[str]]:
+def _wrong(data: bytes) -> dict[str, dict[str, list[str]]]:
     from carpipe.evaluation.top_answers import from_parquet
 
     top = from_parquet(data)
-    wrong: dict[tuple[str, str], list[str]] = {}
+    wrong: dict[str, dict[str, list[str]]] = {}
     for key, truth, answer in zip(top.photos["key"], top.photos["class_name"], top.answer, strict=True):
         if truth != answer:
-            wrong.setdefault((truth, answer), []).append(key)
+            wrong.setdefault(truth, {}).setdefault(answer, []).append(key)
     return wrong
 
 
-def _line(row: Mapping[str, Any], answers: Answers, corrected: Mapping[str, int]) -> ClassLine:
+def _line(row: Mapping[str, Any], answers: Answers) -> ClassLine:
     name = row["name"]
     known = answers.known.get(name)
-    others = {answer: len(keys) for (truth, answer), keys in answers.wrong.items() if truth == name}
+    others = {answer: len(keys) for answer, keys in answers.wrong.get(name, {}).items()}
     return ClassLine(
         name,
         row["photos"],
@@ -179,12 +180,12 @@ def _line(row: Mapping[str, Any], answers: Answers, corrected: Mapping[str, int]
         sorted(row["models"]),
         known if known and known.photos else None,
         max(others, key=lambda other: (others[other], other), default=""),
-        corrected.get(name, 0),
+        row["corrected"],
     )
 
 
 def _confusions(index: "PhotoIndex", answers: Answers, name: str) -> list[Confusion]:
-    mine = [(answer, keys) for (truth, answer), keys in answers.wrong.items() if truth == name]
+    mine = answers.wrong.get(name, {}).items()
     known = answers.known.get(name)
     return [
         Confusion(

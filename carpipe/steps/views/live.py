@@ -14,7 +14,10 @@ from carpipe.weights.channel import Release, read_channel
 
 @dataclass(frozen=True)
 class Live:
-    """A channel's live model: since when, why, and its top-1 where it says so; `model` is None where none is live."""
+    """A channel's live model: since when, why, and its top-1 where it says so; `model` is None where none is live.
+
+    `problem` says why that cannot be told.
+    """
 
     channel: str
     model: Called | None = None
@@ -22,11 +25,19 @@ class Live:
     generation: int = 0
     reason: str = ""
     top1: float | None = None
+    problem: str = ""
 
 
 def show_live(cache: ResultCache) -> list[Live]:
     """All channels, the configured ones first."""
-    return [_live(cache, name, read_channel(cache.session.store, name)) for name in list_channels(cache)]
+    return [_of_channel(cache, name) for name in list_channels(cache)]
+
+
+def _of_channel(cache: ResultCache, name: str) -> Live:
+    try:
+        return _live(cache, name, read_channel(cache.session.store, name))
+    except InputError as error:  # of a later version, or odd
+        return Live(name, problem=str(error))
 
 
 def _live(cache: ResultCache, name: str, release: Release | None) -> Live:
@@ -35,5 +46,8 @@ def _live(cache: ResultCache, name: str, release: Release | None) -> Live:
     top1 = None
     with contextlib.suppress(MissingError, InputError):  # the page Weights says what is wrong with it
         top1 = accuracy_of(cache.manifest(release.model))
-    since = from_iso(release.at)
+    try:
+        since = from_iso(release.at)
+    except ValueError:  # put there by hand
+        return Live(name, call(release.model, None), release.at, release.generation, release.reason, top1)
     return Live(name, call(release.model, since), moment(since), release.generation, release.reason, top1)

@@ -1,8 +1,9 @@
 """Indexes of the datasets that somebody looks at: made in the background, once per dataset and machine."""
 
 import contextlib
+import shutil
 import threading
-from collections.abc import Iterable
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from carpipe.photo_index import PhotoIndex
 
 # Indexes on disk at a time, those that were asked for last: 160 MB each at 1.6 million photos.
-KEPT = 4
+KEPT = 8
+LEFT_S = 3600.0  # seconds after which what a killed process was making is nobody's
 PATIENCE_S = 2.0  # seconds a request waits for an index; whoever asks again later finds it
 
 
@@ -26,7 +28,7 @@ class PhotoIndexes:
     """Finds and makes indexes, one at a time. Safe to share between threads, and with processes of the same user."""
 
     def __init__(self, *, folder: Path | None = None):
-        self._folder = folder or private_folder("photo-index")
+        self._given = folder
         self._lock = threading.Lock()
         self._made: dict[str, Future[PhotoIndex]] = {}
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="photo-index")
@@ -58,7 +60,13 @@ class PhotoIndexes:
         if not found.path.exists():  # somebody has cleared temporary files away
             self._forget(name, making)
             return self.find(store, dataset, patience_s=patience_s)
+        found.path.touch()  # those that nobody asks for go first
         return found
+
+    @property
+    def _folder(self) -> Path:
+        """Made anew where somebody has cleared temporary files away."""
+        return self._given or private_folder("photo-index")
 
     def _forget(self, name: str, making: "Future[PhotoIndex]") -> None:
         with self._lock:
@@ -73,15 +81,37 @@ class PhotoIndexes:
             path.touch()
             return found
         photos = manifest.read_file(store, dataset, results.PHOTOS)
-        made = write_index(photos, path, pairs=_pairs(store, dataset))
-        self._clear(self._folder.glob("*.duckdb"))
+        try:
+            made = write_index(photos, path, pairs=_pairs(store, dataset))
+        except OSError as error:
+            raise InputError(
+                f"The photos of {dataset.key} cannot be kept in {path.parent} ({error.strerror}); make room there, or "
+                "set TMPDIR to a folder that has some."
+            ) from error
+        self._clear()
         return made
 
-    def _clear(self, indexes: Iterable[Path]) -> None:
-        """Remove the oldest. Who has one open goes on reading it."""
+    def _clear(self) -> None:
+        """Remove the oldest, and what was left half made. Who is asking one goes on."""
         with contextlib.suppress(FileNotFoundError):  # another process has cleared as well
-            for path in sorted(indexes, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
+            for path in sorted(self._folder.glob("*.duckdb"), key=_age)[KEPT:]:
                 path.unlink(missing_ok=True)
+            for path in self._folder.glob("making-*"):
+                if _age(path) > LEFT_S:
+                    shutil.rmtree(path, ignore_errors=True)
+        with self._lock:  # an open file takes room though it is gone
+            gone = [name for name in self._made if _is_gone(self._made[name])]
+            for name in gone:
+                del self._made[name]
+
+
+def _age(path: Path) -> float:
+    """Seconds since it was last asked for."""
+    return time.time() - path.stat().st_mtime
+
+
+def _is_gone(making: "Future[PhotoIndex]") -> bool:
+    return making.done() and not making.exception() and not making.result().path.exists()
 
 
 def _pairs(store: Store, dataset: Manifest) -> bytes | None:

@@ -81,12 +81,13 @@ def show_case(cache: ResultCache, index: "PhotoIndex", listing: str, *, blind: b
     """
     photos = pictures(index, "listing_uuid = ?", [listing])
     row: Mapping[str, Any] = next((one for one in suspect_rows(cache) if one["listing"] == listing), {})
-    given = row.get("from") or _most(index, "class_name", listing)
+    model = _model(index, listing)
+    given = row.get("from") or _class_of(index, model)
     suggested = row.get("suggested", "")
     said = [] if blind else [one for one in read_said(cache) if one.listing == listing]
     return Case(
         listing=listing,
-        model=_most(index, "model", listing),
+        model=model,
         given=given,
         suggested=suggested,
         why=row.get("why", ""),
@@ -101,8 +102,8 @@ def known_names(cache: ResultCache, index: "PhotoIndex", listing: str) -> Known:
     """What a correction of this listing may name: models of the dataset, and the names of the taxonomy."""
     query = "SELECT DISTINCT model FROM photos WHERE model IS NOT NULL"
     models = cache.get(("models", index.path.name), lambda: [one["model"] for one in index.select(query)])
-    mine = {listing: _most(index, "model", listing)} if listing else {}
-    known = names_for(cache.session, mine)
+    model = _model(index, listing)
+    known = names_for(cache.session, {listing: model} if model else {})
     return Known(known.listings, known.names | {*models})
 
 
@@ -116,10 +117,19 @@ def examples(index: "PhotoIndex", class_name: str, *, apart_from: str) -> Sequen
     return pictures(index, "row IN (SELECT unnest(?))", [rows])
 
 
-def _most(index: "PhotoIndex", column: Literal["model", "class_name"], listing: str) -> str:
-    """What most photos of a listing have; empty where none has any."""
+def _model(index: "PhotoIndex", listing: str) -> str:
+    """What the seller says that a listing is; empty where the dataset has no photo of it."""
     query = (
-        f"SELECT {column} AS name FROM photos WHERE listing_uuid = ? AND {column} IS NOT NULL "  # noqa: S608  # ours
+        "SELECT model AS name FROM photos WHERE listing_uuid = ? AND model IS NOT NULL "
         "GROUP BY ALL ORDER BY count(*) DESC, name LIMIT 1"
     )
     return next((one["name"] for one in index.select(query, [listing])), "")
+
+
+def _class_of(index: "PhotoIndex", model: str) -> str:
+    """The class of a model where nobody has corrected a listing; empty where it has none."""
+    query = (
+        "SELECT class_name AS name FROM photos WHERE model = ? AND class_name IS NOT NULL AND corrected IS NULL "
+        "GROUP BY ALL ORDER BY count(*) DESC, name LIMIT 1"
+    )
+    return next((one["name"] for one in index.select(query, [model])), "")

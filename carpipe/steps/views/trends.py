@@ -10,6 +10,7 @@ from carpipe.called import Called
 from carpipe.config import CostConfig
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
+from carpipe.reasons import in_words
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.cost import Cost, describe_money, night_cost
@@ -89,7 +90,7 @@ def dataset_trends(past: Sequence[Night]) -> list[Trend]:
     reasons = sorted(past[-1].out, key=lambda reason: -past[-1].out[reason])[:3]
     trends += [
         _share(
-            reason.replace("_", " "),
+            in_words(reason),
             [one.out.get(reason, 0) / one.photos if one.photos else None for one in past],
             filters=f"reason={reason}",
         )

@@ -1,8 +1,9 @@
 """What waits for a person: suspects, people who disagree, advice, photos without a label."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from carpipe.errors import InputError
 from carpipe.names import counted
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.inventory import latest_inventory
@@ -30,8 +31,16 @@ class Task:
 
 def waiting(cache: ResultCache) -> list[Task]:
     """What waits for somebody, what is most urgent first."""
-    found = [*_suspects(cache), *_disagreements(cache), *_advice(cache), *_unlabelled(cache)]
+    found = [task for part in (_suspects, _disagreements, _advice, _unlabelled) for task in _of(part, cache)]
     return sorted(found, key=lambda task: not task.urgent)
+
+
+def _of(part: Callable[[ResultCache], Iterator[Task]], cache: ResultCache) -> list[Task]:
+    """What one part has found. What cannot be read is for a person, too."""
+    try:
+        return [*part(cache)]
+    except InputError as error:
+        return [Task(str(error), "/data", urgent=True)]
 
 
 def _suspects(cache: ResultCache) -> Iterator[Task]:

@@ -16,7 +16,6 @@ from carpipe_airflow.pages.bucket import Bucket
 from carpipe_airflow.pages.errors import explain_errors
 from carpipe_airflow.pages.threads import PageRoute
 
-ROOMS = (overview, data, photos, labels, review, classes, weights)
 ROOMS = (overview, data, photos, labels, filter_training, review, classes, weights)
 STATIC = Path(__file__).parent / "static"
 # Nothing but our own style sheets, scripts, photos and documents; framed by Airflow's own pages only.

@@ -14,11 +14,12 @@ the field stays what it is in the DAG: a text to type an id into. So does it wit
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from anyio import CapacityLimiter, move_on_after, to_thread
+from anyio import move_on_after, to_thread
 
 from carpipe.errors import AccessError
 from carpipe.steps.cache import ResultCache
@@ -35,8 +36,8 @@ KINDS: dict[str, Callable[[ResultCache], list[Choice]]] = {
     "models": choices.model_choices,
     "channels": choices.channel_choices,
 }
-# Threads that wait for a bucket that is slow; while one does, others make do without choices.
-_limit = CapacityLimiter(1)
+# Held by the thread that asks the bucket, also when nobody waits for it any more; others make do without choices.
+_busy = threading.Lock()
 _read: dict[str, tuple[float, list[Choice]]] = {}
 
 
@@ -62,12 +63,14 @@ async def answer(app: Any, scope: Any, receive: Any, send: Any) -> None:
 
 async def _with_choices(body: bytes) -> bytes:
     with move_on_after(WAIT_S):
-        return await to_thread.run_sync(_fill, body, limiter=_limit, abandon_on_cancel=True)
+        return await to_thread.run_sync(_fill, body, abandon_on_cancel=True)
     log.info("The bucket does not answer in time: the trigger form has no choices.")
     return body
 
 
 def _fill(body: bytes) -> bytes:
+    if not _busy.acquire(blocking=False):
+        return body
     try:
         details = json.loads(body)
         for param in details["params"].values():
@@ -81,6 +84,8 @@ def _fill(body: bytes) -> bytes:
     except Exception as error:  # of the bucket, of Airflow's connection, of an answer of another form: forms must open
         log.info("The trigger form has no choices: %s", error)
         return body
+    finally:
+        _busy.release()
     return json.dumps(details).encode()
 
 

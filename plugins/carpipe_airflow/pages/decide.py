@@ -15,7 +15,10 @@ def decide(request: Request, index: Any, listing: str, to: str, *, by: str) -> s
     cache = request.app.state.bucket.cache
     known = known_names(cache, index, listing)
     try:
-        correct_listing(cache.session, listing, to, known=known, at=datetime.now(UTC).isoformat(), by=by)
+        correct_listing(
+            cache.session, listing, to, known=known, at=datetime.now(UTC).isoformat(), by=by,
+            read=cache.get(("corrections",), dict),
+        )  # fmt: skip
     except InputError as error:
         return str(error)
     return ""

@@ -60,8 +60,9 @@ def train(
 ) -> Response:
     """Start a run of `train_filter`, unless one is under way."""
     run = newest_run(session, LABEL_DAG)
-    if run and run.waits and not is_paused(session, LABEL_DAG):
-        raise HTTPException(409, "The car filter is being trained; ask again once that is done.")
+    if run and run.waits:
+        why = "waits, since the DAG is paused" if is_paused(session, LABEL_DAG) else "is under way"
+        raise HTTPException(409, f"A training of the car filter {why}; ask again once that is done.")
     note = f"Asked for by {shown(user.get_name())}, on the page Labels."
     body = TriggerDAGRunPostBody(logical_date=None, note=note)
     trigger_dag_run(dag_id=LABEL_DAG, body=body, dag_bag=dag_bag, user=user, session=session, request=request)

@@ -1,5 +1,6 @@
 """The page Photos: all photos of a dataset by filter, sorted, a page at a time; and one photo in full."""
 
+import time
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ router = APIRouter(route_class=PageRoute, prefix="/photos")
 # What an address says beside the filters.
 OTHERS = ("dataset", "page", "at", "text", "sort", "history")
 EARLIER = 5  # datasets that are looked in for a photo
+PATIENCE_S = 20.0  # seconds for all of them; whoever looks again finds more
 MOST_PAGES = 1_000_000
 
 
@@ -132,6 +134,7 @@ def _photo(
         after=after and _address(request, wanted, {"at": after[0]}, row=after[1], dataset=done.key.split("/")[1]),
         said=_said(bucket, view.photo["listing_uuid"]),
         names=(*WORDS, *done.extra["classes"]),
+        look=_address(request, wanted, {"at": at, "history": 1}, row=row, dataset=done.key.split("/")[1]),
         history=_history(bucket, done, view.photo["key"]) if history else None,
         at=at,
         given=given,
@@ -160,7 +163,11 @@ def _said(bucket: Any, listing: str | None) -> str:
 def _history(bucket: Any, done: Manifest, key: str) -> list[one_photo.Fate]:
     """What became of a photo in other datasets, the newest first."""
     others = (other for other in datasets.newest(bucket.cache, most=EARLIER + 1) if other.key != done.key)
-    found = ((other, bucket.photo_index(other, patience_s=60.0)) for other in islice(others, EARLIER))
+    until = time.monotonic() + PATIENCE_S
+    found = (
+        (other, bucket.photo_index(other, patience_s=max(0.1, until - time.monotonic())))
+        for other in islice(others, EARLIER)
+    )
     return [one_photo.fate(index, datasets.call_dataset(other), key) for other, index in found if index]
 
 
@@ -179,9 +186,9 @@ def _neighbours(bucket: Any, index: Any, wanted: photos.Wanted, at: int | None) 
 
 
 def _index(request: Request, dataset: str) -> Any:
-    """The index; whoever asks for a picture waits until it is there."""
+    """The index, or 503 where it is not there yet: threads are few."""
     bucket = request.app.state.bucket
-    index = bucket.photo_index(datasets.find_dataset(bucket.cache, dataset), patience_s=60.0)
+    index = bucket.photo_index(datasets.find_dataset(bucket.cache, dataset))
     if index is None:
         raise HTTPException(503, "The photos of this dataset are still being read. Try again in a minute.")
     return index

@@ -37,9 +37,9 @@ NO_PHOTO = (
     'font-family="system-ui, sans-serif" font-size="13" fill="#7a8494">no picture</text></svg>'
 )
 # Keys as sentences name them, of what has a page.
-MANIFEST = re.compile(r"(?:datasets|models/[\w.-]+)/([0-9a-f]{20})/manifest\.json")
+MANIFEST = re.compile(r"(?<![/\w])(?:datasets|models/[\w.-]+)/([0-9a-f]{20})/manifest\.json")
 # What a sentence says of where something is, as in `Dataset report: http://...`.
-ADDRESS = re.compile(r"([A-Z][\w ]{2,40}): (https?://[^\s<>\"'&]+)")
+ADDRESS = re.compile(r"([A-Z][\w ]{2,40}): (https?://[^\s<>\"'&]*[^\s<>\"'&.,])")
 PHOTO_HEADERS = {"Cache-Control": "private, max-age=3600"}
 
 

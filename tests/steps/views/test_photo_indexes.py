@@ -64,4 +64,5 @@ def test_the_oldest_indexes_go(session, made, tmp_path):
         os.utime(path, (number, number))
     index = PhotoIndexes(folder=tmp_path).find(session.store, made[0], patience_s=60)
     left = sorted(path.name for path in tmp_path.glob("*.duckdb"))
-    assert left == sorted([index.path.name, "old3.duckdb", "old4.duckdb", "old5.duckdb"])
+    stay = range(3, photo_indexes.KEPT + 2)  # of so many and two more, and the new one, the three oldest go
+    assert left == sorted([index.path.name, *(f"old{number}.duckdb" for number in stay)])

@@ -3,7 +3,10 @@
 import pytest
 
 from carpipe.errors import InputError
+from carpipe.photo_index import write_index
+from carpipe.photos import to_parquet
 from carpipe.steps.listings.store import correct_listing
+from carpipe.steps.results import read_photos
 from carpipe.steps.views.review import examples, known_names, queue, show_case
 from tests.indexed import index_of
 from tests.plugins import bucket
@@ -83,3 +86,21 @@ def test_a_name_that_is_none_is_refused_with_the_nearest(session, cache, index, 
     known = known_names(cache, index, "")
     with pytest.raises(InputError, match="of which the inventory has no photo"):
         correct_listing(session, listings[0], "volkswagen_golf", known=known, at="2026-01-01T00:00:00Z", by="ann")
+
+
+def test_a_listing_that_was_corrected_is_still_shown_as_the_seller_said(session, cache, made, tmp_path):
+    """Else whoever agrees with a correction would say that the seller is right."""
+    table = read_photos(session.store, made[0])
+    table["corrected"] = table["class_name"].where(table["class_name"] == "skoda_octavia")
+    [listing, *_] = table.loc[table["corrected"].notna(), "listing_uuid"]
+    mine = table["listing_uuid"] == listing
+    table.loc[~mine, "corrected"] = None
+    table.loc[mine, "class_name"] = "volkswagen_golf"
+    index = write_index(to_parquet(table), tmp_path / "i.duckdb")
+    case = show_case(cache, index, listing)
+    assert (case.model, case.given) == ("skoda_octavia", "skoda_octavia")
+
+
+def test_a_listing_without_photos_cannot_be_corrected(session, cache, index):
+    with pytest.raises(InputError, match="of which the inventory has no photo"):
+        say(session, cache, index, "00000000-0000-0000-0000-0000000000ff", "volkswagen_golf")

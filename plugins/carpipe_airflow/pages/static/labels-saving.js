@@ -25,8 +25,11 @@ export const waitingFor = (key) => JSON.parse(local.get(UNSAVED + key) ?? "null"
 // Whether the server may have it: then it can only be overruled, or taken back.
 export const mayBeSaved = (key) => !local.get(UNSAVED + key) || sending.includes(UNSAVED + key);
 
+// A taking-back that is not saved yet is kept behind the new label: who takes that back has it again.
 export function put({ key, copies }, label, at) {
-  keep({ key, copies, label, at });
+  const waiting = waitingFor(key);
+  const behind = waiting?.taken_back ? waiting : waiting?.behind;
+  keep({ key, copies, label, at, ...(behind ? { behind } : {}) });
 }
 
 export function takeBack({ key, copies }, given, at) {
@@ -34,6 +37,8 @@ export function takeBack({ key, copies }, given, at) {
 }
 
 export function forget(key) {
+  const behind = waitingFor(key)?.behind;
+  if (behind) return keep(behind);
   local.remove(UNSAVED + key);
   show();
 }
@@ -82,7 +87,7 @@ export async function saveAll() {
 }
 
 // A row for each photo that shows the picture.
-const rows = ({ copies, ...label }) => [label.key, ...(copies ?? [])].map((key) => ({ ...label, key }));
+const rows = ({ copies, behind, ...label }) => [label.key, ...(copies ?? [])].map((key) => ({ ...label, key }));
 
 function enough(names) {
   const chosen = [];
