@@ -24,7 +24,9 @@ RANGES: Final = ("p_car", "box_score", "damage", "width", "height", "size")
 FLAGS: Final = {
     "in": {"yes": "dropped IS NULL", "no": "dropped IS NOT NULL"},
     "corrected": {"yes": "corrected IS NOT NULL"},
-    "suspect": {"yes": ""},  # the listings are a parameter
+    # Which these are, people and other results say: they are parameters.
+    "suspect": {"yes": "list_contains(?, listing_uuid)"},
+    "disputed": {"yes": "list_contains(?, key)"},
 }
 # By what they may be sorted. Equal ones come as they are in the table: the oldest partition first.
 SORTS: Final = {
@@ -39,6 +41,7 @@ SORTED_AS: Final = {
 }  # fmt: skip
 DEFAULT_SORT = "newest"
 PER_PAGE = 100
+NOBODY: Final[Mapping[str, Sequence[str]]] = {}
 _NUMBER = r"\d{1,12}(?:\.\d{1,6})?"
 _RANGE = re.compile(rf"(?P<low>{_NUMBER})?\.\.(?P<high>{_NUMBER})?")
 
@@ -87,16 +90,22 @@ class Choices:
 
 
 def find_photos(
-    index: "PhotoIndex", wanted: Wanted, *, first: int = 0, most: int = PER_PAGE, suspects: Sequence[str] = ()
+    index: "PhotoIndex",
+    wanted: Wanted,
+    *,
+    first: int = 0,
+    most: int = PER_PAGE,
+    named: Mapping[str, Sequence[str]] = NOBODY,
 ) -> PhotoPage:
     """A page of the photos that somebody wants.
 
     Args:
         first: number of the first, from 0; beyond the last one there are none.
         most: so many of them.
-        suspects: listings that may be in the wrong class.
+        named: of `suspect`, listings that may be in the wrong class; of `disputed`, keys of photos that people gave
+            different labels.
     """
-    where, values = _where(wanted, suspects)
+    where, values = _where(wanted, named)
     # Rows that are whole would all be moved. So narrow ones are found, counted and sorted, and then a page is read.
     narrow = ", ".join(["row", *({wanted.sort.removeprefix("-")} & {*COLUMNS})])
     found = f"WITH found AS MATERIALIZED (SELECT {narrow} FROM photos WHERE {where})"  # noqa: S608  # all ours
@@ -105,7 +114,7 @@ def find_photos(
     page = index.select(f"{found} SELECT row, {counted} FROM found {order}", [*values, most, first])  # noqa: S608
     number = page[0]["number"] if page else 0
     if not page and first:  # beyond the last one
-        number = find_photos(index, wanted, most=1, suspects=suspects).found
+        number = find_photos(index, wanted, most=1, named=named).found
     return PhotoPage(read_rows(index, [one["row"] for one in page]), first, number)
 
 
@@ -146,7 +155,7 @@ def _check(name: str, value: str) -> None:
         raise InputError(f"year is asked for as {short(value)}; expected a year such as 2014.")
 
 
-def _where(wanted: Wanted, suspects: Sequence[str]) -> tuple[str, list[Any]]:
+def _where(wanted: Wanted, named: Mapping[str, Sequence[str]]) -> tuple[str, list[Any]]:
     """SQL and the values of its question marks."""
     conditions: list[str] = ["true"]
     values: list[Any] = []
@@ -158,11 +167,9 @@ def _where(wanted: Wanted, suspects: Sequence[str]) -> tuple[str, list[Any]]:
             low, high = _RANGE.fullmatch(value).groups()  # type: ignore[union-attr]  # it has been checked
             conditions += [f"{name} >= ?"] * bool(low) + [f"{name} <= ?"] * bool(high)
             values += [float(bound) for bound in (low, high) if bound]
-        elif name == "suspect":
-            conditions.append("list_contains(?, listing_uuid)")
-            values.append(list(suspects))
         else:
             conditions.append(FLAGS[name][value])
+            values += [list(named.get(name, ()))] if "?" in FLAGS[name][value] else []
     if wanted.text:
         conditions.append(r"key ILIKE ? ESCAPE '\'")
         literal = re.sub(r"[%_\\]", r"\\\g<0>", match_key(wanted.text))

@@ -1,12 +1,13 @@
 """What waits for a person: suspects, people who disagree, advice, photos without a label."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from carpipe.errors import InputError
-from carpipe.names import counted
+from carpipe.names import counted, match_key
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.inventory import latest_inventory
+from carpipe.steps.labels.rows import Label
 from carpipe.steps.labels.store import read_labels
 from carpipe.steps.listings.store import conflicts, read_corrections
 from carpipe.steps.people import store
@@ -51,12 +52,26 @@ def _suspects(cache: ResultCache) -> Iterator[Task]:
 
 
 def _disagreements(cache: ResultCache) -> Iterator[Task]:
-    labels = store.disputed(read_labels(cache.session, known=cache.get(("labels",), dict)))
+    labels = disputed_labels(cache)
     if labels:
-        yield Task(f"People disagree about the label of {counted(len(labels), 'photo')}.", "/labels")
+        yield Task(f"People disagree about the label of {counted(len(labels), 'photo')}.", "/photos?disputed=yes")
     listings = conflicts(read_corrections(cache.session, read=cache.get(("corrections",), dict)))
     if listings:
         yield Task(f"People disagree about the class of {counted(len(listings), 'listing')}.", "/review?queue=disputed")
+
+
+def disputed_labels(cache: ResultCache) -> Mapping[str, Sequence[Label]]:
+    """What people have said of the photos that they gave different labels, by key."""
+    return store.disputed(_labels(cache))
+
+
+def labels_of(cache: ResultCache, key: str) -> list[Label]:
+    """Every label of a photo that stands, in its order."""
+    return [one for one in _labels(cache) if match_key(one.key) == match_key(key)]
+
+
+def _labels(cache: ResultCache) -> list[Label]:
+    return read_labels(cache.session, known=cache.get(("labels",), dict))
 
 
 def _advice(cache: ResultCache) -> Iterator[Task]:
@@ -69,6 +84,6 @@ def _unlabelled(cache: ResultCache) -> Iterator[Task]:
     stock = latest_inventory(cache.session)
     if stock is None:
         return
-    labelled = len(store.current(read_labels(cache.session, known=cache.get(("labels",), dict))))
+    labelled = len(store.current(_labels(cache)))
     if labelled < min(ENOUGH_LABELS, stock.photos):
         yield Task(f"{labelled:,} of {stock.photos:,} photos have a label; the car filter learns from each.", "/labels")

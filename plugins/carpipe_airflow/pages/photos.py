@@ -15,6 +15,7 @@ from carpipe.steps.listings.store import told
 from carpipe.steps.people import store
 from carpipe.steps.views import datasets, one_photo, photos, review
 from carpipe.steps.views.suspects import suspected
+from carpipe.steps.views.waiting import disputed_labels, labels_of
 from carpipe.taxonomy.words import WORDS
 from carpipe_airflow.pages.access import CLASSES, CLASSES_DAG, LABEL_DAG, READ, may
 from carpipe_airflow.pages.decide import decide
@@ -43,7 +44,7 @@ def browse(request: Request, dataset: str = "", page: Annotated[int, Query(ge=1,
     if index is None:
         return render(request, "reading", photos=done.counts["in"])
     first = (page - 1) * photos.PER_PAGE
-    found = photos.find_photos(index, wanted, first=first, suspects=_suspects(bucket, wanted))
+    found = photos.find_photos(index, wanted, first=first, named=_named(bucket, wanted))
     there = bucket.cache.get(("photo choices", done.key), lambda: photos.choices(index))
     return render(
         request,
@@ -132,6 +133,7 @@ def _photo(
         dataset=datasets.call_dataset(done),
         before=before and _address(request, wanted, {"at": before[0]}, row=before[1], dataset=done.key.split("/")[1]),
         after=after and _address(request, wanted, {"at": after[0]}, row=after[1], dataset=done.key.split("/")[1]),
+        labels=labels_of(bucket.cache, view.photo["key"]),
         said=_said(bucket, view.photo["listing_uuid"]),
         names=(*WORDS, *done.extra["classes"]),
         look=_address(request, wanted, {"at": at, "history": 1}, row=row, dataset=done.key.split("/")[1]),
@@ -171,8 +173,14 @@ def _history(bucket: Any, done: Manifest, key: str) -> list[one_photo.Fate]:
     return [one_photo.fate(index, datasets.call_dataset(other), key) for other, index in found if index]
 
 
-def _suspects(bucket: Any, wanted: photos.Wanted) -> tuple[str, ...]:
-    return suspected(bucket.cache) if "suspect" in wanted.asked else ()
+def _named(bucket: Any, wanted: photos.Wanted) -> dict[str, list[str]]:
+    """What filters are of that the photo table does not know."""
+    found = {}
+    if "suspect" in wanted.asked:
+        found["suspect"] = [*suspected(bucket.cache)]
+    if "disputed" in wanted.asked:
+        found["disputed"] = [*disputed_labels(bucket.cache)]
+    return found
 
 
 def _neighbours(bucket: Any, index: Any, wanted: photos.Wanted, at: int | None) -> tuple[Any, Any]:
@@ -180,7 +188,7 @@ def _neighbours(bucket: Any, index: Any, wanted: photos.Wanted, at: int | None) 
     if at is None or at < 0:
         return None, None
     first = max(0, at - 1)
-    found = photos.find_photos(index, wanted, first=first, most=3, suspects=_suspects(bucket, wanted))
+    found = photos.find_photos(index, wanted, first=first, most=3, named=_named(bucket, wanted))
     by_number = {first + place: photo["row"] for place, photo in enumerate(found.photos)}
     return tuple((number, by_number[number]) if number in by_number else None for number in (at - 1, at + 1))
 

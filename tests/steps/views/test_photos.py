@@ -53,9 +53,15 @@ def test_a_photo_is_found_by_a_part_of_its_key_in_any_case(index):
 
 def test_suspects_are_listings_that_somebody_names(index):
     (listing,) = {photo["listing_uuid"] for photo in read_rows(index, [4])}
-    page = find_photos(index, Wanted({"suspect": "yes"}), suspects=[listing])
+    page = find_photos(index, Wanted({"suspect": "yes"}), named={"suspect": [listing]})
     assert [photo["row"] for photo in page.photos] == [4]
     assert find_photos(index, Wanted({"suspect": "yes"})).found == 0
+
+
+def test_photos_with_different_labels_are_those_that_somebody_names(index):
+    keys = [photo["key"] for photo in read_rows(index, [4, 6])]
+    page = find_photos(index, Wanted({"disputed": "yes", "in": "yes"}), named={"disputed": keys})
+    assert {photo["key"] for photo in page.photos} == {*keys}
 
 
 @pytest.mark.parametrize("sort", SORTS)

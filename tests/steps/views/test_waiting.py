@@ -1,9 +1,15 @@
 """What waits for a person, and what no longer does once somebody has decided it."""
 
+from datetime import UTC, datetime
+
 from carpipe.steps.data.listings import known_listings
+from carpipe.steps.labels.desk import LabelDesk
 from carpipe.steps.listings.store import correct_listing
-from carpipe.steps.views.waiting import waiting
+from carpipe.steps.views.waiting import disputed_labels, labels_of, waiting
 from tests.plugins import bucket
+
+AT = "2026-01-01T00:00:00Z"
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def said(cache):
@@ -34,3 +40,12 @@ def test_people_who_disagree_are_asked_to_agree(cache, made, session):
     for by, to in (("ann", "skoda_octavia"), ("bob", "volkswagen_golf")):
         correct_listing(session, listing, to, known=known_listings(session), at="2026-01-01T00:00:00Z", by=by)
     assert said(cache)["/review?queue=disputed"] == "People disagree about the class of 1 listing."
+
+
+def test_a_photo_that_two_people_label_differently_leads_to_it_and_to_what_they_said(cache, made, session):
+    for by, label in (("ann", "auto"), ("bob", "no_auto")):
+        LabelDesk(cache).save([{"key": bucket.key(5), "label": label, "at": AT}], by=by, now=NOW)
+    assert said(cache)["/photos?disputed=yes"] == "People disagree about the label of 1 photo."
+    assert [*disputed_labels(cache)] == [bucket.key(5)]
+    assert [(one.by, one.label) for one in labels_of(cache, bucket.key(5))] == [("ann", "auto"), ("bob", "no_auto")]
+    assert labels_of(cache, bucket.key(6)) == []
