@@ -178,7 +178,7 @@ def test_an_older_model_goes_live_by_the_form(browser, url):
     assert browser.find_element(By.ID, "element_reason").get_attribute("value") == "by hand"
     browser.find_element(By.CSS_SELECTOR, "#element_model input").send_keys("50.0", Keys.ENTER)
     label = browser.find_element(By.ID, "element_model").text
-    assert re.fullmatch(r"classifier: \d+ \w{3} \d\d:\d\d, 50\.0 % right \([0-9a-f]{8}\)", label)
+    assert re.fullmatch(r"classifier: \d+ \w{3} \d{4} \d\d:\d\d, top-1 50\.0 % \([0-9a-f]{8}\)", label)
     click_last(browser, "Rarely needed")
     sum_of = until(browser, lambda: shown_field(browser, "manifest_sha256"))
     sum_of.send_keys("xyz")

@@ -126,7 +126,7 @@ def test_the_retry_of_a_killed_training_is_the_same_work(bucket, monkeypatch):
 
     def killed(session, source, kept, **facts):
         tried.append((kept.prefix, facts["start"].live.key))
-        assert kept.progress == progress_key("classifier", "night")
+        assert kept.told_at == progress_key("classifier", "night")
         raise UnavailableError("The training process ended with SIGKILL")
 
     monkeypatch.setattr(train, "fit", killed)
