@@ -33,28 +33,19 @@ class Original:
     how: str
 
 
-def find_original(session: Session, dataset: Manifest, key: str) -> Original | None:
-    """What stays in a dataset instead of a photo; None where it was dropped for another reason, or not at all.
-
-    Reads four columns of the photo table, and the pairs only where no file with the same bytes stays. Of several
-    versions of a photo it is asked of the last.
-
-    Raises:
-        MissingError: what the dataset was made of is gone.
-    """
-    photos = results.read_photos(session.store, dataset, columns=COLUMNS)
-    versions = photos[photos["key"] == key].tail(1)
-    return next(iter(find_originals(session, dataset, photos, versions).values()), None)
-
-
 def find_originals(
     session: Session, dataset: Manifest, photos: "pd.DataFrame", asked: "pd.DataFrame"
 ) -> dict[Any, Original]:
-    """The same of several rows of the photo table, by their labels; those that are no copies are not among them.
+    """What stays in a dataset instead of some photos, by the labels of their rows; of copies alone.
+
+    The pairs are read only where no file with the same bytes stays.
 
     Args:
         photos: the whole photo table of the dataset, `COLUMNS` of it at least.
         asked: rows of it.
+
+    Raises:
+        MissingError: what the dataset was made of is gone.
     """
     mine = asked[asked["dropped_by"] == STAGE]
     older = mine[mine["dropped"] == "superseded"]

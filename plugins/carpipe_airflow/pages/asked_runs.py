@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from airflow.models.dag import DagModel, DagRun
 from sqlalchemy import select
@@ -36,3 +37,8 @@ def newest_run(session: Any, dag_id: str) -> Run | None:
 def is_paused(session: Any, dag_id: str) -> bool:
     """Whether the DAG is: then what is asked for waits for somebody to unpause it."""
     return bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id)))
+
+
+def run_page(dag_id: str, run_id: str) -> str:
+    """The page of a run, below Airflow's root."""
+    return f"/dags/{dag_id}/runs/{quote(run_id, safe='')}"

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
-from airflow.models.dag import DagModel, DagRun
+from airflow.models.dag import DagRun
 from airflow.models.hitl import HITLDetail
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
@@ -16,6 +15,7 @@ from sqlalchemy import func, select
 
 from carpipe.called import moment
 from carpipe_airflow.notify import FAILURE
+from carpipe_airflow.pages.asked_runs import is_paused, run_page
 from carpipe_airflow.pages.links import FORESEEN, path_of
 
 # The task that makes what a DAG is for.
@@ -107,7 +107,7 @@ def questions(session: Any, dags: Sequence[str] = DAGS) -> list[Question]:
         .order_by(HITLDetail.created_at)
     )
     return [
-        Question(row.subject, f"{_page(row.dag_id, row.run_id)}/tasks/{row.task_id}/required_actions")
+        Question(row.subject, f"{run_page(row.dag_id, row.run_id)}/tasks/{row.task_id}/required_actions")
         for row in session.execute(query)
     ]
 
@@ -124,13 +124,13 @@ def _run(session: Any, run: DagRun) -> Run:
         run.dag_id,
         run.run_id,
         STATES.get(str(run.state), str(run.state)),
-        _page(run.dag_id, run.run_id),
+        run_page(run.dag_id, run.run_id),
         moment(began) if began else "",
         (end - began).total_seconds() / 60 if began else 0.0,
         ended,
         sum(counts.values()),
         _failures(session, run),
-        bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == run.dag_id))),
+        is_paused(session, run.dag_id),
         str(_left(session, run, MAKERS.get(run.dag_id, ""), BaseXCom.XCOM_RETURN_KEY)),
     )
 
@@ -165,8 +165,4 @@ def _of(run: DagRun) -> tuple[Any, Any]:
 
 def _task_page(task: TaskInstance) -> str:
     mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
-    return f"{_page(task.dag_id, task.run_id)}/tasks/{task.task_id}{mapped}"
-
-
-def _page(dag: str, run: str) -> str:
-    return f"/dags/{dag}/runs/{quote(run, safe='')}"
+    return f"{run_page(task.dag_id, task.run_id)}/tasks/{task.task_id}{mapped}"

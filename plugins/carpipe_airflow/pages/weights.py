@@ -22,6 +22,7 @@ from carpipe.steps.views.training import TrainingView, section_of, show_training
 from carpipe.weights.channel import check_reason
 from carpipe_airflow.pages import weights_runs
 from carpipe_airflow.pages.access import PROMOTE, PROMOTE_DAG, READ, may
+from carpipe_airflow.pages.asked_runs import is_paused
 from carpipe_airflow.pages.ids import Id
 from carpipe_airflow.pages.render import airflow_root, document, framed, render
 from carpipe_airflow.pages.threads import PageRoute
@@ -129,9 +130,8 @@ def promote(
     except InputError as error:
         raise HTTPException(422, str(error)) from None
     found = channels.find_model(request.app.state.bucket.cache, channel, model)
-    if any(one.waits for one in weights_runs.promotions(session, dag_bag, channel)) and not weights_runs.is_paused(
-        session
-    ):
+    waits = any(one.waits for one in weights_runs.promotions(session, dag_bag, channel))
+    if waits and not is_paused(session, PROMOTE_DAG):
         raise HTTPException(409, f"A promotion of {channel} is under way; ask again once it is done.")
     said = f"{reason.strip() or 'by hand'} ({shown(user.get_name())}, on the page Weights)"
     conf = {"channel": channel, "model": found.key, "reason": said, "manifest_sha256": manifest_sha256}
@@ -150,7 +150,7 @@ def _page(request: Request, user: Any, session: Any, dag_bag: Any, channel: str,
     shown = channels.show_channel(
         cache, channel, most=asked.models, sort=asked.sort, whole_history=asked.history == "all"
     )
-    moves, paused = weights_runs.promotions(session, dag_bag, channel), weights_runs.is_paused(session)
+    moves, paused = weights_runs.promotions(session, dag_bag, channel), is_paused(session, PROMOTE_DAG)
     run, trains = _training(request, user, session, channel)
     return render(
         request,

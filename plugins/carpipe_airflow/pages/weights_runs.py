@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
-from airflow.models.dag import DagModel, DagRun
+from airflow.models.dag import DagRun
 from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import select
 
 from carpipe.called import moment
 from carpipe_airflow.pages.access import PROMOTE_DAG
+from carpipe_airflow.pages.asked_runs import WAITING, run_page
 
 # The DAG that trains by a section of the configuration, and the task of it that does.
 TRAINERS = {"classifier": "retrain_classifier", "car_filter": "train_filter"}
@@ -18,7 +18,6 @@ TRAIN = "train"
 RUNS = 5  # of `promote_weights` shown
 LOOKED_AT = 100  # newest runs among which those of a channel are looked for
 AT_ONCE = 500  # ids in one question to the database
-WAITING = ("queued", "running")
 # Who has started a run that no person has.
 STARTERS = {"scheduled": "the schedule", "asset_triggered": "a new dataset", "backfill": "a backfill"}
 
@@ -61,11 +60,6 @@ def _model_key(run: DagRun, channel: str) -> str:
     return named if "/" in named or not named else f"models/{channel}/{named}/manifest.json"
 
 
-def is_paused(session: Any) -> bool:
-    """Whether `promote_weights` is: then what is asked for waits for somebody to unpause it."""
-    return bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == PROMOTE_DAG)))
-
-
 def named_runs(session: Any, dags: Sequence[str], ids: Iterable[str]) -> dict[str, NamedRun]:
     """The runs that Airflow still knows, by id."""
     wanted, found = sorted({*ids}), {}
@@ -92,5 +86,4 @@ def training_run(session: Any, dag: str) -> NamedRun | None:
 def _named(run: DagRun) -> NamedRun:
     when = f", {moment(run.run_after)}" if run.run_after else ""
     by = run.triggering_user_name or STARTERS.get(str(getattr(run.run_type, "value", run.run_type)), "")
-    path = f"/dags/{run.dag_id}/runs/{quote(run.run_id, safe='')}"
-    return NamedRun(run.run_id, f"{run.dag_id}{when}", path, by)
+    return NamedRun(run.run_id, f"{run.dag_id}{when}", run_page(run.dag_id, run.run_id), by)

@@ -15,10 +15,24 @@ from carpipe.photos import drop, to_parquet
 from carpipe.pictures import encode, hashes
 from carpipe.stages.identify import identify
 from carpipe.steps import results
-from carpipe.steps.views.originals import EDITED, NEAR, OLDER, SAME, Original, find_original
+from carpipe.steps.views.one_photo import original
+from carpipe.steps.views.originals import EDITED, NEAR, OLDER, SAME, Original, find_originals
 from carpipe.steps.views.photo import describe_photos
+from carpipe.steps.views.photos import read_rows
+from tests.indexed import index_of
 
 FOLDER = "audi_a4_2016"
+
+
+def find_original(session, dataset, key):
+    """What commands say of a photo; pages say the same of it, by their index."""
+    photos = results.read_photos(session.store, dataset)
+    versions = photos[photos["key"] == key].tail(1)
+    found = next(iter(find_originals(session, dataset, photos, versions).values()), None)
+    for row in read_rows(index_of(session, dataset), [*versions.index]):
+        stays = original(index_of(session, dataset), row)
+        assert (stays and Original(stays[0].key, stays[1])) == found
+    return found
 
 
 @pytest.fixture(scope="module")
