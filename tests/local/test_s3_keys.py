@@ -15,18 +15,16 @@ import httpx
 import obstore
 import psutil
 import pytest
-from selenium import webdriver
-from selenium.webdriver.support.ui import WebDriverWait
 
 from carpipe import scratch
 from carpipe.local import processes, s3_keys, s3server, state
 from carpipe.local.compose import read_services
 from carpipe.local.env_file import make_env, read_env
 from carpipe.local.ports import LOOPBACK, free_ports
+from tests.chromium import open_chromium, until, visit, where_it_is
 from tests.deploy.test_compose import EXAMPLE, TEXT
 from tests.local.test_s3server import client
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 OBJECT = "channels/classifier/production.json"
 # What SeaweedFS's parts do for everybody when it is left as it comes: read, write, delete, tell, hand out keys.
 ASKED = [
@@ -165,21 +163,15 @@ def web_page(html):
         site.shutdown()
 
 
-@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no chromium with its chromedriver")
-def test_a_web_page_in_the_users_browser_changes_nothing(server, tmp_path, monkeypatch):
+@where_it_is
+def test_a_web_page_in_the_users_browser_changes_nothing(server, tmp_path):
     """Forms, pictures and fetches of a page to every port, S3's too."""
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1,localhost")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path}"):
-        options.add_argument(argument)
     changing = ("/buckets", "/col", "/dir/assign", "/submit")
     asked = [[method, path] for method, path in ASKED if path.startswith(changing)]
     html = PAGE % (sorted(ports(server.pid)), asked)
-    with web_page(html) as url, webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
-        driver.get(url)
-        WebDriverWait(driver, 60).until(lambda _: driver.title == "done")
+    with web_page(html) as url, open_chromium(tmp_path) as driver:
+        visit(driver, url)
+        until(driver, lambda: driver.title == "done")
     assert objects(server.settings) == [OBJECT]
     assert bytes(obstore.get(client(server.settings), OBJECT).bytes()) == b"{}"
 

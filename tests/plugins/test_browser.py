@@ -10,11 +10,11 @@ from selenium.webdriver.common.keys import Keys
 from carpipe.steps.labels.store import read_labels
 from carpipe.steps.session import open_session
 from carpipe.steps.viewpoints.store import read_views
+from tests.chromium import NEEDED, faults, logged_in, press, text_of, tiles, until, until_saved, visit
 from tests.conftest import make_config
 from tests.local.test_s3_keys import web_page
 from tests.plugins import bucket
 from tests.plugins.api_server import add_connection, api_server, log_in
-from tests.plugins.chromium import NEEDED, faults, logged_in, press, text_of, tiles, until, until_saved
 
 pytestmark = NEEDED
 
@@ -51,7 +51,7 @@ def chromium(url, tmp_path_factory):
 def browser(chromium, url):
     """The browser on the page Labels; fails in the end where a script of ours did."""
     chromium.set_window_size(1280, 900)
-    chromium.get(f"{url}/carpipe/labels")
+    visit(chromium, f"{url}/carpipe/labels")
     # Chromium may drop a navigation for good that is asked for while the page before is being put in place.
     until(chromium, lambda: tiles(chromium))
     yield chromium
@@ -82,7 +82,7 @@ def test_photos_are_labelled_by_key_and_taken_back(browser, shown, session):
 
 def test_views_are_labelled_by_digit_and_cars_that_wait_are_saved_there_too(browser, shown, session, url):
     press(browser, "n")
-    browser.get(f"{url}/carpipe/labels?ask=views")
+    visit(browser, f"{url}/carpipe/labels?ask=views")
     until(browser, lambda: tiles(browser))
     first, second = [tile.text.splitlines()[-1] for tile in tiles(browser)][:2]
     press(browser, "1", "3", "u", "0")
@@ -113,8 +113,8 @@ def test_a_lost_connection_loses_no_label(browser, shown, session):
 
 def test_what_was_pressed_before_the_page_was_left_is_saved(browser, shown, session, url):
     press(browser, "a")
-    browser.get(f"{url}/carpipe/weights")
-    browser.get(f"{url}/carpipe/labels")
+    visit(browser, f"{url}/carpipe/weights")
+    visit(browser, f"{url}/carpipe/labels")
 
     until_saved(browser)
     assert given_by_user(session)[shown[0]] == "auto"
@@ -141,7 +141,7 @@ def test_the_curves_of_a_training_follow_it_without_a_reload(browser, url, sessi
 
     with log_in(url, "admin") as admin:
         bucket.train(session, admin, home, epochs=2)
-        browser.get(f"{url}/carpipe/weights")
+        visit(browser, f"{url}/carpipe/weights")
         assert "training 0.250, validation 0.500" in until(browser, curves)[0]
         browser.execute_script("window.same = true")
         bucket.train(session, admin, home, epochs=3)
@@ -152,7 +152,7 @@ def test_the_curves_of_a_training_follow_it_without_a_reload(browser, url, sessi
 
 
 def test_a_model_is_rolled_back_from_within_airflow(browser, url):
-    browser.get(f"{url}/plugin/carpipe")
+    visit(browser, f"{url}/plugin/carpipe")
     browser.switch_to.frame(until(browser, lambda: browser.find_element(By.TAG_NAME, "iframe")))
     until(browser, lambda: browser.find_element(By.LINK_TEXT, "Weights")).click()
     until(browser, lambda: browser.find_element(By.CSS_SELECTOR, "details.confirm summary.danger")).click()
@@ -171,7 +171,7 @@ def test_a_model_is_rolled_back_from_within_airflow(browser, url):
 
 def test_an_older_model_goes_live_by_the_form(browser, url):
     """What nobody may mean is refused in a sentence, in the form; a model is chosen by how good it is."""
-    browser.get(f"{url}/dags/promote_weights")
+    visit(browser, f"{url}/dags/promote_weights")
     until(browser, lambda: buttons(browser, "Trigger"))
     click_last(browser, "Trigger")
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#element_model input"))
@@ -238,7 +238,7 @@ def test_a_page_of_another_port_and_a_sandboxed_frame_change_nothing(browser, ur
     with log_in(url, "viewer") as viewer, web_page(html) as page:
         before = viewer.get("/api/v2/dags/promote_weights/dagRuns").json()["total_entries"]
         said = []
-        browser.get(page)
+        visit(browser, page)
         until(browser, lambda: said.extend(browser.get_log("browser")) or all(part in str(said) for part in REFUSED))
         assert viewer.get("/api/v2/dags/promote_weights/dagRuns").json()["total_entries"] == before
     assert shown[0] not in given_by_user(session)
@@ -250,7 +250,7 @@ def listed(session, prefix):
 
 
 def test_the_pages_are_light_or_dark_as_airflow_is(browser, url):
-    browser.get(f"{url}/plugin/carpipe")
+    visit(browser, f"{url}/plugin/carpipe")
     frame = until(browser, lambda: browser.find_element(By.TAG_NAME, "iframe"))
     for theme in ("dark", "light"):
         browser.execute_script("document.documentElement.className = arguments[0]", theme)
@@ -264,7 +264,7 @@ def test_pages_fit_a_phone(browser, url, path):
     metrics = {"width": 400, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
-        browser.get(f"{url}/carpipe{path}")
+        visit(browser, f"{url}/carpipe{path}")
         until(browser, lambda: "/labels" not in path or tiles(browser))
         assert browser.execute_script("return [innerWidth, document.documentElement.scrollWidth]") == [400, 400]
     finally:

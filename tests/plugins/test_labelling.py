@@ -11,11 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from carpipe.steps.labels.store import current_labels, describe_conflicts, import_labels, read_labels
 from carpipe.steps.session import open_session
 from carpipe.steps.viewpoints.store import read_views
-from tests.conftest import make_config
-from tests.filtered import commit_filter
-from tests.plugins import bucket
-from tests.plugins.api_server import add_connection, api_server, log_in
-from tests.plugins.chromium import (
+from tests.chromium import (
     NEEDED,
     faults,
     logged_in,
@@ -25,7 +21,12 @@ from tests.plugins.chromium import (
     tiles,
     until,
     until_saved,
+    visit,
 )
+from tests.conftest import make_config
+from tests.filtered import commit_filter
+from tests.plugins import bucket
+from tests.plugins.api_server import add_connection, api_server, log_in
 
 pytestmark = [*NEEDED, pytest.mark.timeout(600)]
 
@@ -63,9 +64,9 @@ def browser(chromium, url, session):
     """The browser on a page of all photos as predicted, none of which has a label."""
     session.store.delete(one.key for one in session.store.list_objects("labels"))
     chromium.set_window_size(1280, 900)
-    chromium.get(f"{url}/carpipe/labels")
+    visit(chromium, f"{url}/carpipe/labels")
     chromium.execute_script("localStorage.clear(); sessionStorage.clear()")
-    chromium.get(f"{url}/carpipe/labels?fresh")
+    visit(chromium, f"{url}/carpipe/labels?fresh")
     choose(chromium, "how", "predicted")
     until(chromium, lambda: len(tiles(chromium)) == 10)
     until(chromium, lambda: all_loaded(chromium))
@@ -190,10 +191,10 @@ def test_a_photo_is_skipped_for_this_tab_alone(browser, session, url):
     until_saved(browser)
     assert not set(COPIES) & labels(session).keys()
 
-    browser.get(f"{url}/carpipe/labels")
+    visit(browser, f"{url}/carpipe/labels")
     until(browser, lambda: "You have skipped 1" in text_of(browser, "said"))
     browser.execute_script("sessionStorage.clear()")
-    browser.get(f"{url}/carpipe/labels?another")
+    visit(browser, f"{url}/carpipe/labels?another")
     until(browser, lambda: [key_of(tile) for tile in tiles(browser)] == [skipped])
 
 
@@ -201,7 +202,7 @@ def test_what_an_earlier_visit_has_saved_is_taken_back_press_by_press(browser, s
     press(browser, "n", Keys.ENTER)
     until_saved(browser)
     assert len(labels(session)) == 12
-    browser.get(f"{url}/carpipe/labels?later")
+    visit(browser, f"{url}/carpipe/labels?later")
     until(browser, lambda: text_of(browser, "said").startswith("There is no photo left to label"))
     browser.get_log("browser")  # which the server has said as an error
 
@@ -262,7 +263,7 @@ def test_a_photo_is_shown_large_and_labelled_there(browser, session):
 
 
 def test_views_are_accepted_as_predicted(browser, session, url):
-    browser.get(f"{url}/carpipe/labels?ask=views")
+    visit(browser, f"{url}/carpipe/labels?ask=views")
     choose(browser, "how", "predicted")
     until(browser, lambda: len(tiles(browser)) == 10 and all_loaded(browser))
     assert told(browser)[0] == "3 · 0.80 front"
@@ -274,7 +275,7 @@ def test_views_are_accepted_as_predicted(browser, session, url):
 
 def test_guidelines_show_what_people_and_the_filter_agree_on(browser, session, url):
     import_labels(session, f"key,label\n{CARS[4]},auto\n{CARS[5]},no_auto".encode(), at="20260101T000000Z", by="ann")
-    browser.get(f"{url}/carpipe/labels?examples")
+    visit(browser, f"{url}/carpipe/labels?examples")
     until(browser, lambda: tiles(browser))
     browser.find_element(By.CSS_SELECTOR, "#guide summary").click()
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#examples img"))
@@ -291,7 +292,7 @@ def test_a_goal_stays_in_the_browser_and_counts(browser, session, url):
     assert "left to draw" in text_of(browser, "pace")
     assert "photos a minute" in text_of(browser, "pace")
     until_saved(browser)
-    browser.get(f"{url}/carpipe/labels?goal")
+    visit(browser, f"{url}/carpipe/labels?goal")
     until(browser, lambda: re.match(r"[13] of 20", text_of(browser, "goal-said")))
 
 

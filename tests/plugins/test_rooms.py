@@ -11,10 +11,10 @@ from selenium.webdriver.common.keys import Keys
 from carpipe.steps.listings.store import current_corrections
 from carpipe.steps.results import read_photos
 from carpipe.steps.session import open_session
+from tests.chromium import NEEDED, faults, logged_in, press, until, until_complete, visit
 from tests.conftest import make_config
 from tests.plugins import bucket
 from tests.plugins.api_server import add_connection, api_server, log_in
-from tests.plugins.chromium import NEEDED, faults, logged_in, press, until, until_complete
 
 pytestmark = [*NEEDED, pytest.mark.timeout(900)]
 
@@ -69,7 +69,7 @@ def show(browser, url, path, made, *, width=1280, theme="light"):
     )
     features = [{"name": "prefers-color-scheme", "value": theme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    browser.get(f"{url}/carpipe/{path.format(**made)}")
+    visit(browser, f"{url}/carpipe/{path.format(**made)}")
     until_complete(browser)
 
 
@@ -175,7 +175,7 @@ def bucket_dataset(session, made):
 
 
 def test_airflow_stays_around_the_page_and_its_address_follows(browser, url, made):
-    browser.get(f"{url}/plugin/carpipe/carpipe/photos?reason=truncated")
+    visit(browser, f"{url}/plugin/carpipe/carpipe/photos?reason=truncated")
     frame = until(browser, lambda: browser.find_element(By.TAG_NAME, "iframe"))
     browser.switch_to.frame(frame)
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "a.tile"))

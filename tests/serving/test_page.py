@@ -3,26 +3,19 @@
 import base64
 import io
 import re
-import shutil
 
 import pillow_heif
 import pytest
 from PIL import Image
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from carpipe.steps.labels.candidates import list_candidates
+from tests.chromium import NEEDED, open_chromium, until, visit
 from tests.serving.conftest import encode, post, ready, serving, wait_for
 from tests.tiny import Tiny, crop_files, go_live, publish
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no chromium with its chromedriver"),
-]
-PATIENCE_S = 60  # on a machine that has other things to do
+pytestmark = NEEDED
 # What the browser says of an answer that is an error. Whatever else it says is wrong.
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 UNREADABLE = """
@@ -69,18 +62,8 @@ def files(tmp_path_factory, photos):
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    folder = tmp_path_factory.mktemp("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={folder}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    # What drives it listens on loopback.
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("NO_PROXY", "no_proxy"):
-            patch.setenv(name, "127.0.0.1,localhost")
-        with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
-            yield driver
+    with open_chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -91,27 +74,10 @@ def browser(chromium, api):
 
 def opened(chromium, client):
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    go_to(chromium, str(client.base_url))
+    visit(chromium, str(client.base_url))
     yield chromium
     wrong = [line["message"] for line in chromium.get_log("browser") if line["level"] == "SEVERE"]
     assert [message for message in wrong if not REFUSED.search(message)] == []
-
-
-def go_to(driver, url):
-    """Chromium may drop a navigation for good that is asked for while the page before is being put in place."""
-    driver.execute_script("window.isBefore = true")
-
-    def is_there():
-        if driver.execute_script("return !window.isBefore && document.readyState === 'complete'"):
-            return True
-        driver.get(url)
-        return False
-
-    until(driver, is_there)
-
-
-def until(driver, ask):
-    return WebDriverWait(driver, PATIENCE_S).until(lambda _: ask())
 
 
 def named(driver, name):
@@ -228,7 +194,7 @@ def test_a_listing_of_which_no_photo_can_be_used_says_why_of_each(browser, files
 def test_a_server_that_is_gone_is_said_and_the_photo_stays(session, live, cache, chromium, files):
     with serving(session, cache) as client:
         ready(client)
-        go_to(chromium, str(client.base_url))
+        visit(chromium, str(client.base_url))
     give(chromium, files, "car0.jpg")
 
     assert named(chromium, "name").text == "The server cannot be reached."

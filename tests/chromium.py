@@ -1,4 +1,4 @@
-"""Chromium as people have it: logged in by Airflow's form, on the page Labels, driven by keys and mouse."""
+"""Chromium as people have it: driven by keys and mouse; in Airflow, logged in by its form, on the page Labels."""
 
 import contextlib
 import shutil
@@ -8,23 +8,22 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-NEEDED = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no chromium with its chromedriver"),
-]
+where_it_is = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no chromium with its chromedriver")
+NEEDED = [pytest.mark.slow, where_it_is]
 PATIENCE_S = 60  # on a machine that has other things to do
+VISITS_S = (15, 30, 60)  # for a page to be in place, visit by visit
 
 
 @contextlib.contextmanager
-def logged_in(url: str, folder: Path, *, user: str = "user") -> Iterator[webdriver.Chrome]:
-    """A browser in which somebody has logged in; its profile is in the folder."""
+def open_chromium(folder: Path) -> Iterator[webdriver.Chrome]:
+    """A browser with its profile in the folder, on no page yet."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM or ""
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={folder}"):
@@ -35,12 +34,37 @@ def logged_in(url: str, folder: Path, *, user: str = "user") -> Iterator[webdriv
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, "127.0.0.1,localhost")
         with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
-            driver.get(f"{url}/carpipe/labels")
-            until(driver, lambda: driver.find_element(By.NAME, "username")).send_keys(user)
-            driver.find_element(By.NAME, "password").send_keys(user)
-            driver.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
-            until(driver, lambda: tiles(driver))
             yield driver
+
+
+@contextlib.contextmanager
+def logged_in(url: str, folder: Path, *, user: str = "user") -> Iterator[webdriver.Chrome]:
+    """A browser in which somebody has logged in."""
+    with open_chromium(folder) as driver:
+        visit(driver, f"{url}/carpipe/labels")
+        until(driver, lambda: driver.find_element(By.NAME, "username")).send_keys(user)
+        driver.find_element(By.NAME, "password").send_keys(user)
+        driver.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+        until(driver, lambda: tiles(driver))
+        yield driver
+
+
+def visit(driver: webdriver.Chrome, url: str) -> None:
+    """Open a page and wait until it is in place.
+
+    Chromium drops about one navigation in a hundred that is asked for within milliseconds of the page before: the
+    driver waits for it until its time is over. Nobody clicks as fast; it is asked for again.
+    """
+    driver.switch_to.default_content()
+    driver.execute_script("window.isBefore = true")
+    for patience in VISITS_S:
+        driver.set_page_load_timeout(patience)
+        with contextlib.suppress(TimeoutException):
+            driver.get(url)
+            until_complete(driver)
+        if not driver.execute_script("return window.isBefore"):
+            return
+    raise TimeoutException(f"{url} did not open in {len(VISITS_S)} visits; the browser is on {driver.current_url}")
 
 
 def until(driver: webdriver.Chrome, ask: Callable[[], Any]) -> Any:
@@ -50,7 +74,6 @@ def until(driver: webdriver.Chrome, ask: Callable[[], Any]) -> Any:
 
 
 def until_complete(driver: webdriver.Chrome) -> None:
-    """Wait until the page is in place: Chromium may drop a navigation for good that is asked for before."""
     until(driver, lambda: driver.execute_script("return document.readyState") == "complete")
 
 
