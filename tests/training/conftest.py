@@ -11,12 +11,11 @@ from carpipe.pictures.encode import encode_jpeg
 from carpipe.tfrecord import write_shard
 from carpipe.training.data import Shards
 from tests.conftest import SAMPLE
+from tests.training.backbones import saved, small
 
 CLASSES = {"audi_a3": 40, "kia_rio": 24}
+# All of a training of seconds but its backbone.
 TINY = {
-    "classifier.backbone": "MobileNet",
-    "classifier.alpha": 0.25,
-    "classifier.weights": "none",
     "classifier.image_size": 32,
     "classifier.head_epochs": 4,
     "classifier.finetune_epochs": 3,
@@ -27,12 +26,27 @@ TINY = {
     "classifier.plateau_patience": 1,
     "classifier.head_learning_rate": 0.3,
 }
+NAMED = {"classifier.backbone": "MobileNet", "classifier.alpha": 0.25, "classifier.weights": "none"}
+# Of one's own: TensorFlow takes seconds to compile one with a name.
+OWN = {"classifier.alpha": 1.0, "classifier.weights": "imagenet", "classifier.batch_norm": "trained"}
 
 
 @pytest.fixture(scope="session")
 def tiny_config():
+    """A training of half a minute."""
+    return load_config(SAMPLE, {**TINY, **NAMED}).classifier
+
+
+@pytest.fixture(scope="session")
+def own_backbone(tmp_path_factory):
+    """Its file."""
+    return saved(small(dropout=0.1), tmp_path_factory.mktemp("backbone"))
+
+
+@pytest.fixture(scope="session")
+def own_config(own_backbone):
     """A training of seconds."""
-    return load_config(SAMPLE, TINY).classifier
+    return load_config(SAMPLE, {**TINY, **OWN, "classifier.backbone": str(own_backbone)}).classifier
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from carpipe.training.predict import load_network
 from carpipe.training.warm import Warm, start_from
 from carpipe.weights.runtime import Network
 from tests.training.backbones import saved, small
-from tests.training.conftest import CLASSES, TINY
+from tests.training.conftest import CLASSES, OWN, TINY
 
 PICTURES = np.random.default_rng(3).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
 
@@ -232,8 +232,8 @@ def test_the_export_answers_as_what_was_built(dtype, tmp_path):
 def test_a_training_that_goes_on_ends_as_if_nothing_had_happened(tiny_shards, tmp_path):
     """With dropout in the backbone, whose random state Keras leaves out of its files, and from within fine-tuning."""
     file = saved(small(dropout=0.3), tmp_path)
-    brief = {**TINY, "classifier.head_epochs": 1, "classifier.batch_norm": "trained", "classifier.weights": "imagenet"}
-    brief |= {"classifier.alpha": 1.0, "classifier.backbone": str(file), "classifier.head_learning_rate": 0.01}
+    brief = {**TINY, **OWN, "classifier.head_epochs": 1, "classifier.head_learning_rate": 0.01}
+    brief |= {"classifier.backbone": str(file)}
     config = load_config(overrides=brief).classifier
 
     def run(name, resume=None):

@@ -28,14 +28,14 @@ from carpipe.tfrecord import write_shard
 from carpipe.training.model import build
 from tests.conftest import make_config
 from tests.steps.models.test_train_process import training_children
-from tests.training.conftest import CLASSES, TINY, draw
+from tests.training.conftest import CLASSES, NAMED, TINY, draw
 
 pytestmark = [pytest.mark.slow]
 
 AT = "2026-01-03T00:00:00Z"
 PHOTOS = 2  # of a vehicle
 SHARDS = 3  # of the training photos
-BRIEF = {**TINY, "classifier.head_epochs": 1, "classifier.finetune_epochs": 1}
+BRIEF = {**TINY, **NAMED, "classifier.head_epochs": 1, "classifier.finetune_epochs": 1}
 
 
 @pytest.fixture(scope="module")

@@ -34,13 +34,19 @@ from tests.conftest import make_config
 from tests.serving.conftest import post, ready, serving
 from tests.tiny import crop_files
 from tests.training.backbones import saved, small
-from tests.training.conftest import CLASSES, TINY, draw
+from tests.training.conftest import CLASSES, NAMED, TINY, draw
 
 pytestmark = [pytest.mark.slow]
 
 AT = "2026-01-01T00:00:00Z"
 PHOTOS = {"train": 24, "val": 6, "test": 8}  # of each class
-BRIEF = {**TINY, "classifier.head_epochs": 1, "classifier.finetune_epochs": 1, "classifier.head_learning_rate": 0.01}
+BRIEF = {
+    **TINY,
+    **NAMED,
+    "classifier.head_epochs": 1,
+    "classifier.finetune_epochs": 1,
+    "classifier.head_learning_rate": 0.01,
+}
 
 
 @pytest.fixture(scope="module")

@@ -18,18 +18,18 @@ from carpipe.steps.models.progress import progress_key, read_progress
 from carpipe.steps.models.train_process import CHECKPOINT, TrainingRun, most_epochs, train_in_process
 from carpipe.training import checkpoint
 from tests.looking import Looking
-from tests.training.conftest import CLASSES, tiny_config, tiny_shards
+from tests.training.conftest import CLASSES, own_backbone, own_config, tiny_shards
 
-__all__ = ["tiny_config", "tiny_shards"]
+__all__ = ["own_backbone", "own_config", "tiny_shards"]
 pytestmark = [pytest.mark.slow]
 # At the training of `calm`.
 LOOKING = Looking()
 
 
 @pytest.fixture(scope="module")
-def spec(tiny_shards):
+def spec(tiny_shards, own_backbone):
     shards = {name: [[str(path) for path in found.paths], found.photos] for name, found in tiny_shards.items()}
-    return {"classes": CLASSES, "shards": shards, "weights": ""}
+    return {"classes": CLASSES, "shards": shards, "weights": str(own_backbone)}
 
 
 def training_children(pid=None):
@@ -69,19 +69,19 @@ class RecordingRun(TrainingRun):
 
 
 @pytest.fixture(scope="module")
-def calm(s3, spec, tiny_config, tmp_path_factory):
+def calm(s3, spec, own_config, tmp_path_factory):
     """History and weights of a training that nobody disturbed."""
     folder = tmp_path_factory.mktemp("calm")
     told = progress_key("classifier", "calm")
     run = TrainingRun(open_store(s3), "runs/train/calm", progress=LOOKING, told_at=told)
-    history = train_in_process(run, section="classifier", config=tiny_config, spec=spec, folder=folder)
+    history = train_in_process(run, section="classifier", config=own_config, spec=spec, folder=folder)
     return history, weights_in(folder)
 
 
-def test_who_looks_on_sees_its_epochs_go_by(calm, tiny_config):
+def test_who_looks_on_sees_its_epochs_go_by(calm, own_config):
     history, _ = calm
     seen = LOOKING.one("train, finetune")
-    assert (seen.done, seen.total, seen.unit) == (len(history), most_epochs(tiny_config, warm=False), "epochs")
+    assert (seen.done, seen.total, seen.unit) == (len(history), most_epochs(own_config, warm=False), "epochs")
 
 
 def test_a_warm_training_has_epochs_of_its_own():
@@ -101,8 +101,8 @@ def weights_in(folder):
 
 
 @pytest.mark.parametrize("after", [2, 5], ids=["head", "fine-tuning"])
-def test_a_killed_training_ends_as_a_calm_one(s3, spec, tiny_config, calm, tmp_path, after):
-    options = {"section": "classifier", "config": tiny_config, "spec": spec}
+def test_a_killed_training_ends_as_a_calm_one(s3, spec, own_config, calm, tmp_path, after):
+    options = {"section": "classifier", "config": own_config, "spec": spec}
     prefix = f"runs/train/killed-after-{after}"
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -145,8 +145,8 @@ def test_logs_for_tensorboard_are_in_the_bucket(s3, calm):
     assert {"train", "validation"} <= {name.split("/")[4] for name in names}
 
 
-def test_a_training_over_its_time_is_stopped(s3, spec, tiny_config, tmp_path):
-    hasty = tiny_config.model_copy(update={"time_limit_h": 0.5 / 3600})
+def test_a_training_over_its_time_is_stopped(s3, spec, own_config, tmp_path):
+    hasty = own_config.model_copy(update={"time_limit_h": 0.5 / 3600})
     run = TrainingRun(open_store(s3), "runs/train/hasty")
 
     with pytest.raises(CarpipeError, match=r"longer than time_limit_h = 0\.000138889 hours") as stopped:
@@ -171,13 +171,14 @@ def test_training_dies_with_its_task_and_leaves_nothing_on_the_disk(s3, spec, tm
 import json, sys
 from pathlib import Path
 from tests.conftest import make_config
-from tests.training.conftest import TINY
+from tests.training.conftest import OWN, TINY
 from carpipe.steps.session import open_session
-from carpipe.steps.models.progress import progress_key, read_progress
 from carpipe.steps.models.train_process import TrainingRun, train_in_process
-session = open_session(make_config("s3://{s3.bucket}/training", **{{k.replace(".", "__"): v for k, v in TINY.items()}}))
+spec = json.loads(sys.argv[1])
+settings = {{**TINY, **OWN, "classifier.backbone": spec["weights"]}}
+session = open_session(make_config("s3://{s3.bucket}/training", **settings))
 train_in_process(TrainingRun(session.store, "runs/train/orphan"), section="classifier",
-                 config=session.config.classifier, spec=json.loads(sys.argv[1]), folder=Path(sys.argv[2]))
+                 config=session.config.classifier, spec=spec, folder=Path(sys.argv[2]))
 """
     with subprocess.Popen([sys.executable, "-c", code, json.dumps(spec), str(scratch)]) as task:
         try:
