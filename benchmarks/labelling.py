@@ -33,10 +33,10 @@ from carpipe.local.s3server import s3server  # noqa: E402  # the tests must be f
 from carpipe.steps.data.inventory import inventory  # noqa: E402
 from carpipe.steps.labels.store import current_labels  # noqa: E402
 from carpipe.steps.session import Session, open_session  # noqa: E402
+from tests.chromium import logged_in, press, text_of, tiles, until, until_saved  # noqa: E402
 from tests.conftest import make_config  # noqa: E402
 from tests.filtered import commit_filter  # noqa: E402
 from tests.plugins.api_server import add_connection, api_server, log_in  # noqa: E402
-from tests.plugins.chromium import logged_in, press, text_of, tiles, until, until_saved  # noqa: E402
 
 GOAL = 10_000  # photos
 PER_PAGE = 48
