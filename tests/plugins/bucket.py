@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
 from carpipe import manifest
+from carpipe.evaluation.predictions import Predictions
+from carpipe.evaluation.top_answers import keep_top
+from carpipe.evaluation.top_answers import to_parquet as top_to_parquet
 from carpipe.manifest import Manifest, Work
 from carpipe.photos import to_parquet
 from carpipe.steps import results
 from carpipe.steps.data.inventory import inventory, latest_inventory
+from carpipe.steps.models.answers import PREDICTIONS
 from carpipe.steps.models.comparison import CARD as CARD_OF_COMPARISON
 from carpipe.steps.models.comparison import PAGE, comparison_work
+from carpipe.steps.models.evaluate import TOP_ANSWERS
 from carpipe.steps.models.progress import progress_key, tell_progress
 from carpipe.steps.session import Session
 from carpipe.taxonomy.read import load
@@ -173,10 +179,26 @@ def add_training(session: Session, dataset: Manifest, **settings: object) -> Man
     return manifest.commit(session.store, work, {}, counts=counts, extra=extra)
 
 
+def add_evaluation(session: Session, dataset: Manifest, *, note: str = "") -> Manifest:
+    """What a model answered on the test photos of a dataset: the first of them rightly, the others wrongly."""
+    photos = results.read_photos(session.store, dataset)
+    test = photos[photos["dropped"].isna() & (photos["split"] == "test")].reset_index(drop=True)
+    one, other = sorted(dataset.extra["classes"])
+    p = np.array([[0.9, 0.1] if right == (name == one) else [0.2, 0.8]
+                  for right, name in zip(test.index == 0, test["class_name"], strict=True)], np.float32)  # fmt: skip
+    answers = Predictions(test.assign(vehicle=test["listing_uuid"]), p, (one, other))
+    top = keep_top(test[["key", "class_name"]], p, energy=np.zeros(len(p), np.float32), temperature=1.0,
+                   classes=(one, other))  # fmt: skip
+    files = {PREDICTIONS: to_parquet(answers.table()), TOP_ANSWERS["test"]: top_to_parquet(top)}
+    work = Work("evaluate", 3, "classifier", {"note": note}, (dataset.key,))
+    return manifest.commit(session.store, work, files, counts={"in": len(test)})
+
+
 def add_model(
-    session: Session, dataset: str, *, accuracy: float, trained: str = "stages/x", **figures: float
+    session: Session, dataset: str, *, accuracy: float, trained: str = "stages/x", judged: str = "", **figures: float
 ) -> Manifest:
-    work = Work("model", 3, "classifier", {"h5": False}, (str(accuracy),), home="models/classifier")
+    """A packaged model; `judged` is its evaluation, if there is to be one."""
+    work = Work("model", 3, "classifier", {"h5": False}, (judged or str(accuracy),), home="models/classifier")
     files = {"README.md": CARD.encode(), "evaluation.html": b"<!DOCTYPE html><title>evaluation</title>"}
     metrics = {"test_accuracy": accuracy, "test_photos": 1234.0, "test_nll": 0.25, **figures}
     extra = {"contract": 1, "classes": ["a", "b"], "metrics": metrics, "dataset": dataset, "trained": trained}

@@ -1,10 +1,12 @@
 """The page Weights on a real Airflow API server: a candidate that was refused, a training under way, a long history."""
 
+import html
 import re
 from uuid import uuid4
 
 import pytest
 
+from carpipe.steps.results import read_photos
 from carpipe.steps.session import open_session
 from carpipe.weights import channel
 from tests.conftest import make_config
@@ -24,15 +26,22 @@ def session(s3):
 
 @pytest.fixture(scope="module")
 def made(session):
-    """The live model, and a candidate that was refused."""
-    dataset, (first, second) = bucket.fill(session)
+    """The live model, and a candidate that was refused; of both it is known what they answered."""
+    dataset, (first, _) = bucket.fill(session)
+    judged = [bucket.add_evaluation(session, dataset, note=note).key for note in ("live", "candidate")]
+    second = bucket.add_model(session, dataset.key, accuracy=0.75, judged=judged[0], test_photos=2.0)
     for number in range(3, 47):
         model = (second, first)[number % 2].key
         at = f"2026-01-03T03:00:{number:02}Z"
         channel.promote(session.store, "classifier", model=model, reason="r", run=f"run {number}", at=at)
     trained = bucket.add_training(session, dataset, batch=64)
-    candidate = bucket.add_model(session, dataset.key, accuracy=0.8333, trained=trained.key, test_top5_accuracy=1.0)
-    refusal = {"outcome": "refuse", "reasons": WHY, "numbers": {"candidate": 0.8, "champion": 0.79}}
+    figures = {"test_top5_accuracy": 1.0, "test_photos": 2.0}
+    candidate = bucket.add_model(
+        session, dataset.key, accuracy=0.8333, trained=trained.key, judged=judged[1], **figures
+    )
+    falls = [{"class_name": "volkswagen_golf", "photos": 2, "candidate": 0.5, "champion": 1.0}]
+    numbers = {"photos": 2, "candidate": 0.8, "champion": 0.79, "falls": falls}
+    refusal = {"outcome": "refuse", "reasons": WHY, "numbers": numbers}
     bucket.decide(session, candidate.key, at="2026-02-01T00:00:00Z", champion=second.key, run="night", **refusal)
     return dataset, second, candidate
 
@@ -119,8 +128,8 @@ def test_models_are_ordered_and_counted_by_the_address(clients, made):
         id_of(live)[:8], id_of(candidate)[:8],
     ]  # fmt: skip
     assert f'href="{HERE}?models=8&amp;sort=top-1#models"' in both
-    assert "Show 1 more" in both
-    assert "Show 1 more" not in page(clients)
+    assert "Show 2 more" in both
+    assert "Show 2 more" not in page(clients)
 
 
 @pytest.mark.parametrize(
@@ -150,3 +159,48 @@ def test_a_card_is_called_by_date_and_leads_back(clients, made):
     text = clients["viewer"].get(f"{HERE}/{id_of(candidate)}/card").text
     assert re.search(rf'<h1>Model of \d+ \w+ 20\d\d \d\d:\d\d <small><code title="{id_of(candidate)}">', text)
     assert f'href="{HERE}"' in text
+
+
+# A number of photos, and what leads to them.
+COUNT = re.compile(r'<a href="(/carpipe/photos\?[^"]*)">(?:<b>)?([\d,]+)(?:</b>)?[^%<]*</a>')
+COUNTED = [
+    ("/weights/classifier", ["judged=", "split=train", "class="]),
+    ("/overview", []),
+    ("/data", ["in=yes", "passed=", "reason=", "split=test", "class="]),
+    ("/classes", ["class="]),
+    ("/classes/one?name=volkswagen_golf", ["judged=", "answer="]),
+    ("/review", ["listing="]),
+    ("/photos/{dataset}/5", ["listing="]),
+]
+
+
+@pytest.mark.parametrize(("path", "filters"), COUNTED)
+def test_each_number_of_photos_leads_to_as_many(clients, made, session, path, filters):
+    dataset, _, _ = made
+    bucket.add_suspects(session, dataset, read_photos(session.store, dataset)["listing_uuid"].iloc[[5]])
+    text = clients["viewer"].get(f"/carpipe{path.format(dataset=id_of_dataset(dataset))}").text
+    links = {html.unescape(address): int(said.replace(",", "")) for address, said in COUNT.findall(text)}
+    assert [one for one in filters if not any(one in address for address in links)] == []
+    for address, number in links.items():
+        found = clients["viewer"].get(address)
+        assert re.search(r"<h1>(\d+) photos?</h1>", found.text)[1] == str(number), address
+
+
+def test_shares_of_right_answers_lead_to_the_photos_that_were_right(clients, made):
+    dataset, _, candidate = made
+    address = f"/carpipe/photos?dataset={id_of_dataset(dataset)}&judged={id_of(candidate)}&right=yes"
+    about = page(clients).split('id="live"')[0]
+    for name in ("top-1", "top-1 on the same photos"):
+        [cells] = re.findall(rf'<th scope="row" title="[^"]+">{name}</th>(.*)</tr>', about)
+        assert f'href="{html.escape(address)}"' in cells
+    text = clients["viewer"].get(address).text
+    assert "<h1>1 photo</h1>" in text
+    assert re.search(r'<option value="yes" selected>right</option>', text)
+    assert "<h1>1 photo</h1>" in clients["viewer"].get(address.replace("right=yes", "right=no")).text
+
+
+def test_a_number_whose_photos_nobody_knows_is_plain(clients):
+    """The first model has no evaluation in the bucket, and says that it was judged on 1,234."""
+    text = page(clients)
+    assert ">1,234</td>" in text
+    assert ">1,234</a>" not in text

@@ -164,7 +164,8 @@ def test_people_are_told(bucket, second, said):
     photos = bucket.photos(second[0])
     shown = show_dataset(ResultCache(bucket.session), second[0].key.split("/")[1])
     corrected = kept(photos)["corrected"].notna().sum()
-    assert (shown.corrected, shown.corrected_out) == (corrected, (photos["dropped"] == "said_not_a_car").sum())
+    left_out = {"said_not_a_car": (photos["dropped"] == "said_not_a_car").sum()}
+    assert (shown.corrected, shown.corrected_out) == (corrected, left_out)
     page = manifest.read_file(bucket.session.store, second[0], results.REPORT).decode()
     assert "a person has said of its listing that it is not a car of any class" in page
     assert "a person says not-a-car" in page

@@ -1,7 +1,7 @@
 """The candidate of a channel: the newest model that is not live, held against the one that is."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from carpipe.config import ClassifierConfig
@@ -12,27 +12,36 @@ from carpipe.weights.card import settings_of
 
 # The figures that matter, in their order.
 SHOWN = ("test_accuracy", "test_top5_accuracy", "test_macro_f1", "test_listing_accuracy", "test_ece", "test_nll")
+# Numbers of a dataset, and what its photos are asked for by that each counts; None where it counts no photos.
+COUNTED: Mapping[str, Mapping[str, str] | None] = {"photos": {}, "kept": {"in": "yes"}, "classes": None}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A figure of both models, as people read it."""
+    """A figure of both models, as people read it; filters as in `ModelColumn`, empty where it counts no photos."""
 
     figure: Figure
     now: str
     before: str
     change: Change
+    now_filters: str = ""
+    before_filters: str = ""
 
 
 @dataclass(frozen=True)
 class Differing:
-    """What one model has otherwise than the other; `source` where it is the data, which has a name and a page."""
+    """What one model has otherwise than the other.
+
+    `source` where it is the data, which has a name and a page; filters where it counts photos, as in `ModelColumn`.
+    """
 
     name: str
     now: str
     before: str
     now_source: Source | None = None
     before_source: Source | None = None
+    now_filters: str = ""
+    before_filters: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,17 +82,22 @@ def hold_against(model: ModelColumn, live: ModelColumn | None, *, newer: bool) -
 
 def _rows(model: ModelColumn, live: ModelColumn | None, numbers: Mapping[str, Any]) -> Iterator[Row]:
     if live and {"candidate", "champion"} <= numbers.keys():
-        yield _row(SAME_PHOTOS, numbers["candidate"], numbers["champion"])
+        yield _linked(_row(SAME_PHOTOS, numbers["candidate"], numbers["champion"]), "test_accuracy", model, None)
     for key in SHOWN:
         now, before = model.metrics.get(key), live.metrics.get(key) if live else None
         if now is not None or before is not None:
-            yield _row(FIGURES[key], now, before)
+            yield _linked(_row(FIGURES[key], now, before), key, model, live)
     yield _row(CLASSES, model.classes, live.classes if live else None)
-    yield _row(PHOTOS, model.photos, live.photos if live else None)
+    yield _linked(_row(PHOTOS, model.photos, live.photos if live else None), "photos", model, live)
 
 
 def _row(figure: Figure, now: object, before: object) -> Row:
     return Row(figure, say(figure, now), say(figure, before), change_of(figure, now, before))
+
+
+def _linked(row: Row, key: str, model: ModelColumn, live: ModelColumn | None) -> Row:
+    now, before = (one.filters.get(key, "") if one else "" for one in (model, live))
+    return replace(row, now_filters=now, before_filters=before)
 
 
 def _differs(model: ModelColumn, live: ModelColumn) -> list[Differing] | None:
@@ -97,10 +111,14 @@ def _data(now: Source, before: Source) -> Iterator[Differing]:
     if now.key == before.key:
         return
     yield Differing("trained on", _named(now), _named(before), now, before)
-    for name in ("photos", "kept", "classes"):
+    for name, asked in COUNTED.items():
         ours, theirs = getattr(now, name), getattr(before, name)
         if ours != theirs:
-            yield Differing(f"{name} of the dataset", _number(ours), _number(theirs))
+            filters = ["" if asked is None else source.filters(**asked) for source in (now, before)]
+            yield Differing(
+                f"{name} of the dataset", _number(ours), _number(theirs),
+                now_filters=filters[0], before_filters=filters[1],
+            )  # fmt: skip
 
 
 def _facts(now: Manifest, before: Manifest) -> Iterator[Differing]:

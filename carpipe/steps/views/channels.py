@@ -22,6 +22,7 @@ from carpipe.steps.models.publish import release_before
 from carpipe.steps.short_ids import whole_id
 from carpipe.steps.views.candidate import Candidate, hold_against
 from carpipe.steps.views.figures import Figure, ordered
+from carpipe.steps.views.judged import judged_photos
 from carpipe.steps.views.kept import read_all
 from carpipe.steps.views.model_columns import Decision, ModelColumn, Sort, columns, in_order, newest_decisions
 from carpipe.steps.views.weights_makers import Standing, look_at
@@ -49,6 +50,8 @@ class ChannelView:
         decisions, history: the newest first; `released` is how many releases there are.
         called: names of models, by manifest key, of all that the page mentions.
         compared: by model, the decision whose comparison `read_comparison` has; of models that have one.
+        judged: by model that a decision is about, the photos that it was judged on: how many, and the filters by which
+            the page Photos shows them; of models of which it can.
         problem: why the live model is not to be used; empty where it may be.
         newer: how many models, decisions and releases only a newer carpipe understands.
     """
@@ -68,6 +71,7 @@ class ChannelView:
     problem: str
     newer: int
     compared: Mapping[str, Decision]
+    judged: Mapping[str, tuple[int, str]]
 
 
 def list_channels(cache: ResultCache) -> list[str]:
@@ -118,6 +122,7 @@ def show_channel(
         problem=_problem(live, found.standings),
         newer=sum(one is None for one in (*past, *decided)) + sum(one.newer for one in found.standings.values()),
         compared=_compared(cache, name, [*known[:ENTRIES], *_about(known[ENTRIES:], found)]),
+        judged=_judged(cache, known[:ENTRIES]),
     )
 
 
@@ -230,6 +235,16 @@ def _compared(cache: ResultCache, name: str, decided: Sequence[Decision]) -> dic
         key = comparison.comparison_key(sections[name], one, today=config.gate)
         if one["champion"] and key.rpartition("/")[0] in there:
             found.setdefault(one["model"], one)
+    return found
+
+
+def _judged(cache: ResultCache, decided: Sequence[Decision]) -> dict[str, tuple[int, str]]:
+    found = {}
+    for key in dict.fromkeys(one["model"] for one in decided if one["model"]):
+        with contextlib.suppress(InputError, MissingError):  # deleted since, or a newer carpipe's
+            model = cache.manifest(key)
+            if filters := judged_photos(cache, model):
+                found[key] = (model.extra["metrics"]["test_photos"], filters)
     return found
 
 

@@ -13,6 +13,7 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models.evaluate import TOP_ANSWERS
+from carpipe.steps.views.judged import judged_photos
 from carpipe.steps.views.one_photo import Picture, pictures
 from carpipe.steps.views.review import examples
 from carpipe.taxonomy.words import WORDS
@@ -70,20 +71,29 @@ class Confusion:
 
 @dataclass(frozen=True)
 class ClassView:
-    """A class in full. `splits` are photos by split; `examples` some of its cars."""
+    """A class in full.
+
+    `splits` are photos by split; `examples` some of its cars. `judged` are the test photos of the live model, as an
+    address of the page Photos has them; empty where it cannot show them.
+    """
 
     line: ClassLine
     splits: Mapping[str, int]
     confusions: Sequence[Confusion]
     examples: Sequence[Picture]
+    judged: str
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the live model answered on test photos: figures by class; keys of wrong ones by class, then by answer."""
+    """What the live model answered on test photos: figures by class; keys of wrong ones by class, then by answer.
+
+    `judged` as in `ClassView`.
+    """
 
     known: Mapping[str, Known]
     wrong: Mapping[str, Mapping[str, Sequence[str]]]
+    judged: str = ""
 
 
 def list_classes(cache: ResultCache, index: "PhotoIndex", *, sort: Sort = "photos") -> list[ClassLine]:
@@ -116,11 +126,13 @@ def show_class(cache: ResultCache, index: "PhotoIndex", name: str) -> ClassView:
     counts = index.select(
         "SELECT split, count(*) AS photos FROM photos WHERE dropped IS NULL AND class_name = ? GROUP BY split", [name]
     )
+    answers = live_answers(cache)
     return ClassView(
         line,
         {one["split"]: one["photos"] for one in counts},
-        _confusions(index, live_answers(cache), name),
+        _confusions(index, answers, name),
         examples(index, name, apart_from=""),
+        answers.judged,
     )
 
 
@@ -144,7 +156,7 @@ def _answers(cache: ResultCache, model: Manifest) -> Answers:
     with contextlib.suppress(InputError, MissingError):  # `carpipe gc` has deleted it
         evaluated = cache.manifest(model.inputs[0])
         wrong = _wrong(manifest.read_file(store_, evaluated, TOP_ANSWERS["test"]))
-    return Answers(known, wrong)
+    return Answers(known, wrong, judged_photos(cache, model))
 
 
 def _known(report: str) -> dict[str, Known]:

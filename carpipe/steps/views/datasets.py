@@ -83,7 +83,7 @@ class DatasetView:
     """A dataset in full. `verdict` is what the validation found; `documents` are the pages that lie with it.
 
     `cost` says what it has cost; empty where that cannot be known any more. `corrected` are the photos that have the
-    class that people gave their listing, and `corrected_out` those that are out by what people say.
+    class that people gave their listing, and `corrected_out`, by reason, those that are out by what people say.
     """
 
     id: str
@@ -98,7 +98,7 @@ class DatasetView:
     documents: list[str]
     cost: str
     corrected: int
-    corrected_out: int
+    corrected_out: Mapping[str, int]
 
 
 def list_datasets(cache: ResultCache) -> DatasetList:
@@ -227,15 +227,12 @@ def _view(cache: ResultCache, done: Manifest, index: "PhotoIndex") -> DatasetVie
     )
 
 
-def _corrected(index: "PhotoIndex") -> tuple[int, int]:
+def _corrected(index: "PhotoIndex") -> tuple[int, dict[str, int]]:
     """Photos of listings that people have corrected: those in the dataset, and those that are out for it."""
-    words = [*DROPPED.values()]
-    query = (
-        "SELECT count_if(corrected IS NOT NULL AND dropped IS NULL) AS kept, "
-        "count_if(list_contains(?, dropped)) AS left_out FROM photos"
-    )
-    (found,) = index.select(query, [words])
-    return found["kept"], found["left_out"]
+    (found,) = index.select("SELECT count(*) AS kept FROM photos WHERE corrected IS NOT NULL AND dropped IS NULL")
+    query = "SELECT dropped, count(*) AS photos FROM photos WHERE list_contains(?, dropped) GROUP BY ALL ORDER BY ALL"
+    left_out = index.select(query, [[*DROPPED.values()]])
+    return found["kept"], {one["dropped"]: one["photos"] for one in left_out}
 
 
 def _reasons(index: "PhotoIndex") -> Iterator[Reason]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from carpipe.called import Called, call, call_committed
 from carpipe.errors import InputError, MissingError
@@ -15,6 +16,7 @@ from carpipe.steps.data.cost import model_cost
 from carpipe.steps.models.evaluate import PAGE
 from carpipe.steps.models.score_log import accuracy_of
 from carpipe.steps.views.costs import say_cost
+from carpipe.steps.views.judged import judged_photos
 from carpipe.steps.views.weights_makers import Standing
 from carpipe.storage import ObjectInfo
 
@@ -32,7 +34,7 @@ class Source:
     Attributes:
         called: None where its data is gone, or a newer carpipe's.
         path: its page, below the mount; empty where it has none: labels have none.
-        photos, kept, classes: of the whole of it; None where that is not known.
+        photos, kept, classes: of the whole of it; `train`: photos to train on; None where that is not known.
     """
 
     key: str
@@ -41,6 +43,11 @@ class Source:
     photos: int | None = None
     kept: int | None = None
     classes: int | None = None
+    train: int | None = None
+
+    def filters(self, **asked: str) -> str:
+        """Some of its photos, as an address of the page Photos has them; empty where it is no dataset."""
+        return urlencode({"dataset": self.called.id, **asked}) if self.called and self.path else ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,8 @@ class ModelColumn:
     `manifest_sha256` is of the manifest that is shown. `maker` says who has signed it; `problem` what is wrong with its
     manifest or its signature, a sentence, or nothing. `cost` says what it has cost, without its dataset; empty where
     that cannot be known any more. `trained` is the manifest of its training, and `photos` how many it learnt from; None
-    where that is gone. `decision` is the gate's newest about it.
+    where that is gone. `decision` is the gate's newest about it. `filters` are, by figure, the photos that it counts,
+    as an address of the page Photos has them, `photos` those that it learnt from; without those that nobody knows.
     """
 
     key: str
@@ -68,6 +76,7 @@ class ModelColumn:
     problem: str
     cost: str
     decision: Decision | None
+    filters: Mapping[str, str]
 
     @property
     def id(self) -> str:
@@ -123,16 +132,17 @@ def columns(
         standing = standings[info.key]
         if (done := standing.model) is None:
             continue
-        trained = _trained(cache, done)
+        trained, source = _trained(cache, done), _source(cache, done.extra["dataset"])
+        photos = trained.counts.get("in") if trained else None
         yield ModelColumn(
             key=info.key,
             called=call(info.key, info.modified),
             live=live == info.key,
             was_live=info.key in before,
             classes=len(done.extra["classes"]),
-            source=_source(cache, done.extra["dataset"]),
+            source=source,
             trained=trained,
-            photos=trained.counts.get("in") if trained else None,
+            photos=photos,
             metrics=done.extra["metrics"],
             has_page=PAGE in done.files,
             manifest_sha256=standing.sha256,
@@ -140,7 +150,15 @@ def columns(
             problem=standing.problem,
             cost=cache.get(("cost", info.key), partial(say_cost, cache.session, done, model_cost)),
             decision=decisions.get(info.key),
+            filters=_filters(cache, done, source, photos),
         )
+
+
+def _filters(cache: ResultCache, model: Manifest, source: Source, photos: int | None) -> dict[str, str]:
+    found = {"test_photos": judged_photos(cache, model), "test_accuracy": judged_photos(cache, model, right="yes")}
+    if photos == source.train:  # a model that started from the live one may have learnt from some of them
+        found["photos"] = source.filters(split="train")
+    return {figure: filters for figure, filters in found.items() if filters}
 
 
 def _top1(cache: ResultCache, key: str) -> float:
@@ -161,9 +179,11 @@ def _source(cache: ResultCache, key: str) -> Source:
         return Source(key)
     photos, kept = (done.counts.get(name) for name in ("in", "kept"))
     named, classes = call_committed(done, kept if isinstance(kept, int) else None), done.extra.get("classes")
+    splits = done.extra.get("splits")
     return Source(
         key, named, f"/data/{named.id}" if key.startswith("datasets/") else "", photos, kept,
         len(classes) if isinstance(classes, list) else None,
+        splits.get("train") if isinstance(splits, dict) else None,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from carpipe.errors import InputError
 from carpipe.names import match_key
 from carpipe.steps.people.rows import short
+from carpipe.steps.views.datasets import STAGES
 
 if TYPE_CHECKING:
     from carpipe.photo_index import PhotoIndex
@@ -27,7 +28,16 @@ FLAGS: Final = {
     # Which these are, people and other results say: they are parameters.
     "suspect": {"yes": "list_contains(?, listing_uuid)"},
     "disputed": {"yes": "list_contains(?, key)"},
+    # What is left behind a stage, as the funnel has it.
+    "passed": {
+        stage: " AND ".join(f"dropped_by IS DISTINCT FROM '{one}'" for one in STAGES[: place + 1])
+        for place, stage in enumerate(STAGES)
+    },
 }
+# Which photos a model was judged on, and what it answered, its evaluation says. Of a photo that was overwritten, it is
+# the newer row.
+JUDGED: Final = ("judged", "right", "answer")
+OF_JUDGED: Final = "dropped IS NULL AND key IN (SELECT unnest(CAST(? AS VARCHAR[])))"
 # By what they may be sorted. Equal ones come as they are in the table: the oldest partition first.
 SORTS: Final = {
     "oldest": "row", "newest": "row DESC", "p_car": "p_car, row", "-p_car": "p_car DESC NULLS LAST, row",
@@ -43,6 +53,12 @@ DEFAULT_SORT = "newest"
 PER_PAGE = 100
 NOBODY: Final[Mapping[str, Sequence[str]]] = {}
 _NUMBER = r"\d{1,12}(?:\.\d{1,6})?"
+# How some values look, and that in words.
+_FORMS: Final = {
+    "year": (r"\d{1,4}", "a year such as 2014"),
+    "judged": ("[0-9a-f]{20}", "the id of a model, 20 digits"),
+    "right": ("yes|no", "yes or no"),
+}
 _RANGE = re.compile(rf"(?P<low>{_NUMBER})?\.\.(?P<high>{_NUMBER})?")
 
 
@@ -51,7 +67,8 @@ class Wanted:
     """Which photos somebody wants to see, and in which order.
 
     Attributes:
-        asked: of `EXACT`, `RANGES` and `FLAGS`, as an address has them: `split=test`, `p_car=0.5..0.7`, `in=no`.
+        asked: of `EXACT`, `RANGES`, `FLAGS` and `JUDGED`, as an address has them: `split=test`, `p_car=0.5..0.7`,
+            `in=no`.
         text: part of a key; empty: any.
         sort: of `SORTS`.
     """
@@ -65,6 +82,8 @@ class Wanted:
             raise InputError(f"Photos cannot be sorted by {short(self.sort)}; known are {', '.join(SORTS)}.")
         for name, value in self.asked.items():
             _check(name, value)
+        if {"right", "answer"} & self.asked.keys() and "judged" not in self.asked:
+            raise InputError("Of which model the answers are is missing; name its id by `judged`.")
 
     def parameters(self) -> dict[str, str]:
         """As an address has it."""
@@ -103,7 +122,7 @@ def find_photos(
         first: number of the first, from 0; beyond the last one there are none.
         most: so many of them.
         named: of `suspect`, listings that may be in the wrong class; of `disputed`, keys of photos that people gave
-            different labels.
+            different labels; of `judged`, keys of the photos of `carpipe.steps.views.judged`.
     """
     where, values = _where(wanted, named)
     # Rows that are whole would all be moved. So narrow ones are found, counted and sorted, and then a page is read.
@@ -148,11 +167,11 @@ def _check(name: str, value: str) -> None:
     elif name in FLAGS:
         if value not in FLAGS[name]:
             raise InputError(f"{name} is asked for as {short(value)}; expected {' or '.join(FLAGS[name])}.")
-    elif name not in EXACT:
-        known = ", ".join([*EXACT, *RANGES, *FLAGS])
+    elif name not in (*EXACT, *JUDGED):
+        known = ", ".join([*EXACT, *RANGES, *FLAGS, *JUDGED])
         raise InputError(f"Photos cannot be asked for by {short(name)}; known are {known}.")
-    elif name == "year" and not re.fullmatch(r"\d{1,4}", value):
-        raise InputError(f"year is asked for as {short(value)}; expected a year such as 2014.")
+    elif name in _FORMS and not re.fullmatch(_FORMS[name][0], value):
+        raise InputError(f"{name} is asked for as {short(value)}; expected {_FORMS[name][1]}.")
 
 
 def _where(wanted: Wanted, named: Mapping[str, Sequence[str]]) -> tuple[str, list[Any]]:
@@ -167,7 +186,10 @@ def _where(wanted: Wanted, named: Mapping[str, Sequence[str]]) -> tuple[str, lis
             low, high = _RANGE.fullmatch(value).groups()  # type: ignore[union-attr]  # it has been checked
             conditions += [f"{name} >= ?"] * bool(low) + [f"{name} <= ?"] * bool(high)
             values += [float(bound) for bound in (low, high) if bound]
-        else:
+        elif name == "judged":
+            conditions.append(OF_JUDGED)
+            values.append(list(named.get(name, ())))
+        elif name in FLAGS:
             conditions.append(FLAGS[name][value])
             values += [list(named.get(name, ()))] if "?" in FLAGS[name][value] else []
     if wanted.text:

@@ -1,6 +1,7 @@
 """How datasets and the live classifier did, night by night: what lines on pages are drawn from."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -159,7 +160,10 @@ def _out(cache: ResultCache, done: Manifest) -> dict[str, int]:
         funnel: list[dict[str, Any]] = manifest.read_json(cache.session.store, done, results.FUNNEL)
     except (InputError, MissingError, LookupError):  # deleted since, or of another version
         return {}
-    return {reason: number for stage in funnel for reason, number in stage["dropped"].items()}
+    out: Counter[str] = Counter()
+    for stage in funnel:
+        out.update(stage["dropped"])
+    return dict(out)
 
 
 def _counts(name: str, values: Sequence[int], *, filters: str = "") -> Trend:

@@ -114,6 +114,7 @@ def _page(request: Request, dataset: str, refusal: Failure | None) -> Response:
         refusal=refusal,
         airflow=airflow_root(request),
         shown=datasets.show_dataset(cache, done, index),
+        stages=datasets.STAGES,
         trends=trends.dataset_trends(trends.nights_up_to(cache, done)),
         called=datasets.call_dataset(done),
         curve=curves.newest_curve(cache, dataset or done.key.split("/")[1]),

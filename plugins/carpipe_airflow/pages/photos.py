@@ -14,6 +14,7 @@ from carpipe.manifest import Manifest
 from carpipe.steps.listings.store import told
 from carpipe.steps.people import store
 from carpipe.steps.views import datasets, one_photo, photos, review
+from carpipe.steps.views.judged import find_judged
 from carpipe.steps.views.suspects import suspected
 from carpipe.steps.views.waiting import disputed_labels, labels_of
 from carpipe.taxonomy.words import WORDS
@@ -54,6 +55,7 @@ def browse(request: Request, dataset: str = "", page: Annotated[int, Query(ge=1,
         choices=there,
         wanted=wanted,
         sorts=photos.SORTED_AS,
+        stages=photos.STAGES,
         page=page,
         pages=max(1, -(-found.found // photos.PER_PAGE)),
         address=lambda **changed: _address(request, wanted, {"dataset": dataset, "page": page, **changed}),
@@ -130,6 +132,7 @@ def _photo(
         status=422 if error else 200,
         view=view,
         photo=view.photo,
+        most=one_photo.SHOWN,
         dataset=datasets.call_dataset(done),
         before=before and _address(request, wanted, {"at": before[0]}, row=before[1], dataset=done.key.split("/")[1]),
         after=after and _address(request, wanted, {"at": after[0]}, row=after[1], dataset=done.key.split("/")[1]),
@@ -180,6 +183,8 @@ def _named(bucket: Any, wanted: photos.Wanted) -> dict[str, list[str]]:
         found["suspect"] = [*suspected(bucket.cache)]
     if "disputed" in wanted.asked:
         found["disputed"] = [*disputed_labels(bucket.cache)]
+    if "judged" in wanted.asked:
+        found["judged"] = find_judged(bucket.cache, wanted.asked)
     return found
 
 

@@ -7,7 +7,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from carpipe.steps.views import datasets, review
+from carpipe.steps.views import datasets, one_photo, review
 from carpipe.taxonomy.words import CANNOT_TELL, NOT_A_CAR, SELLER_IS_RIGHT
 from carpipe_airflow.pages.access import CLASSES, CLASSES_DAG, READ, may
 from carpipe_airflow.pages.decide import decide
@@ -72,6 +72,7 @@ def _page(
         queue=queue,
         answers=ANSWERS,
         case=case,
+        most=one_photo.SHOWN,
         left=left,
         listed=left[:LISTED],
         after=_after(left, chosen),

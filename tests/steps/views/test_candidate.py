@@ -1,8 +1,11 @@
 """The candidate against the live model, on a bucket made by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from carpipe.steps.views import channels
+from carpipe.steps.views.candidate import hold_against
 from carpipe.weights import channel
 from tests.plugins import bucket
 
@@ -76,6 +79,16 @@ def test_only_what_differs_in_settings_and_data_is_named(cache, session, made):
     assert (found["classifier.batch"].now, found["classifier.batch"].before) == ("64", "32")
     assert found["trained on"].now_source.path == f"/data/{other.key.split('/')[1]}"
     assert found["trained on"].now.endswith("8 photos")
+
+
+def test_numbers_of_photos_that_differ_lead_to_the_photos_of_each_dataset(cache, newer):
+    shown = candidate(cache)
+    smaller = replace(shown.live, source=replace(shown.live.source, key="datasets/other", kept=7, classes=1))
+    found = {row.name: row for row in hold_against(shown.model, smaller, newer=True).differs}
+    kept = found["kept of the dataset"]
+    dataset = f"dataset={shown.model.source.called.id}"
+    assert (kept.now, kept.before, kept.now_filters) == ("8", "7", f"{dataset}&in=yes")
+    assert (found["classes of the dataset"].now, found["classes of the dataset"].now_filters) == ("2", "")
 
 
 def training(session, dataset, **settings):

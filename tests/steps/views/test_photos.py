@@ -3,7 +3,7 @@
 import pytest
 
 from carpipe.errors import InputError
-from carpipe.steps.views.photos import EXACT, FLAGS, RANGES, SORTS, Wanted, choices, find_photos, read_rows
+from carpipe.steps.views.photos import EXACT, FLAGS, JUDGED, RANGES, SORTS, Wanted, choices, find_photos, read_rows
 from tests.indexed import index_of
 from tests.plugins import bucket
 
@@ -29,6 +29,9 @@ def rows(index, **given):
         ({"in": "no"}, [0, 1, 2, 3]),
         ({"year": "2014", "make": "skoda", "in": "yes"}, [4, 5]),
         ({"class": "skoda_octavia", "split": "val"}, []),
+        ({"passed": "inventory"}, [*range(12)]),
+        ({"passed": "clean"}, [0, 1, 2, *range(4, 12)]),
+        ({"passed": "split"}, [*range(4, 12)]),
         ({"reason": "' OR true --"}, []),
     ],
 )
@@ -82,6 +85,11 @@ def test_each_order_has_all_photos_and_pages_do_not_overlap(index, sort):
         ({"p_car": ".."}, "expected a range"),
         ({"year": "new"}, "expected a year"),
         ({"in": "maybe"}, "expected yes or no"),
+        ({"passed": "lunch"}, "expected inventory or clean or filter"),
+        ({"judged": "me"}, "expected the id of a model"),
+        ({"judged": "0" * 20, "right": "perhaps"}, "expected yes or no"),
+        ({"right": "yes"}, "name its id by `judged`"),
+        ({"answer": "skoda_octavia"}, "name its id by `judged`"),
     ],
 )
 def test_what_cannot_be_asked_is_said_with_what_can(asked, sentence):
@@ -102,7 +110,7 @@ def test_an_address_says_what_is_wanted_and_no_more():
     wanted = Wanted({"split": "test"}, text="golf", sort="oldest")
     assert wanted.parameters() == {"split": "test", "text": "golf", "sort": "oldest"}
     assert Wanted().parameters() == {}
-    assert not {*EXACT, *RANGES, *FLAGS} & {"dataset", "page", "at", "text", "sort"}
+    assert not {*EXACT, *RANGES, *FLAGS, *JUDGED} & {"dataset", "page", "at", "text", "sort"}
 
 
 def test_choices_are_what_there_is_with_how_often(index):

@@ -1,0 +1,76 @@
+"""Which photos a model was judged on, and which it was right on, against answers that were written by hand."""
+
+import pytest
+
+from carpipe.errors import InputError
+from carpipe.steps.cache import ResultCache
+from carpipe.steps.results import read_photos
+from carpipe.steps.views.judged import find_judged, judged_photos
+from carpipe.steps.views.photos import Wanted, find_photos
+from tests.indexed import index_of
+from tests.plugins import bucket
+
+
+@pytest.fixture
+def model(session, made):
+    """Of the two test photos, it is right on the first."""
+    judged = bucket.add_evaluation(session, made[0])
+    return bucket.add_model(session, made[0].key, accuracy=0.5, judged=judged.key, test_photos=2.0)
+
+
+@pytest.fixture
+def tested(session, made):
+    photos = read_photos(session.store, made[0])
+    return photos[photos["split"] == "test"].reset_index(drop=True)
+
+
+def id_of(done):
+    return done.key.split("/")[-2]
+
+
+def test_photos_are_found_by_whether_the_model_was_right_and_by_its_answer(cache, model, tested):
+    first, second = tested["key"]
+    wrong = ({"skoda_octavia", "volkswagen_golf"} - {tested["class_name"][1]}).pop()
+    for asked, found in (
+        ({}, [first, second]),
+        ({"right": "yes"}, [first]),
+        ({"right": "no"}, [second]),
+        ({"right": "no", "answer": wrong}, [second]),
+        ({"right": "yes", "answer": "nothing"}, []),
+    ):
+        assert find_judged(cache, {"judged": id_of(model), **asked}) == found, asked
+
+
+def test_the_page_photos_shows_them_and_no_older_version_of_a_file(cache, session, made, model):
+    index = index_of(session, made[0])
+    wanted = Wanted({"judged": id_of(model), "right": "no"})
+    named = {"judged": find_judged(cache, wanted.asked)}
+    assert [photo["key"] for photo in find_photos(index, wanted, named=named).photos] == named["judged"]
+    dropped = [photo["key"] for photo in find_photos(index, Wanted({"in": "no"})).photos]
+    assert find_photos(index, wanted, named={"judged": dropped}).found == 0
+    assert find_photos(index, wanted).found == 0
+
+
+def test_an_address_is_given_where_the_photos_can_be_shown(cache, made, model):
+    dataset, (first, _) = made
+    address = f"dataset={id_of(dataset)}&judged={id_of(model)}"
+    assert judged_photos(cache, model) == address
+    assert judged_photos(cache, model, right="no") == f"{address}&right=no"
+    assert judged_photos(cache, first) == "", "its evaluation is gone"
+
+
+def test_where_the_evaluation_is_of_another_number_of_photos_there_is_no_address(session, made):
+    judged = bucket.add_evaluation(session, made[0])
+    odd = bucket.add_model(session, made[0].key, accuracy=0.5, judged=judged.key)
+    assert judged_photos(ResultCache(session), odd) == ""
+
+
+def test_photos_of_labels_have_no_address(session, made):
+    judged = bucket.add_evaluation(session, made[0])
+    odd = bucket.add_model(session, "stages/labels/x/manifest.json", accuracy=0.5, judged=judged.key, test_photos=2.0)
+    assert judged_photos(ResultCache(session), odd) == ""
+
+
+def test_a_model_that_is_none_is_said_to_be_none(cache, made):
+    with pytest.raises(InputError, match="There is no model ffffffffffffffffffff"):
+        find_judged(cache, {"judged": "f" * 20})
