@@ -117,6 +117,19 @@ def add_dataset(session: Session, *, note: str = "") -> Manifest:
     return manifest.commit(session.store, work, files, counts={"in": len(photos), "kept": kept}, extra=extra)
 
 
+def add_many(session: Session, dataset: Manifest) -> Manifest:
+    """A dataset of ten times as many photos, which are not under `raw/`, each with a box."""
+    photos = results.read_photos(session.store, dataset)
+    many = pd.concat([photos.assign(key=f"{number}/" + photos["key"]) for number in range(10)], ignore_index=True)
+    box = {"box": [[20.0, 20.0, 180.0, 100.0]] * len(many), "box_label": "car", "box_score": 0.9}
+    many = many.assign(width=200, height=120, **box)
+    files = {name: manifest.read_file(session.store, dataset, name) for name in dataset.files}
+    files[results.PHOTOS] = to_parquet(many)
+    work = Work("dataset", 3, "all", {"note": "many"}, ("a", "b"), home="datasets")
+    counts = {name: 10 * number for name, number in dataset.counts.items()}
+    return manifest.commit(session.store, work, files, counts=counts, extra=dataset.extra)
+
+
 def add_curve(session: Session, dataset: str) -> Manifest:
     """A learning curve of the dataset."""
     files = {"learning_curve.html": b"<!DOCTYPE html><title>curve of the test</title>"}

@@ -11,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from carpipe.steps.labels.store import current_labels, describe_conflicts, import_labels, read_labels
 from carpipe.steps.session import open_session
 from carpipe.steps.viewpoints.store import read_views
+from carpipe.viewpoints import WORDS
 from tests.chromium import (
     NEEDED,
     faults,
@@ -119,6 +120,9 @@ def test_predictions_that_are_hidden_are_not_accepted(browser, session):
     assert tiles(browser, ".auto") == []
     browser.find_element(By.ID, "told").click()
     assert "0.99" in told(browser)
+    press(browser, "n")
+    assert len(tiles(browser, ".no_auto")) == 1, "keys go to the photos again"
+    until_saved(browser)
 
 
 def test_a_label_counts_for_every_copy_of_the_picture(browser, session):
@@ -172,6 +176,56 @@ def test_a_dashed_cursor_moves_by_ctrl_and_takes_in_by_space(browser):
     assert grid.get_attribute("aria-activedescendant") == tiles(browser)[2].get_attribute("id")
     press_with(browser, Keys.CONTROL, "a")
     assert len(selected(browser)) == 10
+
+
+def test_arrows_home_and_end_move_and_take_in_what_lies_between(browser):
+    row = len([tile for tile in tiles(browser) if tile.location["y"] == tiles(browser)[0].location["y"]])
+    for key, place in (
+        (Keys.ARROW_DOWN, row), (Keys.ARROW_UP, 0), (Keys.END, 9), (Keys.ARROW_LEFT, 8), (Keys.HOME, 0),
+        (Keys.ARROW_LEFT, 0),
+    ):  # fmt: skip
+        press(browser, key)
+        assert selected(browser) == [place], key
+    for key, places in ((Keys.ARROW_DOWN, range(row + 1)), (Keys.ARROW_UP, [0]), (Keys.END, range(10)),
+                        (Keys.ARROW_LEFT, range(9)), (Keys.HOME, [0])):  # fmt: skip
+        press_with(browser, Keys.SHIFT, key)
+        assert selected(browser) == [*places], key
+    press_with(browser, Keys.CONTROL, " ", Keys.END, " ", Keys.ARROW_LEFT, " ", Keys.HOME, " ", Keys.ARROW_DOWN, " ")
+    assert selected(browser) == [0, row, 8, 9], "the first was taken out, and in again"
+    press_with(browser, Keys.CONTROL, Keys.ARROW_UP, " ")
+    assert selected(browser) == [row, 8, 9]
+
+
+def test_pages_are_turned_by_keys_and_the_rest_of_one_are_cars_till_that_is_taken_back(browser, session):
+    browser.execute_script("document.getElementById('count').add(new Option('6'))")
+    choose(browser, "count", "6")
+    until(browser, lambda: len(tiles(browser)) == 6 and all_loaded(browser))
+    first = [key_of(tile) for tile in tiles(browser)]
+    press(browser, Keys.PAGE_DOWN)
+    until(browser, lambda: len(tiles(browser)) == 4)
+    press(browser, Keys.PAGE_UP)
+    until(browser, lambda: [key_of(tile) for tile in tiles(browser)] == first and all_loaded(browser))
+
+    press(browser, "n")
+    press_with(browser, Keys.SHIFT, "a")
+    until(browser, lambda: len(tiles(browser)) == 4)
+    until_saved(browser)
+    assert sorted(labels(session).values()) == ["auto"] * 5 + ["no_auto"] * 3
+    press_with(browser, Keys.CONTROL, "z")
+    until(browser, lambda: [key_of(tile) for tile in tiles(browser)] == first)
+    until_saved(browser)
+    assert labels(session) == dict.fromkeys(COPIES, "no_auto")
+
+
+def test_each_digit_is_a_view(browser, session, url):
+    visit(browser, f"{url}/carpipe/labels?ask=views")
+    until(browser, lambda: len(tiles(browser)) == 10)
+    keys = [key_of(tile) for tile in tiles(browser)]
+    press(browser, *"123456789", "0")
+    until_saved(browser)
+    given = {label.key: label.view for label in read_views(session)}
+    assert [given[key] for key in keys] == [*WORDS]
+    session.store.delete(one.key for one in session.store.list_objects("labels"))
 
 
 def test_the_rest_of_a_page_is_no_car(browser, session):
@@ -258,6 +312,10 @@ def test_a_photo_is_shown_large_and_labelled_there(browser, session):
     assert image.get_attribute("src") != shown, "the next one"
     press(browser, Keys.ESCAPE)
     assert not dialog.is_displayed()
+    press(browser, "z")
+    until(browser, dialog.is_displayed)
+    press(browser, "z")
+    assert not dialog.is_displayed()
     until_saved(browser)
     assert labels(session) == dict.fromkeys(COPIES, "no_auto")
 
@@ -285,8 +343,7 @@ def test_guidelines_show_what_people_and_the_filter_agree_on(browser, session, u
 
 def test_a_goal_stays_in_the_browser_and_counts(browser, session, url):
     goal = browser.find_element(By.ID, "goal")
-    goal.send_keys("20", Keys.TAB)
-    browser.find_element(By.ID, "grid").click()
+    goal.send_keys("20", Keys.ENTER)
     press(browser, "n")
     until(browser, lambda: re.match(r"[13] of 20", text_of(browser, "goal-said")))
     assert "left to draw" in text_of(browser, "pace")
@@ -303,4 +360,36 @@ def test_who_may_only_look_labels_nothing(url, tmp_path, session, browser):
         disabled = [one.get_attribute("id") for one in driver.find_elements(By.CSS_SELECTOR, ".bar-bottom :disabled")]
         assert disabled == ["", "", "do-accept", "do-rest", "do-rest-no", "do-skip", "do-undo"]
         assert driver.find_elements(By.CSS_SELECTOR, "#training form") == []
+        for ask in ("cars", "views"):
+            visit(driver, f"{url}/carpipe/labels?ask={ask}")
+            until(driver, lambda: tiles(driver))
+            assert {*driver.execute_script(HANDLED)} == keys_of_the_help(driver)
     assert labels(session) == {}
+
+
+# What keys do something: who may only look can press all.
+HANDLED = """
+const named = ["Enter", "Escape", "Home", "End", "PageUp", "PageDown", "ArrowLeft", "ArrowRight", "ArrowUp",
+  "ArrowDown", "Tab", "Delete", "Backspace", "Insert", " ", ..."abcdefghijklmnopqrstuvwxyz0123456789+-/?.,"];
+const press = (key, shiftKey, ctrlKey) => {
+  const event = new KeyboardEvent("keydown", { key, shiftKey, ctrlKey, bubbles: true, cancelable: true });
+  document.getElementById("grid").dispatchEvent(event);
+  if (document.getElementById("zoom").open) document.getElementById("zoom").close();
+  return event.defaultPrevented;
+};
+return [["", false, false], ["Shift ", true, false], ["Ctrl ", false, true]].flatMap(([with_, shift, ctrl]) =>
+  named.filter((key) => press(key, shift, ctrl)).map((key) => with_ + key));
+"""
+SAID_AS = {"Esc": "Escape", "PgUp": "PageUp", "PgDn": "PageDown", "Space": " "}
+
+
+def keys_of_the_help(driver):
+    """As events name them; what is done by mouse is left out."""
+    found = driver.execute_script("return [...document.querySelectorAll('.keys kbd')].map((one) => one.textContent)")
+    keys = set()
+    for said in found:
+        held, _, key = said.rpartition(" ")
+        several = {"arrows": ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], "click": []}
+        key = SAID_AS.get(key, key.lower() if len(key) == 1 else key)
+        keys |= {f"{held} {one}".lstrip() if held else one for one in several.get(key, [key])}
+    return keys | ({*"1234567890"} if "1" in keys else set())

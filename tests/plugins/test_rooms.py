@@ -118,10 +118,31 @@ def test_photos_are_chosen_by_filter_and_looked_at_one_after_the_other(browser, 
     press(browser, Keys.ARROW_RIGHT)
     until(browser, lambda: browser.find_element(By.CSS_SELECTOR, "code.key").text != first)
     until_complete(browser)
-    press(browser, "z")
+    press(browser, "Z")  # with Caps Lock
     assert "zoomed" in browser.find_element(By.ID, "large").get_attribute("class")
     press(browser, Keys.ARROW_LEFT)
     until(browser, lambda: browser.find_element(By.CSS_SELECTOR, "code.key").text == first)
+
+
+def test_a_listing_is_left_for_later_and_no_key_decides_by_itself(browser, url, made, session):
+    show(browser, url, "review", made)
+    assert kbd(browser) == {*"12345→"}
+    first = browser.current_url
+    press(browser, Keys.ARROW_RIGHT)
+    until(browser, lambda: browser.current_url != first)
+    until_complete(browser)
+    held = {"type": "keyDown", "key": "1", "text": "1", "windowsVirtualKeyCode": ord("1"), "autoRepeat": True}
+    browser.execute_cdp_cmd("Input.dispatchKeyEvent", held)
+    press(browser, "5", "1")
+    field = browser.find_element(By.ID, "other")
+    assert (browser.switch_to.active_element, field.get_attribute("value")) == (field, "1")
+    assert browser.find_element(By.CSS_SELECTOR, ".bar-top .faint").text.startswith("3 ")
+    assert current_corrections(session) == {}
+
+
+def kbd(browser):
+    """The keys that a page names."""
+    return {one.text for one in browser.find_elements(By.TAG_NAME, "kbd")}
 
 
 def test_listings_are_decided_by_key_until_none_waits(browser, url, made, session):
@@ -184,3 +205,24 @@ def test_airflow_stays_around_the_page_and_its_address_follows(browser, url, mad
     browser.switch_to.default_content()
     until(browser, lambda: browser.current_url == f"{url}/plugin/carpipe/carpipe/classes")
     until(browser, lambda: browser.title == "Classes · carpipe")
+
+
+def test_pages_of_photos_are_turned_by_arrows_and_the_box_is_hidden_by_its_key(browser, url, made, session):
+    """Stands last: the newest dataset is another one then."""
+    many = bucket.add_many(session, bucket_dataset(session, made)).key.split("/")[1]
+    show(browser, url, f"photos?dataset={many}&sort=oldest", made)
+    assert kbd(browser) == {"→"}
+    press(browser, Keys.ARROW_RIGHT)
+    until(browser, lambda: browser.find_element(By.CSS_SELECTOR, ".turns span").text == "101 to 120 of 120")
+    until_complete(browser)
+    press(browser, Keys.ARROW_LEFT)
+    until(browser, lambda: browser.find_element(By.CSS_SELECTOR, ".turns span").text == "1 to 100 of 120")
+
+    show(browser, url, f"photos/{many}/5?at=5&sort=oldest", made)
+    assert kbd(browser) == {"←", "→", "Z", "B"}
+    box = browser.find_element(By.CSS_SELECTOR, "#large svg.box")
+    assert box.is_displayed()
+    press(browser, "b")
+    assert not box.is_displayed()
+    press(browser, "b")
+    assert box.is_displayed()

@@ -1,6 +1,6 @@
 // How many photos are left, how fast they go, and how far the goal is that one has set: a quiet line.
 import { local } from "./labels-kept.js";
-import { ask, element, number, user } from "./labels-page.js";
+import { ask, element, grid, number, user } from "./labels-page.js";
 import { isOpen, mine, pages, photos, shown } from "./labels-photos.js";
 
 const WINDOW = 5 * 60000; // ms that the pace is of
@@ -63,4 +63,5 @@ field.addEventListener("change", () => {
   else local.remove(GOAL);
   showPace();
 });
+field.addEventListener("keydown", ({ key }) => key === "Enter" && grid.focus()); // where keys go
 setInterval(showPace, 10000);

@@ -97,6 +97,7 @@ const hideTold = () => grid.classList.toggle("untold", !told.checked);
 told.addEventListener("change", () => {
   local.set(`${CHOSEN}told`, told.checked ? "yes" : "no");
   hideTold();
+  grid.focus(); // where keys go
 });
 
 onTurn(() => {

@@ -31,7 +31,7 @@ const KEYS = {
 };
 document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, textarea") || event.altKey || event.ctrlKey || event.metaKey) return;
-  const act = KEYS[event.key];
+  const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key]; // Caps Lock may be on
   if (!act) return;
   event.preventDefault();
   act();
