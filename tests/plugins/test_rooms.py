@@ -21,6 +21,8 @@ pytestmark = [*NEEDED, pytest.mark.timeout(900)]
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 SERIOUS = ("serious", "critical")
 WIDTHS = (1280, 400)
+# How far to the right links of the header reach.
+ENDS = "return Math.max(...[...document.querySelectorAll('header nav a')].map((a) => a.getBoundingClientRect().right))"
 PAGES = ("overview", "data", "photos", "photos?reason=not_a_car&sort=-size", "photos/{dataset}/5?at=5", "review",
          "labels", "classes", "classes/one?name=volkswagen_golf", "weights", "weights/classifier/{model}/card",
          "data/{dataset}/report", "data/nowhere")  # fmt: skip
@@ -90,6 +92,7 @@ def test_nothing_keeps_people_out_and_no_page_is_wider_than_the_window(browser, 
         show(browser, url, path, made, width=width, theme=theme)
         assert obstacles(browser) == []
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        assert browser.execute_script(ENDS) <= width, "a page that the header names is out of sight"
         back = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
         assert (back == "rgb(255, 255, 255)") == (theme == "light")
     browser.get_log("browser")  # that there is no page called nowhere

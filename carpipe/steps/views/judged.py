@@ -5,6 +5,7 @@ An evaluation keeps what the model answered on each test photo. It lies apart fr
 
 import contextlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 
@@ -51,14 +52,20 @@ def judged_photos(cache: ResultCache, model: Manifest, **more: str) -> str:
         Empty where the page cannot show as many as the model says: they are of no dataset, or the evaluation or the
         dataset is gone.
     """
+    # What is gone stays so: it is looked for once.
+    found: dict[str, str] = cache.get(("judged", model.key), partial(_judged, cache, model))
+    return urlencode({**found, **more}) if found else ""
+
+
+def _judged(cache: ResultCache, model: Manifest) -> dict[str, str]:
     dataset, metrics = model.extra.get("dataset"), model.extra.get("metrics")
     if not isinstance(dataset, str) or not dataset.startswith("datasets/") or not isinstance(metrics, dict):
-        return ""
+        return {}
     with contextlib.suppress(MissingError, InputError, IndexError):
         judged, _ = cache.manifest(model.inputs[0]), cache.manifest(dataset)
         if PREDICTIONS in judged.files and judged.counts.get("in") == metrics.get("test_photos"):
-            return urlencode({"dataset": dataset.split("/")[1], "judged": model.key.split("/")[2], **more})
-    return ""
+            return {"dataset": dataset.split("/")[1], "judged": model.key.split("/")[2]}
+    return {}
 
 
 def _find_model(cache: ResultCache, model: str) -> Manifest:
