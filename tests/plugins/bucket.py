@@ -21,7 +21,7 @@ from carpipe.manifest import Manifest, Work
 from carpipe.photos import to_parquet
 from carpipe.steps import results
 from carpipe.steps.data.inventory import inventory, latest_inventory
-from carpipe.steps.models.answers import PREDICTIONS
+from carpipe.steps.models.answers import PREDICTIONS, answer_work
 from carpipe.steps.models.comparison import CARD as CARD_OF_COMPARISON
 from carpipe.steps.models.comparison import PAGE, comparison_work
 from carpipe.steps.models.evaluate import TOP_ANSWERS
@@ -205,6 +205,14 @@ def add_evaluation(session: Session, dataset: Manifest, *, note: str = "") -> Ma
     files = {PREDICTIONS: to_parquet(answers.table()), TOP_ANSWERS["test"]: top_to_parquet(top)}
     work = Work("evaluate", 3, "classifier", {"note": note}, (dataset.key,))
     return manifest.commit(session.store, work, files, counts={"in": len(test)})
+
+
+def add_answers(session: Session, model: Manifest, dataset: Manifest) -> Manifest:
+    """What a live model answered on the test photos of a dataset, as the gate has kept it: all rightly."""
+    photos = results.read_photos(session.store, dataset)
+    test = photos[photos["dropped"].isna() & (photos["split"] == "test")]
+    table = test[["key", "class_name"]].assign(vehicle=test["listing_uuid"], answer=test["class_name"])
+    return manifest.commit(session.store, answer_work(model, dataset), {PREDICTIONS: to_parquet(table)}, counts={})
 
 
 def add_model(

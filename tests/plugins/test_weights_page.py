@@ -42,6 +42,7 @@ def made(session):
     falls = [{"class_name": "volkswagen_golf", "photos": 2, "candidate": 0.5, "champion": 1.0}]
     numbers = {"photos": 2, "candidate": 0.8, "champion": 0.79, "falls": falls}
     refusal = {"outcome": "refuse", "reasons": WHY, "numbers": numbers}
+    bucket.add_answers(session, second, dataset)
     bucket.decide(session, candidate.key, at="2026-02-01T00:00:00Z", champion=second.key, run="night", **refusal)
     return dataset, second, candidate
 
@@ -197,6 +198,19 @@ def test_shares_of_right_answers_lead_to_the_photos_that_were_right(clients, mad
     assert "<h1>1 photo</h1>" in text
     assert re.search(r'<option value="yes" selected>right</option>', text)
     assert "<h1>1 photo</h1>" in clients["viewer"].get(address.replace("right=yes", "right=no")).text
+
+
+def test_so_do_those_of_the_live_model_on_the_same_photos(clients, made):
+    dataset, live, candidate = made
+    same = f"/carpipe/photos?dataset={id_of_dataset(dataset)}&judged={id_of(candidate)}&by={id_of(live)}"
+    address = f"{same}&right=yes"
+    about, _, decided = page(clients).partition('id="live"')
+    assert f'<a href="{html.escape(address)}">79.0 %</a>' in about
+    assert f'<a href="{html.escape(address)}&amp;class=volkswagen_golf">100.0 %</a>' in decided
+    text = clients["viewer"].get(address).text
+    assert "<h1>2 photos</h1>" in text
+    assert f"Model {id_of(live)[:8]} is" in text
+    assert "<h1>0 photos</h1>" in clients["viewer"].get(f"{same}&right=no").text
 
 
 def test_a_number_whose_photos_nobody_knows_is_plain(clients):

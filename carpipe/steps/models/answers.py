@@ -58,7 +58,7 @@ def answer_test(session: Session, model: str, dataset: str) -> Manifest:
     Commits a row per photo: `key`, `vehicle`, `class_name` (the truth here) and `answer` (by its own classes).
     """
     source, data = manifest.read(session.store, model), manifest.read(session.store, dataset)
-    work = Work("answers", 1, source.partition, {}, (model, *content_of(data)))
+    work = answer_work(source, data)
     if done := manifest.find(session.store, work):
         return reused(done)
     import numpy as np
@@ -73,6 +73,11 @@ def answer_test(session: Session, model: str, dataset: str) -> Manifest:
     files = {PREDICTIONS: to_parquet(table)}
     seconds = round(time.monotonic() - started, 3)
     return session.commit(work, files, counts={"in": len(table)}, seconds=seconds)
+
+
+def answer_work(model: Manifest, data: Manifest) -> Work:
+    """What `answer_test` does."""
+    return Work("answers", 1, model.partition, {}, (model.key, *content_of(data)))
 
 
 def read_answers(session: Session, done: Manifest) -> "pd.DataFrame":

@@ -82,7 +82,8 @@ def hold_against(model: ModelColumn, live: ModelColumn | None, *, newer: bool) -
 
 def _rows(model: ModelColumn, live: ModelColumn | None, numbers: Mapping[str, Any]) -> Iterator[Row]:
     if live and {"candidate", "champion"} <= numbers.keys():
-        yield _linked(_row(SAME_PHOTOS, numbers["candidate"], numbers["champion"]), "test_accuracy", model, None)
+        row = _linked(_row(SAME_PHOTOS, numbers["candidate"], numbers["champion"]), "test_accuracy", model, None)
+        yield replace(row, before_filters=model.filters.get("champion", ""))
     for key in SHOWN:
         now, before = model.metrics.get(key), live.metrics.get(key) if live else None
         if now is not None or before is not None:

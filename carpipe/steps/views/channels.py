@@ -22,7 +22,7 @@ from carpipe.steps.models.publish import release_before
 from carpipe.steps.short_ids import whole_id
 from carpipe.steps.views.candidate import Candidate, hold_against
 from carpipe.steps.views.figures import Figure, ordered
-from carpipe.steps.views.judged import judged_photos
+from carpipe.steps.views.judged import compared_photos, judged_photos
 from carpipe.steps.views.kept import read_all
 from carpipe.steps.views.model_columns import Decision, ModelColumn, Sort, columns, in_order, newest_decisions
 from carpipe.steps.views.weights_makers import Standing, look_at
@@ -51,7 +51,8 @@ class ChannelView:
         called: names of models, by manifest key, of all that the page mentions.
         compared: by model, the decision whose comparison `read_comparison` has; of models that have one.
         judged: by model that a decision is about, the photos that it was judged on: how many, and the filters by which
-            the page Photos shows them; of models of which it can.
+            the page Photos shows them; of models of which it can. `compared_by`: by model and the one that it was held
+            against, the same with what that answered.
         problem: why the live model is not to be used; empty where it may be.
         newer: how many models, decisions and releases only a newer carpipe understands.
     """
@@ -72,6 +73,7 @@ class ChannelView:
     newer: int
     compared: Mapping[str, Decision]
     judged: Mapping[str, tuple[int, str]]
+    compared_by: Mapping[tuple[str, str], str]
 
 
 def list_channels(cache: ResultCache) -> list[str]:
@@ -122,7 +124,12 @@ def show_channel(
         problem=_problem(live, found.standings),
         newer=sum(one is None for one in (*past, *decided)) + sum(one.newer for one in found.standings.values()),
         compared=_compared(cache, name, [*known[:ENTRIES], *_about(known[ENTRIES:], found)]),
-        judged=_judged(cache, known[:ENTRIES]),
+        judged=(judged := _judged(cache, known[:ENTRIES])),
+        compared_by={
+            (one["model"], one["champion"]): compared_photos(cache, cache.manifest(one["model"]), one["champion"])
+            for one in known[:ENTRIES]
+            if one["model"] in judged
+        },
     )
 
 

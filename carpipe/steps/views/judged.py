@@ -1,19 +1,24 @@
 """The photos that a model was judged on, and which it was right on: figures of models lead to those that they count.
 
-An evaluation keeps what the model answered on each test photo. It lies apart from the model, and may be gone before it.
+An evaluation keeps what the model answered on each test photo, and the gate what the live model answered on the same
+ones. Both lie apart from the models, and may be gone before them.
 """
 
 import contextlib
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps.cache import ResultCache
-from carpipe.steps.models.answers import PREDICTIONS
+from carpipe.steps.models.answers import PREDICTIONS, answer_work
+from carpipe.steps.models.class_names import class_map
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS: Final = ("key", "class_name", "answer")
 
@@ -23,17 +28,14 @@ def find_judged(cache: ResultCache, asked: Mapping[str, str]) -> list[str]:
 
     Args:
         asked: `judged`, the id of a packaged model. Beside it perhaps `right`, `yes` or `no`, and `answer`, a class:
-            what the model answered.
+            what the model answered. With `by`, the id of another one, it is what that answered on the same photos.
 
     Raises:
         InputError: there is no such model.
-        MissingError: its evaluation is gone.
+        MissingError: its evaluation, or what the other one answered, is gone.
     """
-    from carpipe.photos import from_parquet
-
-    judged = cache.manifest(_find_model(cache, asked["judged"]).inputs[0])
-    data = manifest.read_file(cache.session.store, judged, PREDICTIONS)
-    photos = from_parquet(data, columns=list(COLUMNS))
+    model = _find_model(cache, asked["judged"])
+    photos = _answers_by(cache, model, _find_model(cache, asked["by"])) if "by" in asked else _answers(cache, model)
     if "right" in asked:
         photos = photos[(photos["answer"] == photos["class_name"]) == (asked["right"] == "yes")]
     if "answer" in asked:
@@ -55,6 +57,40 @@ def judged_photos(cache: ResultCache, model: Manifest, **more: str) -> str:
     # What is gone stays so: it is looked for once.
     found: dict[str, str] = cache.get(("judged", model.key), partial(_judged, cache, model))
     return urlencode({**found, **more}) if found else ""
+
+
+def compared_photos(cache: ResultCache, model: Manifest, other: str, **more: str) -> str:
+    """The same with what another model answered when the gate held the model against it.
+
+    Args:
+        other: its manifest key; empty: it was held against none.
+    """
+    found: bool = bool(other) and cache.get(("compared", model.key, other), partial(_compared, cache, model, other))
+    return judged_photos(cache, model, by=other.split("/")[2], **more) if found else ""
+
+
+def _compared(cache: ResultCache, model: Manifest, other: str) -> bool:
+    with contextlib.suppress(MissingError, InputError, KeyError):
+        data = cache.manifest(model.extra["dataset"])
+        return PREDICTIONS in cache.manifest(answer_work(cache.manifest(other), data).key).files
+    return False
+
+
+def _answers(cache: ResultCache, model: Manifest) -> "pd.DataFrame":
+    return _read(cache, cache.manifest(model.inputs[0]))
+
+
+def _answers_by(cache: ResultCache, model: Manifest, other: Manifest) -> "pd.DataFrame":
+    """A class that was renamed or merged since counts as what it became, as for the gate."""
+    done = cache.manifest(answer_work(other, cache.manifest(model.extra["dataset"])).key)
+    photos, became = _read(cache, done), class_map(cache.session, other, model)
+    return photos.assign(answer=photos["answer"].map(lambda name: became.get(name, name)))
+
+
+def _read(cache: ResultCache, done: Manifest) -> "pd.DataFrame":
+    from carpipe.photos import from_parquet
+
+    return from_parquet(manifest.read_file(cache.session.store, done, PREDICTIONS), columns=list(COLUMNS))
 
 
 def _judged(cache: ResultCache, model: Manifest) -> dict[str, str]:

@@ -16,7 +16,7 @@ from carpipe.steps.data.cost import model_cost
 from carpipe.steps.models.evaluate import PAGE
 from carpipe.steps.models.score_log import accuracy_of
 from carpipe.steps.views.costs import say_cost
-from carpipe.steps.views.judged import judged_photos
+from carpipe.steps.views.judged import compared_photos, judged_photos
 from carpipe.steps.views.weights_makers import Standing
 from carpipe.storage import ObjectInfo
 
@@ -58,7 +58,8 @@ class ModelColumn:
     manifest or its signature, a sentence, or nothing. `cost` says what it has cost, without its dataset; empty where
     that cannot be known any more. `trained` is the manifest of its training, and `photos` how many it learnt from; None
     where that is gone. `decision` is the gate's newest about it. `filters` are, by figure, the photos that it counts,
-    as an address of the page Photos has them, `photos` those that it learnt from; without those that nobody knows.
+    as an address of the page Photos has them, `photos` those that it learnt from, `champion` those that the
+    model was right on that it was held against; without those that nobody knows.
     """
 
     key: str
@@ -150,12 +151,15 @@ def columns(
             problem=standing.problem,
             cost=cache.get(("cost", info.key), partial(say_cost, cache.session, done, model_cost)),
             decision=decisions.get(info.key),
-            filters=_filters(cache, done, source, photos),
+            filters=_filters(cache, done, source, photos, decisions.get(info.key)),
         )
 
 
-def _filters(cache: ResultCache, model: Manifest, source: Source, photos: int | None) -> dict[str, str]:
+def _filters(
+    cache: ResultCache, model: Manifest, source: Source, photos: int | None, decision: Decision | None
+) -> dict[str, str]:
     found = {"test_photos": judged_photos(cache, model), "test_accuracy": judged_photos(cache, model, right="yes")}
+    found["champion"] = compared_photos(cache, model, decision["champion"], right="yes") if decision else ""
     if photos == source.train:  # a model that started from the live one may have learnt from some of them
         found["photos"] = source.filters(split="train")
     return {figure: filters for figure, filters in found.items() if filters}

@@ -36,7 +36,7 @@ FLAGS: Final = {
 }
 # Which photos a model was judged on, and what it answered, its evaluation says. Of a photo that was overwritten, it is
 # the newer row.
-JUDGED: Final = ("judged", "right", "answer")
+JUDGED: Final = ("judged", "by", "right", "answer")
 OF_JUDGED: Final = "dropped IS NULL AND key IN (SELECT unnest(CAST(? AS VARCHAR[])))"
 # By what they may be sorted. Equal ones come as they are in the table: the oldest partition first.
 SORTS: Final = {
@@ -57,6 +57,7 @@ _NUMBER = r"\d{1,12}(?:\.\d{1,6})?"
 _FORMS: Final = {
     "year": (r"\d{1,4}", "a year such as 2014"),
     "judged": ("[0-9a-f]{20}", "the id of a model, 20 digits"),
+    "by": ("[0-9a-f]{20}", "the id of a model, 20 digits"),
     "right": ("yes|no", "yes or no"),
 }
 _RANGE = re.compile(rf"(?P<low>{_NUMBER})?\.\.(?P<high>{_NUMBER})?")
@@ -82,7 +83,7 @@ class Wanted:
             raise InputError(f"Photos cannot be sorted by {short(self.sort)}; known are {', '.join(SORTS)}.")
         for name, value in self.asked.items():
             _check(name, value)
-        if {"right", "answer"} & self.asked.keys() and "judged" not in self.asked:
+        if {"by", "right", "answer"} & self.asked.keys() and "judged" not in self.asked:
             raise InputError("Of which model the answers are is missing; name its id by `judged`.")
 
     def parameters(self) -> dict[str, str]:

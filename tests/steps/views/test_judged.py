@@ -5,7 +5,7 @@ import pytest
 from carpipe.errors import InputError
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.results import read_photos
-from carpipe.steps.views.judged import find_judged, judged_photos
+from carpipe.steps.views.judged import compared_photos, find_judged, judged_photos
 from carpipe.steps.views.photos import Wanted, find_photos
 from tests.indexed import index_of
 from tests.plugins import bucket
@@ -57,6 +57,18 @@ def test_an_address_is_given_where_the_photos_can_be_shown(cache, made, model):
     assert judged_photos(cache, model) == address
     assert judged_photos(cache, model, right="no") == f"{address}&right=no"
     assert judged_photos(cache, first) == "", "its evaluation is gone"
+
+
+def test_what_another_model_answered_on_the_same_photos_is_found_where_the_gate_has_kept_it(
+    cache, session, made, model, tested
+):
+    dataset, (first, second) = made
+    bucket.add_answers(session, second, dataset)
+    asked = {"judged": id_of(model), "by": id_of(second)}
+    assert find_judged(cache, {**asked, "right": "yes"}) == [*tested["key"]]
+    assert find_judged(cache, {**asked, "right": "no"}) == []
+    assert compared_photos(cache, model, second.key) == f"{judged_photos(cache, model)}&by={id_of(second)}"
+    assert [compared_photos(cache, model, other) for other in (first.key, "", "models/x/y/manifest.json")] == [""] * 3
 
 
 def test_where_the_evaluation_is_of_another_number_of_photos_there_is_no_address(session, made):

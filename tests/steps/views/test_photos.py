@@ -88,6 +88,7 @@ def test_each_order_has_all_photos_and_pages_do_not_overlap(index, sort):
         ({"passed": "lunch"}, "expected inventory or clean or filter"),
         ({"judged": "me"}, "expected the id of a model"),
         ({"judged": "0" * 20, "right": "perhaps"}, "expected yes or no"),
+        ({"judged": "0" * 20, "by": "me"}, "expected the id of a model"),
         ({"right": "yes"}, "name its id by `judged`"),
         ({"answer": "skoda_octavia"}, "name its id by `judged`"),
     ],
