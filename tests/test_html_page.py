@@ -1,4 +1,4 @@
-"""What documents of the bucket have in common."""
+"""What pages have in common, documents of the bucket above all."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,8 @@ from carpipe.html_page import LOOK, environment
 
 ROOT = Path(carpipe.__file__).parent
 TEMPLATES = sorted(ROOT.rglob("*.j2"))
+# Of the pages of the API and of those inside Airflow, beside the one of all pages.
+SHEETS = [ROOT / "serving/pages/static/style.css", ROOT.parent / "plugins/carpipe_airflow/pages/static/style.css"]
 LOOKS = {*re.findall(r"--[\w-]+(?=:)", LOOK.read_text("utf-8"))}
 EMPTY = (
     "{% extends 'document.html.j2' %}{% from 'parts.html.j2' import change, reason %}"
@@ -17,8 +19,8 @@ EMPTY = (
 )
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_no_document_has_colours_of_its_own(path):
+@pytest.mark.parametrize("path", [*TEMPLATES, *SHEETS], ids=lambda path: path.name)
+def test_no_page_has_colours_of_its_own(path):
     text = path.read_text("utf-8")
 
     assert not re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[;}\s])", text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, jsonify, redirect, render_template, request
+from flask import Flask, Response, jsonify, redirect, render_template, request, send_file
 from werkzeug import Response as BaseResponse
 from werkzeug.exceptions import (
     BadRequest,
@@ -15,6 +15,7 @@ from werkzeug.exceptions import (
 )
 
 from carpipe.config import ServingConfig
+from carpipe.html_page import LOOK
 from carpipe.serving.api_page import operations, schema_fields
 from carpipe.serving.bodies import MB, Limit
 from carpipe.serving.clients import client_of, is_local
@@ -165,6 +166,10 @@ def _add_pages(app: Flask, service: Service, config: ServingConfig) -> None:
     @app.get("/api")
     def api_page() -> str:
         return render_template("api.html", about=document["info"]["description"], **api)
+
+    @app.get("/static/look.css")
+    def look() -> Response:
+        return send_file(LOOK)
 
     @app.get("/openapi.json")
     def description() -> Response:

@@ -263,7 +263,7 @@ def test_both_pages_can_be_read_at_any_width_in_both_themes(browser, files, widt
         backs.add(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
 
     assert browser.title == "The API – Which car is this?"
-    assert backs == {{"light": "rgb(246, 247, 249)", "dark": "rgb(22, 24, 28)"}[theme]}
+    assert backs == {{"light": "rgb(255, 255, 255)", "dark": "rgb(17, 20, 24)"}[theme]}
 
 
 def test_the_first_key_reaches_the_field_for_photos(browser):

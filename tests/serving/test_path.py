@@ -6,6 +6,7 @@ import pytest
 
 from carpipe.config import load_config
 from carpipe.errors import ConfigError
+from carpipe.html_page import LOOK
 from tests.serving.conftest import post, ready, serving
 
 
@@ -28,7 +29,9 @@ def test_the_page_names_nothing_outside_its_path(below):
     page = below.get("/cars/")
     scripts = [below.get(f"/cars/static/{name}.js") for name in ("page", "feedback", "show")]
     assert {page.status_code, *(script.status_code for script in scripts)} == {200}
-    assert below.get("/cars/static/style.css").status_code == 200
+    sheets = [below.get(f"/cars/static/{name}.css") for name in ("look", "style")]
+    assert [sheet.headers["content-type"] for sheet in sheets] == ["text/css; charset=utf-8"] * 2
+    assert sheets[0].content == LOOK.read_bytes()
     named = re.findall(r'(?:href|src|action)="([^"]*)"', page.text + below.get("/cars/api").text)
     asked = [name for script in scripts for name in re.findall(r'(?:ask\(|from )"([^"]*)"', script.text)]
     assert len(named) >= 6

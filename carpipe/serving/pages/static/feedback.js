@@ -23,7 +23,7 @@ export function askForFeedback(found, prediction) {
 // A button that says of a photo that there is a car in it.
 export function dispute(reply) {
   if (!at("feedback")) return null;
-  const button = make("button", "", "There is a car");
+  const button = make("button", "button", "There is a car");
   button.type = "button";
   button.addEventListener("click", async () => {
     button.disabled = true;

@@ -4,6 +4,7 @@ import { percent, readable, span, view } from "./words.js";
 
 export const at = (id) => document.getElementById(id);
 const TITLE = document.title;
+const WRONG = "note bad"; // the look of a sentence that says what is wrong
 let urls = [];
 
 // The photos, before anything is known of them.
@@ -13,7 +14,7 @@ export function showPhotos(files) {
   at("photos").replaceChildren(...files.map((file, number) => photo(file, number, files.length)));
   at("result").className = files.length > 1 ? "many" : "one";
   at("result").hidden = false;
-  at("answer").classList.remove("bad");
+  at("name").className = "";
   at("name").textContent = "Looking …";
   ["known", "years", "missing"].forEach((id) => (at(id).hidden = true));
   at("sure").textContent = "";
@@ -49,7 +50,7 @@ export function showAnswer(reply) {
 
 // The photos stay, and what is wrong is said beside them.
 export function showError(sentence) {
-  at("answer").classList.add("bad");
+  at("name").className = WRONG;
   at("name").textContent = sentence;
   announce(sentence);
 }
@@ -62,7 +63,7 @@ export function showEach(reply, dispute) {
     const notes = [reply.views?.[number] && view(reply.views[number].view), reply.cover === number && "put it first"];
     const text = said.success ? `${readable(said.prediction)}, ${percent(said.score)}` : said.error;
     item.lastChild.textContent = [text, ...notes.filter(Boolean)].join(" · ");
-    item.classList.toggle("bad", !said.success);
+    item.lastChild.className = said.success ? "said" : `said ${WRONG}`;
     const button = said.id && !said.success && dispute(said);
     if (button) item.append(button);
   });
@@ -83,9 +84,10 @@ export function place(item, { box, width, height }) {
 
 function row(candidate) {
   const item = make("li");
-  const bar = make("span", "bar");
-  bar.style.width = `${100 * candidate.score}%`;
-  item.append(bar, make("span", "class", readable(candidate.class)), make("span", "score", percent(candidate.score)));
+  const [bar, filled] = [make("span", "track"), make("span")];
+  filled.style.width = `${100 * candidate.score}%`;
+  bar.append(filled);
+  item.append(make("span", "class", readable(candidate.class)), make("span", "n", percent(candidate.score)), bar);
   return item;
 }
 
