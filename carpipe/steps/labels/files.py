@@ -5,12 +5,11 @@ without a label takes one back where `taken_back` says when that was given, by t
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from carpipe.steps.labels import label_studio
 from carpipe.steps.labels.rows import Label, Row, check_row
-from carpipe.steps.people.files import TAKEN_BACK, Table, decode, read_csv, write_said
+from carpipe.steps.people.files import TAKEN_BACK, Parsed, Table, decode, parsed, read_csv, write_said
 from carpipe.steps.people.rows import write_time
 
 COLUMNS = ("key", "label", "by", "at")
@@ -26,15 +25,7 @@ TABLE = Table(
 )
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """The labels of a file, in its order, and how many of its photos nobody has decided."""
-
-    labels: list[Label]
-    undecided: int
-
-
-def parse_labels(data: bytes, *, latest: datetime | None = None, committed: str = "") -> Parsed:
+def parse_labels(data: bytes, *, latest: datetime | None = None, committed: str = "") -> Parsed[Label]:
     """The labels of a file.
 
     Args:
@@ -47,9 +38,7 @@ def parse_labels(data: bytes, *, latest: datetime | None = None, committed: str 
     """
     text = decode(data, TABLE.what)
     rows = label_studio.read_tasks(text) if text.lstrip()[:1] in ("[", "{") else _read_csv(text, committed)
-    checked = [check_row(row, latest=latest) for row in rows]
-    labels = [label for label in checked if label]
-    return Parsed(labels, len(checked) - len(labels))
+    return parsed(check_row(row, latest=latest) for row in rows)
 
 
 def to_csv(labels: Iterable[Label]) -> bytes:

@@ -41,15 +41,15 @@ def import_labels(
     """
     moment, by = parse_time(at, "The import of the labels"), check_name(by, "The import of the labels")
     parsed = parse_labels(data, latest=moment + store.MAX_CLOCK_AHEAD)
-    if not parsed.labels:
+    if not parsed.said:
         raise InputError("The labels are empty: no row has a label.")
-    added = store.add(session, _kind(session), parsed.labels, source=data, moment=moment, by=by, known=known)
+    added = store.add(session, _kind(session), parsed.said, source=data, moment=moment, by=by, known=known)
     return store.Imported(added.key, added.added, parsed.undecided)
 
 
 def count_missing(session: Session, data: bytes) -> int:
     """How many photos of a labels file are not under `raw/`. Lists the folders that the file names."""
-    return count_unknown(session, {label.key for label in parse_labels(data).labels})
+    return count_unknown(session, {label.key for label in parse_labels(data).said})
 
 
 def read_labels(session: Session, *, known: Parsings | None = None, until: datetime | None = None) -> list[Label]:
@@ -124,7 +124,7 @@ def image_url(session: Session, key: str) -> str:
 
 
 def _kind(session: Session) -> store.Kind[Label]:
-    return store.Kind(folder_of(session), lambda data, key: parse_labels(data, committed=key).labels, to_csv, "labels")
+    return store.Kind(folder_of(session), lambda data, key: parse_labels(data, committed=key).said, to_csv, "labels")
 
 
 def _is(name: str, label: Label) -> bool:

@@ -1,11 +1,10 @@
 """Files of corrections: CSVs with the columns `listing` and `to`, and `from`, `by` and `at` if they like."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from carpipe.steps.listings.rows import Correction, Known, check_row
-from carpipe.steps.people.files import Table, decode, read_csv, write_csv
+from carpipe.steps.people.files import Parsed, Table, decode, parsed, read_csv, write_csv
 from carpipe.steps.people.rows import write_time
 
 COLUMNS = ("listing", "from", "to", "by", "at")
@@ -21,17 +20,9 @@ TABLE = Table(
 )
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """The corrections of a file, in its order, and how many of its listings nobody has decided."""
-
-    corrections: list[Correction]
-    undecided: int
-
-
 def parse_corrections(
     data: bytes, *, known: Known | None = None, latest: datetime | None = None, committed: str = ""
-) -> Parsed:
+) -> Parsed[Correction]:
     """The corrections of a file.
 
     Args:
@@ -44,9 +35,7 @@ def parse_corrections(
         InputError: it is no such file, or a row cannot be right; names the line.
     """
     rows = read_csv(decode(data, TABLE.what), TABLE, committed=committed)
-    checked = [check_row(cells, f"{where} of the corrections", known=known, latest=latest) for where, cells in rows]
-    corrections = [one for one in checked if one]
-    return Parsed(corrections, len(checked) - len(corrections))
+    return parsed(check_row(cells, f"{where} of the corrections", known=known, latest=latest) for where, cells in rows)
 
 
 def to_csv(corrections: Iterable[Correction]) -> bytes:

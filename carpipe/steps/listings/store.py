@@ -79,9 +79,9 @@ def import_corrections(
     store.check_free(session, KIND)
     moment, by = parse_time(at, "The import of the corrections"), check_name(by, "The import of the corrections")
     parsed = parse_corrections(data, known=known, latest=moment + store.MAX_CLOCK_AHEAD)
-    if not parsed.corrections:
+    if not parsed.said:
         raise InputError("The corrections are empty: no row has anything in the column `to`.")
-    given = _with_before(session, parsed.corrections, known)
+    given = _with_before(session, parsed.said, known)
     added = store.add(session, KIND, given, source=data, moment=moment, by=by, known=read)
     return store.Imported(added.key, added.added, parsed.undecided)
 
@@ -136,7 +136,7 @@ def told(one: Correction) -> str:
 
 
 def _read(data: bytes, key: str) -> list[Correction]:
-    return parse_corrections(data, committed=key).corrections
+    return parse_corrections(data, committed=key).said
 
 
 KIND = store.Kind(FOLDER, _read, to_csv, "corrections of listings")

@@ -4,12 +4,10 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from carpipe import manifest
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
-from carpipe.steps import results
 from carpipe.steps.models.answers import load_trained
-from carpipe.steps.models.crops import crops_of, readable
+from carpipe.steps.models.crops import read_each
 from carpipe.steps.models.unknown import read_sight
 from carpipe.steps.session import Session
 
@@ -94,16 +92,10 @@ def _directions(
     mine = photos[photos["listing_uuid"].isin(wanted)].sort_values(["listing_uuid", "key"])
     mine = mine.groupby("listing_uuid").head(PHOTOS)
     classes, predict = len(live.extra["classes"]), load_trained(session.store, live, energy=True, features=True)
-    crops, seen, of = crops_of(session, data), [], list[str]()
-    for partition, rows in mine.groupby("partition", sort=True):
-        if partition not in crops:
-            raise InputError(f"{data.key} does not say where the crops of partition {partition} are.")
-        source = manifest.read(session.store, crops[str(partition)])
-        jpegs = readable(results.read_blobs(session.store, source, results.CROPS, keys=rows["key"]), source)
-        rows = rows[rows["key"].isin([*jpegs])]
-        if len(rows):
-            seen.append(predict([jpegs[key] for key in rows["key"]])[:, classes + 1 :].astype(np.float16))
-            of.extend(rows["listing_uuid"])
+    seen, of = [], list[str]()
+    for rows, jpegs in read_each(session, data, mine):
+        seen.append(predict(jpegs)[:, classes + 1 :].astype(np.float16))
+        of.extend(rows["listing_uuid"])
     if not seen:
         return {}
     features = np.concatenate(seen)

@@ -19,7 +19,7 @@ from carpipe.manifest import Manifest, Work
 from carpipe.steps import results
 from carpipe.steps.models.answers import load_trained
 from carpipe.steps.models.class_names import class_map, names_then
-from carpipe.steps.models.crops import BEHIND, crops_of, readable
+from carpipe.steps.models.crops import BEHIND, by_partition, read_crops
 from carpipe.steps.models.score_log import accuracy_of, find_score, record_score
 from carpipe.steps.models.seen import listings_before
 from carpipe.steps.models.unknown import read_sight
@@ -185,18 +185,13 @@ def _answer_all(session: Session, live: _Live, data: Manifest, photos: "pd.DataF
     import pandas as pd
 
     load = cache(lambda: _load(session, live))  # once, if at all
-    crops = crops_of(session, data)
     found = []
     new = photos[photos["is_new"]]
     new = new.assign(then=names_then(session, live.model, data, new))
-    for named, rows in new.groupby("partition", sort=True):
-        partition = str(named)
-        if partition not in crops:
-            raise InputError(f"{data.key} does not say where the crops of partition {partition} are.")
-        source = manifest.read(session.store, crops[partition])
-        done = _answer(session, live, source, rows.set_index("key")["then"], load=load)
+    for cropped, rows in by_partition(session, data, new):
+        done = _answer(session, live, cropped, rows.set_index("key")["then"], load=load)
         top = read_scores(session, done)
-        found.append(pd.DataFrame({"key": top.photos["key"], "partition": partition, "answer": top.answer}))
+        found.append(pd.DataFrame({"key": top.photos["key"], "partition": cropped.partition, "answer": top.answer}))
     return pd.concat(found, ignore_index=True)
 
 
@@ -219,7 +214,7 @@ def _answer(
     from carpipe.evaluation.top_answers import FAMILIARITY, keep_top, to_parquet
 
     started = time.monotonic()
-    jpegs = readable(results.read_blobs(session.store, cropped, results.CROPS, keys=given.index.to_series()), cropped)
+    jpegs = read_crops(session, cropped, given.index.to_series())
     classes = live.model.extra["classes"]
     temperature = contract.read_temperature(live.model, partial(manifest.read_file, session.store, live.model))
     found, p, rule = _ask(jpegs, load, classes=len(classes))

@@ -16,7 +16,7 @@ from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
 from carpipe.steps import results
 from carpipe.steps.models.beside import Beside
-from carpipe.steps.models.crops import crops_of, readable
+from carpipe.steps.models.crops import read_each
 from carpipe.steps.session import Session
 from carpipe.weights import contract
 
@@ -221,17 +221,10 @@ def _look_at(session: Session, data: Manifest, watch: Watch, chosen: "pd.DataFra
 
     from carpipe.evaluation.unknown import COLUMNS as LOOKS
 
-    crops = crops_of(session, data) if len(chosen) else {}
     found = []
-    for partition, rows in chosen.groupby("partition", sort=True):
-        if partition not in crops:
-            raise InputError(f"{data.key} does not say where the crops of partition {partition} are.")
-        source = manifest.read(session.store, crops[str(partition)])
-        jpegs = readable(results.read_blobs(session.store, source, results.CROPS, keys=rows["key"]), source)
-        rows = rows[rows["key"].isin([*jpegs])]
-        if len(rows):
-            answers = watch.look([jpegs[key] for key in rows["key"]])
-            found.append(_table(rows, answers["probabilities"], answers["likeness"]))
+    for rows, jpegs in read_each(session, data, chosen):
+        answers = watch.look(jpegs)
+        found.append(_table(rows, answers["probabilities"], answers["likeness"]))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*LOOKS, "reason", "fits"])
 
 

@@ -10,11 +10,10 @@ from datetime import datetime
 from carpipe.errors import InputError
 from carpipe.names import is_printable, model_name, normalise_key
 from carpipe.steps.people.files import Table, decode, read_csv, write_csv
-from carpipe.steps.people.rows import NAME_CHARACTERS, check_name, check_time, short, unprintable, write_time
+from carpipe.steps.people.rows import NAME_CHARACTERS, check_name, check_time, check_why, short, write_time
 
 # Takes a move back: the taxonomy's file says again what becomes of the model. No class is called so.
 BY_TAXONOMY = "by-taxonomy"
-WHY_CHARACTERS = 500
 TABLE = Table("moves", "a move", ("model", "to", "by", "at", "why"), needed=("model", "to"))
 
 
@@ -76,10 +75,8 @@ def check_row(cells: Mapping[str, str], where: str) -> Move:
     model = model_name(_check_text(cells["model"], where, "model"))
     to = _check_text(cells["to"], where, "to")
     to = BY_TAXONOMY if model_name(to) == BY_TAXONOMY else to
-    why = normalise_key(cells["why"].strip())
-    if len(why) > WHY_CHARACTERS or unprintable(why):
-        raise InputError(f"{where} has {short(why)} as its reason; expected {WHY_CHARACTERS} characters at most.")
-    return Move(model, to, check_name(cells["by"], where), check_time(cells["at"], where), why)
+    by, at, why = check_name(cells["by"], where), check_time(cells["at"], where), check_why(cells["why"], where)
+    return Move(model, to, by, at, why)
 
 
 def _check_text(text: str, where: str, column: str) -> str:

@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from carpipe import forms
 from carpipe.errors import InputError
@@ -19,6 +20,7 @@ SEPARATORS = ",;\t"
 TAKEN_BACK = "taken_back"
 # Of a file of what people say, at most: labels of two million photos.
 MAX_BYTES = 256_000_000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,21 @@ class Table:
     columns: tuple[str, ...]
     needed: tuple[str, ...]
     others: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parsed(Generic[T]):
+    """What a file says, in its order, and of how many things nobody has decided."""
+
+    said: list[T]
+    undecided: int
+
+
+def parsed(rows: Iterable[T | None]) -> Parsed[T]:
+    """Of checked rows; None is one of which nobody has decided."""
+    rows = list(rows)
+    said = [row for row in rows if row is not None]
+    return Parsed(said, len(rows) - len(said))
 
 
 def decode(data: bytes, what: str) -> str:

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from carpipe.backports import UTC, from_iso
 from carpipe.errors import InputError
-from carpipe.names import MAX_KEY_BYTES, match_key
+from carpipe.names import MAX_KEY_BYTES, match_key, normalise_key
 
 NAME_CHARACTERS = 200
+WHY_CHARACTERS = 500
 # Control characters and halves of surrogate pairs: no name of a photo, a class or a person holds them.
 _REFUSED = ("Cc", "Cs")
 
@@ -25,6 +26,14 @@ def check_name(name: str, where: str) -> str:
     if len(name) > NAME_CHARACTERS or unprintable(name):
         raise InputError(f"{where} is by {short(name)}; expected a name of {NAME_CHARACTERS} characters at most.")
     return name
+
+
+def check_why(text: str, where: str) -> str:
+    """A reason, trimmed and in NFC; may be empty. Raises InputError where it is too long or cannot be printed."""
+    why = normalise_key(text.strip())
+    if len(why) > WHY_CHARACTERS or unprintable(why):
+        raise InputError(f"{where} has {short(why)} as its reason; expected {WHY_CHARACTERS} characters at most.")
+    return why
 
 
 def check_key(text: str, where: str) -> str:

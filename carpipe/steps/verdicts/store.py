@@ -11,16 +11,14 @@ from typing import Literal, get_args
 
 from carpipe import manifest
 from carpipe.errors import InputError
-from carpipe.names import normalise_key
 from carpipe.steps.people import store
 from carpipe.steps.people.files import Table, decode, read_csv, write_csv
-from carpipe.steps.people.rows import check_name, check_time, parse_time, short, unprintable, write_time
+from carpipe.steps.people.rows import check_name, check_time, check_why, parse_time, short, write_time
 from carpipe.steps.session import Session
 
 FOLDER = "labels/advice"
 Word = Literal["refused", "later", "open"]
 WORDS: tuple[Word, ...] = get_args(Word)
-WHY_CHARACTERS = 500
 TABLE = Table("verdicts", "a verdict", ("proposal", "to", "by", "at", "why"), needed=("proposal", "to"))
 # The verdicts of an object by its key and etag.
 Parsings = store.Parsings["Verdict"]
@@ -97,14 +95,13 @@ def current_verdicts(session: Session, *, read: Parsings | None = None) -> dict[
 
 def check_row(cells: Mapping[str, str], where: str) -> Verdict:
     """The verdict of a row. Raises InputError that names the row."""
-    proposal, to, why = cells["proposal"].strip(), cells["to"].strip(), normalise_key(cells["why"].strip())
+    proposal, to = cells["proposal"].strip(), cells["to"].strip()
     if not proposal or len(proposal) > 100 or not proposal.isalnum():
         raise InputError(f"{where} has the proposal {short(proposal)}, which is no id of one.")
     if to not in WORDS:
         raise InputError(f"{where} says {short(to)}; expected {', '.join(WORDS)}.")
-    if len(why) > WHY_CHARACTERS or unprintable(why):
-        raise InputError(f"{where} has {short(why)} as its reason; expected {WHY_CHARACTERS} characters at most.")
-    return Verdict(proposal, to, check_name(cells["by"], where), check_time(cells["at"], where), why)
+    by, at, why = check_name(cells["by"], where), check_time(cells["at"], where), check_why(cells["why"], where)
+    return Verdict(proposal, to, by, at, why)
 
 
 def to_csv(verdicts: Iterable[Verdict]) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from carpipe.errors import InputError
-from carpipe.steps.people.files import TAKEN_BACK, Table, decode, read_csv, write_said
+from carpipe.steps.people.files import TAKEN_BACK, Parsed, Table, decode, parsed, read_csv, write_said
 from carpipe.steps.people.rows import check_key, check_name, check_time, short, write_time
 from carpipe.viewpoints import VIEWS
 
@@ -53,14 +53,6 @@ class ViewLabel:
         return self.view
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """The view labels of a file, in its order, and how many of its photos nobody has decided."""
-
-    labels: list[ViewLabel]
-    undecided: int
-
-
 def check_view(cells: Mapping[str, str], where: str, *, latest: datetime | None = None) -> ViewLabel | None:
     """The view label of a row, None where nobody decided, or it says `cover` alone. Raises InputError that names it.
 
@@ -79,7 +71,7 @@ def check_view(cells: Mapping[str, str], where: str, *, latest: datetime | None 
     return ViewLabel(key, view, by, check_time(at, where, latest=latest), taken_back)
 
 
-def parse_views(data: bytes, *, latest: datetime | None = None, committed: str = "") -> Parsed:
+def parse_views(data: bytes, *, latest: datetime | None = None, committed: str = "") -> Parsed[ViewLabel]:
     """The view labels of a file.
 
     Args:
@@ -91,9 +83,7 @@ def parse_views(data: bytes, *, latest: datetime | None = None, committed: str =
         InputError: it is no such file, or a row cannot be right; names the line.
     """
     rows = read_csv(decode(data, TABLE.what), TABLE, committed=committed)
-    checked = [check_view(cells, f"{where} of the view labels", latest=latest) for where, cells in rows]
-    labels = [label for label in checked if label]
-    return Parsed(labels, len(checked) - len(labels))
+    return parsed(check_view(cells, f"{where} of the view labels", latest=latest) for where, cells in rows)
 
 
 def to_csv(labels: Iterable[ViewLabel]) -> bytes:

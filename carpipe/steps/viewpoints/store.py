@@ -41,15 +41,15 @@ def import_views(
     store.check_free(session, KIND)
     moment, by = parse_time(at, "The import of the view labels"), check_name(by, "The import of the view labels")
     parsed = parse_views(data, latest=moment + store.MAX_CLOCK_AHEAD)
-    if not parsed.labels:
+    if not parsed.said:
         raise InputError("The view labels are empty: no row has a view.")
-    added = store.add(session, KIND, parsed.labels, source=data, moment=moment, by=by, known=known)
+    added = store.add(session, KIND, parsed.said, source=data, moment=moment, by=by, known=known)
     return store.Imported(added.key, added.added, parsed.undecided)
 
 
 def count_missing(session: Session, data: bytes) -> int:
     """How many photos of a file are not under `raw/`. Lists the folders that the file names."""
-    return count_unknown(session, {label.key for label in parse_views(data).labels})
+    return count_unknown(session, {label.key for label in parse_views(data).said})
 
 
 def read_views(session: Session, *, known: Parsings | None = None, until: datetime | None = None) -> list[ViewLabel]:
@@ -110,7 +110,7 @@ def describe_views(session: Session) -> str:
 
 
 def _read(data: bytes, key: str) -> list[ViewLabel]:
-    return parse_views(data, committed=key).labels
+    return parse_views(data, committed=key).said
 
 
 KIND = store.Kind(FOLDER, _read, to_csv, "view labels")

@@ -12,7 +12,7 @@ from carpipe.names import shown
 from carpipe.steps import results
 from carpipe.steps.data.datasets import find_dataset
 from carpipe.steps.listings.rows import check_listing
-from carpipe.steps.models.crops import crops_of, readable
+from carpipe.steps.models.crops import crops_of, read_crops
 from carpipe.steps.session import Session
 from carpipe.viewpoints import RECOMMENDED, WORDS, Shot, choose_cover, is_whole, missing_views, share_of
 
@@ -134,8 +134,7 @@ def _sharpness(session: Session, crops: Mapping[str, Manifest], photos: "pd.Data
     found = {}
     for partition, rows in photos.groupby("partition"):
         if source := crops.get(str(partition)):
-            jpegs = readable(results.read_blobs(session.store, source, results.CROPS, keys=rows["key"]), source)
-            for key, jpeg in jpegs.items():
+            for key, jpeg in read_crops(session, source, rows["key"]).items():
                 with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
                     found[key] = sharpness(image)
     return found

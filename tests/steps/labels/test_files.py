@@ -55,7 +55,7 @@ def refused(data):
 def test_a_csv_of_keys_and_labels():
     found = parse_labels(csv_of("key,label", f"{PHOTO},auto", "b_c_2002/2.jpg,no_auto", "b_c_2002/3.jpg,"))
 
-    assert found.labels == [Label(PHOTO, "auto"), Label("b_c_2002/2.jpg", "no_auto")]
+    assert found.said == [Label(PHOTO, "auto"), Label("b_c_2002/2.jpg", "no_auto")]
     assert found.undecided == 1
 
 
@@ -64,11 +64,11 @@ def test_who_and_when_are_read_where_the_csv_says_it():
         csv_of("at,by,key,label,note", f"2026-03-01T13:00:00+01:00,Zoë,{PHOTO},auto,sure", f",,{PHOTO},auto,")
     )
 
-    assert found.labels == [Label(PHOTO, "auto", "Zoë", NOON), Label(PHOTO, "auto")]
+    assert found.said == [Label(PHOTO, "auto", "Zoë", NOON), Label(PHOTO, "auto")]
 
 
 def test_a_time_without_a_zone_is_utc():
-    assert parse_labels(csv_of("key,label,at", f"{PHOTO},auto,2026-03-01 12:00")).labels[0].at == NOON
+    assert parse_labels(csv_of("key,label,at", f"{PHOTO},auto,2026-03-01 12:00")).said[0].at == NOON
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -80,24 +80,24 @@ def test_what_a_spreadsheet_saves_otherwise_comes_back_as_it_was(separator):
     csv.writer(saved, delimiter=separator).writerows(rows)
 
     assert "a;'=1/1.jpg" in saved.getvalue()
-    assert parse_labels(saved.getvalue().encode()).labels == labels
+    assert parse_labels(saved.getvalue().encode()).said == labels
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_spreadsheets_csv_with_mark_and_other_separators(separator):
     text = f"\ufeffkey,label\r\n\r\nraw/{PHOTO},auto \r\n".replace(",", separator)
 
-    assert parse_labels(text.encode()).labels == [Label(PHOTO, "auto")]
+    assert parse_labels(text.encode()).said == [Label(PHOTO, "auto")]
 
 
 def test_a_decomposed_name_is_the_composed_key():
     name = "citroën_c3_2010/1.jpg"
 
-    assert parse_labels(csv_of("key,label", f"{unicodedata.normalize('NFD', name)},auto")).labels[0].key == name
+    assert parse_labels(csv_of("key,label", f"{unicodedata.normalize('NFD', name)},auto")).said[0].key == name
 
 
 def test_an_export_of_label_studio_counts_annotations_and_not_predictions():
-    [label] = parse_labels(EXPORT.encode()).labels
+    [label] = parse_labels(EXPORT.encode()).said
 
     assert label == Label(PHOTO, "no_auto", "user 10", datetime(2021, 3, 9, 22, 16, 8, 728378, tzinfo=UTC))
 
@@ -114,7 +114,7 @@ def test_skipped_and_empty_annotations_are_nobodys_decision():
         ).encode()
     )
 
-    assert (found.labels, found.undecided) == ([], 4)
+    assert (found.said, found.undecided) == ([], 4)
 
 
 @pytest.mark.parametrize(
@@ -128,11 +128,11 @@ def test_skipped_and_empty_annotations_are_nobodys_decision():
     ],
 )
 def test_label_studio_names_people_in_several_ways(person, by):
-    assert parse_labels(tasks(said("auto", completed_by=person))).labels == [Label(PHOTO, "auto", by)]
+    assert parse_labels(tasks(said("auto", completed_by=person))).said == [Label(PHOTO, "auto", by)]
 
 
 def test_two_people_may_say_different_things_of_a_task():
-    found = parse_labels(tasks(said("auto", completed_by=1), said("no_auto", completed_by=2))).labels
+    found = parse_labels(tasks(said("auto", completed_by=1), said("no_auto", completed_by=2))).said
 
     assert [(label.label, label.by) for label in found] == [("auto", "user 1"), ("no_auto", "user 2")]
 
@@ -140,31 +140,31 @@ def test_two_people_may_say_different_things_of_a_task():
 def test_a_task_from_the_bucket_is_known_by_the_images_address():
     data = {"image": f"s3://bucket/some/prefix/raw/{PHOTO}"}
 
-    assert parse_labels(tasks(said("auto"), data=data)).labels == [Label(PHOTO, "auto")]
+    assert parse_labels(tasks(said("auto"), data=data)).said == [Label(PHOTO, "auto")]
 
 
 def test_a_written_csv_reads_back_as_it_was():
     labels = [Label('a_b_2001/x,"y; z.jpg', "auto", "Ann, B.", NOON.replace(microsecond=5)), Label(PHOTO, "no_auto")]
 
-    assert parse_labels(to_csv(labels)).labels == labels
+    assert parse_labels(to_csv(labels)).said == labels
 
 
 def test_written_tasks_read_back_as_they_were_even_from_label_studio():
     label = Label(PHOTO, "auto", "ann", NOON)
     [task] = [label_studio.write_task(PHOTO, "s3://b/raw/x.jpg", label)]
 
-    assert parse_labels(label_studio.to_json([task])).labels == [label]
+    assert parse_labels(label_studio.to_json([task])).said == [label]
     # What Label Studio adds to a task that nobody touched, and to one that somebody skipped.
-    assert parse_labels(label_studio.to_json([{**task, "id": 4, "annotations": []}])).labels == [label]
+    assert parse_labels(label_studio.to_json([{**task, "id": 4, "annotations": []}])).said == [label]
     assert parse_labels(
         label_studio.to_json([{**task, "annotations": [said("no_auto", was_cancelled=True)]}])
-    ).labels == [label]
+    ).said == [label]
 
 
 def test_a_task_that_was_labelled_anew_says_both():
     task = label_studio.write_task(PHOTO, "s3://b/raw/x.jpg", Label(PHOTO, "auto", "ann", NOON))
 
-    found = parse_labels(label_studio.to_json([{**task, "annotations": [said("no_auto", completed_by=2)]}])).labels
+    found = parse_labels(label_studio.to_json([{**task, "annotations": [said("no_auto", completed_by=2)]}])).said
 
     assert {(label.label, label.by) for label in found} == {("auto", "ann"), ("no_auto", "user 2")}
 

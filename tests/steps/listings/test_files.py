@@ -18,7 +18,7 @@ KNOWN = known_of({ONE: "audi_a3"}, {"audi_a4"})
 
 
 def test_a_written_csv_reads_back_as_it_was():
-    assert parse_corrections(to_csv(SAID)).corrections == SAID
+    assert parse_corrections(to_csv(SAID)).said == SAID
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -27,13 +27,13 @@ def test_what_a_spreadsheet_saves_otherwise_comes_back_as_it_was(separator):
     saved = io.StringIO(newline="")
     csv.writer(saved, delimiter=separator).writerows(rows)
     assert "'=1+1" in saved.getvalue()
-    assert parse_corrections(f"\ufeff{saved.getvalue()}".encode()).corrections == SAID
+    assert parse_corrections(f"\ufeff{saved.getvalue()}".encode()).said == SAID
 
 
 def test_other_columns_are_passed_over_and_empty_rows_are_undecided():
     rows = f"listing,from,to,by,at,suggested,p,why\n{ONE},audi_a3,audi_a4,,,audi_a4,0.9,so\n{ONE},audi_a3,,,,x,0.1,\n"
     found = parse_corrections(rows.encode(), known=KNOWN)
-    assert (found.corrections, found.undecided) == ([Correction(ONE, "audi_a3", "audi_a4")], 1)
+    assert (found.said, found.undecided) == ([Correction(ONE, "audi_a3", "audi_a4")], 1)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,6 @@ def test_a_file_that_is_not_in_utf_8():
 
 def test_a_committed_row_of_a_later_form_is_refused():
     rows = f"listing,to,carpipe_form\n{ONE},audi_a4,2\n".encode()
-    assert parse_corrections(rows).corrections
+    assert parse_corrections(rows).said
     with pytest.raises(LaterFormError, match="a correction of form 2"):
         parse_corrections(rows, committed="labels/classes/x.csv")

@@ -175,7 +175,7 @@ def test_a_night_with_nothing_new_writes_nothing_and_asks_nobody(bucket, monkeyp
     data = bucket.dataset("new", rows)
     before = bucket.keys("")
     monkeypatch.setattr(module, "load_trained", None)
-    monkeypatch.setattr(module, "crops_of", None)
+    monkeypatch.setattr(module, "by_partition", None)
 
     said = score(bucket.session, data.key, at=AT)
 
