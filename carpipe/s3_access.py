@@ -113,7 +113,7 @@ def _chain() -> Access | None:
     """
     try:
         import boto3
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, MetadataRetrievalError
+        from botocore.exceptions import BotoCoreError, ClientError
     except ModuleNotFoundError:
         if profile := os.environ.get("AWS_PROFILE"):
             raise ConfigError(
@@ -122,21 +122,12 @@ def _chain() -> Access | None:
             ) from None
         return None
 
-    def told(error: Exception) -> CarpipeError:
-        status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        passing = (
-            isinstance(error, HTTPClientError | MetadataRetrievalError) or status == TOO_MANY or status >= SERVER_ERROR
-        )
-        kind = UnavailableError if passing else AccessError
-        again = " Sign on anew: `aws sso login`." if "SSO" in str(error) else ""
-        return kind(f"The AWS chain gives no keys for the bucket: {str(error).rstrip('.')}.{again}")
-
     logging.getLogger("botocore.credentials").setLevel(logging.ERROR)  # a traceback of what is said in a sentence
     try:
         session = boto3.Session()
         credentials = session.get_credentials()
     except (BotoCoreError, ClientError) as error:
-        raise told(error) from error
+        raise _told(error) from error
     if credentials is None:
         raise AccessError(f"{NO_KEYS}.")
     ask = asking(credentials)
@@ -145,10 +136,23 @@ def _chain() -> Access | None:
         try:
             return ask()
         except (BotoCoreError, ClientError) as error:
-            raise told(error) from error
+            raise _told(error) from error
 
     region = "" if os.environ.get("AWS_REGION") else session.region_name or ""  # boto3 knows AWS_DEFAULT_REGION
     return Access(asked, region=region)
+
+
+def _told(error: Exception) -> CarpipeError:
+    """What boto3 raises, as ours: it says whether trying again can help."""
+    from botocore.exceptions import HTTPClientError, MetadataRetrievalError
+
+    status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    passing = (
+        isinstance(error, HTTPClientError | MetadataRetrievalError) or status == TOO_MANY or status >= SERVER_ERROR
+    )
+    kind = UnavailableError if passing else AccessError
+    again = " Sign on anew: `aws sso login`." if "SSO" in str(error) else ""
+    return kind(f"The AWS chain gives no keys for the bucket: {str(error).rstrip('.')}.{again}")
 
 
 def authorities_in(*bundles: str) -> bytes:

@@ -52,6 +52,13 @@ def judge_years(
     rows = told[~single]
     if rows["vehicle"].nunique() < 2:
         return found
+    return found | _figures(rule, rows, medians=medians, listings=listings)
+
+
+def _figures(
+    rule: YearRule, rows: pd.DataFrame, *, medians: Mapping[str, float], listings: pd.DataFrame
+) -> dict[str, Any]:
+    """What `judge_years` says of cars that count."""
     answers = _answers(rule, rows, medians)
     weights = car_weights(rows["vehicle"])
     error, plain, years, span = (
@@ -62,7 +69,6 @@ def judge_years(
     low, high = interval(rows["vehicle"], answers["held"], confidence=CONFIDENCE)
     together = _listings(rule, rows, listings)
     return {
-        **found,
         "error": error, "median_error": plain, "less": plain - error,
         "less_low": plain - error - width, "less_high": plain - error + width,
         "held": float(np.average(answers["held"], weights=weights)), "low": low, "high": high,

@@ -42,11 +42,7 @@ def assign_classes(
     and counts with, the model that it was corrected to. Models that `settle` finds to be twins are in one class.
     Raises `InputError` when no photo remains.
     """
-    if min_photos < 0 or max_photos < 0 or 0 < max_photos < min_photos:
-        raise ConfigError(
-            f"expected 0 <= min_photos <= max_photos (or max_photos 0 for no cap), "
-            f"got min_photos {min_photos} and max_photos {max_photos}"
-        )
+    _check_limits(min_photos, max_photos)
     _check_vehicles(photos)
     taxonomy = settle(photos, taxonomy, min_photos=min_photos if level == "model" else 0)
     table = photos.assign(
@@ -78,6 +74,14 @@ def settle(photos: pd.DataFrame, taxonomy: Taxonomy, *, min_photos: int) -> Taxo
 def _class_names(models: "pd.Series[str]", taxonomy: Taxonomy) -> "pd.Series[str]":
     names = models.dropna().unique()  # a name that was not understood has no model
     return models.map(pd.Series([taxonomy.class_of(name) for name in names], index=names, dtype="str"))
+
+
+def _check_limits(min_photos: int, max_photos: int) -> None:
+    if min_photos < 0 or max_photos < 0 or 0 < max_photos < min_photos:
+        raise ConfigError(
+            f"expected 0 <= min_photos <= max_photos (or max_photos 0 for no cap), "
+            f"got min_photos {min_photos} and max_photos {max_photos}"
+        )
 
 
 def _check_vehicles(photos: pd.DataFrame) -> None:

@@ -93,10 +93,7 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str, page: Pag
     # Nobody asks for them from here on, and they take room.
     photos = photos.drop(columns=["photo_uuid", "dhash", "dhash_inner", "sha256"])
     entries = funnel(photos)
-    datasets = list(newest_datasets(session))
-    previous = next((done for done in datasets if done.inputs[0] != source.key), None)
-    # What has become a dataset once was accepted; else a change that was wanted would be refused night after night.
-    compared = next((done for done in datasets if done.inputs[0] == source.key), previous)
+    previous, compared = _earlier_datasets(session, source)
     with tempfile.TemporaryDirectory(prefix="carpipe-validate-") as folder:
         verdict = validate_tables(
             tables,
@@ -124,6 +121,14 @@ def _judge(session: Session, work: Work, source: Manifest, *, at: str, page: Pag
     extra = {"docs": docs, "previous": previous.key if previous else "", NIGHT: spent}
     seconds = round(time.monotonic() - started, 3)
     return session.commit(work, files, counts=counts, seconds=seconds, extra=extra)
+
+
+def _earlier_datasets(session: Session, source: Manifest) -> tuple[Manifest | None, Manifest | None]:
+    """The newest dataset of other photos, and the one that the funnel must not drift from."""
+    datasets = list(newest_datasets(session))
+    previous = next((done for done in datasets if done.inputs[0] != source.key), None)
+    # What has become a dataset once was accepted; else a change that was wanted would be refused night after night.
+    return previous, next((done for done in datasets if done.inputs[0] == source.key), previous)
 
 
 def _refusal(work: Work, verdict: "Verdict", page: Page) -> ValidationError:

@@ -73,17 +73,7 @@ def accept(
     body = manifest.read_json(session.store, advice, JSON)
     there = {one.proposal.name: one for one in standings(session, advice, body, read=read)}
     for name in names:
-        if name not in there:
-            known = f"it has proposals on {', '.join(there)}" if there else "it has none"
-            raise InputError(
-                f"The advice has no proposal on {name!r}; {known}. Without advice, `carpipe classes move <model> "
-                "<class>` puts a model into a class."
-            )
-        if not there[name].proposal.moves:
-            raise InputError(
-                f"To follow the advice on {name} changes nothing: the taxonomy says so already, or has become too "
-                "different. `carpipe classes move <model> <class>` moves a model all the same."
-            )
+        _check_proposal(name, there)
     new = [there[name].proposal for name in dict.fromkeys(names) if not there[name].accepted]
     made = [move for proposal in new for move in _moves(proposal, advice)]
     if made:
@@ -108,6 +98,20 @@ def take_back(session: Session, models: Sequence[str], *, at: str, by: str, read
     back = [Move(model, BY_TAXONOMY) for model in models if model in counting]
     if back:
         keep_moves(session, back, taxonomy=_rules(session, find_dataset(session, None)), at=at, by=by, read=read)
+
+
+def _check_proposal(name: str, there: Mapping[str, Standing]) -> None:
+    if name not in there:
+        known = f"it has proposals on {', '.join(there)}" if there else "it has none"
+        raise InputError(
+            f"The advice has no proposal on {name!r}; {known}. Without advice, `carpipe classes move <model> "
+            "<class>` puts a model into a class."
+        )
+    if not there[name].proposal.moves:
+        raise InputError(
+            f"To follow the advice on {name} changes nothing: the taxonomy says so already, or has become too "
+            "different. `carpipe classes move <model> <class>` moves a model all the same."
+        )
 
 
 def _moves(proposal: Proposal, advice: Manifest) -> Iterator[Move]:

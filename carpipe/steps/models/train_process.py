@@ -95,18 +95,8 @@ def train_in_process(
     resume = run.fetch_checkpoint(folder)
     if resume:
         log.info("train: going on from the checkpoint in %s", run.prefix)
-    scratch = {str(folder), *(str(Path(path).parent) for paths, _ in spec["shards"].values() for path in paths)}
-    job = {
-        "section": section,
-        "config": config.model_dump(),
-        "resume": str(resume or ""),
-        "folder": str(folder),
-        "scratch": sorted(scratch),
-        **spec,
-    }
-    job_file = folder / "job.json"
-    job_file.write_text(json.dumps(job), encoding="utf-8")
-    with _child(job_file, limit_s=config.time_limit_h * 3600) as (child, timed_out):
+    job = {"section": section, "config": config.model_dump(), "resume": str(resume or ""), **spec}
+    with _child(_write_job(job, folder), limit_s=config.time_limit_h * 3600) as (child, timed_out):
         with run.progress.bar(
             f"train {section}", total=most_epochs(config, warm=bool(spec.get("warm"))), unit="epochs"
         ) as bar:
@@ -120,6 +110,14 @@ def train_in_process(
             "Run it again to go on from its last epoch, or raise the limit."
         )
     raise UnavailableError(f"The training process ended with {_name(code)}; trying again goes on from its last epoch.")
+
+
+def _write_job(job: Mapping[str, Any], folder: Path) -> Path:
+    """What the child is told, with the folders that it may write to, as a file in the first of them."""
+    scratch = {str(folder), *(str(Path(path).parent) for paths, _ in job["shards"].values() for path in paths)}
+    path = folder / "job.json"
+    path.write_text(json.dumps({**job, "folder": str(folder), "scratch": sorted(scratch)}), encoding="utf-8")
+    return path
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ That needs neither another training nor another look at a photo: the features of
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from carpipe.evaluation.predictions import Predictions
+    from carpipe.evaluation.years import Fitted
     from carpipe.years import YearRule
 
 log = logging.getLogger(__name__)
@@ -45,8 +47,6 @@ def find_years(
         share: of cars whose year the interval shall hold.
         val, test: answers, and the features of each photo; None where the network has none.
     """
-    from carpipe.evaluation.metrics import judge_listings
-    from carpipe.evaluation.year_figures import describe, judge_years
     from carpipe.evaluation.years import MIN_VEHICLES, fit_years
 
     cars = _cars_of_one_year(results.read_photos(session.store, data, columns=list(COLUMNS)))
@@ -61,18 +61,33 @@ def find_years(
     fitted = fit_years(features, fitting, built=built, share=share)
     if fitted is None:
         return _none("too many validation cars are taken for a class that was not built in their year")
-    judged, seen = _with_years(*test, cars)
+    facts = {"share": share, **_judge(fitted, test, cars, built=built, share=share)}
+    log.info("evaluate: years: %s", facts["said"])
+    files = {contract.YEARS: _as_json(fitted.rule, facts), HEAD: fitted.head.to_npz()}
+    return Beside(facts, files, outputs=lambda _, looked: {"year": fitted.head.newer(looked["features"])})
+
+
+def _judge(
+    fitted: "Fitted",
+    test: "tuple[Predictions, Any]",
+    cars: "pd.DataFrame",
+    *,
+    built: Mapping[str, Any],
+    share: float,
+) -> dict[str, Any]:
+    """Its `figures` on test cars, and what is `said` of them."""
+    from carpipe.evaluation.metrics import judge_listings
+    from carpipe.evaluation.year_figures import describe, judge_years
+
+    photos, features = _with_years(*test, cars)
     listings = judge_listings(test[0])
     # Of an even number of cars the older one of the two: a year that there is.
     medians = {name: float(years[(len(years) - 1) // 2]) for name, years in built.items()}
-    found = judge_years(fitted.rule, fitted.head.newer(seen), judged, medians=medians, listings=listings)
+    found = judge_years(fitted.rule, fitted.head.newer(features), photos, medians=medians, listings=listings)
     said = describe(found, share=share)
     if not fitted.head.weights.any():
         said = f"Photos say nothing of the year beside the class: the class alone decides. {said}"
-    log.info("evaluate: years: %s", said)
-    facts = {"share": share, "said": said, "figures": found}
-    files = {contract.YEARS: _as_json(fitted.rule, facts), HEAD: fitted.head.to_npz()}
-    return Beside(facts, files, outputs=lambda _, looked: {"year": fitted.head.newer(looked["features"])})
+    return {"said": said, "figures": found}
 
 
 def _none(why: str) -> Beside:
