@@ -33,6 +33,13 @@ def test_rows_have_their_number_their_make_and_nulls_for_what_old_tables_lack(pa
     assert first["view"] is None
 
 
+def test_keys_are_folded_where_they_must_be_and_have_their_place_by_name(path):
+    keys = ["b/A\u0308.jpg", "b/1.jpg", "B/2.jpg", "b/1.jpg", "\u00e4/1.jpg"]
+    found = write_index(table(key=keys), path).select("SELECT text, place FROM photos ORDER BY row")
+    assert [one["text"] for one in found] == ["b/\u00e4.jpg", None, "b/2.jpg", None, None]
+    assert [one["place"] for one in found] == [3, 1, 0, 2, 4]
+
+
 def test_values_are_parameters_and_no_sql(path):
     index = write_index(table(key=["'; DROP TABLE photos; --", "a"]), path)
     assert [

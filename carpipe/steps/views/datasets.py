@@ -5,7 +5,7 @@ A dataset never changes, so all of it is computed once, from the index of its ph
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from carpipe.steps.session import Session
 from carpipe.steps.short_ids import whole_id
 from carpipe.steps.views.costs import say_cost
 from carpipe.steps.views.extra import check_shown
+from carpipe.steps.views.photos import read_rows
 from carpipe.taxonomy.words import DROPPED
 
 if TYPE_CHECKING:
@@ -237,24 +238,19 @@ def _corrected(index: "PhotoIndex") -> tuple[int, dict[str, int]]:
 
 def _reasons(index: "PhotoIndex") -> Iterator[Reason]:
     """Every reason with some photos at random, in the order of the stages."""
-    counts = index.select("SELECT dropped_by, dropped, count(*) AS photos FROM photos GROUP BY ALL")
-    total = sum(one["photos"] for one in counts)
-    chosen = index.select(
-        "SELECT row, key, dropped_by, dropped FROM photos WHERE dropped IS NOT NULL "
-        "QUALIFY row_number() OVER (PARTITION BY dropped_by, dropped ORDER BY hash(row + ?), row) <= ? ORDER BY row",
+    counts = index.select(
+        "SELECT dropped_by, dropped, count(*) AS photos, arg_min(row, hash(row + ?), ?) AS examples FROM photos "
+        "GROUP BY ALL",
         [SEED, EXAMPLES],
     )
+    total = sum(one["photos"] for one in counts)
+    out = [one for one in counts if one["dropped"] is not None]
+    keys = {photo["row"]: photo["key"] for photo in read_rows(index, [row for one in out for row in one["examples"]])}
     # Stages that a later version has added come last.
     order = {stage: place for place, stage in enumerate(STAGES)}
-    out = [one for one in counts if one["dropped"] is not None]
     for one in sorted(out, key=lambda one: (order.get(one["dropped_by"], len(order)), -one["photos"], one["dropped"])):
-        mine = (photo for photo in chosen if _why(photo) == _why(one))
-        examples = {photo["row"]: photo["key"] for photo in mine}
+        examples = {row: keys[row] for row in sorted(one["examples"])}
         yield Reason(one["dropped_by"], one["dropped"], one["photos"], one["photos"] / total, examples)
-
-
-def _why(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["dropped_by"], row["dropped"]
 
 
 def _classes(index: "PhotoIndex") -> Iterator[ClassRow]:

@@ -19,8 +19,8 @@ EXACT: Final = {
     "model": "model", "year": "year", "listing": "listing_uuid", "vehicle": "vehicle", "view": "view",
     "partition": "partition", "format": "format", "repaired": "repaired",
 }  # fmt: skip
-# Columns that they may be sorted by, see `SORTS`.
-COLUMNS: Final = ("p_car", "box_score", "damage", "size", "key")
+# The columns that they may be sorted by, beside that of the row; see `SORTS`.
+COLUMNS: Final = {name: name for name in ("p_car", "box_score", "damage", "size")} | {"key": "place"}
 RANGES: Final = ("p_car", "box_score", "damage", "width", "height", "size")
 FLAGS: Final = {
     "in": {"yes": "dropped IS NULL", "no": "dropped IS NOT NULL"},
@@ -42,7 +42,7 @@ OF_JUDGED: Final = "dropped IS NULL AND key IN (SELECT unnest(CAST(? AS VARCHAR[
 SORTS: Final = {
     "oldest": "row", "newest": "row DESC", "p_car": "p_car, row", "-p_car": "p_car DESC NULLS LAST, row",
     "box_score": "box_score, row", "-box_score": "box_score DESC NULLS LAST, row",
-    "damage": "damage DESC NULLS LAST, row", "size": "size, row", "-size": "size DESC, row", "key": "key, row",
+    "damage": "damage DESC NULLS LAST, row", "size": "size, row", "-size": "size DESC, row", "key": "place",
 }  # fmt: skip
 SORTED_AS: Final = {
     "newest": "newest first", "oldest": "oldest first", "-p_car": "surest cars first", "p_car": "least sure cars first",
@@ -126,12 +126,14 @@ def find_photos(
             different labels; of `judged`, keys of the photos of `carpipe.steps.views.judged`.
     """
     where, values = _where(wanted, named)
+    order = f"ORDER BY {SORTS[wanted.sort]} LIMIT {int(most)} OFFSET {int(first)}"
+    if not where:  # what DuckDB keeps of each column tells how many there are, and where the newest lie
+        rows = index.select(f"SELECT row FROM photos {order}")  # noqa: S608  # all ours
+        return PhotoPage(read_rows(index, [one["row"] for one in rows]), first, _all(index))
     # Rows that are whole would all be moved. So narrow ones are found, counted and sorted, and then a page is read.
-    narrow = ", ".join(["row", *({wanted.sort.removeprefix("-")} & {*COLUMNS})])
+    narrow = ", ".join(filter(None, ["row", COLUMNS.get(wanted.sort.removeprefix("-"))]))
     found = f"WITH found AS MATERIALIZED (SELECT {narrow} FROM photos WHERE {where})"  # noqa: S608  # all ours
-    order = f"ORDER BY {SORTS[wanted.sort]} LIMIT ? OFFSET ?"
-    counted = "(SELECT count(*) FROM found) AS number"
-    page = index.select(f"{found} SELECT row, {counted} FROM found {order}", [*values, most, first])  # noqa: S608
+    page = index.select(f"{found} SELECT row, (SELECT count(*) FROM found) AS number FROM found {order}", values)  # noqa: S608
     number = page[0]["number"] if page else 0
     if not page and first:  # beyond the last one
         number = find_photos(index, wanted, most=1, named=named).found
@@ -148,8 +150,12 @@ def choices(index: "PhotoIndex") -> Choices:
     """What there is to ask for; filters with a value for nearly every photo are left out."""
     named = ("stage", "reason", "split", "class", "make", "year", "view", "format", "repaired")
     by = {name: list(_counts(index, EXACT[name])) for name in named}
-    (count,) = index.select("SELECT count(*) AS found FROM photos")
-    return Choices(count["found"], {name: values for name, values in by.items() if values})
+    return Choices(_all(index), {name: values for name, values in by.items() if values})
+
+
+def _all(index: "PhotoIndex") -> int:
+    (count,) = index.select("SELECT count(*) AS photos FROM photos")
+    return int(count["photos"])
 
 
 def _counts(index: "PhotoIndex", column: str) -> Iterator[tuple[str, int]]:
@@ -176,8 +182,8 @@ def _check(name: str, value: str) -> None:
 
 
 def _where(wanted: Wanted, named: Mapping[str, Sequence[str]]) -> tuple[str, list[Any]]:
-    """SQL and the values of its question marks."""
-    conditions: list[str] = ["true"]
+    """SQL and the values of its question marks; empty where any photo will do."""
+    conditions: list[str] = []
     values: list[Any] = []
     for name, value in wanted.asked.items():
         if name in EXACT:
@@ -194,7 +200,6 @@ def _where(wanted: Wanted, named: Mapping[str, Sequence[str]]) -> tuple[str, lis
             conditions.append(FLAGS[name][value])
             values += [list(named.get(name, ()))] if "?" in FLAGS[name][value] else []
     if wanted.text:
-        conditions.append(r"key ILIKE ? ESCAPE '\'")
-        literal = re.sub(r"[%_\\]", r"\\\g<0>", match_key(wanted.text))
-        values.append(f"%{literal}%")
+        conditions.append("contains(coalesce(text, key), nfc_normalize(lower(?)))")
+        values.append(match_key(wanted.text))
     return " AND ".join(conditions), values

@@ -1,8 +1,11 @@
 """Which photos of a dataset are found by what somebody asks for, held against the table that was written by hand."""
 
+import pandas as pd
 import pytest
 
 from carpipe.errors import InputError
+from carpipe.photo_index import write_index
+from carpipe.photos import to_parquet
 from carpipe.steps.views.photos import EXACT, FLAGS, JUDGED, RANGES, SORTS, Wanted, choices, find_photos, read_rows
 from tests.indexed import index_of
 from tests.plugins import bucket
@@ -54,6 +57,24 @@ def test_a_photo_is_found_by_a_part_of_its_key_in_any_case(index):
     assert rows(index, text="%") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("MÜ", [0, 1]),
+        ("mu\u0308_x", [0, 1]),
+        ("AUDI", [0, 2]),
+        ("a_", [2]),
+        ("a%", []),
+        ("\\", []),
+        (".jpg", [0, 1, 2]),
+    ],
+)
+def test_names_are_found_however_they_are_written(tmp_path, text, found):
+    keys = ["Audi_m\u00fc_x/1.jpg", "seat_MU\u0308_x/1.jpg", "audi_a_2/1.jpg"]
+    index = write_index(to_parquet(pd.DataFrame({"key": keys})), tmp_path / "index.duckdb")
+    assert rows(index, text=text) == found
+
+
 def test_suspects_are_listings_that_somebody_names(index):
     (listing,) = {photo["listing_uuid"] for photo in read_rows(index, [4])}
     page = find_photos(index, Wanted({"suspect": "yes"}), named={"suspect": [listing]})
@@ -75,6 +96,17 @@ def test_each_order_has_all_photos_and_pages_do_not_overlap(index, sort):
     if sort == "-size":
         sizes = [photo["size"] for page in pages for photo in page.photos]
         assert sizes == sorted(sizes, reverse=True)
+    if sort == "key":
+        keys = [photo["key"] for page in pages for photo in page.photos]
+        assert keys == sorted(keys)
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_each_order_holds_among_some_photos_too(index, sort):
+    whole = [photo["row"] for photo in find_photos(index, Wanted(sort=sort)).photos if photo["dropped"] is None]
+    pages = [find_photos(index, Wanted({"in": "yes"}, sort=sort), first=first, most=3) for first in (0, 3, 6, 9)]
+    assert [photo["row"] for page in pages for photo in page.photos] == whole
+    assert {page.found for page in pages} == {len(whole)}
 
 
 @pytest.mark.parametrize(
