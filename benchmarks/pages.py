@@ -2,9 +2,9 @@
 
     python benchmarks/pages.py [--photos 1629153] [--rounds 9] [--out results.json]
 
-Makes the photo table of a dataset with made names and scores, commits it to an embedded S3 server, starts a real
-Airflow API server, and asks for each page as a browser would. What it is held against is what one would write first:
-the same question to the same table, held in memory by pandas.
+Makes the photo table of a dataset with made names and scores, commits it to an embedded S3 server, with an inventory
+and what the car filter says of it, starts a real Airflow API server, and asks for each page as a browser would. What it
+is held against is what one would write first: the same question to the same table, held in memory by pandas.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,7 @@ from carpipe.local.s3server import s3server
 from carpipe.manifest import Work
 from carpipe.photos import to_parquet
 from carpipe.steps import results
+from carpipe.steps.data import inventory
 from carpipe.steps.session import Session, open_session
 from tests.plugins import api_server as servers
 
@@ -41,6 +42,12 @@ MODELS, MAKES, PARTITION = 763, 60, 8192
 OUT = {"truncated": 0.012, "not_a_car": 0.52, "no_vehicle": 0.02, "duplicate": 0.03}
 STAGES = {"truncated": "clean", "not_a_car": "filter", "no_vehicle": "crop", "duplicate": "identify"}
 SEED = 20
+# Each draws anew: the first one reads what all of them draw from.
+FIRST, *ORDERS = (
+    f"/carpipe/labels/batch?ask={ask}&how={how}"
+    for ask in ("cars", "views")
+    for how in ("random", "unsure", "predicted", "cars")
+)
 
 
 def main() -> None:
@@ -61,8 +68,14 @@ def main() -> None:
     ):
         first = until_read(client, dataset)
         print(f"{len(table):,} photos are read in {first:.1f} s when somebody first looks at them\n")
-        print(f"{'page':<34} {'ms':>7} {'slowest':>8} {'kB':>6} {'pandas, ms':>11}")
-        rows = [row(client, name, path, options.rounds, table) for name, path in addresses(dataset, table).items()]
+        print(f"{'page':<42} {'ms':>7} {'slowest':>8} {'kB':>6} {'pandas, ms':>11}")
+        once = {"data, a dataset's first look": f"/carpipe/data/{dataset}", "labels, the first photos of all": FIRST}
+        rows = [row(client, name, [path]) for name, path in once.items()]
+        rows.append(row(client, "labels, the first photos of an order", ORDERS))
+        rows += [
+            row(client, name, [path] * options.rounds, question=question, table=table)
+            for name, (path, question) in addresses(dataset, table).items()
+        ]
     if options.out:
         keep(
             options.out,
@@ -109,9 +122,10 @@ def make_table(photos: int) -> pd.DataFrame:
 @contextlib.contextmanager
 def pages(server: Any, table: pd.DataFrame, home: Path) -> Iterator[tuple[httpx.Client, str]]:
     """An API server with the table as its dataset: a client, and the id of the dataset."""
-    os.environ.update(server.env())
+    os.environ.update(server.env(), TMPDIR=str(home))  # where no index of an earlier run is
     session = open_session(load_config(overrides={"store.url": f"s3://{server.bucket}/pages"}))
     dataset = commit(session, table)
+    commit_filter(session, table)
     server_of: Any = servers  # tests have no types
     with server_of.api_server(session, home) as (url, _):
         with server_of.log_in(url, "admin") as admin:
@@ -141,6 +155,30 @@ def commit(session: Session, table: pd.DataFrame) -> str:
     work = Work("dataset", 3, "all", {}, ("a", "b"), home="datasets")
     done = manifest.commit(session.store, work, files, counts={"in": len(table), "kept": int(kept.sum())}, extra=extra)
     return done.key.split("/")[1]
+
+
+def commit_filter(session: Session, table: pd.DataFrame) -> None:
+    """An inventory of the table's photos, and what the car filter says of each partition."""
+    random, photos = np.random.default_rng(SEED), len(table)
+    hashes = [[f"{one:016x}" for one in random.integers(0, 2**63, photos).tolist()] for _ in range(2)]
+    views = np.array(["front", "back", "left", "right"])[random.integers(0, 4, photos)]
+    seen = table.assign(
+        etag=table["sha256"].str[:32], dhash=hashes[0], dhash_inner=hashes[1], view=views, view_p=random.random(photos)
+    )
+    later = ~seen["dropped_by"].isin(["clean", "filter"])
+    seen.loc[later, ["dropped", "dropped_by"]] = None
+    listed = ["key", "etag", "size", "model", "year", "listing", "photo", "listing_uuid"]
+    parts = []
+    for name, rows in seen.groupby("partition"):
+        part = inventory.commit_partition(session, str(name), rows[listed].assign(dropped=None, dropped_by=None))
+        work = Work("filter", 1, str(name), {}, (part["manifest"],))
+        files = {
+            results.PHOTOS: to_parquet(rows.drop(columns=["box_label", "box_score", "vehicle", "class_name", "split"]))
+        }
+        manifest.commit(session.store, work, files, counts={})
+        parts.append(part)
+    state = inventory.Inventory(f"{inventory.LOG}/000001.json", 1, parts, photos, photos)
+    inventory.record(session, state)
 
 
 def until_read(client: httpx.Client, dataset: str) -> float:
@@ -179,6 +217,18 @@ def addresses(dataset: str, table: pd.DataFrame) -> dict[str, tuple[str, Questio
             f"{photos}&page={middle // 100}",
             lambda rows: (len(rows), rows.iloc[middle : middle + 100]),
         ),
+        "photos by name, the page in the middle": (
+            f"{photos}&sort=key&page={middle // 100}",
+            lambda rows: (len(rows), rows.sort_values("key").iloc[middle : middle + 100]),
+        ),
+        "photos by a score, the page in the middle": (
+            f"{photos}&sort=-p_car&page={middle // 100}",
+            lambda rows: (len(rows), rows.sort_values("p_car", ascending=False).iloc[middle : middle + 100]),
+        ),
+        "photos by a part of many keys": (
+            f"{photos}&text=make1",
+            lambda rows: first(rows[rows["key"].str.lower().str.contains("make1", regex=False)]),
+        ),
         "photos by a part of the key": (
             f"{photos}&text={text}",
             lambda rows: first(rows[rows["key"].str.lower().str.contains(text, regex=False)]),
@@ -199,20 +249,24 @@ def first(rows: pd.DataFrame) -> tuple[int, pd.DataFrame]:
 
 
 def row(
-    client: httpx.Client, name: str, asked: tuple[str, Question | None], rounds: int, table: pd.DataFrame
+    client: httpx.Client,
+    name: str,
+    paths: Sequence[str],
+    *,
+    question: Question | None = None,
+    table: pd.DataFrame | None = None,
 ) -> list[Any]:
-    """Ask for a page, print its line."""
-    path, question = asked
+    """Ask for each of some addresses, print their line."""
     took, size = [], 0
-    for _ in range(rounds):
+    for path in paths:
         started = time.monotonic()
         answer = client.get(path)
         took.append(1000 * (time.monotonic() - started))
         answer.raise_for_status()
         size = len(answer.content)
-    pandas = "" if question is None else f"{milliseconds(question, table, rounds):,.0f}"
+    pandas = "" if question is None or table is None else f"{milliseconds(question, table, len(paths)):,.0f}"
     median, slowest = statistics.median(took), max(took)
-    print(f"{name:<34} {median:>7,.0f} {slowest:>8,.0f} {size / 1000:>6,.0f} {pandas:>11}", flush=True)
+    print(f"{name:<42} {median:>7,.0f} {slowest:>8,.0f} {size / 1000:>6,.0f} {pandas:>11}", flush=True)
     return [name, round(median), round(slowest), round(size / 1000), pandas]
 
 

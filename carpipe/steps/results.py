@@ -14,7 +14,7 @@ from carpipe.errors import InputError
 from carpipe.manifest import Manifest, Work
 from carpipe.progress import UNSEEN, Progress
 from carpipe.steps.session import Session
-from carpipe.storage import Store
+from carpipe.storage import ObjectInfo, Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +60,19 @@ def newest_result(store: Store, stage: str, partition: str) -> str | None:
     if len(manifests) > 1:
         return next((key for key, _ in manifest.newest_first(store, manifests)), None)
     return manifests[0].key if manifests else None
+
+
+def newest_results(store: Store, stage: str) -> dict[str, str]:
+    """As `newest_result`, of all partitions: manifest key by partition."""
+    found: dict[str, list[ObjectInfo]] = {}
+    for info in store.list_usable(f"stages/{stage}"):
+        if info.key.endswith("/manifest.json"):
+            found.setdefault(info.key.split("/")[2], []).append(info)
+    newest = {partition: infos[0].key for partition, infos in found.items()}
+    several = [info for infos in found.values() if len(infos) > 1 for info in infos]
+    for key, _ in reversed(manifest.newest_first(store, several)):  # the newest has the last word
+        newest[key.split("/")[2]] = key
+    return newest
 
 
 def lineage(store: Store, crops: Sequence[Manifest]) -> dict[str, list[Manifest]]:

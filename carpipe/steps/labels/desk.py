@@ -19,11 +19,12 @@ from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.inventory import latest_inventory
 from carpipe.steps.labels.drawing import Drawn, How, Sample, draw_pictures
 from carpipe.steps.labels.own import Given, after, examples, own_labels
+from carpipe.steps.labels.pool import Pool, read_pool
 from carpipe.steps.labels.questions import CARS, Question
 from carpipe.steps.people.photos import photos_named
 from carpipe.steps.people.store import Said, current
 
-# Photos drawn at a time: a day's work and more. Drawing reads the tables of all partitions.
+# Photos drawn at a time: a day's work and more. Drawing sorts all photos.
 DRAWN = 20_000
 # Photos whose keys are at hand when their pictures are asked for: some 50 pages of 96.
 HANDED_OUT = 5_000
@@ -185,7 +186,10 @@ class LabelDesk:
         seed = int(hashlib.sha256(by.encode()).hexdigest()[:8], 16)
 
         def make() -> tuple[str, Sample]:
-            return inventory, draw_pictures(self._session, DRAWN, how=how, seed=seed, question=self._question)
+            pool = self._pool()
+            return pool.stock.key, draw_pictures(
+                self._session, DRAWN, how=how, seed=seed, question=self._question, pool=pool
+            )
 
         name = ("sample", self._question.column, by, how)
         kept = self._cache.get(name, make)
@@ -195,6 +199,16 @@ class LabelDesk:
         sample: Sample = kept[1]
         self._last[by] = sample
         return sample.drawn
+
+    def _pool(self) -> Pool:
+        """What is drawn from, as it is now. One is kept, for all people, orders and questions."""
+        name = ("label pool",)
+        kept: Pool = self._cache.get(name, lambda: read_pool(self._session))
+        pool = read_pool(self._session, known=kept)
+        if pool is not kept:
+            self._cache.drop(name, kept)
+            self._cache.get(name, lambda: pool)
+        return pool
 
     def _known(self, by: str) -> Mapping[str, Drawn]:
         """The photos that a person may ask about, by the key that labels have; none where nothing can be drawn."""

@@ -5,30 +5,27 @@ next one learns most; cars from outside first, for labels of views; or as predic
 accepted as a whole.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from carpipe import manifest
 from carpipe.errors import InputError
-from carpipe.manifest import Manifest
 from carpipe.names import match_key
-from carpipe.steps import results
-from carpipe.steps.data.inventory import Inventory, forgotten_listings, latest_inventory
+from carpipe.steps.data.inventory import forgotten_listings
+from carpipe.steps.labels.pool import TOLD, Pool, number_names, read_pool
 from carpipe.steps.labels.questions import CARS, Question
-from carpipe.steps.labels.same_picture import SEEN, number_pictures
 from carpipe.steps.labels.store import read_labels
 from carpipe.steps.session import Session
 from carpipe.weights.contract import CAR
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 How = Literal["random", "unsure", "cars", "predicted"]
 
-# Of a photo table, what decides whether a photo may be drawn.
-COLUMNS = ["key", "etag", "listing_uuid", "dropped_by"]
 # What a drawn photo is known by.
 PLACE = ["key", "manifest", "row", "word", "p", "picture"]
 # Photos that are sorted as predicted at a time. So whoever ends early has labelled a fair part all the same, and not
@@ -38,8 +35,6 @@ BLOCK = 1000
 SURE = 0.5
 # Copies of a photo that its label counts for, at most: a dealer's banner may have thousands, and a request ends.
 MAX_COPIES = 50
-# What `match_key` may change.
-_ODD = r"[^!-~]|^raw/"
 
 
 @dataclass(frozen=True)
@@ -90,48 +85,66 @@ def draw(session: Session, count: int, *, how: How, seed: int, question: Questio
     Raises:
         InputError: there is no inventory, nothing was filtered yet, or all is labelled.
     """
-    photos, _ = _ordered(session, how, seed, question)
-    return [*_drawn(_sorted(photos.head(count), how, question))]
+    pool = read_pool(session)
+    order, _ = _ordered(session, pool, how, seed, question)
+    return [*_drawn(_sorted(_photos(session, pool, order[:count], question), how, question))]
 
 
-def draw_pictures(session: Session, count: int, *, how: How, seed: int, question: Question = CARS) -> Sample:
-    """As `draw`, with each picture once: the copies of a photo stand beside the first of them."""
-    photos, labelled = _ordered(session, how, seed, question)
-    first = photos[~photos["picture"].duplicated()].head(count)
-    others = photos[photos["picture"].isin(first["picture"]) & ~photos.index.isin(first.index)]
-    copies = {picture: tuple(keys)[:MAX_COPIES] for picture, keys in others.groupby("picture")["key"]}
-    return Sample([*_drawn(_sorted(first, how, question), copies)], [*_drawn(labelled)])
+def draw_pictures(
+    session: Session, count: int, *, how: How, seed: int, question: Question = CARS, pool: Pool | None = None
+) -> Sample:
+    """As `draw`, with each picture once: the copies of a photo stand beside the first of them.
+
+    Args:
+        pool: what is drawn from; None: the newest.
+    """
+    import pandas as pd
+
+    pool = pool or read_pool(session)
+    order, labelled = _ordered(session, pool, how, seed, question)
+    pictures = pd.Series(pool.numbers("picture")[order], index=order)
+    first = pictures[~pictures.duplicated()].head(count)
+    others = pictures[pictures.isin(first)].drop(first.index)
+    others = others[others.groupby(others).cumcount() < MAX_COPIES]
+    keys = pool.photos(others.index.to_numpy(), ["key"])["key"]
+    copies = {picture: tuple(some) for picture, some in keys.groupby(others.to_numpy())}
+    drawn, known = (_photos(session, pool, places, question) for places in (first.index.to_numpy(), labelled))
+    return Sample([*_drawn(_sorted(drawn, how, question), copies)], [*_drawn(known)])
 
 
-def _ordered(session: Session, how: How, seed: int, question: Question) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """The photos without a label, in the order in which they are drawn; and those with one."""
+def _ordered(
+    session: Session, pool: Pool, how: How, seed: int, question: Question
+) -> tuple["NDArray[Any]", "NDArray[Any]"]:
+    """Places in the pool: of photos without a label, in the order in which they are drawn; and of those with one."""
     import numpy as np
+    import pandas as pd
 
-    stock = latest_inventory(session)
-    if not stock:
-        raise InputError("There is no inventory of raw/ yet; run `carpipe step inventory`.")
-    photos = _photos(session, stock, how, question)
-    has_label = _names(photos["key"]).isin({label.key for label in question.read(session)})
-    photos, labelled = photos[~has_label], photos[has_label]
-    if photos.empty:
-        raise InputError(f"There is no photo left to label among the {stock.photos:,} of the newest inventory.")
-    return photos.iloc[np.lexsort((_chance(photos["key"], seed), _first(session, photos, how)))], labelled
+    may, names = _may_be_drawn(session, pool, how, question), pool.numbers("name")
+    has_label = pd.Series(names).isin(_numbers(label.key for label in question.read(session))).to_numpy()
+    left = np.flatnonzero(may & ~has_label)
+    if not len(left):
+        raise InputError(f"There is no photo left to label among the {pool.stock.photos:,} of the newest inventory.")
+    chance = _chance(names[left], seed)
+    first = _first(session, pool, left, how, question)
+    order = np.argsort(chance) if first is None else np.lexsort((chance, first))
+    return left[order], np.flatnonzero(may & has_label)
 
 
-def _chance(keys: "pd.Series[str]", seed: int) -> Any:
+def _chance(names: "NDArray[Any]", seed: int) -> "NDArray[Any]":
     """What decides by chance, a number for each photo.
 
     By a digest, not a generator: the next sample of a seed goes on where labels ended this one.
     """
+    import numpy as np
     from pandas.util import hash_array
 
-    return hash_array(keys.to_numpy(object), hash_key=f"{seed % 2**64:016x}", categorize=False)
+    return hash_array(names ^ np.uint64(seed % 2**64))
 
 
-def _names(keys: "pd.Series[str]") -> "pd.Series[str]":
-    """Keys as labels have them. Of a million, nearly all are so already."""
-    odd = keys.str.contains(_ODD)
-    return keys.where(~odd, keys[odd].map(match_key))
+def _numbers(keys: Iterable[str]) -> "NDArray[Any]":
+    import pandas as pd
+
+    return number_names(pd.Series([*keys], dtype="str"))
 
 
 def _sorted(photos: "pd.DataFrame", how: How, question: Question) -> "pd.DataFrame":
@@ -155,70 +168,63 @@ def _drawn(photos: "pd.DataFrame", copies: Mapping[Any, tuple[str, ...]] | None 
         )  # fmt: skip
 
 
-def _first(session: Session, photos: "pd.DataFrame", how: How) -> Any:
-    """What photos are sorted by before chance decides: the least comes first."""
+def _first(session: Session, pool: Pool, left: "NDArray[Any]", how: How, question: Question) -> "NDArray[Any] | None":
+    """What photos are sorted by before chance decides, the least first; None: chance alone decides.
+
+    How far the filter is from unsure, or 0 for a car and 1 for none.
+    """
     import numpy as np
-
-    if how in ("random", "predicted"):
-        return np.zeros(len(photos))
-    if how == "unsure":
-        return photos["first"].to_numpy()
-    said = {label.key: float(label.label != CAR) for label in read_labels(session)}
-    return [said.get(match_key(key), first) for key, first in zip(photos["key"], photos["first"], strict=True)]
-
-
-def _photos(session: Session, stock: Inventory, how: How, question: Question) -> "pd.DataFrame":
-    """PLACE, `sure` and `first` of each present photo in its present version."""
     import pandas as pd
 
-    tables = [_partition(session, part, how, question) for part in stock.partitions]
-    if all(found is None for found in tables):
+    if how == "unsure":
+        far: NDArray[Any] = np.abs(pool.numbers(question.told)[left] - question.unsure_at(session))
+        return far
+    if how != "cars":
+        return None
+    said = {label.key: float(label.label != CAR) for label in read_labels(session)}
+    place = pd.Index(_numbers(said)).get_indexer(pd.Index(pool.numbers("name")[left]))
+    told = 1.0 - (pool.numbers(CARS.told)[left] >= session.config.filter.threshold)
+    found: NDArray[Any] = np.where(place < 0, told, np.array([*said.values(), 0.0])[place])
+    return found
+
+
+def _may_be_drawn(session: Session, pool: Pool, how: How, question: Question) -> "NDArray[Any]":
+    """Which photos of the pool a sample may hold: present ones in their present version, told of as must be."""
+    import numpy as np
+
+    may: NDArray[Any] = ~(pool.are_in("listing_uuid", forgotten_listings(session)) | _gone(session, pool))
+    if how == "random":
+        return may
+    told = ~np.isnan(pool.numbers(CARS.told if how == "cars" else question.told))
+    if how == "cars":
+        told |= ~pool.numbers("filtered")
+    elif not told.any():
         raise InputError(
             f"{question.untold}, so no photo is known to be unsure, or predicted; draw a random sample, or run the DAG "
             "`prepare_dataset` first."
         )
-    photos = pd.concat([found for found in tables if found is not None], ignore_index=True)
-    if stock.gone:
-        from carpipe.photos import from_parquet
-
-        gone = pd.MultiIndex.from_frame(from_parquet(manifest.verified(session.store, stock.gone))[["key", "etag"]])
-        photos = photos[~pd.MultiIndex.from_frame(photos[["key", "etag"]]).isin(gone)]
-    return photos[~photos["listing_uuid"].isin(forgotten_listings(session))]
+    may &= told
+    return may
 
 
-def _partition(session: Session, part: dict[str, Any], how: How, question: Question) -> "pd.DataFrame | None":
-    """The photos of a partition that a sample may hold; None where they were not filtered but should be.
+def _gone(session: Session, pool: Pool) -> "NDArray[Any]":
+    """Which photos of the pool are no longer in the bucket, or in another version."""
+    import numpy as np
 
-    `first` is what the filter says of them: how far from unsure, or 0 for a car and 1 for none.
-    """
-    photos = _rows(session, part)
-    told = question.told if how in ("unsure", "predicted") else CARS.told
-    if told not in photos:
-        return None if how in ("unsure", "predicted") else _answered(session, photos, question).assign(first=1.0)
-    if how != "random":
-        photos = photos[photos[told].notna()]
-    answered = _answered(session, photos, question)
-    if how == "unsure":
-        return answered.assign(first=(photos[told] - question.unsure_at(session)).abs())
-    return answered.assign(first=(photos[told] < session.config.filter.threshold).astype(float))
+    there = np.zeros(len(pool.numbers("name")), bool)
+    if not pool.stock.gone:
+        return there
+    from carpipe.photos import from_parquet
 
-
-def _rows(session: Session, part: dict[str, Any]) -> "pd.DataFrame":
-    """The photos of a partition of an inventory, with what the last stage that has seen them says of them."""
-    found = (results.newest_result(session.store, stage, part["partition"]) for stage in ("filter", "clean"))
-    source = manifest.read(session.store, next(filter(None, found), part["manifest"]))
-    also = {CARS.told, "view", "view_p", *SEEN}
-    photos = _with_places(results.read_photos(session.store, source, columns=COLUMNS, also=also), source)
-    # What `clean` and `filter` have dropped can be labelled; of a name that says nothing there is no listing.
-    return photos[photos["dropped_by"].isna() | photos["dropped_by"].isin(["clean", "filter"])]
+    listed = from_parquet(manifest.verified(session.store, pool.stock.gone))
+    gone = {*zip(listed["key"], listed["etag"], strict=True)}
+    places = np.flatnonzero(pool.are_in("key", listed["key"]))
+    found = pool.photos(places, ["key", "etag"])
+    there[places] = [version in gone for version in zip(found["key"], found["etag"], strict=True)]
+    return there
 
 
-def _answered(session: Session, photos: "pd.DataFrame", question: Question) -> "pd.DataFrame":
-    """With `word`, `p` and `sure`, which the filter says, and `picture`; without what these are told by."""
-    answers = question.predict(session, photos)
-    places = photos[["key", "etag", "listing_uuid", "manifest", "row"]]
-    return places.assign(**answers, picture=number_pictures(photos))
-
-
-def _with_places(photos: "pd.DataFrame", source: Manifest) -> "pd.DataFrame":
-    return photos.assign(manifest=source.key, row=range(len(photos)))
+def _photos(session: Session, pool: Pool, places: "NDArray[Any]", question: Question) -> "pd.DataFrame":
+    """PLACE and `sure` of some photos of the pool."""
+    photos = pool.photos(places, ["key", "row", "picture", *TOLD])
+    return photos.assign(**question.predict(session, photos))

@@ -1,12 +1,13 @@
 """One photo of a dataset in full: what each stage found, the pictures of its listing and car, and what people said."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from carpipe.called import Called
 from carpipe.errors import InputError
-from carpipe.reasons import REASONS
+from carpipe.steps.views.asked import UNKNOWN, Asked, why_out
 from carpipe.steps.views.originals import EDITED, NEAR, OLDER, SAME
 from carpipe.steps.views.photos import read_rows
 from carpipe.viewpoints import WORDS
@@ -69,15 +70,19 @@ class Fate:
     said: str
 
 
-def show_photo(index: "PhotoIndex", row: int) -> PhotoView:
-    """The photo of a row. Raises InputError where there is none."""
+def show_photo(index: "PhotoIndex", row: int, *, asked: Callable[[str], Asked] = lambda _: UNKNOWN) -> PhotoView:
+    """The photo of a row. Raises InputError where there is none.
+
+    Args:
+        asked: by partition, what the stages asked of its photos.
+    """
     found = read_rows(index, [row])
     if not found:
         raise InputError(f"The dataset has no photo in row {row}.")
     photo = found[0]
     return PhotoView(
         photo,
-        tuple(findings(photo)),
+        tuple(findings(photo, asked(photo["partition"] or ""))),
         pictures(index, "listing_uuid = ?", [photo["listing_uuid"]]),
         pictures(index, "vehicle = ? AND listing_uuid <> ?", [photo["vehicle"], photo["listing_uuid"]]),
         pictures(index, "sha256 = ? AND row <> ?", [photo["sha256"], row]),
@@ -120,11 +125,11 @@ def fate(index: "PhotoIndex", dataset: Called, key: str) -> Fate:
     return Fate(dataset, None, "")
 
 
-def findings(photo: Mapping[str, Any]) -> Iterator[Finding]:
-    """What each stage says of a photo, up to the one that put it out."""
+def findings(photo: Mapping[str, Any], asked: Asked = UNKNOWN) -> Iterator[Finding]:
+    """What each stage says of a photo, up to the one that put it out: that says which setting decided."""
     for stage in STAGES:
         if photo["dropped_by"] == stage:
-            why = REASONS.get(photo["dropped"], "")
+            why = why_out(photo["dropped"], asked)
             yield Finding(stage, " ".join(filter(None, [_SAID[stage](photo), f"Out: {why}."])), out=True)
             return
         if said := _SAID[stage](photo):
@@ -151,7 +156,8 @@ def _filtered(photo: Mapping[str, Any]) -> str:
     if photo["p_car"] is None:
         return ""
     view = f" Seen from: {WORDS.get(photo['view'], photo['view'])} ({photo['view_p']:.2f})." if photo["view"] else ""
-    return f"It shows a car from outside with a probability of {photo['p_car']:.2f}.{view}"
+    p = _rounded(photo["p_car"], down=photo["dropped"] == "not_a_car")
+    return f"It shows a car from outside with a probability of {p:.2f}.{view}"
 
 
 def _cropped(photo: Mapping[str, Any]) -> str:
@@ -159,7 +165,13 @@ def _cropped(photo: Mapping[str, Any]) -> str:
         return ""
     left, top, right, bottom = photo["box"]
     share = (right - left) * (bottom - top) / (photo["width"] * photo["height"])
+    share = _rounded(share, down=photo["dropped"] == "box_too_small")
     return f"The largest vehicle is a {photo['box_label']} ({photo['box_score']:.2f}); it fills {100 * share:.0f} %."
+
+
+def _rounded(share: float, *, down: bool) -> float:
+    """To hundredths. What is too little for a limit must not read as the limit itself."""
+    return math.floor(100 * share) / 100 if down else round(share, 2)
 
 
 def _identified(photo: Mapping[str, Any]) -> str:

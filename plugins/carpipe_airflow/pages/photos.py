@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from carpipe.manifest import Manifest
 from carpipe.steps.listings.store import told
 from carpipe.steps.people import store
 from carpipe.steps.views import datasets, one_photo, photos, review
+from carpipe.steps.views.asked import asked_of
 from carpipe.steps.views.judged import find_judged
 from carpipe.steps.views.suspects import suspected
 from carpipe.steps.views.waiting import disputed_labels, labels_of
@@ -124,7 +126,7 @@ def _photo(
 ) -> Response:
     """A photo in full; `error` is why what was `given` as its listing's class cannot be."""
     bucket, wanted = request.app.state.bucket, _wanted(request)
-    view = one_photo.show_photo(index, row)
+    view = one_photo.show_photo(index, row, asked=partial(asked_of, bucket.cache, done))
     before, after = _neighbours(bucket, index, wanted, at)
     return render(
         request,

@@ -40,6 +40,26 @@ def test_the_stage_that_put_it_out_says_why_and_later_ones_nothing():
     assert (last.stage, last.out) == ("clean", True)
 
 
+def test_a_figure_that_is_too_little_is_said_below_the_limit_of_its_day():
+    asked = {"filter": {"threshold": 0.7}, "crop": {"min_box_share": 0.04}}
+    *_, last = findings(KEPT | {"p_car": 0.6996, "view": None, "dropped": "not_a_car", "dropped_by": "filter"}, asked)
+    assert last.said == (
+        "It shows a car from outside with a probability of 0.69. Out: p(car) is below filter.threshold = 0.7."
+    )
+    small = {"box": [0.0, 0.0, 24.0, 398.0], "dropped": "box_too_small", "dropped_by": "crop"}
+    *_, last = findings(KEPT | small, asked)
+    assert last.said.endswith(
+        "it fills 3 %. Out: the largest vehicle fills less of the frame than crop.min_box_share = 0.04."
+    )
+
+
+def test_what_was_asked_is_that_of_the_partition(tmp_path):
+    table = {"key": ["a", "b"], "partition": ["p0", "p1"], "dropped": "not_a_car", "dropped_by": "filter"}
+    index = write_index(to_parquet(pd.DataFrame(table)), tmp_path / "i.duckdb")
+    asked = {"p0": {"filter": {"threshold": 0.5}}, "p1": {"filter": {"threshold": 0.6}}}.__getitem__
+    assert [show_photo(index, row, asked=asked).findings[-1].said[-3:-1] for row in (0, 1)] == [".5", ".6"]
+
+
 def test_a_photo_has_its_listing_and_is_found_in_another_dataset(session, made):
     index = index_of(session, made[0])
     shown = show_photo(index, 5)
