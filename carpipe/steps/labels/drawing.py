@@ -211,17 +211,17 @@ def _gone(session: Session, pool: Pool) -> "NDArray[Any]":
     """Which photos of the pool are no longer in the bucket, or in another version."""
     import numpy as np
 
-    there = np.zeros(len(pool.numbers("name")), bool)
-    if not pool.stock.gone:
-        return there
     from carpipe.photos import from_parquet
 
+    found = np.zeros(len(pool.numbers("name")), bool)
+    if not pool.stock.gone:
+        return found
     listed = from_parquet(manifest.verified(session.store, pool.stock.gone))
     gone = {*zip(listed["key"], listed["etag"], strict=True)}
     places = np.flatnonzero(pool.are_in("key", listed["key"]))
-    found = pool.photos(places, ["key", "etag"])
-    there[places] = [version in gone for version in zip(found["key"], found["etag"], strict=True)]
-    return there
+    versions = pool.photos(places, ["key", "etag"])
+    found[places] = [one in gone for one in zip(versions["key"], versions["etag"], strict=True)]
+    return found
 
 
 def _photos(session: Session, pool: Pool, places: "NDArray[Any]", question: Question) -> "pd.DataFrame":

@@ -1,7 +1,7 @@
 """The photos that may be labelled, as narrow as drawing needs them: read once, and shared by all who label.
 
 At 1.6 million photos reading takes ten seconds of a core, and drawing from what was read one. What is read lies in a
-file without a name: the system keeps in memory what is asked for, and removes it with the process.
+file without a name, 250 bytes a photo: the system keeps in memory what is asked for, and removes it with the process.
 """
 
 import tempfile

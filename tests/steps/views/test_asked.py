@@ -4,8 +4,11 @@ import pytest
 
 from carpipe import manifest
 from carpipe.manifest import Work
+from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
-from carpipe.steps.views.asked import DECIDED_BY, asked_of, why_out
+from carpipe.steps.data.datasets import find_dataset
+from carpipe.steps.views.asked import BEFORE, DECIDED_BY, asked_of, why_out
+from tests.recorded import restored
 
 ASKED = {
     "clean": {"min_side": 64, "max_pixels": 110_000_000, "max_damage": 0.05},
@@ -39,6 +42,18 @@ def test_each_partition_has_the_settings_that_it_was_made_with(session, dataset)
     assert (first["filter"], second["filter"]) == ({"threshold": 0.7}, {"threshold": 0.6})
     assert (second["clean"], second["crop"]) == ({"min_side": 64}, {"confidence": 0.25})
     assert {*none} == {"split", "classes", "identify"}
+
+
+def test_a_bucket_of_carpipe_0_1_says_what_was_asked_then(s3):
+    session = restored(s3)
+    cache, dataset = ResultCache(session), find_dataset(session, None)
+    partitions = results.read_photos(session.store, dataset, columns=["partition"])["partition"].unique()
+
+    for partition in partitions:
+        asked = asked_of(cache, dataset, partition)
+        assert {*asked} == {*BEFORE}
+        assert why_out("not_a_car", asked) == "p(car) is below filter.threshold = 0.05"
+    assert len(partitions)
 
 
 def test_what_has_gone_says_nothing_and_what_is_there_does(session, dataset):
