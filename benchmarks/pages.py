@@ -84,7 +84,8 @@ def main() -> None:
             rows=rows,
             says=f"The table is read in {first:.1f} s, once per dataset and machine. Milliseconds are the median of "
             f"{options.rounds} requests; pandas answers the question of the page alone, of a table that takes "
-            f"{table.memory_usage(deep=True).sum() / 1e9:.1f} GB of memory.",
+            f"{table.memory_usage(deep=True).sum() / 1e9:.1f} GB of memory. With all that ran on the machine, its "
+            f"load was {os.getloadavg()[2]:.0f}.",
         )
 
 
