@@ -1,5 +1,7 @@
 """Why a photo is not in a dataset: each reason by the word that tables have for it, in plain English."""
 
+# The stages that may put a photo out, in their order; a later version may have others.
+STAGES = ("inventory", "clean", "filter", "crop", "identify", "classes", "split")
 # A later version may have others: a word that is not here is shown alone.
 REASONS = {
     "name_not_understood": "the name is not <make>_<model>_<year>/<number>_<number>_<uuid>_<uuid>.jpg (listing, photo)",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-STAGES = ("inventory", "clean", "filter", "crop", "identify", "classes", "split")
+from carpipe.reasons import STAGES
 
 
 def funnel(photos: pd.DataFrame) -> list[dict[str, Any]]:

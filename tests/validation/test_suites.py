@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from carpipe.photos import SPLITS
-from carpipe.stages.funnel import STAGES
+from carpipe.reasons import STAGES
 from carpipe.validation.engine import Engine
 from carpipe.validation.joins import AUDIT_COLUMNS, PHOTO_COLUMNS, SPLIT_COLUMNS, _compare_funnels, join_tables
 from carpipe.validation.limits import Limits

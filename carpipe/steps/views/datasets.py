@@ -5,7 +5,7 @@ A dataset never changes, so all of it is computed once, from the index of its ph
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from carpipe import manifest
 from carpipe.called import Called, call_committed
 from carpipe.errors import InputError, MissingError
 from carpipe.manifest import Manifest
+from carpipe.reasons import STAGES
 from carpipe.steps import dataset_order, results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.cost import dataset_cost
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHOWN = 30  # datasets in the list
-# In their order.
-STAGES = ("inventory", "clean", "filter", "crop", "identify", "classes", "split")
 EXAMPLES = 6  # photos of a reason
 SEED = 20  # of the choice of examples
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpipe.called import Called
 from carpipe.errors import InputError
+from carpipe.reasons import STAGES
 from carpipe.steps.views.asked import UNKNOWN, Asked, why_out
 from carpipe.steps.views.originals import EDITED, NEAR, OLDER, SAME
 from carpipe.steps.views.photos import read_rows
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN = 60  # pictures of a listing, and of other listings of its car
 # Later stages may have dropped a photo that stays instead of its copies.
-UNTIL_THEN = ("inventory", "clean", "filter", "crop", "identify")
-STAGES = ("inventory", "clean", "filter", "crop", "identify", "classes", "split")
+UNTIL_THEN = STAGES[: STAGES.index("identify") + 1]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpipe import manifest
 from carpipe.manifest import Manifest
+from carpipe.reasons import STAGES
 from carpipe.steps import results
 from carpipe.steps.session import Session
 
@@ -63,8 +64,6 @@ def find_originals(
 
 def _that_stay(photos: "pd.DataFrame") -> Mapping[str, str]:
     """By the sha256 of its file, the photo that `identify` has left in: later stages may have dropped it since."""
-    from carpipe.stages.funnel import STAGES
-
     until_then = STAGES[: STAGES.index(STAGE) + 1]
     left = photos.loc[~photos["dropped_by"].isin(until_then), ["sha256", "key"]].dropna()
     return dict(zip(left["sha256"], left["key"], strict=True))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from carpipe.errors import InputError
 from carpipe.names import match_key
+from carpipe.reasons import STAGES
 from carpipe.steps.people.rows import short
-from carpipe.steps.views.datasets import STAGES
 
 if TYPE_CHECKING:
     from carpipe.photo_index import PhotoIndex

@@ -3,6 +3,7 @@
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Request, Response
 
+from carpipe.reasons import STAGES
 from carpipe.steps import results
 from carpipe.steps.views import curves, datasets, new_models, trends
 from carpipe_airflow.pages.access import READ
@@ -114,7 +115,7 @@ def _page(request: Request, dataset: str, refusal: Failure | None) -> Response:
         refusal=refusal,
         airflow=airflow_root(request),
         shown=datasets.show_dataset(cache, done, index),
-        stages=datasets.STAGES,
+        stages=STAGES,
         trends=trends.dataset_trends(trends.nights_up_to(cache, done)),
         called=datasets.call_dataset(done),
         curve=curves.newest_curve(cache, dataset or done.key.split("/")[1]),

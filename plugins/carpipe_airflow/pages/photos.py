@@ -12,6 +12,7 @@ from fastapi import APIRouter, Form, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from carpipe.manifest import Manifest
+from carpipe.reasons import STAGES
 from carpipe.steps.listings.store import told
 from carpipe.steps.people import store
 from carpipe.steps.views import datasets, one_photo, photos, review
@@ -57,7 +58,7 @@ def browse(request: Request, dataset: str = "", page: Annotated[int, Query(ge=1,
         choices=there,
         wanted=wanted,
         sorts=photos.SORTED_AS,
-        stages=photos.STAGES,
+        stages=STAGES,
         page=page,
         pages=max(1, -(-found.found // photos.PER_PAGE)),
         address=lambda **changed: _address(request, wanted, {"dataset": dataset, "page": page, **changed}),
