@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from carpipe.pictures import decode
+from carpipe.pictures.colour import to_srgb
 from tests.pictures.drawn import draw, encode
 
 # Primaries as XYZ columns, adapted to D50 as profiles hold them. Display P3: ICC registry; Adobe RGB (1998): section
@@ -147,3 +148,22 @@ def test_small_and_full_size_have_the_same_colours():
 
     assert small.pixels.shape < (600, 800, 3)
     assert small.pixels[10, 10].tolist() == decode.read(data, max_pixels=LIMIT).pixels[10, 10].tolist()
+
+
+def by_pillow(pixels, icc):
+    source, goal = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    return np.asarray(ImageCms.profileToProfile(Image.fromarray(pixels), source, goal, renderingIntent=intent))
+
+
+def test_colours_are_those_of_the_transform_whether_they_were_met_before_or_not(monkeypatch):
+    tables = {}
+    monkeypatch.setattr("carpipe.pictures.colour._tables", tables)
+    # As many pixels as are looked up at a time, and some; the first pixel is black, which is nothing special.
+    first, second = np.random.default_rng(0).integers(0, 256, (2, 300, 1000, 3), np.uint8)
+    first[0, 0] = 0
+
+    for icc in (*WIDE.values(), profile(P3, 2.2)):
+        for pixels in (first, first, second, second[:, :1], second[:1]):
+            assert np.array_equal(to_srgb(pixels.copy(), icc), by_pillow(pixels, icc))
+    assert list(tables) == list(WIDE.values())
