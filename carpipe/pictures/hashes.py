@@ -1,6 +1,7 @@
 """What pictures are recognised by: equal files, and pictures that look alike."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ def look(pixels: Pixels) -> Look:
     grey, red, blue = cv2.split(whole)
     colours = (_mean_of_areas(colour, COLOUR_SIDE).tobytes() for colour in (blue, red))
     signature = b"".join([grey.tobytes(), *colours])
-    return Look(signature, dhash(Image.fromarray(grey)), dhash(Image.fromarray(inner)))
+    return Look(signature, *_dhashes(np.stack([grey, inner])))
 
 
 def dhash(image: Image.Image) -> str:
@@ -56,6 +57,28 @@ def dhash(image: Image.Image) -> str:
     """
     grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BILINEAR), dtype=np.int16)
     return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
+
+
+def _weights(side: int) -> NDArray[np.float64]:
+    """Pillow's weights (SIGNATURE_SIDE, side) of a bilinear reduction: whole numbers of 2**-22, so sums are exact."""
+    scale = SIGNATURE_SIDE / side
+    middles = (np.arange(side) + 0.5) * scale
+    distances = np.abs(np.arange(SIGNATURE_SIDE)[:, None] + 0.5 - middles)
+    triangles = np.maximum(0, 1 - distances / scale)
+    weights: NDArray[np.float64] = np.floor(triangles / triangles.sum(axis=0) * _ONE + 0.5) / _ONE
+    return weights
+
+
+_ONE = 1 << 22
+_ACROSS, _DOWN = _weights(9), _weights(8).T
+
+
+def _dhashes(greys: Pixels) -> Iterator[str]:
+    """As `dhash` of each of the pictures (n, SIGNATURE_SIDE, SIGNATURE_SIDE), in a fraction of the time."""
+    rows = np.floor(greys @ _ACROSS + 0.5)
+    small = np.floor(_DOWN @ rows + 0.5)
+    for bits in small[:, :, 1:] > small[:, :, :-1]:
+        yield np.packbits(bits).tobytes().hex()
 
 
 def sha256(data: bytes) -> str:

@@ -45,3 +45,11 @@ def test_dhash_survives_recompression_and_tells_pictures_apart():
 
     assert distance(noise, again) <= 4
     assert distance(noise, noise.transpose(Image.Transpose.FLIP_TOP_BOTTOM)) > 15
+
+
+def test_a_look_has_the_hash_that_pillow_makes():
+    rng = np.random.default_rng(0)
+    for levels in (2, 8, 256):
+        for grey in rng.integers(0, levels, (100, 32, 32), np.uint8) * np.uint8(255 // (levels - 1)):
+            # Grey, and of the size of the signature: nothing is reduced but for the hash.
+            assert hashes.look(np.stack([grey] * 3, axis=2)).dhash == hashes.dhash(Image.fromarray(grey))
