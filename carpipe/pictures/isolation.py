@@ -37,6 +37,8 @@ OUT_OF_TIME = signal.SIGPROF  # ends a child whose item has spent its processor 
 # of a service on this machine, so that it can be stopped with all of them.
 HANDED_ON = {"CARPIPE_LOCAL", "HOME", "LANG", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "TMPDIR"}
 HANDED_ON_PREFIXES = ("LC_", "LD_")
+# What glibc comes to by itself after the first large photo: pages that are given back are cleared for the next photo.
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 _LENGTH = struct.Struct("<I")
 _BUFFER_BYTES = 65_536  # of a pipe, which holds no more
 _LONGEST_POLL_MS = 2**31 - 1
@@ -213,7 +215,7 @@ class Isolated:
         # It finds modules where its parent does. One thread a child: tasks are what runs in parallel.
         path = os.pathsep.join(filter(None, sys.path))
         kept = {name: value for name, value in os.environ.items() if _handed_on(name)}
-        environment = {**kept, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environment = {**kept, **_MALLOC, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         self._child, self._killed = child, False
         self._pipe = _Pipe(_stream(child.stdout).fileno(), lambda: self._kill(child))
@@ -289,10 +291,9 @@ def _handed_on(name: str) -> bool:
 
 
 def send(stream: BinaryIO, blobs: Sequence[bytes]) -> None:
-    """Write a message: the number of blobs, then each with its length."""
-    stream.write(_LENGTH.pack(len(blobs)))
+    """Write a message: the number of blobs, their lengths, and the blobs."""
+    stream.write(struct.pack(f"<{1 + len(blobs)}I", len(blobs), *map(len, blobs)))
     for blob in blobs:
-        stream.write(_LENGTH.pack(len(blob)))
         stream.write(blob)
     stream.flush()
 
@@ -304,7 +305,8 @@ def receive(stream: BinaryIO) -> list[bytes]:
         EOFError: the other side is gone.
     """
     (count,) = _LENGTH.unpack(_read(stream, _LENGTH.size))
-    return [_read(stream, _LENGTH.unpack(_read(stream, _LENGTH.size))[0]) for _ in range(count)]
+    lengths = struct.unpack(f"<{count}I", _read(stream, count * _LENGTH.size))
+    return [_read(stream, length) if length else b"" for length in lengths]
 
 
 def in_chunks(items: Iterator[tuple[Tag, bytes]], *, most: int = CHUNK_ITEMS) -> Iterator[list[tuple[Tag, bytes]]]:

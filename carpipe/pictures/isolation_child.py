@@ -4,6 +4,7 @@ It reads chunks from its standard input, settings and then items, and writes an 
 standard output.
 """
 
+import gc
 import importlib
 import os
 import resource
@@ -27,6 +28,7 @@ def main(function: str, timeout_s: float, wall_s: float, memory_mb: int, nicenes
     _limit(memory_mb, niceness)
     module, _, name = function.partition(":")
     answer: Callable[[bytes, str], Sequence[bytes]] = getattr(importlib.import_module(module), name)
+    gc.freeze()  # what was imported stays, and need not be looked at again
     send(sink, [])
     while True:
         try:

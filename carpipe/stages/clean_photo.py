@@ -4,6 +4,7 @@ Runs in the child process of `clean`, so it imports nothing of the pipeline but 
 """
 
 import json
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -26,13 +27,18 @@ def clean_photo(data: bytes, settings: str) -> tuple[bytes, bytes, bytes, bytes]
         that needs no repair.
     """
     try:
-        facts, *blobs = _judge(data, **json.loads(settings))
+        facts, *blobs = _judge(data, **_understood(settings))
     except decode.PhotoError as error:
         facts = {"reason": error.reason, "damage": error.damage, "format": error.format}
         blobs = [b"", b"", b""]
     except MemoryError:
         facts, blobs = {"reason": "poison"}, [b"", b"", b""]
     return json.dumps(facts).encode(), blobs[0], blobs[1], blobs[2]
+
+
+@lru_cache(maxsize=1)  # they are the same for all photos of a partition
+def _understood(settings: str) -> dict[str, Any]:
+    return dict(json.loads(settings))
 
 
 def _judge(
