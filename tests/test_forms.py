@@ -5,6 +5,7 @@ Tests run in order, on one bucket.
 
 import io
 import json
+import shutil
 import uuid
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -37,7 +38,9 @@ from carpipe.weights.client import pull
 from tests.indexed import show_dataset
 from tests.recorded import SETTINGS, objects, restored
 from tests.recorded.later import KEPT_BY_A_FIELD, LATER, of_form, restore_later
+from tests.training.backbones import saved, small
 
+pytestmark = pytest.mark.slow
 SECOND_NIGHT = "nissan_qashqai_2014"
 
 
@@ -47,8 +50,19 @@ def url(s3):
 
 
 @pytest.fixture(scope="module")
-def session(url):
-    session = open_session(load_config(SETTINGS, {"store.url": url}))
+def settings(tmp_path_factory):
+    """A file of those of the recording, but for backbones of one's own: TensorFlow compiles these in no time."""
+    folder = tmp_path_factory.mktemp("settings")
+    own = f'alpha = 1.0\nweights = "imagenet"\nbackbone = "{saved(small(), folder)}"\n'
+    text = SETTINGS.read_text("utf-8").replace('backbone = "MobileNetV2"\n', "")
+    (folder / SETTINGS.name).write_text(text.replace('alpha = 0.01\nweights = "none"\n', own), "utf-8")
+    shutil.copy(SETTINGS.with_name("taxonomy.yaml"), folder)
+    return folder / SETTINGS.name
+
+
+@pytest.fixture(scope="module")
+def session(url, settings):
+    session = open_session(load_config(settings, {"store.url": url}))
     restore_later(session)
     return session
 
@@ -107,7 +121,7 @@ def test_an_app_gets_a_model_of_a_later_version_also_from_its_cache(session, sto
     assert pull(store, "classifier", cache=tmp_path, offline_ok=True).id == model.id
 
 
-def test_pages_and_commands_show_what_they_understand(session, url, monkeypatch, capsys):
+def test_pages_and_commands_show_what_they_understand(settings, session, url, monkeypatch, capsys):
     cache = ResultCache(session)
     shown = show_dataset(cache, datasets.list_datasets(cache).rows[0].id)
     assert (shown.reasons[-1].stage, shown.reasons[-1].name) == ("grade", "stale"), (
@@ -119,7 +133,7 @@ def test_pages_and_commands_show_what_they_understand(session, url, monkeypatch,
     monkeypatch.setenv("CARPIPE_STORE", url)
     for command in (["datasets"], ["funnel"], ["weights", "list", "classifier"], ["weights", "show", "classifier"],
                     ["photo", SECOND_NIGHT], ["labels", "status"], ["classes", "check"]):  # fmt: skip
-        assert main(["--config", str(SETTINGS), *command]) == 0, capsys.readouterr().err
+        assert main(["--config", str(settings), *command]) == 0, capsys.readouterr().err
         assert capsys.readouterr().out
 
 
@@ -167,7 +181,7 @@ def partition(session):
     return SimpleNamespace(name=part["partition"], listing=listing, mine=mine, left=left, copied=(grade, drift))
 
 
-def test_forget_keeps_what_was_added_and_names_what_it_cannot_rewrite(session, store, partition):
+def test_forget_keeps_what_was_added_and_names_what_it_cannot_rewrite(settings, session, store, partition):
     state = latest_inventory(session)
     before = {key: store.get(info.key) for key in partition.left for info in store.list_objects(key)}
 
@@ -195,9 +209,9 @@ def test_forget_keeps_what_was_added_and_names_what_it_cannot_rewrite(session, s
         assert objects_left == kept, stage
 
 
-def test_forget_says_again_what_is_left(session, url, partition, monkeypatch, capsys):
+def test_forget_says_again_what_is_left(settings, session, url, partition, monkeypatch, capsys):
     monkeypatch.setenv("CARPIPE_STORE", url)
-    assert main(["--config", str(SETTINGS), "forget", "--listing", partition.listing]) == 0
+    assert main(["--config", str(settings), "forget", "--listing", partition.listing]) == 0
     told = capsys.readouterr().out
     assert all(key.rpartition("/")[0] in told for key in partition.left)
 

@@ -23,6 +23,7 @@ from carpipe.weights.client import pull
 from tests.indexed import show_dataset
 from tests.recorded import BUCKET, SETTINGS, objects, restored
 
+pytestmark = pytest.mark.slow
 # Stages whose VERSION was raised since the recording, and those behind them: they alone may be made anew.
 # Say in CHANGELOG.md what is made anew, and why.
 MADE_ANEW: set[str] = {

@@ -61,10 +61,16 @@ class Progress:
                 setattr(callback, name, value)
 
 
-def save(network: Any, progress: Progress, folder: Path) -> None:
-    """Write `checkpoint.tar` with the network, its optimizer, the best model and the progress; atomic."""
+def save(network: Any, progress: Progress, folder: Path, *, is_best: bool) -> None:
+    """Write `checkpoint.tar` with the network, its optimizer, the best model and the progress; atomic.
+
+    Args:
+        is_best: the network is the best model so far; else that is in the folder already.
+    """
     progress.seeds = [[int(part) for part in state.numpy()] for state in _generators(network)]
     network.save(folder / _LAST)
+    if is_best:
+        shutil.copyfile(folder / _LAST, folder / _BEST)
     (folder / _PROGRESS).write_text(json.dumps({"version": VERSION, **asdict(progress)}), encoding="utf-8")
     part = folder / f"{FILE}.part"
     with tarfile.open(part, "w") as archive:

@@ -167,13 +167,15 @@ class _Training:
             figures = self._epoch(phase)
             callbacks.on_epoch_end(figures["epoch"] - 1, figures)
             last = bool(network.stop_training) or progress.epoch + 1 == phase.epochs
+            is_best = figures["val_loss"] < progress.best
+            progress.best = min(progress.best, figures["val_loss"])
             progress.advance(figures, plateau=plateau, patience=patience, last=last)
-            checkpoint.save(network, progress, self._job.folder)
+            checkpoint.save(network, progress, self._job.folder, is_best=is_best)
             self._report({"phase": phase.name, "epochs": phase.epochs, "history": progress.history, **figures})
         callbacks.on_train_end()
 
     def _epoch(self, phase: Phase) -> dict[str, Any]:
-        """Train for one epoch; keeps the model if it is the best so far."""
+        """Train for one epoch; what it came to."""
         number = len(self._progress.history)
         rate = float(self._network.optimizer.learning_rate)
         batches = data.training_batches(self._job.shards["train"], self._classes, config=self._job.config, epoch=number)
@@ -184,9 +186,6 @@ class _Training:
         figures = {name: float(values[-1]) for name, values in logs.items()}
         if not math.isfinite(figures["loss"] + figures["val_loss"]):
             raise InputError(f"Training has diverged in epoch {number + 1}; lower the setting `{phase.setting}`.")
-        if figures["val_loss"] < self._progress.best:
-            self._progress.best = figures["val_loss"]
-            self._network.save(self._job.best)
         facts = {"epoch": number + 1, "finetune": float(phase.name == "finetune"), "learning_rate": rate}
         resumed = {"resumed": 1.0} if number == self._resumed_at else {}
         return {**facts, **resumed, **figures, "seconds": round(seconds, 1)}

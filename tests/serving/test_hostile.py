@@ -77,7 +77,7 @@ def check(response):
 def test_the_routes_are_those_that_are_known():
     assert {path for _, path in routes()} == {
         "/", "/api", "/classes", "/feedback", "/healthz", "/openapi.json", "/predict", "/predict/listing",
-        "/static/page.js",
+        "/static/look.css", "/static/page.js",
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from tests.serving.described import described
 from tests.serving.test_app import UNUSABLE
 from tests.tiny import go_live, publish
 
-PAGES = {"/", "/api", "/static/<path:filename>"}
+PAGES = {"/", "/api", "/static/look.css", "/static/<path:filename>"}
 LIMITS = body_limits(ServingConfig())
 ELSEWHERE = {"Sec-Fetch-Site": "cross-site"}
 

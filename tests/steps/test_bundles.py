@@ -1,4 +1,4 @@
-"""Ten thousand small objects of years are read as a few, and nobody has to have what makes that so."""
+"""Thousands of small objects of years are read as a few, and nobody has to have what makes that so."""
 
 import gzip
 import json
@@ -17,7 +17,7 @@ from carpipe.steps.upkeep.garbage import find_garbage
 from carpipe.steps.views.channels import ENTRIES, show_channel
 from carpipe.storage import Store
 
-COUNT = 10_000
+COUNT = 3_000
 WAIT_S = 0.03  # for an answer, as from another region
 PAGE, HANDED_OVER = 1000, 50  # of a listing: keys in an answer, and as many as obstore hands over at a time
 KEY = "audi_a3_2014/1_1_00000000-0000-0000-0000-{:012}_00000000-0000-0000-0001-{:012}.jpg"

@@ -47,6 +47,8 @@ from carpipe.weights.channel import read_released
 from carpipe.weights.client import pull
 from tests.conftest import SAMPLE, make_config
 from tests.looking import Looking
+from tests.training.backbones import saved, small
+from tests.training.conftest import OWN
 
 pytestmark = [pytest.mark.slow]
 
@@ -76,8 +78,21 @@ def url(s3):
 
 
 @pytest.fixture(scope="module")
-def session(url):
-    return open_session(make_config(url, **SETTINGS))
+def settings(tmp_path_factory):
+    """The classifier has a backbone of one's own: it is trained twice, and TensorFlow compiles that in no time."""
+    own = saved(small(side=96), tmp_path_factory.mktemp("backbone"))
+    return {**SETTINGS, "classifier__backbone": str(own), **{name.replace(".", "__"): OWN[name] for name in OWN}}
+
+
+@pytest.fixture(scope="module")
+def opened(url, settings):
+    """Opens the bucket, with settings that a test has otherwise."""
+    return lambda **others: open_session(make_config(url, **{**settings, **others}))
+
+
+@pytest.fixture(scope="module")
+def session(opened):
+    return opened()
 
 
 # What else people's folders hold; the first is a photo.
@@ -337,12 +352,10 @@ def test_a_second_run_writes_nothing_and_says_so_once_for_each_part(session, out
     assert "It is live." in session.store.get(again.verdict.key).decode()
 
 
-def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(url, session, outcome):
+def test_another_threshold_recomputes_from_the_filter_on_and_nothing_earlier(opened, session, outcome):
     before = objects(session)
 
-    done = chain.prepare_dataset(
-        open_session(make_config(url, **SETTINGS, filter__threshold=0.75)), now=lambda: AT, progress=silent
-    )
+    done = chain.prepare_dataset(opened(filter__threshold=0.75), now=lambda: AT, progress=silent)
 
     new = Counter(key.split("/")[1] for key in objects(session).keys() - before.keys() if key.startswith("stages/"))
     assert done.key != outcome.dataset.key
@@ -371,7 +384,7 @@ def test_a_night_with_nothing_new_has_no_partition_to_do(session, outcome):
     assert (unpacked.packed, unpacked.to_do) == (outcome.dataset.extra["packed"], [])
 
 
-def test_only_partitions_that_lack_a_result_are_to_do(session, outcome, url):
+def test_only_partitions_that_lack_a_result_are_to_do(session, outcome, opened):
     fixed = plan(session, latest_inventory(session).key)
     lost = fixed.crops[0]
     body = session.store.get(lost)
@@ -380,7 +393,7 @@ def test_only_partitions_that_lack_a_result_are_to_do(session, outcome, url):
         assert [part["partition"] for part in plan(session, fixed.inventory).to_do] == [lost.split("/")[2]]
     finally:
         session.store.put(lost, body)
-    other = open_session(make_config(url, **SETTINGS, filter__threshold=0.71))
+    other = opened(filter__threshold=0.71)
     again = plan(other, fixed.inventory)
     assert again.to_do == again.partitions
     assert not {*again.crops} & {*fixed.crops}
@@ -407,8 +420,8 @@ def identified_of(session, splitted):
     return manifest.read(session.store, manifest.read(session.store, splitted).inputs[0]).inputs[0]
 
 
-def test_a_new_threshold_detects_nothing_again(url, outcome, session):
-    other = open_session(make_config(url, **SETTINGS, filter__threshold=0.72))
+def test_a_new_threshold_detects_nothing_again(opened, outcome, session):
+    other = opened(filter__threshold=0.72)
     fixed = plan(other, latest_inventory(other).key)
     cleaned = clean(other, fixed.partitions[0]["manifest"], inventory=fixed.inventory)
 
@@ -499,9 +512,9 @@ def test_export_lays_the_dataset_out_as_folders(url, outcome, tmp_path, monkeypa
 
 
 @pytest.fixture(scope="module")
-def second(url, session, outcome):
+def second(opened, session, outcome):
     """Another model of the classifier: the same, with `.h5`."""
-    other = open_session(make_config(url, **SETTINGS, classifier__h5=True))
+    other = opened(classifier__h5=True)
     return package(other, outcome.evaluation.key, model="classifier")
 
 
@@ -542,8 +555,8 @@ def test_a_model_of_another_channel_is_not_promoted(session, outcome):
         promote(session, "classifier", filter_model, run="r", at=AT, reason="by hand")
 
 
-def test_other_tolerances_are_no_reason_to_train_anew(url, session, outcome):
-    other = open_session(make_config(url, **SETTINGS, validation__class_tolerance=0.09))
+def test_other_tolerances_are_no_reason_to_train_anew(opened, session, outcome):
+    other = opened(validation__class_tolerance=0.09)
 
     before = chain.prepare_dataset(session, now=lambda: AT, progress=silent)
     after = chain.prepare_dataset(other, now=lambda: AT, progress=silent)
@@ -559,8 +572,8 @@ def test_a_dataset_that_was_decided_about_is_nothing_new(session, outcome):
     assert "dataset, settings and code are those of" in json.loads(session.store.get(found.key))["reasons"][0]
 
 
-def test_other_settings_are_something_new(url, outcome):
-    other = open_session(make_config(url, **{**SETTINGS, "classifier__head_epochs": 3}))
+def test_other_settings_are_something_new(opened, outcome):
+    other = opened(classifier__head_epochs=3)
 
     assert find_nothing_new(other, outcome.dataset.key, model="classifier", run="t", at=AT) is None
 
@@ -598,9 +611,9 @@ def test_the_newest_dataset_is_found(session, outcome):
 
 
 @pytest.fixture(scope="module")
-def warm_night(url, outcome):
+def warm_night(opened, outcome):
     """A night on another dataset of the same classes: its session, and what came of it."""
-    night = open_session(make_config(url, **SETTINGS, classes__max_photos=30, classifier__warm_epochs=1))
+    night = opened(classes__max_photos=30, classifier__warm_epochs=1)
     live = channel.read_channel(night.store, "classifier").model
     data = chain.prepare_dataset(night, now=lambda: AT, progress=silent)
     judged, verdict = chain.retrain_classifier(
@@ -609,7 +622,7 @@ def warm_night(url, outcome):
     return night, live, data, judged, verdict
 
 
-def test_a_night_starts_from_the_live_model_and_says_so(warm_night, url, monkeypatch, capsys):
+def test_a_night_starts_from_the_live_model_and_says_so(warm_night, url, settings, monkeypatch, capsys):
     night, live, data, judged, verdict = warm_night
     trained = manifest.read(night.store, judged.extra["trained"])
     packaged = manifest.read(night.store, verdict.model)
@@ -625,7 +638,7 @@ def test_a_night_starts_from_the_live_model_and_says_so(warm_night, url, monkeyp
     )
     monkeypatch.setenv("CARPIPE_STORE", url)
     monkeypatch.setenv("CARPIPE_CONFIG", str(SAMPLE))
-    sets = [f"--set={name.replace('__', '.')}={value}" for name, value in SETTINGS.items()]
+    sets = [f"--set={name.replace('__', '.')}={value}" for name, value in settings.items()]
     assert main([*sets, "plan"]) == 0
     assert f"The next training of the classifier starts warm from {live}, 1 in a row" in capsys.readouterr().out
 

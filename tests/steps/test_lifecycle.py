@@ -35,6 +35,8 @@ from carpipe.steps.upkeep.forget import forget
 from carpipe.steps.upkeep.garbage import collect, find_garbage
 from tests.conftest import make_config
 from tests.looking import Looking
+from tests.training.backbones import saved
+from tests.training.backbones import small as backbone
 
 pytestmark = [pytest.mark.slow]
 
@@ -44,6 +46,8 @@ SETTINGS = {
     "classes__min_photos": 1,
     "filter__threshold": 0.0,
     "car_filter__head_epochs": 1,
+    "car_filter__weights": "imagenet",
+    "car_filter__alpha": 1.0,
     "clean__max_unreadable": 0.5,
     "validation__class_tolerance": 1.0,
     "validation__split_tolerance": 1.0,
@@ -58,14 +62,15 @@ def silent(stage, done):
 class Bucket:
     """A bucket, and what is asked of it; tests run in order, each a night or so later."""
 
-    def __init__(self, url, taxonomy):
+    def __init__(self, url, taxonomy, backbone):
         self.url = url
-        self.taxonomy = str(taxonomy)
+        # TensorFlow compiles a backbone of one's own in no time.
+        self.settings = {**SETTINGS, "classes__taxonomy": str(taxonomy), "car_filter__backbone": str(backbone)}
         self.session = self.open()
         self.store = self.session.store
 
     def open(self, **settings):
-        return open_session(make_config(self.url, **{**SETTINGS, "classes__taxonomy": self.taxonomy, **settings}))
+        return open_session(make_config(self.url, **{**self.settings, **settings}))
 
     def night(self):
         """Run the pipeline; returns the dataset and the objects that are new."""
@@ -96,7 +101,8 @@ def bucket(s3, small, later, tmp_path_factory):
     taxonomy = {"version": 1, "classes": {"these": models[::2], "those": models[1::2]}}
     path = tmp_path_factory.mktemp("taxonomy") / "two.yaml"
     path.write_text(json.dumps(taxonomy))
-    bucket = Bucket(f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}", path)
+    own = saved(backbone(side=96), path.parent)
+    bucket = Bucket(f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}", path, own)
     upload(bucket.session, pick(small, tmp_path_factory.mktemp("first"), lambda listing: listing not in later))
     rows = "".join(f"{row.key},{row.label}\n" for row in small.photos if row.label)
     import_labels(bucket.session, f"key,label\n{rows}".encode(), at="20260101T000000Z")
@@ -480,7 +486,7 @@ def test_a_dataset_is_not_made_of_shards_that_go_meanwhile(bucket):
 
 
 def test_a_changed_taxonomy_makes_a_dataset_that_says_what_changed(bucket, tmp_path, monkeypatch, capsys):
-    rules = json.loads(Path(bucket.taxonomy).read_text())
+    rules = json.loads(Path(bucket.settings["classes__taxonomy"]).read_text())
     model = kept(bucket.photos().reset_index())["model"].iloc[0]
     old, new = sorted(rules["classes"], key=lambda name: model not in rules["classes"][name])
     rules["classes"][old].remove(model)

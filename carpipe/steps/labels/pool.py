@@ -122,8 +122,8 @@ def _read(session: Session, keys: Sequence[str]) -> "dict[str, pa.RecordBatch]":
             read = pa.ipc.open_file(pa.memory_map(path))  # which holds the file when its name has gone
     except OSError as error:
         raise InputError(
-            f"The photos to label cannot be kept in {tempfile.gettempdir()} ({error.strerror or error}); make room "
-            "there, or set TMPDIR to a folder that has some."
+            f"The photos to label cannot be kept among temporary files ({error.strerror or error}). Make room there, "
+            "or set TMPDIR to a folder that has some."
         ) from error
     return {key: read.get_batch(place) for place, key in enumerate(keys)}
 

@@ -17,6 +17,7 @@ from carpipe.stages.learning_curve import choose_photos
 from carpipe.steps import results
 from carpipe.steps.cache import ResultCache
 from carpipe.steps.models import learning_curve as module
+from carpipe.steps.models.backbone import backbone_weights
 from carpipe.steps.models.learning_curve import check_points, learning_curve, learning_curve_point
 from carpipe.steps.models.start import Start
 from carpipe.steps.models.train import train_work
@@ -28,14 +29,15 @@ from carpipe.tfrecord import write_shard
 from carpipe.training.model import build
 from tests.conftest import make_config
 from tests.steps.models.test_train_process import training_children
-from tests.training.conftest import CLASSES, NAMED, TINY, draw
+from tests.training.conftest import CLASSES, OWN, TINY, draw, own_backbone
 
+__all__ = ["own_backbone"]
 pytestmark = [pytest.mark.slow]
 
 AT = "2026-01-03T00:00:00Z"
 PHOTOS = 2  # of a vehicle
 SHARDS = 3  # of the training photos
-BRIEF = {**TINY, **NAMED, "classifier.head_epochs": 1, "classifier.finetune_epochs": 1}
+BRIEF = {**TINY, **OWN, "classifier.head_epochs": 1, "classifier.finetune_epochs": 1}
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +46,9 @@ def url(s3):
 
 
 @pytest.fixture(scope="module")
-def session(url):
-    return open_session(make_config(url, **{name.replace(".", "__"): value for name, value in BRIEF.items()}))
+def session(url, own_backbone):
+    brief = {name.replace(".", "__"): value for name, value in BRIEF.items()}
+    return open_session(make_config(url, **brief, classifier__backbone=str(own_backbone)))
 
 
 def photos_of(split):
@@ -99,8 +102,9 @@ class KillingRun(TrainingRun):
 def trained_before(session, dataset, folder):
     """A cold training of all photos, as `train` commits it; it has learnt nothing."""
     config = session.config.classifier
-    build(config, classes=len(CLASSES), weights=None).save(folder / results.MODEL)
-    work = train_work(config, dataset, model="classifier", backbone="none", start=Start("a test."))
+    with backbone_weights(session, config) as (file, sha256):
+        build(config, classes=len(CLASSES), weights=file).save(folder / results.MODEL)
+    work = train_work(config, dataset, model="classifier", backbone=sha256, start=Start("a test."))
     files = {results.MODEL: (folder / results.MODEL).read_bytes(), "history.json": b'[{"epoch": 1}]'}
     return manifest.commit(session.store, work, files, counts={}, extra={"dataset": dataset.key})
 
