@@ -42,7 +42,7 @@ os.environ.pop("AWS_CA_BUNDLE", None)
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Settings]:
     """One server a test process; its settings are also in the environment."""
-    with s3server(tmp_path_factory.mktemp("s3")) as settings:
+    with s3server(tmp_path_factory.mktemp("s3"), grace=0.0) as settings:
         kept = dict(os.environ)
         os.environ.update(settings.env())
         yield settings

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 MARK = "CARPIPE_LOCAL"
+GRACE_S = 15.0  # between SIGTERM and SIGKILL
 
 # Python warns about a child that is forgotten while it runs; these are meant to outlive us.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -55,7 +56,7 @@ def pids(folder: Path) -> list[int]:
     return sorted(pid for pid in candidates if pid != os.getpid() and mark in _environment(pid))
 
 
-def stop(folder: Path, *, grace: float = 15.0) -> list[int]:
+def stop(folder: Path, *, grace: float = GRACE_S) -> list[int]:
     """Stop every process of the service and return once none is left; say which there were.
 
     They get SIGTERM and `grace` seconds to finish, then SIGKILL.

@@ -69,9 +69,12 @@ class S3Server:
     log: Path
     reused: bool
 
-    def stop(self) -> None:
-        """Stop it and wait until it is gone. The objects stay."""
-        state.stop(self.home, "s3")
+    def stop(self, *, grace: float = processes.GRACE_S) -> None:
+        """Stop it and wait until it is gone; after `grace` seconds it is killed. The objects stay.
+
+        It waits for the connections that clients have left open.
+        """
+        state.stop(self.home, "s3", grace=grace)
         _remove_sockets(self.home / "s3")
 
 
@@ -120,8 +123,10 @@ def start_s3(home: Path, *, port: int = 0, bucket: str = "carpipe") -> S3Server:
 
 
 @contextlib.contextmanager
-def s3server(home: Path, *, port: int = 0, bucket: str = "carpipe") -> Iterator[S3Settings]:
-    """An S3 server for the time of a `with` block; see `start_s3`.
+def s3server(
+    home: Path, *, port: int = 0, bucket: str = "carpipe", grace: float = processes.GRACE_S
+) -> Iterator[S3Settings]:
+    """An S3 server for the time of a `with` block; see `start_s3`, and `S3Server.stop` of `grace`.
 
     >>> with s3server(tmp_path) as settings:                    # doctest: +SKIP
     ...     os.environ.update(settings.env())
@@ -130,7 +135,7 @@ def s3server(home: Path, *, port: int = 0, bucket: str = "carpipe") -> Iterator[
     try:
         yield server.settings
     finally:
-        server.stop()
+        server.stop(grace=grace)
 
 
 def _start(home: Path, port: int, bucket: str) -> S3Server:

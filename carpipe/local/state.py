@@ -49,9 +49,9 @@ def remember(home: Path, service: Service) -> None:
     _write(home, {**_read(home), service.name: asdict(service)})
 
 
-def stop(home: Path, name: str) -> bool:
+def stop(home: Path, name: str, *, grace: float = processes.GRACE_S) -> bool:
     """Stop one service, whatever the file says of it; whether there was anything to stop."""
-    stopped = processes.stop(home / name)
+    stopped = processes.stop(home / name, grace=grace)
     entries = _read(home)
     if entries.pop(name, None) is not None:
         # On a full disk the note stays; it is checked against the living processes before anybody believes it.

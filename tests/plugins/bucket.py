@@ -5,6 +5,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -104,7 +105,7 @@ def add_dataset(session: Session, *, note: str = "") -> Manifest:
                 "tables": {"audit": {"rows": 8, "failed": 1, "checks": []}},
             }
         ),
-        results.TAXONOMY: load(session.config.classes.taxonomy).to_yaml().encode(),
+        results.TAXONOMY: _taxonomy(session.config.classes.taxonomy),
         results.REPORT: b"<!DOCTYPE html><title>report of the test</title>",
         "data_docs/index.html": b"<!DOCTYPE html><title>docs of the test</title>",
     }
@@ -115,6 +116,11 @@ def add_dataset(session: Session, *, note: str = "") -> Manifest:
     }
     work = Work("dataset", 3, "all", {"note": note} if note else {}, ("a", "b"), home="datasets")
     return manifest.commit(session.store, work, files, counts={"in": len(photos), "kept": kept}, extra=extra)
+
+
+@lru_cache
+def _taxonomy(source: str) -> bytes:
+    return load(source).to_yaml().encode()
 
 
 def add_many(session: Session, dataset: Manifest) -> Manifest:
