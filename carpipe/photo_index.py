@@ -1,7 +1,7 @@
 """An index of a photo table: any page of it, filtered and sorted, in milliseconds and little memory.
 
 For servers, which show photos one page at a time. A table of 1.6 million photos is 150 MB of Parquet; as a pandas
-table it takes 2 GB and twenty seconds. As a DuckDB file it takes 170 MB of disk and is made in some seconds.
+table it takes 2 GB and twenty seconds. As a DuckDB file it takes less than 200 MB of disk and is made in some seconds.
 It holds nothing that the photo table does not, so it can be made anew at any time.
 
 Two of its columns are there for speed alone. Keys are long, all different, and slow to fold and to sort: what does that

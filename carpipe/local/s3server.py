@@ -70,10 +70,7 @@ class S3Server:
     reused: bool
 
     def stop(self, *, grace: float = processes.GRACE_S) -> None:
-        """Stop it and wait until it is gone; after `grace` seconds it is killed. The objects stay.
-
-        It waits for the connections that clients have left open.
-        """
+        """Stop it and wait until it is gone; after `grace` seconds it is killed. The objects stay."""
         state.stop(self.home, "s3", grace=grace)
         _remove_sockets(self.home / "s3")
 

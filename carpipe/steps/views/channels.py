@@ -108,6 +108,7 @@ def show_channel(
     known = [one for one in reversed(decided) if one is not None]
     infos = cache.manifests(f"models/{name}")
     found = _models(cache, infos, history, live, known, most=min(most, MOST), sort=sort)
+    judged = _judged(cache, known[:ENTRIES])
     return ChannelView(
         name=name,
         channels=channels,
@@ -124,7 +125,7 @@ def show_channel(
         problem=_problem(live, found.standings),
         newer=sum(one is None for one in (*past, *decided)) + sum(one.newer for one in found.standings.values()),
         compared=_compared(cache, name, [*known[:ENTRIES], *_about(known[ENTRIES:], found)]),
-        judged=(judged := _judged(cache, known[:ENTRIES])),
+        judged=judged,
         compared_by={
             (one["model"], one["champion"]): compared_photos(cache, cache.manifest(one["model"]), one["champion"])
             for one in known[:ENTRIES]
