@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, TimeoutException
+from selenium.common.exceptions import (
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -69,7 +74,7 @@ def visit(driver: webdriver.Chrome, url: str) -> None:
 
 def until(driver: webdriver.Chrome, ask: Callable[[], Any]) -> Any:
     """Wait for what `ask` finds, also while one page takes the place of another."""
-    passing = (NoSuchElementException, StaleElementReferenceException)
+    passing = (NoSuchElementException, StaleElementReferenceException, ElementNotInteractableException)
     return WebDriverWait(driver, PATIENCE_S, ignored_exceptions=passing).until(lambda _: ask())
 
 

@@ -311,11 +311,11 @@ def test_a_photo_is_shown_large_and_labelled_there(browser, session):
     press(browser, "n")
     assert image.get_attribute("src") != shown, "the next one"
     press(browser, Keys.ESCAPE)
-    assert not dialog.is_displayed()
+    until(browser, lambda: not dialog.is_displayed())
     press(browser, "z")
     until(browser, dialog.is_displayed)
     press(browser, "z")
-    assert not dialog.is_displayed()
+    until(browser, lambda: not dialog.is_displayed())
     until_saved(browser)
     assert labels(session) == dict.fromkeys(COPIES, "no_auto")
 

@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from carpipe.steps.labels.candidates import list_candidates
-from tests.chromium import NEEDED, open_chromium, until, visit
+from tests.chromium import NEEDED, open_chromium, until, until_complete, visit
 from tests.serving.conftest import encode, post, ready, serving, wait_for
 from tests.tiny import Tiny, crop_files, go_live, publish
 
@@ -254,7 +254,7 @@ def test_both_pages_can_be_read_at_any_width_in_both_themes(browser, files, widt
     for show in (
         lambda: give(browser, files, "car0.jpg", "empty.png", "paper.pdf"),
         lambda: give(browser, files, "empty.png"),
-        lambda: browser.find_element(By.LINK_TEXT, "The API, for programs").click(),
+        lambda: show_api(browser),
     ):
         show()
         assert browser.execute_script(UNREADABLE) == []
@@ -272,10 +272,15 @@ def test_the_first_key_reaches_the_field_for_photos(browser):
     assert browser.switch_to.active_element == named(browser, "file")
 
 
+def show_api(driver):
+    driver.find_element(By.LINK_TEXT, "The API, for programs").click()
+    until(driver, lambda: driver.find_elements(By.CSS_SELECTOR, "form.try"))
+    until_complete(driver)
+
+
 @pytest.fixture
 def tried(browser):
-    browser.find_element(By.LINK_TEXT, "The API, for programs").click()
-    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "form.try"))
+    show_api(browser)
     return browser
 
 
