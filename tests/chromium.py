@@ -23,6 +23,7 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 where_it_is = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no chromium with its chromedriver")
 NEEDED = [pytest.mark.slow, where_it_is]
 PATIENCE_S = 60  # on a machine that has other things to do
+POLL_S = 0.05
 VISITS_S = (15, 30, 60)  # for a page to be in place, visit by visit
 
 
@@ -75,7 +76,7 @@ def visit(driver: webdriver.Chrome, url: str) -> None:
 def until(driver: webdriver.Chrome, ask: Callable[[], Any]) -> Any:
     """Wait for what `ask` finds, also while one page takes the place of another."""
     passing = (NoSuchElementException, StaleElementReferenceException, ElementNotInteractableException)
-    return WebDriverWait(driver, PATIENCE_S, ignored_exceptions=passing).until(lambda _: ask())
+    return WebDriverWait(driver, PATIENCE_S, POLL_S, ignored_exceptions=passing).until(lambda _: ask())
 
 
 def until_complete(driver: webdriver.Chrome) -> None:

@@ -1,6 +1,7 @@
 """The real S3 server for all tests, and small pieces of the world to test on."""
 
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -107,6 +108,12 @@ def proxy(s3: Any) -> Iterator[Any]:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A small sample world: about 350 photos."""
     return draw_world(tmp_path_factory.mktemp("world"), seed=5, listings=44)
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays to the end: nobody has to look through it for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -158,7 +158,7 @@ def web_page(html):
             pass
 
     with ThreadingHTTPServer((LOOPBACK, 0), Answer) as site:
-        threading.Thread(target=site.serve_forever, daemon=True).start()
+        threading.Thread(target=site.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://{LOOPBACK}:{site.server_port}/"
         site.shutdown()
 

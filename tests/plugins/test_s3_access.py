@@ -208,7 +208,7 @@ class Sts(BaseHTTPRequestHandler):
 @pytest.fixture
 def sts() -> Iterator[HTTPServer]:
     with HTTPServer(("127.0.0.1", 0), Sts) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield server
         server.shutdown()

@@ -35,12 +35,14 @@ def bucket(s3):
 @pytest.fixture
 def old(bucket):
     """A bucket of carpipe 0.1.0 with its models, as they were after each test."""
-    keys = [info.key for info in bucket.store.list_objects("models")]
-    before = {key: bucket.store.get(key) for key in keys}
+    before = {info.key: info.etag for info in bucket.store.list_objects("models")}
+    data = {key: bucket.store.get(key) for key in before}
     yield bucket
-    bucket.store.delete({info.key for info in bucket.store.list_objects("models")} - {*before})
-    for key, data in before.items():
-        bucket.store.put(key, data)
+    after = {info.key: info.etag for info in bucket.store.list_objects("models")}
+    bucket.store.delete(after.keys() - before.keys())
+    for key in before:
+        if after.get(key) != before[key]:
+            bucket.store.put(key, data[key])
 
 
 def model_of(session, name="classifier"):
