@@ -38,6 +38,8 @@ def data() -> Path:
 
 # Authorities of the machine that tests run on are none of theirs.
 os.environ.pop("AWS_CA_BUNDLE", None)
+# Each test process has an S3 server; on few cores its threads would only wait for each other.
+os.environ.setdefault("GOMAXPROCS", "1")
 
 
 @pytest.fixture(scope="session")
