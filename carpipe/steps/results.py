@@ -35,6 +35,8 @@ COMPARISON, COMPARED = "comparison", "comparison.json"
 SUSPECTS, SUSPECTED = "suspects", "suspects.json"
 # Which names and groups of new listings may be new classes. The same holds; it names listings.
 NEW_MODELS, PROPOSED = "new_models", "new_models.json"
+# Which photos of new listings a live model was judged on. The same holds; keys of photos name listings.
+NEWEST, NEWEST_PHOTOS = "newest", "newest.json"
 # Which classes should be one, or several: counts and names, no photo and no listing.
 ADVICE = "advice"
 # Photos whose view people have labelled, with their thumbnails.

@@ -213,6 +213,31 @@ def test_so_do_those_of_the_live_model_on_the_same_photos(clients, made):
     assert "<h1>0 photos</h1>" in clients["viewer"].get(f"{same}&right=no").text
 
 
+def test_the_share_on_new_listings_leads_to_the_photos_that_were_right(clients, made, session):
+    dataset, live, _ = made
+    bucket.add_score(session, live, dataset)
+    address = f"/carpipe/photos?dataset={id_of_dataset(dataset)}&judged={id_of(live)}&new=yes&right=yes"
+    text = clients["viewer"].get("/carpipe/overview").text
+    assert f'<a href="{html.escape(address)}">50.0 %</a>' in text
+    assert "<h1>1 photo</h1>" in clients["viewer"].get(address).text
+    refused = clients["viewer"].get(f"{address}&by={id_of(live)}")
+    assert refused.status_code == 404
+    assert "leave out `by`, or `new`" in html.unescape(refused.text)
+
+
+def test_labelled_photos_that_are_in_no_dataset_are_counted(clients, made, session):
+    """Of those that a car filter was judged on, some were deleted since."""
+    dataset, _, _ = made
+    many = bucket.add_many(session, dataset)
+    judged = bucket.add_evaluation(session, many, note="labels")
+    photos = float(judged.counts["in"])
+    car_filter = bucket.add_model(session, many.key, accuracy=0.5, judged=judged.key, test_photos=photos)
+    address = f"/carpipe/photos?dataset={id_of_dataset(dataset)}&judged={id_of(car_filter)}"
+    text = clients["viewer"].get(address).text
+    assert "<h1>0 photos</h1>" in text
+    assert f"{photos:.0f} photos that the model was judged on are not in this dataset." in text
+
+
 def test_a_number_whose_photos_nobody_knows_is_plain(clients):
     """The first model has no evaluation in the bucket, and says that it was judged on 1,234."""
     text = page(clients)

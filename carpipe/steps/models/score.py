@@ -6,6 +6,7 @@ else, so neither another taxonomy nor another split asks again. What the right a
 the model can tell, how familiar each photo is to it is kept too; answers of before lack that, and stay as they are.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from carpipe.steps import results
 from carpipe.steps.models.answers import load_trained
 from carpipe.steps.models.class_names import class_map, names_then
 from carpipe.steps.models.crops import BEHIND, by_partition, read_crops
-from carpipe.steps.models.score_log import accuracy_of, find_score, record_score
+from carpipe.steps.models.score_log import JUDGED, accuracy_of, find_score, record_score
 from carpipe.steps.models.seen import listings_before
 from carpipe.steps.models.unknown import read_sight
 from carpipe.steps.reuse import reused
@@ -88,7 +89,7 @@ def score(session: Session, dataset: str, *, at: str) -> str:
 
 
 def _score(session: Session, name: str, dataset: str, *, at: str) -> str:
-    from carpipe.evaluation.newest import describe
+    from carpipe.evaluation.newest import describe, judge_newest
 
     release = channel.read_channel(session.store, name)
     if release is None:
@@ -100,7 +101,8 @@ def _score(session: Session, name: str, dataset: str, *, at: str) -> str:
     if new is None or not new["is_new"].any():
         return "No listing is newer than the dataset that the live model was trained on."
     answers = _answer_all(session, live, data, new)
-    figures = _judge(session, live, data, new, answers)
+    judged = _judge(session, live, data, new, answers)
+    figures = judge_newest(judged, confidence=session.config.gate.confidence)
     entry = {
         "channel": name,
         "model": release.model,
@@ -108,6 +110,7 @@ def _score(session: Session, name: str, dataset: str, *, at: str) -> str:
         "dataset": dataset,
         "at": at,
         **figures,
+        JUDGED: _keep_judged(session, live, data, judged).key,
         "test_accuracy": accuracy_of(live.model),
     }
     record_score(session, entry)
@@ -262,11 +265,9 @@ def _ask(jpegs: dict[str, bytes], load: Callable[[], _Asked], *, classes: int) -
 
 def _judge(
     session: Session, live: _Live, data: Manifest, photos: "pd.DataFrame", answers: "pd.DataFrame"
-) -> dict[str, Any]:
-    """Figures over all new photos."""
+) -> "pd.DataFrame":
+    """All new photos, with `answered`, by the names of today, and `correct` and `apart` as `judge_newest` has them."""
     import pandas as pd
-
-    from carpipe.evaluation.newest import judge_newest
 
     rows = photos[photos["is_new"]].merge(answers, on=["key", "partition"], how="left", validate="one_to_one")
     became = class_map(session, live.model, data)
@@ -281,4 +282,16 @@ def _judge(
     # A class that was merged is right by its name of today, one that was split by its name of then.
     answered = rows["answer"].map(lambda name: became.get(name, name))
     correct = (answered == rows["class_name"]) | (rows["answer"] == then)
-    return judge_newest(rows.assign(correct=correct, apart=apart), confidence=session.config.gate.confidence)
+    return rows.assign(answered=answered, correct=correct, apart=apart)
+
+
+def _keep_judged(session: Session, live: _Live, data: Manifest, photos: "pd.DataFrame") -> Manifest:
+    """Commit which photos count, and what the model answered on each."""
+    mine = photos[photos["apart"].isna()]
+    body = {
+        "photos": mine["key"].tolist(), "answers": mine["answered"].tolist(),
+        "correct": mine["correct"].astype(bool).tolist(),
+    }  # fmt: skip
+    work = Work(results.NEWEST, VERSION, results.WHOLE, {}, (data.key, live.model.key))
+    return session.commit(work, {results.NEWEST_PHOTOS: json.dumps(body, ensure_ascii=False).encode()},
+                          counts={"in": len(photos), "judged": len(mine)})  # fmt: skip

@@ -19,6 +19,8 @@ from carpipe.weights import channel
 
 log = logging.getLogger(__name__)
 
+# Manifest key of the result that names the photos, where the entry says so.
+JUDGED = "judged"
 NEWEST = 400  # entries that are read: a year and more
 _TEXTS = ("channel", "model", "dataset", "at")
 _COUNTS = ("generation", "photos", "listings", "vehicles", "correct")
@@ -83,6 +85,7 @@ def parse_score(data: bytes, *, key: str) -> dict[str, Any]:
     wrong += [name for name in _SHARES if not _is_share(body.get(name))]
     if body.get("photos") and None in (body.get("accuracy"), body.get("low"), body.get("high")):
         wrong.append("accuracy")
+    wrong += [JUDGED] if not isinstance(body.get(JUDGED, ""), str) else []
     apart = body.get("apart")
     if not isinstance(apart, dict) or not all(
         isinstance(one, dict) and _is_count(one.get("photos")) and _is_count(one.get("listings"))

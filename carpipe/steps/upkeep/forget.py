@@ -40,6 +40,7 @@ NAMING = (
     (results.COMPARISON, results.COMPARED),
     (results.SUSPECTS, results.SUSPECTED),
     (results.NEW_MODELS, results.PROPOSED),
+    (results.NEWEST, results.NEWEST_PHOTOS),
 )
 
 

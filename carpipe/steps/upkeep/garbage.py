@@ -37,7 +37,7 @@ KEPT = (f"{LOG}/", f"{FORGOTTEN}/", f"{SAME}/", f"{LEDGER}/", f"{BUNDLES}/")
 KNOWN = (
     "inventory", *STAGES, "identify", "classes", "split", "validate", "pack", "label_set", "train", "evaluate",
     "export", "answers", results.COMPARISON, results.ADVICE, results.SCORE, results.CURVE, results.SUSPECTS,
-    results.NEW_MODELS, results.VIEW_SET, "quantize",
+    results.NEW_MODELS, results.NEWEST, results.VIEW_SET, "quantize",
 )  # fmt: skip
 RESULT = re.compile(rf"stages/({'|'.join(KNOWN)})/[^/]+/[0-9a-f]{{20}}/.+")
 MANIFEST = re.compile(r"(stages/[^/]+/[^/]+|datasets|models/[^/]+)/[^/]+/manifest\.json")

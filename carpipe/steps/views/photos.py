@@ -35,9 +35,9 @@ FLAGS: Final = {
     },
 }
 # Which photos a model was judged on, and what it answered, its evaluation says. Of a photo that was overwritten, it is
-# the newer row.
-JUDGED: Final = ("judged", "by", "right", "answer")
-OF_JUDGED: Final = "dropped IS NULL AND key IN (SELECT unnest(CAST(? AS VARCHAR[])))"
+# the newer row; others may be out, such as those that the car filter was judged on.
+JUDGED: Final = ("judged", "by", "new", "right", "answer")
+OF_JUDGED: Final = "dropped IS DISTINCT FROM 'superseded' AND key IN (SELECT unnest(CAST(? AS VARCHAR[])))"
 # By what they may be sorted. Equal ones come as they are in the table: the oldest partition first.
 SORTS: Final = {
     "oldest": "row", "newest": "row DESC", "p_car": "p_car, row", "-p_car": "p_car DESC NULLS LAST, row",
@@ -58,6 +58,7 @@ _FORMS: Final = {
     "year": (r"\d{1,4}", "a year such as 2014"),
     "judged": ("[0-9a-f]{20}", "the id of a model, 20 digits"),
     "by": ("[0-9a-f]{20}", "the id of a model, 20 digits"),
+    "new": ("yes", "yes"),
     "right": ("yes|no", "yes or no"),
 }
 _RANGE = re.compile(rf"(?P<low>{_NUMBER})?\.\.(?P<high>{_NUMBER})?")
@@ -83,8 +84,10 @@ class Wanted:
             raise InputError(f"Photos cannot be sorted by {short(self.sort)}; known are {', '.join(SORTS)}.")
         for name, value in self.asked.items():
             _check(name, value)
-        if {"by", "right", "answer"} & self.asked.keys() and "judged" not in self.asked:
+        if {"by", "new", "right", "answer"} & self.asked.keys() and "judged" not in self.asked:
             raise InputError("Of which model the answers are is missing; name its id by `judged`.")
+        if {"by", "new"} <= self.asked.keys():
+            raise InputError("New listings were answered by the live model alone; leave out `by`, or `new`.")
 
     def parameters(self) -> dict[str, str]:
         """As an address has it."""

@@ -17,6 +17,7 @@ from carpipe.steps.cache import ResultCache
 from carpipe.steps.data.cost import Cost, describe_money, night_cost
 from carpipe.steps.models.score_log import parse_score
 from carpipe.steps.views.datasets import call_dataset, newest
+from carpipe.steps.views.judged import newest_photos
 from carpipe.steps.views.kept import read_all
 
 NIGHTS = 30
@@ -49,7 +50,8 @@ class Trend:
         said: the last value, as people read it.
         change: what came to it since the value before, as people read it; empty where nothing did.
         better: 1 where more is better, -1 where less is, 0 where that is not for a page to say.
-        filters: of the photos that the last value counts, as an address has them; empty: it counts none.
+        filters: of the photos that the last value counts, as an address has them; empty: it counts none. They are of
+            the newest dataset, unless they name another.
     """
 
     name: str
@@ -117,8 +119,11 @@ def _amounts(name: str, values: Sequence[float | None], say: Callable[[float], s
 def newest_listings(cache: ResultCache, channel: str, *, most: int = NIGHTS) -> Trend | None:
     """How often the live model was right on listings that came after it; None where it was never asked."""
     found = read_all(cache, f"channels/{channel}/scores", parse_score, newest=most, passed_over=InputError)
-    values = [one["accuracy"] for one in found if one is not None and one["accuracy"] is not None]
-    return _share("top-1 on new listings", values, better=1) if values else None
+    there = [one for one in found if one is not None and one["accuracy"] is not None]
+    if not there:
+        return None
+    right = newest_photos(cache, there[-1], right="yes")
+    return _share("top-1 on new listings", [one["accuracy"] for one in there], better=1, filters=right)
 
 
 def duration(name: str, minutes: Sequence[float]) -> Trend:

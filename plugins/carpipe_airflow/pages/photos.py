@@ -47,13 +47,14 @@ def browse(request: Request, dataset: str = "", page: Annotated[int, Query(ge=1,
     index = bucket.photo_index(done)
     if index is None:
         return render(request, "reading", photos=done.counts["in"])
-    first = (page - 1) * photos.PER_PAGE
-    found = photos.find_photos(index, wanted, first=first, named=_named(bucket, wanted))
+    first, named = (page - 1) * photos.PER_PAGE, _named(bucket, wanted, done)
+    found = photos.find_photos(index, wanted, first=first, named=named)
     there = bucket.cache.get(("photo choices", done.key), lambda: photos.choices(index))
     return render(
         request,
         "photos",
         shown=found,
+        elsewhere=_elsewhere(index, wanted, named),
         dataset=datasets.call_dataset(done),
         choices=there,
         wanted=wanted,
@@ -128,7 +129,7 @@ def _photo(
     """A photo in full; `error` is why what was `given` as its listing's class cannot be."""
     bucket, wanted = request.app.state.bucket, _wanted(request)
     view = one_photo.show_photo(index, row, asked=partial(asked_of, bucket.cache, done))
-    before, after = _neighbours(bucket, index, wanted, at)
+    before, after = _neighbours(bucket, done, index, wanted, at)
     return render(
         request,
         "photo",
@@ -179,7 +180,7 @@ def _history(bucket: Any, done: Manifest, key: str) -> list[one_photo.Fate]:
     return [one_photo.fate(index, datasets.call_dataset(other), key) for other, index in found if index]
 
 
-def _named(bucket: Any, wanted: photos.Wanted) -> dict[str, list[str]]:
+def _named(bucket: Any, wanted: photos.Wanted, done: Manifest) -> dict[str, list[str]]:
     """What filters are of that the photo table does not know."""
     found = {}
     if "suspect" in wanted.asked:
@@ -187,16 +188,24 @@ def _named(bucket: Any, wanted: photos.Wanted) -> dict[str, list[str]]:
     if "disputed" in wanted.asked:
         found["disputed"] = [*disputed_labels(bucket.cache)]
     if "judged" in wanted.asked:
-        found["judged"] = find_judged(bucket.cache, wanted.asked)
+        found["judged"] = find_judged(bucket.cache, wanted.asked, dataset=done.key)
     return found
 
 
-def _neighbours(bucket: Any, index: Any, wanted: photos.Wanted, at: int | None) -> tuple[Any, Any]:
+def _elsewhere(index: Any, wanted: photos.Wanted, named: dict[str, list[str]]) -> int:
+    """Photos that a model was judged on and that are not in the dataset, such as labelled ones that were deleted."""
+    if "judged" not in wanted.asked:
+        return 0
+    judged = photos.Wanted({"judged": wanted.asked["judged"]})
+    return len(named["judged"]) - photos.find_photos(index, judged, most=1, named=named).found
+
+
+def _neighbours(bucket: Any, done: Manifest, index: Any, wanted: photos.Wanted, at: int | None) -> tuple[Any, Any]:
     """(number, row) of the photos before and after number `at`, where there are some."""
     if at is None or at < 0:
         return None, None
     first = max(0, at - 1)
-    found = photos.find_photos(index, wanted, first=first, most=3, named=_named(bucket, wanted))
+    found = photos.find_photos(index, wanted, first=first, most=3, named=_named(bucket, wanted, done))
     by_number = {first + place: photo["row"] for place, photo in enumerate(found.photos)}
     return tuple((number, by_number[number]) if number in by_number else None for number in (at - 1, at + 1))
 

@@ -24,6 +24,7 @@ from carpipe.steps.models.score import read_scores, score
 from carpipe.steps.models.score_log import accuracy_of, find_score, scores
 from carpipe.steps.models.seen import SEEN
 from carpipe.steps.upkeep.copies import copy_without
+from carpipe.steps.upkeep.forget import forget
 from carpipe.weights import channel
 
 AT = "2026-02-01T03:00:00Z"
@@ -149,6 +150,19 @@ def test_new_listings_are_answered_and_the_rest_is_not(bucket):
     assert answers == {"d": "red", "e": "green", "f": "blue"}
     assert top.p.shape == (3, 3)
     assert np.isfinite(top.energy).all()
+
+
+def test_which_photos_count_and_what_was_answered_is_kept(bucket):
+    live = bucket.live(bucket.dataset("old", OLD))
+    data = bucket.dataset("new", [*OLD, *NEW, photo("g", "g", shows="red", dropped="duplicate", by="identify")])
+    score(bucket.session, data.key, at=AT)
+
+    done = manifest.read(bucket.store, bucket.entry(live, data)["judged"])
+
+    assert done.inputs == [data.key, live.key]
+    assert manifest.read_json(bucket.store, done, results.NEWEST_PHOTOS) == {
+        "photos": ["d", "e", "f"], "answers": ["red", "green", "blue"], "correct": [True, True, False]
+    }  # fmt: skip
 
 
 def test_what_is_asked_again_costs_no_forward_pass(bucket, monkeypatch):
@@ -500,3 +514,18 @@ def test_forgetting_a_listing_takes_its_answers_along(bucket):
     assert mine in copy.folders
     assert copy.entry["photos"] == 2
     assert bucket.store.list_folders("stages/score") == ["stages/score/p00001-b"]
+
+
+def test_forgetting_a_listing_takes_along_what_names_its_photos(bucket):
+    listing = "0b9b1b0e-52f8-4e7c-9a80-0d3b2f9a4c11"
+    key = f"red_2025/1_1_{listing}_x.jpg"
+    live = bucket.live(bucket.dataset("old", OLD))
+    data = bucket.dataset("new", [*OLD, photo(key, listing, shows="red", partition="p00001-b")])
+    score(bucket.session, data.key, at=AT)
+    judged = bucket.entry(live, data)["judged"]
+    assert judged in bucket.keys("stages/newest")
+    bucket.store.put(f"raw/{key}", b"x")
+
+    forget(bucket.session, listing, at=AT)
+
+    assert bucket.keys("stages/newest") == []

@@ -123,6 +123,9 @@ def test_each_order_holds_among_some_photos_too(index, sort):
         ({"judged": "0" * 20, "by": "me"}, "expected the id of a model"),
         ({"right": "yes"}, "name its id by `judged`"),
         ({"answer": "skoda_octavia"}, "name its id by `judged`"),
+        ({"new": "yes"}, "name its id by `judged`"),
+        ({"new": "no", "judged": "f" * 20}, "expected yes"),
+        ({"new": "yes", "judged": "f" * 20, "by": "e" * 20}, "answered by the live model alone"),
     ],
 )
 def test_what_cannot_be_asked_is_said_with_what_can(asked, sentence):
