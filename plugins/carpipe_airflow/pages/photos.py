@@ -197,7 +197,7 @@ def _elsewhere(index: Any, wanted: photos.Wanted, named: dict[str, list[str]]) -
     if "judged" not in wanted.asked:
         return 0
     judged = photos.Wanted({"judged": wanted.asked["judged"]})
-    return len(named["judged"]) - photos.find_photos(index, judged, most=1, named=named).found
+    return max(0, len(named["judged"]) - photos.find_photos(index, judged, most=1, named=named).found)
 
 
 def _neighbours(bucket: Any, done: Manifest, index: Any, wanted: photos.Wanted, at: int | None) -> tuple[Any, Any]:
