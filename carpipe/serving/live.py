@@ -160,8 +160,9 @@ class Follower:
         cache = Path(config.cache).expanduser() if config.cache else None
         offline_ok = config.offline_ok and self._live is None
         model = pull(
-            self._store, config.channel, cache=cache, offline_ok=offline_ok, detector=True, makers=self._makers
-        )
+            self._store, config.channel, cache=cache, offline_ok=offline_ok, detector=True, makers=self._makers,
+            streams=config.workers,
+        )  # fmt: skip
         crop = cast("CropPolicy", model.crop)  # asked for with its detector
         live = Live(model, crop, self._detectors(model, crop))
         before = self._live

@@ -12,8 +12,9 @@ replayed before a model is handed out. Who wants models of known makers only say
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -75,6 +76,7 @@ def pull(
     offline_ok: bool = False,
     detector: bool = False,
     makers: SigningConfig | None = None,
+    streams: int = 1,
 ) -> Model:
     """The live model of a channel, downloaded, verified and loaded.
 
@@ -85,6 +87,7 @@ def pull(
             model says why.
         detector: download the detector too, for those who cut photos themselves.
         makers: whose models are taken; None: anybody's.
+        streams: calls at a time that its network is made for, see `carpipe.weights.runtime.Network`.
 
     Raises:
         InputError: nothing was published, the model is gone, tampered with, not signed as `makers` wants it or of a
@@ -95,25 +98,28 @@ def pull(
     """
     kept = Cache(Path(cache or Path.home() / ".cache" / "carpipe"), store=store, channel=channel)
     try:
-        return _pull(kept, store, channel, offline_ok=offline_ok, detector=detector, makers=makers or SigningConfig())
+        take = partial(_load, kept, detector=detector, streams=streams)
+        return _pull(kept, store, channel, offline_ok=offline_ok, take=take, makers=makers or SigningConfig())
     except OSError as error:
         raise InputError(
             f"The cache {cache or '~/.cache/carpipe'} cannot be used: {explain_os_error(error)}"
         ) from error
 
 
-def _pull(kept: Cache, store: Store, channel: str, *, offline_ok: bool, detector: bool, makers: SigningConfig) -> Model:
+def _pull(
+    kept: Cache, store: Store, channel: str, *, offline_ok: bool, take: Callable[..., Model], makers: SigningConfig
+) -> Model:
     try:
         release, model = _live(store, channel)
         signature = _signature(model, InBucket(store, release.model), makers)
-        loaded = _load(kept, release, model, detector=detector, signature=signature)
+        loaded = take(release, model, signature=signature)
     except ConfigError:  # what is asked for is not possible, of whatever model
         raise
     except CarpipeError as error:
         known = kept.recall() if offline_ok else None
         if known is None:
             raise
-        cached = _cached(kept, *known, detector=detector, makers=makers, instead=error)
+        cached = _cached(kept, *known, take=take, makers=makers, instead=error)
         log.warning("channel %s: going on with %s as cached, for %s", channel, cached.id, error)
         return cached
     kept.remember(release, model, signature=(signature.file, signature.data) if signature else None)
@@ -121,7 +127,13 @@ def _pull(kept: Cache, store: Store, channel: str, *, offline_ok: bool, detector
 
 
 def _cached(
-    kept: Cache, release: Release, model: Committed, *, detector: bool, makers: SigningConfig, instead: CarpipeError
+    kept: Cache,
+    release: Release,
+    model: Committed,
+    *,
+    take: Callable[..., Model],
+    makers: SigningConfig,
+    instead: CarpipeError,
 ) -> Model:
     """The model that was verified last, verified again: others may write the cache.
 
@@ -130,7 +142,7 @@ def _cached(
     """
     try:
         signature = _signature(model, InFolder(kept.folder_of(release.model)), makers)
-        loaded = _load(kept, release, model, detector=detector, signature=signature)
+        loaded = take(release, model, signature=signature)
     except CarpipeError:
         if isinstance(instead, UnavailableError):
             raise
@@ -148,7 +160,8 @@ def load(store: Store, key: str, *, cache: Path, makers: SigningConfig | None = 
     signature = _signature(model, InBucket(store, key), makers or SigningConfig())
     channel = key.split("/")[1]
     release = Release(channel, 0, key, reason="", run="", at="")
-    return _load(Cache(cache, store=store, channel=channel), release, model, detector=False, signature=signature)
+    kept = Cache(cache, store=store, channel=channel)
+    return _load(kept, release, model, detector=False, streams=1, signature=signature)
 
 
 def _makers(trusted: tuple[str, ...], *, require: bool | None, accept: tuple[str, ...]) -> SigningConfig:
@@ -181,7 +194,13 @@ def _live(store: Store, channel: str) -> tuple[Release, Committed]:
 
 
 def _load(
-    cache: Cache, release: Release, committed: Committed, *, detector: bool, signature: Signature | None
+    cache: Cache,
+    release: Release,
+    committed: Committed,
+    *,
+    detector: bool,
+    streams: int,
+    signature: Signature | None,
 ) -> Model:
     model = committed.manifest
     try:
@@ -191,7 +210,7 @@ def _load(
     described = contract.describe(model, lambda name: cache.read(model, name))
     if detector and described.crop is None:
         raise InputError(f"Model {model_id(model.key)} does not say how photos are cut: it is no classifier of cars.")
-    network = Network(folder / contract.NETWORK[0])
+    network = Network(folder / contract.NETWORK[0], streams=streams)
     golden = cache.read(model, contract.GOLDEN)
     said = ((LIKENESS, described.known), (YEAR, described.years), (VIEWS, described.views))
     beside = [name for name, there in said if there is not None]

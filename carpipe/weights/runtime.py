@@ -7,6 +7,7 @@ import ctypes
 import os
 import weakref
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,8 +47,12 @@ class Network:
     beside them: how like its classes a picture looks, by how many years a car looks newer, from where it is seen.
     """
 
-    def __init__(self, xml: Path):
+    def __init__(self, xml: Path, *, streams: int = 1):
         """Load and compile for the processor.
+
+        Args:
+            streams: calls at a time. With one, all cores work on a call, and it is answered soonest. With one per core,
+                more are answered in all, as threads need not wait for each other.
 
         Raises:
             InputError: OpenVINO cannot read it.
@@ -56,9 +61,10 @@ class Network:
         silence_openvino()
         import openvino
 
-        self._file = xml
+        self._file, self._streams = xml, streams
         # Half-precision where the processor has it would be faster, and not what was judged and published.
-        options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        hint = {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": str(streams)}
+        options = {"INFERENCE_PRECISION_HINT": "f32", **hint}
         try:
             with looking_at(f"The network {xml}", xml, xml.with_suffix(".bin")):
                 self._compiled = openvino.Core().compile_model(str(xml), "CPU", options)
@@ -73,9 +79,9 @@ class Network:
         self._free: deque[Any] = deque()
         _ALIVE.add(self)
 
-    def __reduce__(self) -> "tuple[type[Network], tuple[Path]]":
+    def __reduce__(self) -> "tuple[partial[Network], tuple[Path]]":
         """How it is sent to another process: by its file, which has to be there."""
-        return Network, (self._file,)
+        return partial(Network, streams=self._streams), (self._file,)
 
     def predict(self, pictures: Pixels) -> Probabilities:
         """Probabilities as the network gives them, uncalibrated.

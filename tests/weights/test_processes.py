@@ -172,6 +172,16 @@ def test_a_model_is_sent_to_other_processes(model):
     assert (again.id, again.classes) == (model.id, model.classes)
 
 
+def test_a_network_for_calls_at_a_time_answers_the_same_there_too(model):
+    one, two = Network(model.folder / "model.xml"), Network(model.folder / "model.xml", streams=2)
+    sent = pickle.loads(pickle.dumps(two))
+    assert [each._compiled.get_property("NUM_STREAMS") for each in (one, two, sent)] == [1, 2, 2]
+    with ThreadPoolExecutor(4) as pool:
+        for network in (two, sent):
+            for found in pool.map(network.predict, [PICTURES] * 8):
+                np.testing.assert_allclose(found, one.predict(PICTURES), atol=1e-6)
+
+
 def test_a_network_whose_file_has_gone_is_said_to_be(model, tmp_path):
     for name in ("model.xml", "model.bin"):
         (tmp_path / name).write_bytes((model.folder / name).read_bytes())
