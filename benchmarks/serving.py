@@ -7,7 +7,7 @@ The first is Flask's own server with ultralytics and `keras.predict`, photo by p
 networks in OpenVINO and its queue of asynchronous requests. Neither has limits, checks weights or follows a channel.
 All get the same drawn photos, the same detector and the same network (untrained: its speed is that of a trained one),
 each in a process of its own on loopback, one after the other, round by round. The load comes from a process that posts
-as fast as it is answered. Broken photos and huge ones are left out: without limits, one of those costs seconds.
+as fast as it is answered. Broken photos and huge ones are left out: without limits, some cost seconds.
 """
 
 import argparse
@@ -42,8 +42,8 @@ CLASSES = 512
 PORT = {"carpipe serve": 5971, "Flask, ultralytics, keras.predict": 5972, "Flask, OpenVINO's queue": 5973}
 OURS, PLAIN, QUEUED = PORT
 CROP = CropConfig(image_size=320)
-SAYS = """Neither Flask app has limits, checks weights or follows a channel. `carpipe serve` decodes each photo in a
-process of its own, cuts and encodes the crop as the pipeline does, and keeps what may become training data."""
+SAYS = """Neither Flask app has limits, checks weights or follows a channel. `carpipe serve` decodes in child processes,
+and cuts and encodes the crop as the pipeline does."""
 
 
 def main(options: argparse.Namespace) -> None:

@@ -137,6 +137,14 @@ def settings(session, cache, **changes):
     return session.config.serving.model_copy(update={"cache": str(cache), **changes})
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_network_is_made_for_as_many_photos_at_a_time_as_there_are_workers(session, live, cache, workers):
+    follower = Follower(session.store, settings(session, cache, workers=workers))
+    follower.refresh()
+    network = follower.health().live.model._network
+    assert network._compiled.get_property("NUM_STREAMS") == workers
+
+
 def test_a_server_starts_from_its_cache_when_the_store_is_away(session, live, cache):
     Follower(session.store, settings(session, cache)).refresh()
     follower = Follower(away(session), settings(session, cache))

@@ -54,7 +54,7 @@ def browse(request: Request, dataset: str = "", page: Annotated[int, Query(ge=1,
         request,
         "photos",
         shown=found,
-        elsewhere=_elsewhere(index, wanted, named),
+        elsewhere=_elsewhere(index, wanted, named, shown=found.found),
         dataset=datasets.call_dataset(done),
         choices=there,
         wanted=wanted,
@@ -192,9 +192,9 @@ def _named(bucket: Any, wanted: photos.Wanted, done: Manifest) -> dict[str, list
     return found
 
 
-def _elsewhere(index: Any, wanted: photos.Wanted, named: dict[str, list[str]]) -> int:
+def _elsewhere(index: Any, wanted: photos.Wanted, named: dict[str, list[str]], *, shown: int) -> int:
     """Photos that a model was judged on and that are not in the dataset, such as labelled ones that were deleted."""
-    if "judged" not in wanted.asked:
+    if shown >= len(named.get("judged", ())):
         return 0
     judged = photos.Wanted({"judged": wanted.asked["judged"]})
     return max(0, len(named["judged"]) - photos.find_photos(index, judged, most=1, named=named).found)

@@ -120,9 +120,9 @@ def test_new_listings_of_what_is_gone_have_no_address(session, made, lacks):
     """Entries of 0.1.0 do not say which photos these were."""
     dataset, (model, _) = made
     entry = bucket.add_score(session, model, dataset)
-    gone = {**entry, lacks: "stages/gone/x/manifest.json"} if lacks != "judged" else dict(entry)
-    gone.pop("judged") if lacks == "judged" else None
-    assert newest_photos(ResultCache(session), gone) == ""
+    cache = ResultCache(session)
+    assert newest_photos(cache, {**entry, lacks: "stages/gone/x/manifest.json"}) == ""
+    assert newest_photos(cache, {name: value for name, value in entry.items() if name != "judged"}) == ""
 
 
 def test_a_model_that_is_none_is_said_to_be_none(cache, made):
